@@ -1,0 +1,84 @@
+#include "cpu/isa.h"
+
+#if defined(__x86_64__) || defined(_M_X64)
+#define E4S_X86_64 1
+#if defined(_MSC_VER)
+#include <immintrin.h>
+#include <intrin.h>
+#else
+#include <cpuid.h>
+#endif
+#endif
+
+namespace e4s {
+namespace {
+
+#ifdef E4S_X86_64
+
+struct CpuidResult {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+};
+
+CpuidResult cpuid(unsigned leaf, unsigned subleaf) {
+  CpuidResult r;
+#if defined(_MSC_VER)
+  int regs[4];
+  __cpuidex(regs, static_cast<int>(leaf), static_cast<int>(subleaf));
+  r.eax = static_cast<unsigned>(regs[0]);
+  r.ebx = static_cast<unsigned>(regs[1]);
+  r.ecx = static_cast<unsigned>(regs[2]);
+  r.edx = static_cast<unsigned>(regs[3]);
+#else
+  __get_cpuid_count(leaf, subleaf, &r.eax, &r.ebx, &r.ecx, &r.edx);
+#endif
+  return r;
+}
+
+// Register states the operating system saves (XCR0); only valid where OSXSAVE is reported.
+unsigned long long enabled_states() {
+#if defined(_MSC_VER)
+  return _xgetbv(0);
+#else
+  unsigned eax = 0, edx = 0;
+  __asm__ volatile("xgetbv" : "=a"(eax), "=d"(edx) : "c"(0));
+  return (static_cast<unsigned long long>(edx) << 32) | eax;
+#endif
+}
+
+bool bit(unsigned word, int index) { return ((word >> index) & 1u) != 0; }
+
+CpuFeatures detect_x86() {
+  CpuFeatures f;
+  const CpuidResult basic = cpuid(1, 0);
+  if (!bit(basic.ecx, 27)) return f;  // OSXSAVE
+  const unsigned long long states = enabled_states();
+  const bool ymm = (states & 0x6) == 0x6;
+  const bool zmm = (states & 0xe6) == 0xe6;
+  const bool tiles = (states & 0x60000) == 0x60000;
+
+  const CpuidResult ext = cpuid(7, 0);
+  const CpuidResult ext1 = cpuid(7, 1);
+  f.avx2_fma = ymm && bit(ext.ebx, 5) && bit(basic.ecx, 12);
+  f.avx512 = zmm && bit(ext.ebx, 16) && bit(ext.ebx, 17) && bit(ext.ebx, 30) && bit(ext.ebx, 31);
+  f.avx512_bf16 = f.avx512 && bit(ext1.eax, 5);
+  f.amx_bf16 = tiles && bit(ext.edx, 24) && bit(ext.edx, 22);
+  return f;
+}
+
+#endif  // E4S_X86_64
+
+}  // namespace
+
+CpuFeatures detect_cpu_features() {
+#ifdef E4S_X86_64
+  return detect_x86();
+#elif defined(__aarch64__) || defined(_M_ARM64)
+  CpuFeatures f;
+  f.neon = true;
+  return f;
+#else
+  return {};
+#endif
+}
+
+}  // namespace e4s

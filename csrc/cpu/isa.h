@@ -1,0 +1,18 @@
+// Which instruction sets this processor and its operating system offer.
+#pragma once
+
+namespace e4s {
+
+// One flag per instruction set the kernels are or will be specialised for. A flag is true only
+// where the processor has the instructions and the operating system saves their registers.
+struct CpuFeatures {
+  bool avx2_fma = false;
+  bool avx512 = false;       // F, BW, DQ and VL
+  bool avx512_bf16 = false;  // VDPBF16PS
+  bool amx_bf16 = false;     // tiles with TDPBF16PS
+  bool neon = false;
+};
+
+CpuFeatures detect_cpu_features();
+
+}  // namespace e4s

@@ -1,0 +1,182 @@
+"""What a model is: sizes and counts, as data. Nothing else in the package assumes the published sizes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from e4s_engine import regions
+from e4s_engine.errors import WeightsError
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+PUBLISHED_CHANNELS = (512, 512, 512, 512, 512, 256, 128, 64, 32)  # 4 x 4 to 1024 x 1024
+MAX_SIZE = 2048
+MAX_CHANNELS = 4096
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """An RGI model: encoder, per-region MLPs, generator. Defaults are the published model.
+
+    size: output side in pixels, a power of two.
+    channels: generator channels at 4, 8, ..., size.
+    injected: layers with a style of their own per region (the paper's K); later ones use latent_avg.
+    stages: encoder stages as (depth, units); the last three are tapped for the style vectors.
+    """
+
+    size: int = 1024
+    channels: tuple[int, ...] = PUBLISHED_CHANNELS
+    latents: int = 18
+    latent_dim: int = 512
+    injected: int = 13
+    mlp_hidden: int = 512
+    stem: int = 64
+    stages: tuple[tuple[int, int], ...] = ((128, 3), (256, 4), (512, 14), (512, 3))
+    encoder_size: int = 256
+
+    def __post_init__(self) -> None:
+        size = self.size
+        problems = [
+            (not 8 <= size <= MAX_SIZE or size & (size - 1), f"size {size} is no power of two in 8..{MAX_SIZE}"),
+            (len(self.channels) != size.bit_length() - 2, f"{len(self.channels)} channel counts for size {size}"),
+            (not all(1 <= c <= MAX_CHANNELS for c in self.channels), f"channels {self.channels}"),
+            (self.latents < self.layers, f"{self.latents} latents for {self.layers} layers"),
+            (not 1 <= self.injected <= self.latents, f"injected {self.injected} of {self.latents}"),
+            (len(self.stages) != 4 or any(n < 1 for _, n in self.stages), f"stages {self.stages}"),
+            (not all(1 <= d <= MAX_CHANNELS for d, _ in self.stages), f"stages {self.stages}"),
+            (not 16 <= self.encoder_size <= MAX_SIZE, f"encoder_size {self.encoder_size}"),
+            (not 1 <= self.latent_dim <= MAX_CHANNELS, f"latent_dim {self.latent_dim}"),
+            (not 1 <= self.mlp_hidden <= MAX_CHANNELS, f"mlp_hidden {self.mlp_hidden}"),
+            (not 1 <= self.stem <= MAX_CHANNELS, f"stem {self.stem}"),
+        ]
+        for wrong, message in problems:
+            if wrong:
+                raise WeightsError(f"config: impossible model ({message})")
+
+    @property
+    def layers(self) -> int:
+        """Style layers the generator reads: 18 at 1024."""
+        return 2 * self.size.bit_length() - 4
+
+    @property
+    def doublings(self) -> int:
+        """How often the generator doubles its side from 4 x 4."""
+        return self.size.bit_length() - 3
+
+    @property
+    def style_dim(self) -> int:
+        """D, the length of a region's style vector: 1280 in the published model."""
+        return sum(depth for depth, _ in self.stages[1:])
+
+    def units(self) -> list[tuple[int, int, int]]:
+        """The encoder's units as (input depth, output depth, stride)."""
+        units, before = [], self.stem
+        for depth, count in self.stages:
+            units += [(before, depth, 2)] + [(depth, depth, 1)] * (count - 1)
+            before = depth
+        return units
+
+    def taps(self) -> tuple[int, int, int]:
+        """Indices of the units whose outputs are pooled: (6, 20, 23) in the published model."""
+        ends, total = [], 0
+        for _, count in self.stages:
+            total += count
+            ends.append(total - 1)
+        return (ends[1], ends[2], ends[3])
+
+
+@dataclasses.dataclass(frozen=True)
+class ParserConfig:
+    """A BiSeNet over ResNet-18. table: how its classes become regions ("bisenet", or "regions" for 12)."""
+
+    classes: int = 19
+    widths: tuple[int, ...] = (64, 64, 128, 256, 512)
+    context: int = 128
+    fusion: int = 256
+    table: str = "bisenet"
+
+    def __post_init__(self) -> None:
+        expected = {"bisenet": 19, "celebamask_hq": 19, "regions": regions.COUNT}
+        if expected.get(self.table) != self.classes:
+            raise WeightsError(f"config: impossible parser ({self.classes} classes, table {self.table!r})")
+        if len(self.widths) != 5 or not all(
+            1 <= w <= MAX_CHANNELS for w in (*self.widths, self.context, self.fusion)
+        ):
+            raise WeightsError(f"config: impossible parser (widths {self.widths})")
+
+
+Config = ModelConfig | ParserConfig
+KINDS: dict[str, type[ModelConfig] | type[ParserConfig]] = {"rgi": ModelConfig, "parser": ParserConfig}
+
+
+def kind_of(config: Config) -> str:
+    """The name under which a config of this type is stored: "rgi" or "parser"."""
+    return "rgi" if isinstance(config, ModelConfig) else "parser"
+
+
+def to_json(config: Config) -> str:
+    """The config as JSON, for the header of a weight file."""
+    return json.dumps(dataclasses.asdict(config), sort_keys=True)
+
+
+def from_json(kind: str, text: str) -> Config:
+    """The config a weight file's header holds. Raises WeightsError if it is not one."""
+    if kind not in KINDS:
+        raise WeightsError(f"weights: unknown kind of model {kind!r}, expected one of {', '.join(KINDS)}")
+    try:
+        fields: dict[str, Any] = json.loads(text)
+        return KINDS[kind](**{name: _frozen(value) for name, value in fields.items()})
+    except (TypeError, ValueError, AttributeError) as error:
+        raise WeightsError(f"weights: the header holds no valid {kind} config ({error})") from error
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(v) for v in value) if isinstance(value, list) else value
+
+
+def infer_model(shapes: Shapes) -> ModelConfig:
+    """The config of an official RGI state dict, from its shapes.
+
+    The units per stage are not visible in shapes; they are the published 3, 4, 14, 3.
+    """
+    try:
+        channels = [shapes["G.conv1.conv.weight"][1]]
+        while (key := f"G.convs.{2 * len(channels) - 2}.conv.weight") in shapes:
+            channels.append(shapes[key][1])
+        latents, latent_dim = shapes["latent_avg"]
+        hidden = shapes["MLPs.0.mlp.0.weight"][0]
+        injected = shapes["MLPs.0.mlp.2.weight"][0] // latent_dim
+        starts = (0, 3, 7, 21)
+        depths = [shapes[f"encoder.body.{i}.res_layer.1.weight"][0] for i in starts]
+        stem = shapes["encoder.input_layer.0.weight"][0]
+    except (KeyError, ValueError, IndexError) as error:
+        raise WeightsError(f"weights: no RGI state dict, {error} is missing or misshapen") from error
+    return ModelConfig(
+        size=4 << (len(channels) - 1),
+        channels=tuple(channels),
+        latents=latents,
+        latent_dim=latent_dim,
+        injected=injected,
+        mlp_hidden=hidden,
+        stem=stem,
+        stages=tuple(zip(depths, (3, 4, 14, 3), strict=True)),
+    )
+
+
+def infer_parser(shapes: Shapes) -> ParserConfig:
+    """The config of a BiSeNet state dict, from its shapes (face-parsing.PyTorch conventions)."""
+    try:
+        widths = (
+            shapes["cp.resnet.conv1.weight"][0],
+            *(shapes[f"cp.resnet.layer{i}.0.conv1.weight"][0] for i in (1, 2, 3, 4)),
+        )
+        classes = shapes["conv_out.conv_out.weight"][0]
+        context = shapes["cp.conv_avg.conv.weight"][0]
+        fusion = shapes["ffm.convblk.conv.weight"][0]
+    except (KeyError, IndexError) as error:
+        raise WeightsError(f"weights: no BiSeNet state dict, {error} is missing or misshapen") from error
+    table = "regions" if classes == regions.COUNT else "bisenet"
+    return ParserConfig(classes=classes, widths=widths, context=context, fusion=fusion, table=table)

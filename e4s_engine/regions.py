@@ -1,0 +1,134 @@
+"""The twelve regions: names, aliases, presets, label tables, and the checks on label maps.
+
+Ids are the checkpoint's (E4S, section 3.1; the official code calls them `seg12`). Label maps are uint8
+[512, 512] with values 0..11.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from e4s_engine.errors import LabelsError, RegionError
+
+Labels = npt.NDArray[np.uint8]
+
+LABEL_SIZE = 512  # every label map the networks see is 512 x 512
+
+NAMES = (
+    "background", "lips", "eyebrows", "eyes", "hair", "nose",
+    "skin", "ears", "neck", "mouth", "glasses", "earrings",
+)  # fmt: skip
+COUNT = len(NAMES)
+(BACKGROUND, LIPS, EYEBROWS, EYES, HAIR, NOSE, SKIN, EARS, NECK, MOUTH, GLASSES, EARRINGS) = range(COUNT)
+
+# The official code's names, and the singulars people type.
+ALIASES = {
+    "lip": LIPS, "eyebrow": EYEBROWS, "brows": EYEBROWS, "brow": EYEBROWS, "eye": EYES, "face_skin": SKIN,
+    "ear": EARS, "belowface": NECK, "teeth": MOUTH, "inner_mouth": MOUTH, "eye_glass": GLASSES,
+    "eyeglasses": GLASSES, "ear_rings": EARRINGS, "earring": EARRINGS,
+}  # fmt: skip
+
+FACE = (LIPS, EYEBROWS, EYES, NOSE, SKIN, MOUTH)
+PRESETS = {
+    "face": FACE,
+    "head": (*FACE, HAIR, EARS, NECK),
+    "all": tuple(range(COUNT)),
+}
+
+# index = 19-label id, value = region
+CELEBAMASK_HQ_TO_12 = np.array([0, 6, 5, 10, 3, 3, 2, 2, 7, 7, 9, 1, 1, 4, 0, 11, 0, 8, 0], np.uint8)
+BISENET_TO_12 = np.array([0, 6, 2, 2, 3, 3, 10, 7, 7, 11, 5, 9, 1, 1, 8, 0, 0, 4, 0], np.uint8)
+TABLES = {"celebamask_hq": CELEBAMASK_HQ_TO_12, "bisenet": BISENET_TO_12}
+
+# RGB by region, for people to look at.
+PALETTE = np.array(
+    [
+        (32, 32, 36), (230, 60, 90), (130, 80, 40), (60, 150, 240), (110, 70, 160), (250, 190, 60),
+        (240, 200, 170), (240, 130, 60), (150, 190, 120), (250, 250, 250), (40, 200, 200), (250, 230, 80),
+    ],
+    np.uint8,
+)  # fmt: skip
+
+
+def region_ids(regions: str | int | Iterable[str | int], argument: str = "regions") -> tuple[int, ...]:
+    """Region names, aliases, presets or ids -> sorted ids without repeats.
+
+    Raises RegionError for an unknown name (the message suggests the nearest) or an id outside 0..11.
+    """
+    items: Iterable[Any] = [regions] if isinstance(regions, (str, int, np.integer)) else regions
+    try:
+        chosen = [_ids_of(item, argument) for item in items]
+    except TypeError as error:
+        raise RegionError(
+            f"{argument}: expected region names such as ['eyes', 'nose'], got {regions!r}"
+        ) from error
+    return tuple(sorted({region for ids in chosen for region in ids}))
+
+
+def _ids_of(item: Any, argument: str) -> tuple[int, ...]:
+    if isinstance(item, (int, np.integer)) and not isinstance(item, bool):
+        if 0 <= item < COUNT:
+            return (int(item),)
+        raise RegionError(f"{argument}: region id {item} is outside 0..{COUNT - 1}")
+    if not isinstance(item, str):
+        raise RegionError(f"{argument}: expected region names such as 'eyes', got {item!r}")
+    name = item.strip().lower().replace("-", "_").replace(" ", "_")
+    if name in PRESETS:
+        return PRESETS[name]
+    if name in NAMES:
+        return (NAMES.index(name),)
+    if name in ALIASES:
+        return (ALIASES[name],)
+    known = [*NAMES, *PRESETS]
+    near = difflib.get_close_matches(name, [*known, *ALIASES], n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise RegionError(f"{argument}: unknown region {item!r}; {hint}Known are: {', '.join(known)}")
+
+
+def check_labels(labels: Any, argument: str = "labels") -> Labels:
+    """A caller's label map -> uint8 [512, 512], resized by nearest neighbour.
+
+    Accepts any integer [h, w] with values 0..11. Raises LabelsError otherwise.
+    """
+    array = np.asarray(labels)
+    if array.ndim != 2 or array.size == 0:
+        raise LabelsError(f"{argument}: expected a label map [h, w], got shape {list(array.shape)}")
+    if array.dtype.kind not in "iu":
+        raise LabelsError(f"{argument}: expected integer labels (uint8), got {array.dtype}")
+    low, high = int(array.min()), int(array.max())
+    if low < 0 or high >= COUNT:
+        wrong = high if high >= COUNT else low
+        raise LabelsError(
+            f"{argument}: values must be 0..{COUNT - 1}, found {wrong}; maps of 19 labels are converted with "
+            f"regions.from_19(labels, 'celebamask_hq' or 'bisenet')"
+        )
+    return resize_nearest(array.astype(np.uint8, copy=False), LABEL_SIZE)
+
+
+def resize_nearest(labels: Labels, size: int) -> Labels:
+    """Labels [h, w] -> [size, size]; source index floor(i * h / size), as in the published code."""
+    rows = np.arange(size) * labels.shape[0] // size
+    columns = np.arange(size) * labels.shape[1] // size
+    return np.ascontiguousarray(labels[rows[:, None], columns])
+
+
+def from_19(labels: Any, convention: str, argument: str = "labels") -> Labels:
+    """A 19-label map [h, w] -> regions [h, w]. convention: "celebamask_hq" or "bisenet".
+
+    Hat, necklace and cloth become background. Raises LabelsError for values above 18.
+    """
+    if convention not in TABLES:
+        raise LabelsError(f"convention: expected one of {', '.join(TABLES)}, got {convention!r}")
+    array = np.asarray(labels)
+    if array.ndim != 2 or array.dtype.kind not in "iu":
+        raise LabelsError(
+            f"{argument}: expected integer labels [h, w], got {array.dtype} {list(array.shape)}"
+        )
+    if array.size and (array.min() < 0 or array.max() > 18):
+        raise LabelsError(f"{argument}: values must be 0..18, found {int(array.min())}..{int(array.max())}")
+    return TABLES[convention][array]
