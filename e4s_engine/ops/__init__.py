@@ -1,0 +1,54 @@
+"""The operations the networks are written in; one file per operation.
+
+A network is a function `network(ops, ...)` that calls nothing but `ops`. Two namespaces exist today:
+
+- `ops.reference`: PyTorch, any device, differentiable. Regional convolutions run once, with the style of
+  each output pixel's region.
+- `ops.published`: the same but for the regional convolution, which runs once per region, masked and
+  summed, as in the published code: oracle and baseline of the benchmarks.
+
+Tensors are [N, C, H, W]; label maps [N, H, W] of integers. Torch is imported inside the functions, so that
+importing the package never does.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from e4s_engine.ops import (
+    add,
+    argmax,
+    batch_norm,
+    concat,
+    constant,
+    conv2d,
+    cubic_half,
+    from_uint8,
+    gate,
+    global_mean,
+    instance_norm,
+    latent_codes,
+    max_pool,
+    modulation,
+    normalize,
+    region_linear,
+    region_pool,
+    regional_conv,
+    resize,
+    resize_labels,
+    squeeze_excite,
+    subsample,
+    to_rgb,
+    to_uint8,
+)
+
+_OPS = (
+    add, argmax, batch_norm, concat, constant, conv2d, cubic_half, from_uint8, gate, global_mean,
+    instance_norm, latent_codes, max_pool, modulation, normalize, region_linear, region_pool,
+    regional_conv, resize, resize_labels, squeeze_excite, subsample, to_rgb, to_uint8,
+)  # fmt: skip
+
+reference = SimpleNamespace(**{op.__name__.rpartition(".")[2]: op.reference for op in _OPS})
+published = SimpleNamespace(
+    **{**vars(reference), "regional_conv": regional_conv.published, "to_rgb": to_rgb.published}
+)

@@ -1,0 +1,47 @@
+"""The FIR filter of StyleGAN2's resampling: outer product of [1, 3, 3, 1], here as two 1-D passes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+TAPS = (1 / 4, 3 / 4, 3 / 4, 1 / 4)  # per axis: sum 2, so that both axes give the upsampling gain of 4
+
+
+def smooth(x: Tensor, before: int, after: int) -> Tensor:  # [N,C,H,W] -> [N,C,H+b+a-3,W+b+a-3]
+    """The filter over both axes with zero padding `before` and `after`."""
+    import torch.nn.functional as F
+
+    n, c, h, w = x.shape
+    taps = x.new_tensor(TAPS)
+    y = F.pad(x, (before, after, before, after)).reshape(n * c, 1, h + before + after, w + before + after)
+    y = F.conv2d(F.conv2d(y, taps.view(1, 1, 4, 1)), taps.view(1, 1, 1, 4))
+    return y.view(n, c, *y.shape[2:])
+
+
+def upsample(x: Tensor) -> Tensor:  # [N,C,H,W] -> [N,C,2H,2W]
+    """Zero-stuffed doubling, then the filter with padding (2, 1)."""
+    n, c, h, w = x.shape
+    stuffed = x.new_zeros(n, c, h, 2, w, 2)
+    stuffed[:, :, :, 0, :, 0] = x
+    return smooth(stuffed.view(n, c, 2 * h, 2 * w), 2, 1)
+
+
+def phase_kernels(weight: Tensor) -> Tensor:  # [O,I,3,3] -> [2,2,O,I,3,3]
+    """Transposed convolution (stride 2) followed by the filter, as one 3 x 3 convolution per output phase.
+
+    Output row 2i + a is sum over d in -1, 0, 1 and taps t of taps[t] * weight[a + t - 1 - 2d] * x[i + d];
+    columns likewise.
+    """
+    mix = weight.new_zeros(2, 3, 3)  # [phase, tap of the folded kernel, tap of weight]
+    for phase in range(2):
+        for d in range(3):
+            for t, value in enumerate(TAPS):
+                k = phase + t - 1 - 2 * (d - 1)
+                if 0 <= k < 3:
+                    mix[phase, d, k] += value
+    import torch
+
+    return torch.einsum("ayk,bxl,oikl->aboiyx", mix, mix, weight)

@@ -1,0 +1,14 @@
+"""Elementwise sum, the second operand broadcast over space if it is [N, C, 1, 1], then ReLU if asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def reference(x: Tensor, y: Tensor, *, relu: bool = False) -> Tensor:
+    """X + y. x [N,C,H,W], y [N,C,H|1,W|1] -> [N,C,H,W]."""
+    z = x + y
+    return z.relu() if relu else z

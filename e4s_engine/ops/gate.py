@@ -1,0 +1,14 @@
+"""Channel attention (BiSeNet)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def reference(x: Tensor, logits: Tensor, *, residual: bool = False) -> Tensor:
+    """X * sigmoid(logits), plus x if residual. x [N,C,H,W], logits [N,C,1,1]."""
+    y = x * logits.sigmoid()
+    return y + x if residual else y

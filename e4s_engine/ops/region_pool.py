@@ -1,0 +1,17 @@
+"""The mean of the features over each region's pixels (paper, section 3.1)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def reference(x: Tensor, labels: Tensor, regions: int) -> Tensor:  # [N,C,H,W], [N,H,W] -> [N,R,C]
+    """Region means; a region with no pixel gives zeros."""
+    import torch.nn.functional as F
+
+    one_hot = F.one_hot(labels.long(), regions).flatten(1, 2).float()  # [N,HW,R]
+    total = one_hot.transpose(1, 2) @ x.flatten(2).transpose(1, 2).float()
+    return total / one_hot.sum(1).clamp(min=1).unsqueeze(2)

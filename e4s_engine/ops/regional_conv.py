@@ -1,0 +1,220 @@
+"""Modulated convolution with mask-guided injection (StyleGAN2 section 2.2; E4S section 3.3).
+
+In a regional layer the output at a pixel is that of the convolution modulated and demodulated with the
+style of that pixel's region. `published` runs the whole convolution once per region, masks and sums.
+`reference` runs it once: scale each input pixel by the style of its own region, convolve, and every output
+pixel whose receptive field lies in one region is already right. The rest, a thin seam along region borders,
+is computed anew from gathered patches scaled by the style of the output pixel's region. Then demodulation,
+noise, bias and activation per pixel.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from e4s_engine.errors import ArgumentError
+from e4s_engine.ops import _fir
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+EPSILON = 1e-8
+SLOPE = 0.2
+GAIN = 2**0.5
+SEAM_CHUNK = 4096  # seam pixels gathered at once: bounds the patches to 75 MB at 512 channels
+
+
+def check(x: Tensor, weight: Tensor, styles: Tensor, labels: Tensor | None, upsample: bool) -> None:
+    """Raise ArgumentError unless the shapes fit together."""
+    n, channels, height, width = x.shape
+    if weight.ndim != 4 or weight.shape[1] != channels or weight.shape[2:] not in ((3, 3), (1, 1)):
+        raise ArgumentError(f"weight: expected [O, {channels}, k, k] with k 1 or 3, got {list(weight.shape)}")
+    if upsample and weight.shape[2] != 3:
+        raise ArgumentError("upsample: only a 3 x 3 kernel upsamples")
+    if styles.ndim != 3 or styles.shape[0] != n or styles.shape[2] != channels:
+        raise ArgumentError(f"styles: expected [{n}, R, {channels}], got {list(styles.shape)}")
+    scale = 2 if upsample else 1
+    if labels is None:
+        if styles.shape[1] != 1:
+            raise ArgumentError(f"labels: needed to tell {styles.shape[1]} regions apart")
+    elif labels.shape != (n, height * scale, width * scale):
+        expected = [n, height * scale, width * scale]
+        raise ArgumentError(f"labels: expected {expected} (the output's size), got {list(labels.shape)}")
+
+
+def reference(
+    x: Tensor,
+    weight: Tensor,
+    styles: Tensor,
+    labels: Tensor | None = None,
+    *,
+    upsample: bool = False,
+    noise: Tensor | None = None,
+    noise_gain: Tensor | None = None,
+    bias: Tensor | None = None,
+) -> Tensor:
+    """One convolution, the style chosen per output pixel.
+
+    x [N,I,H,W], weight [O,I,k,k], styles [N,R,I], labels [N,H',W'] in 0..R-1 (None: R = 1),
+    noise [1,1,H',W'], noise_gain [1], bias [O] -> [N,O,H',W'] with H' = 2H if upsample else H.
+    """
+    check(x, weight, styles, labels, upsample)
+    weight = weight * weight[0].numel() ** -0.5
+    demodulation = demodulate(weight, styles)  # [N,R,O]
+    if labels is None:
+        y = _convolve(x * styles[:, 0, :, None, None], weight, upsample)
+        y = y * demodulation[:, 0, :, None, None]
+    else:
+        labels = labels.long()
+        y = convolve_regions(x, weight, styles, labels, upsample) * spread(demodulation, labels)
+    return _finish(y, noise, noise_gain, bias)
+
+
+def published(
+    x: Tensor,
+    weight: Tensor,
+    styles: Tensor,
+    labels: Tensor | None = None,
+    *,
+    upsample: bool = False,
+    noise: Tensor | None = None,
+    noise_gain: Tensor | None = None,
+    bias: Tensor | None = None,
+) -> Tensor:
+    """As the published code: modulated weights and a whole convolution per region, masked and summed."""
+    check(x, weight, styles, labels, upsample)
+    weight = weight * weight[0].numel() ** -0.5
+    if labels is None:
+        y = convolve_modulated(x, weight, styles[:, 0], upsample, demodulated=True)
+    else:
+        y = sum_regions(x, weight, styles, labels, upsample=upsample, demodulated=True)
+    return _finish(y, noise, noise_gain, bias)
+
+
+def sum_regions(
+    x: Tensor, weight: Tensor, styles: Tensor, labels: Tensor, *, upsample: bool, demodulated: bool
+) -> Tensor:
+    """The published sum: a whole convolution per region times that region's mask."""
+    y = x.new_zeros(x.shape[0], weight.shape[0], *labels.shape[1:])
+    for region in range(styles.shape[1]):
+        out = convolve_modulated(x, weight, styles[:, region], upsample, demodulated)
+        y = y + out * (labels == region).unsqueeze(1).to(out.dtype)
+    return y
+
+
+def convolve_modulated(
+    x: Tensor, weight: Tensor, style: Tensor, upsample: bool, demodulated: bool
+) -> Tensor:  # [N,I,H,W], [O,I,k,k], [N,I] -> [N,O,H',W']
+    """StyleGAN2's fused form: weights modulated per sample, one grouped convolution."""
+    import torch.nn.functional as F
+
+    n, channels, height, width = x.shape
+    modulated = weight.unsqueeze(0) * style[:, None, :, None, None]  # [N,O,I,k,k]
+    if demodulated:
+        modulated = modulated * (modulated.square().sum((2, 3, 4), keepdim=True) + EPSILON).rsqrt()
+    stacked = x.reshape(1, n * channels, height, width)
+    kernel = weight.shape[-1]
+    if upsample:
+        flipped = modulated.transpose(1, 2).reshape(n * channels, -1, kernel, kernel)
+        y = F.conv_transpose2d(stacked, flipped, stride=2, groups=n)
+        return _fir.smooth(y.view(n, -1, *y.shape[2:]), 1, 1)
+    y = F.conv2d(stacked, modulated.flatten(0, 1), padding=kernel // 2, groups=n)
+    return y.view(n, -1, height, width)
+
+
+def demodulate(weight: Tensor, styles: Tensor) -> Tensor:  # [O,I,k,k], [N,R,I] -> [N,R,O]
+    """1 / sqrt(sum over input channels and taps of (weight * style)^2 + 1e-8)."""
+    energy = weight.float().square().sum((2, 3))  # [O,I]
+    return (styles.float().square() @ energy.T + EPSILON).rsqrt()
+
+
+def spread(values: Tensor, labels: Tensor) -> Tensor:  # [N,R,C], [N,H,W] -> [N,C,H,W]
+    """Per-region values laid out over the pixels."""
+    n, _, channels = values.shape
+    index = labels.reshape(n, 1, -1).expand(n, channels, -1)
+    return values.transpose(1, 2).gather(2, index).view(n, channels, *labels.shape[1:])
+
+
+def convolve_regions(
+    x: Tensor, weight: Tensor, styles: Tensor, labels: Tensor, upsample: bool
+) -> Tensor:  # -> [N,O,H',W'], not yet demodulated
+    """The modulated convolution with the style of every output pixel's region."""
+    inner = labels[:, ::2, ::2] if upsample else labels  # a region for every input pixel
+    y = _convolve(x * spread(styles, inner), weight, upsample)
+    if weight.shape[-1] == 1:
+        return y  # the receptive field is the pixel itself
+    seam = _seam(inner, labels, upsample).nonzero()  # [B,3]: sample, row, column
+    if len(seam) == 0:
+        return y
+    return _mend(y, seam, x, weight, styles, labels, upsample)
+
+
+def _convolve(x: Tensor, weight: Tensor, upsample: bool) -> Tensor:
+    import torch.nn.functional as F
+
+    if upsample:
+        return _fir.smooth(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), 1, 1)
+    return F.conv2d(x, weight, padding=weight.shape[-1] // 2)
+
+
+def _seam(inner: Tensor, labels: Tensor, upsample: bool) -> Tensor:  # -> [N,H',W'] bool
+    """Output pixels whose 3 x 3 neighbourhood of input pixels holds another region than their own."""
+    import torch.nn.functional as F
+
+    # In either form an output pixel sees the input pixels around its own: see _fir.phase_kernels.
+    values = inner.unsqueeze(1).float()
+    high = F.max_pool2d(values, 3, stride=1, padding=1)
+    low = -F.max_pool2d(-values, 3, stride=1, padding=1)
+    if upsample:
+        high, low = (v.repeat_interleave(2, 2).repeat_interleave(2, 3) for v in (high, low))
+    own = labels.unsqueeze(1).float()
+    return ((high != own) | (low != own)).squeeze(1)
+
+
+def _mend(
+    y: Tensor, seam: Tensor, x: Tensor, weight: Tensor, styles: Tensor, labels: Tensor, upsample: bool
+) -> Tensor:
+    """Y with the seam's pixels computed from patches scaled by their own region's style."""
+    import torch
+    import torch.nn.functional as F
+
+    n, channels, _, width = x.shape
+    pixels = F.pad(x, (1, 1, 1, 1)).permute(0, 2, 3, 1).contiguous()  # [N,H+2,W+2,I]
+    rows = pixels.view(-1, channels)
+    offsets = torch.arange(3, device=x.device)
+    window = (offsets[:, None] * (width + 2) + offsets).flatten()  # a patch in `rows`, from its corner
+    parts = _by_phase(seam) if upsample else [(seam, 0, 0)]
+    kernels = _fir.phase_kernels(weight) if upsample else weight[None, None]
+    indices, values = [], []
+    for part, a, b in parts:
+        matrix = kernels[a, b].permute(2, 3, 1, 0).reshape(-1, weight.shape[0])  # [9 I, O]
+        for sample, row, column in (chunk.unbind(1) for chunk in part.split(SEAM_CHUNK)):
+            style = styles[sample, labels[sample, row, column]]  # [B,I]
+            if upsample:
+                corner = (sample * (x.shape[2] + 2) + row // 2) * (width + 2) + column // 2
+            else:
+                corner = (sample * (x.shape[2] + 2) + row) * (width + 2) + column
+            patches = rows[corner[:, None] + window] * style.unsqueeze(1)  # [B,9,I]
+            indices.append((sample, row, column))
+            values.append(patches.flatten(1) @ matrix)
+    sample, row, column = (torch.cat(parts) for parts in zip(*indices, strict=True))
+    mended = y.permute(0, 2, 3, 1).index_put((sample, row, column), torch.cat(values).to(y.dtype))
+    return mended.permute(0, 3, 1, 2)
+
+
+def _by_phase(seam: Tensor) -> list[tuple[Tensor, int, int]]:
+    """The seam's pixels by the parity of their row and column: each parity has a kernel of its own."""
+    parity = (seam[:, 1] % 2) * 2 + seam[:, 2] % 2
+    parts = [(seam[parity == 2 * a + b], a, b) for a in (0, 1) for b in (0, 1)]
+    return [part for part in parts if len(part[0])]
+
+
+def _finish(y: Tensor, noise: Tensor | None, noise_gain: Tensor | None, bias: Tensor | None) -> Tensor:
+    """Noise, bias, leaky ReLU and gain, each where it is given."""
+    import torch.nn.functional as F
+
+    if noise is not None:
+        y = y + noise * noise_gain
+    if bias is None:
+        return y
+    return F.leaky_relu(y + bias.view(1, -1, 1, 1), SLOPE) * GAIN

@@ -1,0 +1,23 @@
+"""Resizing of feature maps and pictures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from e4s_engine.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MODES = ("bilinear", "bilinear_corners", "nearest")
+
+
+def reference(x: Tensor, height: int, width: int, mode: str) -> Tensor:  # [N,C,h,w] -> [N,C,H,W]
+    """Without antialiasing. bilinear: half-pixel centres; bilinear_corners: aligned corners."""
+    import torch.nn.functional as F
+
+    if mode not in MODES:
+        raise ArgumentError(f"mode: expected one of {', '.join(MODES)}, got {mode!r}")
+    if mode == "nearest":
+        return F.interpolate(x, (height, width), mode="nearest")
+    return F.interpolate(x, (height, width), mode="bilinear", align_corners=mode == "bilinear_corners")

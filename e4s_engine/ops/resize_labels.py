@@ -1,0 +1,17 @@
+"""Label maps at the size of a layer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def reference(labels: Tensor, height: int, width: int) -> Tensor:  # [N,h,w] -> [N,H,W]
+    """Nearest: the source index is floor(i * h / H)."""
+    import torch
+
+    rows = torch.arange(height, device=labels.device) * labels.shape[1] // height
+    columns = torch.arange(width, device=labels.device) * labels.shape[2] // width
+    return labels[:, rows[:, None], columns]

@@ -1,0 +1,15 @@
+"""The generator's range to 8-bit pictures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def reference(x: Tensor) -> Tensor:  # [N,3,H,W] in [-1,1] -> [N,H,W,3] uint8
+    """(x + 1) / 2 clamped to [0, 1], times 255, truncated as in the published code."""
+    import torch
+
+    return (((x.float() + 1) / 2).clamp(0, 1) * 255).to(torch.uint8).permute(0, 2, 3, 1)

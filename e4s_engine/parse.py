@@ -1,0 +1,85 @@
+"""Face parser: photo -> class logits (BiSeNet over ResNet-18, face-parsing.PyTorch's weights)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Weights = Mapping[str, Any]
+
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+
+def parse(ops: Any, image: Any, weights: Weights) -> Any:
+    """Class logits of a batch of pictures at their own size.
+
+    image [N,3,H,W] in [0, 1], H and W 512 in practice -> [N,classes,H,W].
+    """
+    height, width = image.shape[2:]
+    x = ops.normalize(image, MEAN, STD)
+    eighth, sixteenth, thirtysecond = _resnet(ops, x, weights)
+    context = _context(ops, eighth, sixteenth, thirtysecond, weights)
+    x = _fuse(ops, eighth, context, weights)
+    x = _conv_norm(ops, x, weights, "conv_out.conv.")
+    x = ops.conv2d(x, weights["conv_out.conv_out.weight"])
+    return ops.resize(x, height, width, "bilinear_corners")
+
+
+def _norm(ops: Any, x: Any, weights: Weights, prefix: str, relu: bool) -> Any:
+    leaves = ("weight", "bias", "running_mean", "running_var")
+    return ops.batch_norm(x, *(weights[prefix + leaf] for leaf in leaves), relu=relu)
+
+
+def _conv_norm(ops: Any, x: Any, weights: Weights, prefix: str) -> Any:
+    return _norm(ops, ops.conv2d(x, weights[prefix + "conv.weight"]), weights, prefix + "bn.", relu=True)
+
+
+def _resnet(ops: Any, x: Any, weights: Weights) -> tuple[Any, Any, Any]:
+    """ResNet-18's features at 1/8, 1/16 and 1/32."""
+    prefix = "cp.resnet."
+    x = ops.conv2d(x, weights[prefix + "conv1.weight"], stride=2)
+    x = ops.max_pool(_norm(ops, x, weights, prefix + "bn1.", relu=True))
+    features = []
+    for layer in range(1, 5):
+        for block in (0, 1):
+            stride = 2 if layer > 1 and block == 0 else 1
+            x = _basic_block(ops, x, weights, f"{prefix}layer{layer}.{block}.", stride)
+        features.append(x)
+    return features[1], features[2], features[3]
+
+
+def _basic_block(ops: Any, x: Any, weights: Weights, prefix: str, stride: int) -> Any:
+    y = ops.conv2d(x, weights[prefix + "conv1.weight"], stride=stride)
+    y = _norm(ops, y, weights, prefix + "bn1.", relu=True)
+    y = ops.conv2d(y, weights[prefix + "conv2.weight"])
+    y = _norm(ops, y, weights, prefix + "bn2.", relu=False)
+    if stride > 1:
+        x = ops.conv2d(x, weights[prefix + "downsample.0.weight"], stride=stride)
+        x = _norm(ops, x, weights, prefix + "downsample.1.", relu=False)
+    return ops.add(x, y, relu=True)
+
+
+def _context(ops: Any, eighth: Any, sixteenth: Any, thirtysecond: Any, weights: Weights) -> Any:
+    """The context path: coarse features refined by attention, down to 1/8."""
+    mean = _conv_norm(ops, ops.global_mean(thirtysecond), weights, "cp.conv_avg.")
+    x = ops.add(_refine(ops, thirtysecond, weights, "cp.arm32."), mean)
+    x = ops.resize(x, *sixteenth.shape[2:], "nearest")
+    x = _conv_norm(ops, x, weights, "cp.conv_head32.")
+    x = ops.add(_refine(ops, sixteenth, weights, "cp.arm16."), x)
+    x = ops.resize(x, *eighth.shape[2:], "nearest")
+    return _conv_norm(ops, x, weights, "cp.conv_head16.")
+
+
+def _refine(ops: Any, x: Any, weights: Weights, prefix: str) -> Any:
+    """Attention refinement: 3 x 3 features gated by their own global mean."""
+    x = _conv_norm(ops, x, weights, prefix + "conv.")
+    logits = ops.conv2d(ops.global_mean(x), weights[prefix + "conv_atten.weight"])
+    return ops.gate(x, _norm(ops, logits, weights, prefix + "bn_atten.", relu=False))
+
+
+def _fuse(ops: Any, eighth: Any, context: Any, weights: Weights) -> Any:
+    """Feature fusion of the spatial and the context path, with a gated residual."""
+    x = _conv_norm(ops, ops.concat([eighth, context]), weights, "ffm.convblk.")
+    logits = ops.conv2d(ops.global_mean(x), weights["ffm.conv1.weight"], relu=True)
+    return ops.gate(x, ops.conv2d(logits, weights["ffm.conv2.weight"]), residual=True)
