@@ -11,7 +11,22 @@ MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
 
-def parse(ops: Any, image: Any, weights: Weights) -> Any:
+SIDE = 512  # what the network sees
+
+
+def classes(ops: Any, pixels: Any, weights: Weights) -> Any:
+    """The best class per pixel of a batch of 8-bit pictures.
+
+    pixels [N,1024,1024,3], reduced with the published antialiasing filter, or [N,512,512,3] ->
+    uint8 [N,512,512].
+    """
+    image = ops.from_uint8(pixels, 0, 1)
+    if pixels.shape[1] != SIDE:
+        image = ops.cubic_half(image)
+    return ops.argmax(logits(ops, image, weights))
+
+
+def logits(ops: Any, image: Any, weights: Weights) -> Any:
     """Class logits of a batch of pictures at their own size.
 
     image [N,3,H,W] in [0, 1], H and W 512 in practice -> [N,classes,H,W].

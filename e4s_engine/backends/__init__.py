@@ -1,0 +1,51 @@
+"""What runs the networks. Every backend offers encode, decode and parse over batches of arrays."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from e4s_engine.errors import ArgumentError, BackendError
+from e4s_engine.weights import Model
+
+BACKENDS = ("auto", "native", "reference")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+
+
+class Backend(Protocol):
+    """The networks of one model on one device. Safe to call from many threads."""
+
+    device: str
+    precision: str
+    name: str
+
+    def encode(self, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Aligned crops [N,1024,1024,3] and labels [N,512,512] -> style vectors [N,12,D]."""
+
+    def decode(self, styles: npt.NDArray[np.float32], labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Style vectors [N,12,D] and labels [N,512,512] -> images [N,S,S,3], unclamped."""
+
+    def parse(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Pictures [N,1024,1024,3] or [N,512,512,3] -> the parser's own classes [N,512,512]."""
+
+
+def create(model: Model, parser: Model | None, backend: str, device: str, precision: str) -> Backend:
+    """Choose a backend once, by what was asked and what this machine has. Raises BackendError."""
+    if backend not in BACKENDS:
+        raise ArgumentError(f"backend: expected one of {', '.join(BACKENDS)}, got {backend!r}")
+    if precision not in PRECISIONS:
+        raise ArgumentError(f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}")
+    if backend == "native":
+        raise BackendError(
+            "backend: the native backend is not built yet in this version; use backend='reference' (PyTorch)"
+        )
+    if importlib.util.find_spec("torch") is None:
+        raise BackendError(
+            "backend: the reference backend needs PyTorch; install it with `pip install e4s_engine[torch]`"
+        )
+    from e4s_engine.backends.reference import Reference
+
+    return Reference(model, parser, device, precision)

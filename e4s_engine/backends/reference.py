@@ -1,0 +1,106 @@
+"""The networks in PyTorch, on any of its devices."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from e4s_engine import decode, encode, ops, parse
+from e4s_engine.config import ModelConfig
+from e4s_engine.errors import ArgumentError, BackendError
+from e4s_engine.weights import Model
+
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+_MOST_AT_ONCE = {"cpu": 1, "cuda": 8}  # a decode at 1024 takes about 1 GB each
+
+
+class Reference:
+    """Encoder, generator and parser over `ops`, by default the one-pass reference operations."""
+
+    name = "reference"
+
+    def __init__(
+        self, model: Model, parser: Model | None, device: str, precision: str, operations: Any = ops.reference
+    ) -> None:
+        assert isinstance(model.config, ModelConfig)
+        self.device = _choose_device(device)
+        self.precision = _choose_precision(precision, self.device)
+        self._config = model.config
+        self._ops = operations
+        self._weights = self._place(model)
+        self._parser = self._place(parser) if parser else None
+        self._step = _MOST_AT_ONCE[self.device.partition(":")[0]]
+
+    def encode(self, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Aligned crops [N,1024,1024,3] and labels [N,512,512] -> style vectors [N,12,D]."""
+        with self._running():
+            done = [
+                encode.encode(self._ops, self._ops.from_uint8(image, -1, 1), mask, self._weights, self._config)
+                for image, mask in self._batches(images, labels)
+            ]
+            return np.concatenate([styles.float().cpu().numpy() for styles in done])
+
+    def decode(self, styles: npt.NDArray[np.float32], labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Style vectors [N,12,D] and labels [N,512,512] -> images [N,S,S,3], unclamped."""
+        with self._running():
+            done = [
+                decode.decode(self._ops, style, mask, self._weights, self._config)
+                for style, mask in self._batches(styles, labels)
+            ]
+            return np.concatenate([image.float().permute(0, 2, 3, 1).cpu().numpy() for image in done])
+
+    def parse(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Pictures [N,1024,1024,3] or [N,512,512,3] -> the parser's own classes [N,512,512]."""
+        assert self._parser is not None, "the engine asks for labels when there is no parser"
+        with self._running():
+            done = [parse.classes(self._ops, image, self._parser) for (image,) in self._batches(images)]
+            return np.concatenate([classes.cpu().numpy() for classes in done])
+
+    def _place(self, model: Model) -> dict[str, Any]:
+        return {name: torch.from_numpy(tensor).to(self.device) for name, tensor in model.tensors.items()}
+
+    def _batches(self, *arrays: npt.NDArray[Any]) -> Iterator[tuple[torch.Tensor, ...]]:
+        for start in range(0, len(arrays[0]), self._step):
+            parts = (np.ascontiguousarray(array[start : start + self._step]) for array in arrays)
+            yield tuple(torch.from_numpy(part).to(self.device) for part in parts)
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        dtype = _DTYPES.get(self.precision, torch.bfloat16)
+        kind = self.device.partition(":")[0]
+        try:
+            with torch.inference_mode(), torch.autocast(kind, dtype, enabled=self.precision != "fp32"):
+                yield
+        except torch.OutOfMemoryError as error:
+            raise BackendError(f"device: {self.device} has too little memory for this model: {error}") from error
+
+
+def _choose_device(device: str) -> str:
+    if not isinstance(device, str) or not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
+        raise ArgumentError(f"device: expected 'auto', 'cpu', 'cuda' or 'cuda:N', got {device!r}")
+    if device == "cpu":
+        return device
+    if not torch.cuda.is_available():
+        if device == "auto":
+            return "cpu"
+        raise BackendError(f"device: {device!r} was asked for, but PyTorch finds no CUDA GPU; use 'cpu'")
+    if device == "auto":
+        return "cuda:0"
+    index = int(device.partition(":")[2] or 0)
+    if index >= torch.cuda.device_count():
+        raise BackendError(f"device: {device!r} was asked for, but there are {torch.cuda.device_count()} GPUs")
+    return f"cuda:{index}"
+
+
+def _choose_precision(precision: str, device: str) -> str:
+    if precision == "auto":
+        return "fp32"
+    if precision == "fp16" and device == "cpu":
+        raise BackendError("precision: fp16 needs a GPU; on the CPU use 'fp32' or 'bf16'")
+    return precision

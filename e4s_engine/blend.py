@@ -1,0 +1,133 @@
+"""Pasting the generated face over the target's crop (the official code's two ways, and none).
+
+Foreground masks are bool [512, 512]; crops are uint8 [1024, 1024, 3].
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from e4s_engine.align import CROP
+from e4s_engine.images import Pixels
+
+Mask = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float32]
+
+MODES = ("feather", "multiband", "none")
+RADIUS = 5  # of the 11 x 11 windows
+LEVELS = 10  # of the Laplacian pyramids
+_REACH = 32  # how far, at 512, a multi-band blend may reach in a photo that goes on beyond the crop
+
+
+def alpha(foreground: Mask, mode: str) -> Pixels:
+    """The opacity of the face over the crop, uint8 [1024, 1024].
+
+    feather: widened by 5 at 512, eroded 11 x 11 and blurred at 1024, as published. none: the foreground
+    itself. multiband: how far the blended crop is used where the photo goes on beyond the crop.
+    """
+    if mode == "none":
+        return (_double(foreground.astype(np.float32)) >= 0.5).astype(np.uint8) * 255
+    if mode == "multiband":
+        foreground = _window(foreground, _REACH, np.maximum)
+    wide = _double(_window(foreground, RADIUS, np.maximum).astype(np.float32))
+    # The published code truncates to 8 bits before scaling: only fully covered pixels count.
+    eroded = _window(wide >= 1, RADIUS, np.minimum)
+    return _gaussian(eroded.astype(np.float32) * 255)
+
+
+def multiband(face: Pixels, target: Pixels, foreground: Mask) -> Pixels:
+    """The face pasted hard over the target, its border blended through Laplacian pyramids.
+
+    face, target: uint8 [1024, 1024, 3] -> uint8 [1024, 1024, 3].
+    """
+    content = _double(foreground.astype(np.float32))[:, :, None]
+    pasted = (face * content + target * (1 - content)).astype(np.uint8)
+    border = _window(foreground, RADIUS, np.maximum) & ~_window(foreground, RADIUS, np.minimum)
+    weight = np.repeat(_double(border.astype(np.float32))[:, :, None], 3, axis=2)
+    return _blend_pyramids(target, pasted, weight)
+
+
+def _blend_pyramids(a: Pixels, b: Pixels, weight: Floats) -> Pixels:
+    """`a` where weight is 1, `b` where it is 0, mixed band by band."""
+    levels_a, levels_b, weights = _gaussian_pyramid(a), _gaussian_pyramid(b), _gaussian_pyramid(weight)
+    mixed: Any = None
+    for x, y, w in zip(reversed(levels_a), reversed(levels_b), reversed(weights), strict=True):
+        if mixed is None:
+            coarse_x, coarse_y, mixed = x, y, x * w + y * (1 - w)
+            continue
+        band_x, band_y = x - _pyramid_up(coarse_x), y - _pyramid_up(coarse_y)
+        mixed = _pyramid_up(mixed) + band_x * w + band_y * (1 - w)
+        coarse_x, coarse_y = x, y
+    return np.asarray(mixed.clip(0, 255).astype(np.uint8))
+
+
+def _gaussian_pyramid(image: npt.NDArray[Any]) -> list[Floats]:
+    """Ten levels; those of 8-bit pictures are rounded to 8 bits, as OpenCV's are."""
+    levels = [image.astype(np.float32)]
+    for _ in range(LEVELS - 1):
+        smaller = _pyramid_down(levels[-1])
+        levels.append(np.floor(smaller + 0.5) if image.dtype == np.uint8 else smaller)
+    return levels
+
+
+def _pyramid_down(image: Floats) -> Floats:
+    """5 x 5 binomial filter with mirrored borders, every second pixel (OpenCV's pyrDown)."""
+    for axis in (0, 1):
+        padding = [(2, 2) if i == axis else (0, 0) for i in range(3)]
+        padded = np.moveaxis(np.pad(image, padding, mode="reflect"), axis, 0)
+        even, odd = padded[0:-1:2], padded[1::2]
+        n = image.shape[axis] // 2
+        total = even[:n] + even[2 : n + 2] + 4 * (odd[:n] + odd[1 : n + 1]) + 6 * even[1 : n + 1]
+        image = np.moveaxis(total / 16, 0, axis)
+    return image
+
+
+def _pyramid_up(image: Floats) -> Floats:
+    """Doubled with the same filter (OpenCV's pyrUp): mirrored at the start, repeated at the end."""
+    for axis in (0, 1):
+        rows = np.moveaxis(image, axis, 0)
+        before = np.concatenate([rows[1:2], rows[:-1]])
+        after = np.concatenate([rows[1:], rows[-1:]])
+        doubled = np.stack([(before + 6 * rows + after) / 8, (rows + after) / 2], axis=1)
+        image = np.moveaxis(doubled.reshape(-1, *rows.shape[1:]), 0, axis)
+    return image
+
+
+def _window(mask: Mask, radius: int, pick: np.ufunc) -> Mask:
+    """Maximum or minimum over a square window; what lies outside the image does not count."""
+    for axis in (0, 1):
+        rows = np.moveaxis(mask, axis, 0)
+        out = rows.copy()
+        for shift in range(1, radius + 1):
+            pick(out[shift:], rows[:-shift], out=out[shift:])
+            pick(out[:-shift], rows[shift:], out=out[:-shift])
+        mask = np.moveaxis(out, 0, axis)
+    return mask
+
+
+def _double(mask: Floats) -> Floats:
+    """Bilinear [512, 512] -> [1024, 1024] with half-pixel centres."""
+    for axis in (0, 1):
+        rows = np.moveaxis(mask, axis, 0)
+        before = np.concatenate([rows[:1], rows[:-1]])
+        after = np.concatenate([rows[1:], rows[-1:]])
+        doubled = np.stack([0.25 * before + 0.75 * rows, 0.75 * rows + 0.25 * after], axis=1)
+        mask = np.moveaxis(doubled.reshape(-1, rows.shape[1]), 0, axis)
+    assert mask.shape == (CROP, CROP)
+    return mask
+
+
+def _gaussian(image: Floats) -> Pixels:
+    """11 x 11 Gaussian with OpenCV's sigma for that size (2.0), mirrored borders, rounded."""
+    offsets = np.arange(-RADIUS, RADIUS + 1)
+    kernel = np.exp(-(offsets**2) / (2 * 2.0**2))
+    kernel = (kernel / kernel.sum()).astype(np.float32)
+    for axis in (0, 1):
+        padding = [(RADIUS, RADIUS) if i == axis else (0, 0) for i in range(2)]
+        padded = np.moveaxis(np.pad(image, padding, mode="reflect"), axis, 0)
+        n = image.shape[axis]
+        image = np.moveaxis(sum(w * padded[i : i + n] for i, w in enumerate(kernel)), 0, axis)
+    return (image + 0.5).astype(np.uint8)
