@@ -1,5 +1,45 @@
-"""e4s_engine: fine-grained face swapping by region (E4S, CVPR 2023)."""
+"""e4s_engine: fine-grained face swapping by region (E4S, CVPR 2023).
+
+    import e4s_engine
+
+    engine = e4s_engine.Engine("e4s.safetensors")
+    result = engine.swap("source.jpg", "target.jpg", regions=["eyes", "nose"])
+    result.save("out.png")
+
+Names are loaded at their first use, so that importing the package takes next to no time.
+"""
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from e4s_engine import engine, errors, regions
+    from e4s_engine.engine import Engine, swap
+    from e4s_engine.result import Face, Result
+    from e4s_engine.weights import convert
+
 __version__ = "0.1.0"
+__all__ = ["Engine", "Face", "Result", "__version__", "convert", "engine", "errors", "regions", "swap"]
+
+_HOMES = {
+    "Engine": "e4s_engine.engine",
+    "Face": "e4s_engine.result",
+    "Result": "e4s_engine.result",
+    "convert": "e4s_engine.weights",
+    "swap": "e4s_engine.engine",
+}
+_MODULES = ("engine", "errors", "regions")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"e4s_engine.{name}")
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'e4s_engine' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

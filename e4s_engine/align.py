@@ -64,7 +64,7 @@ def check_landmarks(landmarks: Any, argument: str = "landmarks") -> Points:
     try:
         points = np.asarray(landmarks, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise AlignmentError(f"{argument}: expected numbers [68, 2] or [5, 2], got {landmarks!r:.80}") from error
+        raise AlignmentError(f"{argument}: expected numbers [68, 2], got {landmarks!r:.80}") from error
     if points.shape not in ((68, 2), (5, 2)):
         raise AlignmentError(f"{argument}: expected [68, 2] or [5, 2], got {list(points.shape)}")
     if not np.isfinite(points).all():
@@ -101,9 +101,9 @@ def _check_reach(photo: Pixels, quad: Points, argument: str) -> None:
     centre = quad.mean(0)
     side = float(np.hypot(*(quad[3] - quad[0])))
     if not (0 <= centre[0] < width and 0 <= centre[1] < height):
-        raise AlignmentError(f"{argument}: the face's centre {centre.round()} is outside the {width} x {height} photo")
+        raise AlignmentError(f"{argument}: the face's centre is outside the {width} x {height} photo")
     if side > 4 * max(width, height):
-        raise AlignmentError(f"{argument}: the face would be {side:.0f} pixels wide in a {width} x {height} photo")
+        raise AlignmentError(f"{argument}: a face {side:.0f} wide in a {width} x {height} photo")
 
 
 def _extract(photo: Pixels, quad: Points) -> Pixels:

@@ -81,7 +81,7 @@ def _pyramid_down(image: Floats) -> Floats:
         even, odd = padded[0:-1:2], padded[1::2]
         n = image.shape[axis] // 2
         total = even[:n] + even[2 : n + 2] + 4 * (odd[:n] + odd[1 : n + 1]) + 6 * even[1 : n + 1]
-        image = np.moveaxis(total / 16, 0, axis)
+        image = np.moveaxis(np.asarray(total / 16, np.float32), 0, axis)
     return image
 
 
@@ -129,5 +129,6 @@ def _gaussian(image: Floats) -> Pixels:
         padding = [(RADIUS, RADIUS) if i == axis else (0, 0) for i in range(2)]
         padded = np.moveaxis(np.pad(image, padding, mode="reflect"), axis, 0)
         n = image.shape[axis]
-        image = np.moveaxis(sum(w * padded[i : i + n] for i, w in enumerate(kernel)), 0, axis)
+        smoothed = sum(w * padded[i : i + n] for i, w in enumerate(kernel))
+        image = np.moveaxis(np.asarray(smoothed, np.float32), 0, axis)
     return (image + 0.5).astype(np.uint8)

@@ -40,8 +40,14 @@ class ModelConfig:
     def __post_init__(self) -> None:
         size = self.size
         problems = [
-            (not 8 <= size <= MAX_SIZE or size & (size - 1), f"size {size} is no power of two in 8..{MAX_SIZE}"),
-            (len(self.channels) != size.bit_length() - 2, f"{len(self.channels)} channel counts for size {size}"),
+            (
+                not 8 <= size <= MAX_SIZE or size & (size - 1),
+                f"size {size} is no power of two in 8..{MAX_SIZE}",
+            ),
+            (
+                len(self.channels) != size.bit_length() - 2,
+                f"{len(self.channels)} channel counts for size {size}",
+            ),
             (not all(1 <= c <= MAX_CHANNELS for c in self.channels), f"channels {self.channels}"),
             (self.latents < self.layers, f"{self.latents} latents for {self.layers} layers"),
             (not 1 <= self.injected <= self.latents, f"injected {self.injected} of {self.latents}"),

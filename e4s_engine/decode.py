@@ -96,6 +96,4 @@ def _to_rgb(
 ) -> Any:
     styles, regional = _modulation(ops, codes, weights, config, prefix, layer)
     labels = masks if regional else None
-    return ops.to_rgb(
-        x, weights[prefix + "conv.weight"][0], styles, labels, weights[prefix + "bias"], skip
-    )
+    return ops.to_rgb(x, weights[prefix + "conv.weight"][0], styles, labels, weights[prefix + "bias"], skip)

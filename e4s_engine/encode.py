@@ -14,6 +14,11 @@ from e4s_engine.config import ModelConfig
 Weights = Mapping[str, Any]
 
 
+def encode_pixels(ops: Any, pixels: Any, labels: Any, weights: Weights, config: ModelConfig) -> Any:
+    """As `encode`, from 8-bit pictures [N,H,W,3]."""
+    return encode(ops, ops.from_uint8(pixels, -1, 1), labels, weights, config)
+
+
 def encode(ops: Any, image: Any, labels: Any, weights: Weights, config: ModelConfig) -> Any:
     """The style vectors of a batch of aligned pictures.
 

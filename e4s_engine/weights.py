@@ -48,7 +48,9 @@ class Model:
 def load(path: str | os.PathLike[str], kind: str, argument: str = "weights") -> Model:
     """Read a converted or an official weight file. kind: "rgi" or "parser". Raises WeightsError."""
     file = _check_file(path, argument)
-    model = _load_converted(file, argument) if file.suffix == ".safetensors" else _load_official(file, argument)
+    model = (
+        _load_converted(file, argument) if file.suffix == ".safetensors" else _load_official(file, argument)
+    )
     found = configs.kind_of(model.config)
     if found != kind:
         raise WeightsError(f"{argument}: {file} holds a model of kind {found!r}, expected {kind!r}")
@@ -223,7 +225,9 @@ def _check_shapes(
         raise WeightsError(f"{argument}: {file} has {len(wrong)} misshapen tensors: {_some(wrong)}")
 
 
-def _checked(config: configs.Config, tensors: Tensors, extra: Iterable[str], file: Path, argument: str) -> Model:
+def _checked(
+    config: configs.Config, tensors: Tensors, extra: Iterable[str], file: Path, argument: str
+) -> Model:
     bad = [name for name, tensor in tensors.items() if not np.isfinite(tensor).all()]
     if bad:
         raise WeightsError(f"{argument}: {file} holds NaN or infinity in {_some(bad)}; the file is damaged")
@@ -233,9 +237,7 @@ def _checked(config: configs.Config, tensors: Tensors, extra: Iterable[str], fil
     return Model(config, tensors, named)
 
 
-def _with_progress(
-    names: Iterable[str], read: Callable[[str], npt.NDArray[Any]], title: str
-) -> Tensors:
+def _with_progress(names: Iterable[str], read: Callable[[str], npt.NDArray[Any]], title: str) -> Tensors:
     """Every tensor as float32, with a progress bar where that takes more than a second."""
     bar = tqdm(list(names), desc=title, unit="tensor", delay=1, leave=False, disable=None)
     return {name: np.asarray(read(name), dtype=np.float32) for name in bar}

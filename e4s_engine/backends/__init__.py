@@ -11,6 +11,9 @@ import numpy.typing as npt
 from e4s_engine.errors import ArgumentError, BackendError
 from e4s_engine.weights import Model
 
+Bytes = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
 BACKENDS = ("auto", "native", "reference")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
@@ -22,13 +25,13 @@ class Backend(Protocol):
     precision: str
     name: str
 
-    def encode(self, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def encode(self, images: Bytes, labels: Bytes) -> Floats:
         """Aligned crops [N,1024,1024,3] and labels [N,512,512] -> style vectors [N,12,D]."""
 
-    def decode(self, styles: npt.NDArray[np.float32], labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def decode(self, styles: Floats, labels: Bytes) -> Floats:
         """Style vectors [N,12,D] and labels [N,512,512] -> images [N,S,S,3], unclamped."""
 
-    def parse(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    def parse(self, images: Bytes) -> Bytes:
         """Pictures [N,1024,1024,3] or [N,512,512,3] -> the parser's own classes [N,512,512]."""
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from e4s_engine import decode, encode, ops, parse
+from e4s_engine.backends import Bytes, Floats
 from e4s_engine.config import ModelConfig
 from e4s_engine.errors import ArgumentError, BackendError
 from e4s_engine.weights import Model
@@ -37,16 +38,16 @@ class Reference:
         self._parser = self._place(parser) if parser else None
         self._step = _MOST_AT_ONCE[self.device.partition(":")[0]]
 
-    def encode(self, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def encode(self, images: Bytes, labels: Bytes) -> Floats:
         """Aligned crops [N,1024,1024,3] and labels [N,512,512] -> style vectors [N,12,D]."""
         with self._running():
             done = [
-                encode.encode(self._ops, self._ops.from_uint8(image, -1, 1), mask, self._weights, self._config)
+                encode.encode_pixels(self._ops, image, mask, self._weights, self._config)
                 for image, mask in self._batches(images, labels)
             ]
             return np.concatenate([styles.float().cpu().numpy() for styles in done])
 
-    def decode(self, styles: npt.NDArray[np.float32], labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def decode(self, styles: Floats, labels: Bytes) -> Floats:
         """Style vectors [N,12,D] and labels [N,512,512] -> images [N,S,S,3], unclamped."""
         with self._running():
             done = [
@@ -55,7 +56,7 @@ class Reference:
             ]
             return np.concatenate([image.float().permute(0, 2, 3, 1).cpu().numpy() for image in done])
 
-    def parse(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    def parse(self, images: Bytes) -> Bytes:
         """Pictures [N,1024,1024,3] or [N,512,512,3] -> the parser's own classes [N,512,512]."""
         assert self._parser is not None, "the engine asks for labels when there is no parser"
         with self._running():
@@ -78,7 +79,9 @@ class Reference:
             with torch.inference_mode(), torch.autocast(kind, dtype, enabled=self.precision != "fp32"):
                 yield
         except torch.OutOfMemoryError as error:
-            raise BackendError(f"device: {self.device} has too little memory for this model: {error}") from error
+            raise BackendError(
+                f"device: {self.device} has too little memory for this model: {error}"
+            ) from error
 
 
 def _choose_device(device: str) -> str:
@@ -94,7 +97,9 @@ def _choose_device(device: str) -> str:
         return "cuda:0"
     index = int(device.partition(":")[2] or 0)
     if index >= torch.cuda.device_count():
-        raise BackendError(f"device: {device!r} was asked for, but there are {torch.cuda.device_count()} GPUs")
+        raise BackendError(
+            f"device: {device!r} was asked for, but there are {torch.cuda.device_count()} GPUs"
+        )
     return f"cuda:{index}"
 
 

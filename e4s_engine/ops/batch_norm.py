@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 EPSILON = 1e-5
 
 
-def reference(x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, var: Tensor, *, relu: bool = False) -> Tensor:
+def reference(
+    x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, var: Tensor, *, relu: bool = False
+) -> Tensor:
     """(x - mean) / sqrt(var + 1e-5) * weight + bias, per channel."""
     import torch.nn.functional as F
 

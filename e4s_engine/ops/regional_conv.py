@@ -177,7 +177,7 @@ def _mend(
     import torch
     import torch.nn.functional as F
 
-    n, channels, _, width = x.shape
+    _, channels, _, width = x.shape
     pixels = F.pad(x, (1, 1, 1, 1)).permute(0, 2, 3, 1).contiguous()  # [N,H+2,W+2,I]
     rows = pixels.view(-1, channels)
     offsets = torch.arange(3, device=x.device)
@@ -187,7 +187,7 @@ def _mend(
     indices, values = [], []
     for part, a, b in parts:
         matrix = kernels[a, b].permute(2, 3, 1, 0).reshape(-1, weight.shape[0])  # [9 I, O]
-        for sample, row, column in (chunk.unbind(1) for chunk in part.split(SEAM_CHUNK)):
+        for sample, row, column in (chunk.unbind(1) for chunk in torch.split(part, SEAM_CHUNK)):
             style = styles[sample, labels[sample, row, column]]  # [B,I]
             if upsample:
                 corner = (sample * (x.shape[2] + 2) + row // 2) * (width + 2) + column // 2

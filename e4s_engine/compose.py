@@ -103,9 +103,7 @@ def region_styles(
     return out
 
 
-def complete_styles(
-    out: Styles, parts: Sequence[tuple[Styles, Sequence[int]]], target: Styles
-) -> Styles:
+def complete_styles(out: Styles, parts: Sequence[tuple[Styles, Sequence[int]]], target: Styles) -> Styles:
     """Texture for regions that come with the shape but that the target does not show: the source's."""
     out = out.copy()
     for styles, ids in parts:

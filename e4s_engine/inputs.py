@@ -1,0 +1,171 @@
+"""What callers pass, made ready for the stages: options, portraits, and who gives which regions."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from e4s_engine import align as alignment
+from e4s_engine import blend as blending
+from e4s_engine import images, regions
+from e4s_engine import landmarks as landmark_models
+from e4s_engine.compose import Styles
+from e4s_engine.errors import AlignmentError, ArgumentError, RegionError
+from e4s_engine.regions import Labels
+from e4s_engine.result import Face
+
+Image = Any  # a path, bytes, a PIL image, or an array: see images.read
+RegionNames = str | Iterable[str]
+Source = Image | Face | Mapping[str | tuple[str, ...], Image | Face]
+Ids = tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The options of a swap, checked."""
+
+    extent: float = 1.0
+    shape: bool = True
+    texture: bool = True
+    hair_first: bool = True
+    blend: str = "feather"
+    align: str | bool = "auto"
+
+    def __post_init__(self) -> None:
+        number = isinstance(self.extent, (int, float, np.number)) and not isinstance(self.extent, bool)
+        if not number or not 0 <= self.extent <= 1:
+            raise ArgumentError(f"extent: expected a number in [0, 1], got {self.extent!r}")
+        if self.blend not in blending.MODES:
+            raise ArgumentError(f"blend: expected one of {', '.join(blending.MODES)}, got {self.blend!r}")
+        if self.align not in ("auto", True, False):
+            raise ArgumentError(f"align: expected 'auto', True or False, got {self.align!r}")
+        for name in ("shape", "texture", "hair_first"):
+            if not isinstance(getattr(self, name), (bool, np.bool_)):
+                raise ArgumentError(f"{name}: expected True or False, got {getattr(self, name)!r}")
+
+
+@dataclasses.dataclass
+class Portrait:
+    """An input on its way: its crop, then its labels, then its style vectors."""
+
+    argument: str
+    crop: alignment.Crop | None  # None for a Face, which needs none
+    labels: Labels | None = None
+    styles: Styles | None = None
+
+
+Read = Callable[[Any, str, Any, Any], Portrait]
+
+
+def reader(model: landmark_models.LandmarkModel | None, align: str | bool, style_dim: int) -> Read:
+    """A function (image, argument, labels, landmarks) -> Portrait.
+
+    An input that comes again, with the same labels and landmarks, is read only once.
+    """
+    seen: dict[tuple[int, int, int], tuple[Portrait, tuple[Any, ...]]] = {}
+
+    def read(image: Any, argument: str, labels: Any, points: Any) -> Portrait:
+        key = (id(image), id(labels), id(points))
+        if key not in seen:
+            if isinstance(image, Face):
+                portrait = _from_face(image, argument, labels, points, style_dim)
+            else:
+                portrait = _from_image(image, argument, labels, points, model, align)
+            seen[key] = portrait, (image, labels, points)  # kept alive: an id must not be used again
+        return seen[key][0]
+
+    return read
+
+
+def _from_face(face: Face, argument: str, labels: Any, points: Any, style_dim: int) -> Portrait:
+    if labels is not None or points is not None:
+        raise ArgumentError(
+            f"{argument}: a Face brings its own labels and needs no landmarks; pass none beside it"
+        )
+    mask = regions.check_labels(face.labels, f"{argument}.labels")
+    return Portrait(argument, None, mask, check_styles(face.styles, f"{argument}.styles", style_dim))
+
+
+def _from_image(
+    image: Any,
+    argument: str,
+    labels: Any,
+    points: Any,
+    model: landmark_models.LandmarkModel | None,
+    align: str | bool,
+) -> Portrait:
+    photo = images.read(image, argument)
+    mask = None
+    if labels is not None:
+        mask = regions.check_labels(images.to_numpy(labels, f"{argument} labels"), f"{argument} labels")
+    if align is False:
+        return Portrait(argument, alignment.whole(photo, argument), mask)
+    if points is None and model is not None:
+        points = landmark_models.largest_face(model, photo, argument)
+    if points is not None:
+        return Portrait(argument, alignment.crop(photo, points, f"{argument} landmarks"), mask)
+    if align is True:
+        raise AlignmentError(
+            f"{argument}: align=True needs landmarks; pass them, or make the engine with a landmark model "
+            "(Engine(landmarks=...))"
+        )
+    return Portrait(argument, alignment.whole(photo, argument), mask)
+
+
+def check_styles(styles: Any, argument: str, style_dim: int) -> Styles:
+    """Style vectors as float32 [12, D] of a model. Raises ArgumentError."""
+    array = images.to_numpy(styles, argument)
+    if array.shape != (regions.COUNT, style_dim) or array.dtype.kind != "f":
+        got = f"{array.dtype} {list(array.shape)}"
+        raise ArgumentError(
+            f"{argument}: this model's style vectors are float32 [{regions.COUNT}, {style_dim}], got {got}"
+        )
+    if not np.isfinite(array).all():
+        raise ArgumentError(f"{argument}: some values are NaN or infinite")
+    return array.astype(np.float32, copy=False)
+
+
+def sources(
+    source: Any, chosen: RegionNames | None, labels: Any, points: Any, argument: str, read: Read
+) -> tuple[list[tuple[Portrait, Ids]], Ids | None]:
+    """A source argument -> [(portrait, regions it gives)] and all regions given; None is the whole face."""
+    if not isinstance(source, Mapping):
+        ids = None if chosen is None else regions.region_ids(chosen)
+        return [(read(source, argument, labels, points), ids if ids is not None else ())], ids
+    if chosen is not None:
+        raise RegionError("regions: a dict of sources names the regions itself; pass regions=None beside it")
+    if not source:
+        raise RegionError(f"{argument}: the dict of sources is empty; name at least one region")
+    parts: list[tuple[Portrait, Ids]] = []
+    given: set[int] = set()
+    for key, image in source.items():
+        ids = regions.region_ids(key, f"{argument} key")
+        twice = given.intersection(ids)
+        if twice:
+            names = ", ".join(regions.NAMES[r] for r in sorted(twice))
+            raise RegionError(f"{argument}: {names} given by two sources; every region needs exactly one")
+        given.update(ids)
+        own = (_by_key(labels, key, f"{argument}_labels"), _by_key(points, key, f"{argument}_landmarks"))
+        parts.append((read(image, f"{argument}[{key!r}]", *own), ids))
+    return parts, tuple(sorted(given))
+
+
+def _by_key(values: Any, key: Any, argument: str) -> Any:
+    if values is None:
+        return None
+    if not isinstance(values, Mapping):
+        raise ArgumentError(f"{argument}: for a dict of sources expected a dict with the same keys")
+    return values.get(key)
+
+
+def per_item(values: Any, count: int, argument: str) -> Sequence[Any]:
+    """One value per item of a batch; None stands for none at all."""
+    if values is None:
+        return [None] * count
+    if not isinstance(values, (list, tuple)) or len(values) != count:
+        got = f"{len(values)}" if isinstance(values, (list, tuple)) else type(values).__name__
+        raise ArgumentError(f"{argument}: expected a list of {count}, got {got}")
+    return values

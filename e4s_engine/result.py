@@ -1,0 +1,51 @@
+"""What the engine returns."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import os
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from e4s_engine import images
+
+
+@dataclasses.dataclass(frozen=True)
+class Face:
+    """A face as the model knows it: reusable, a source encoded once swaps into many targets.
+
+    labels: uint8 [512, 512], the shape. styles: float32 [12, D], the texture, one vector per region.
+    """
+
+    labels: npt.NDArray[np.uint8]
+    styles: npt.NDArray[np.float32]
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A finished picture and what led to it.
+
+    image: uint8 [H, W, 3], the target photo with its new face, at its full size.
+    face: uint8 [S, S, 3], the aligned face as generated.
+    labels: uint8 [512, 512], the composed regions. holes: bool [512, 512], where no region was known.
+    """
+
+    image: npt.NDArray[np.uint8]
+    face: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.uint8]
+    holes: npt.NDArray[np.bool_]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write `image` in the format of the name's ending; an existing file is never left damaged.
+
+        Raises ArgumentError for an unknown ending, OutputError where the file cannot be written.
+        """
+        images.write(self.image, path)
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        Image.fromarray(self.image).save(buffer, "PNG")
+        return buffer.getvalue()
