@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 from e4s_engine.ops import _fir, regional_conv
+from e4s_engine.plan import Vector, vector
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from e4s_engine.plan import Array, Arrays, Symbol, Weight
 
 
 def reference(
@@ -51,3 +55,31 @@ def published(
 
 def _add_skip(y: Tensor, skip: Tensor | None) -> Tensor:
     return y if skip is None else y + _fir.upsample(skip)
+
+
+def record(
+    x: Symbol,
+    weight: Weight,
+    styles: Symbol,
+    labels: Symbol | None,
+    bias: Weight,
+    skip: Symbol | None = None,
+) -> Symbol:
+    """A step of its own; a constant style becomes part of the weights."""
+    plan = x.plan
+    n, inputs, height, width = x.shape
+    constant = styles.note if styles.buffer < 0 else None
+
+    def matrix(arrays: Arrays) -> Array:
+        plain = weight.read(arrays)[:, :, 0, 0] * np.float32(inputs**-0.5)
+        return plain if constant is None else plain * constant(arrays)
+
+    given = {"x": x, "skip": skip, "styles": None if constant else styles, "labels": labels}
+    return plan.emit(
+        "to_rgb",
+        (n, 3, height, width),
+        {name: symbol for name, symbol in given.items() if symbol is not None},
+        type="f32",
+        weights={"matrix": Vector((weight.name, "matrix"), matrix), "bias": vector(bias)},
+        flop=2.0 * n * height * width * inputs * 3,
+    )

@@ -1,0 +1,50 @@
+// toRGB: three dot products per pixel, bias, and the smaller picture upsampled.
+#include "cpu/ops.h"
+
+namespace e4s {
+namespace E4S_NAMESPACE {
+namespace {
+
+// Two taps per axis and phase reach real pixels: output 2i takes 1/4 of pixel i - 1 and 3/4 of i, output
+// 2i + 1 takes 3/4 of i and 1/4 of i + 1. Outside the picture is zero.
+E4S_INLINE void add_skip(const RgbRow& r, int p, float* rgb) {
+  const int near = p / 2, far = (p & 1) != 0 ? near + 1 : near - 1;
+  for (int c = 0; c < 3; ++c) {
+    const float v = 0.75f * r.skip_near[near * 4 + c] + 0.25f * r.skip_far[near * 4 + c];
+    rgb[c] += 0.75f * v;
+  }
+  if (far < 0 || far >= r.skip_width) return;
+  for (int c = 0; c < 3; ++c)
+    rgb[c] += 0.25f * (0.75f * r.skip_near[far * 4 + c] + 0.25f * r.skip_far[far * 4 + c]);
+}
+
+template <class T>
+void rgb_as(const RgbRow& r) {
+  const T* x = static_cast<const T*>(r.x);
+  for (int p = 0; p < r.count; ++p, x += r.pixel) {
+    const int region = r.labels == nullptr ? 0 : r.labels[p];
+    const float* table = r.table + static_cast<std::int64_t>(region) * 3 * r.channels;
+    float sums[3][kLanes] = {};
+    for (int c = 0; c < r.channels; c += kLanes) {
+      float v[kLanes];
+      for (int i = 0; i < kLanes; ++i) v[i] = widen(x[c + i]);
+      for (int k = 0; k < 3; ++k)
+        for (int i = 0; i < kLanes; ++i) sums[k][i] += v[i] * table[k * r.channels + c + i];
+    }
+    float rgb[4] = {r.bias[0], r.bias[1], r.bias[2], 0};
+    for (int k = 0; k < 3; ++k) {
+      for (int half = kLanes / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; ++i) sums[k][i] += sums[k][i + half];
+      rgb[k] += sums[k][0];
+    }
+    if (r.skip_near != nullptr) add_skip(r, p, rgb);
+    for (int c = 0; c < 4; ++c) r.out[p * 4 + c] = rgb[c];
+  }
+}
+
+}  // namespace
+
+void rgb_row(const RgbRow& r) { E4S_BY_TYPE(rgb_as, r); }
+
+}  // namespace E4S_NAMESPACE
+}  // namespace e4s
