@@ -67,7 +67,7 @@ void finish_pixel(const Run& run, const Epilogue& e, const Map& y, int sample, i
     pixel.scale = e.scales + (sample * e.regions + region) * e.stride + channel;
   }
   if (e.noise != nullptr)
-    pixel.noise = e.noise->data()[static_cast<std::int64_t>(row) * y.w + column] * e.noise_gain;
+    pixel.noise = e.noise->data()[static_cast<std::int64_t>(row) * y.w + column];
   if (e.residual != nullptr)
     pixel.residual = e.residual->at(sample, row, column) + channel * size_of(y.type);
   pixel.out = y.at(sample, row, column) + channel * size_of(y.type);

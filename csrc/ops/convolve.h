@@ -15,8 +15,7 @@ struct Epilogue {
   std::int64_t stride = 0;
   int regions = 1;
   const Map* labels = nullptr;
-  const Vector* noise = nullptr;  // [H*W]
-  float noise_gain = 0;
+  const Vector* noise = nullptr;  // [H*W], times its gain
 };
 
 // Sums of one tile after the other of any pixels, for one group of output channels.
