@@ -33,19 +33,26 @@ enum class Activation : std::uint8_t { none, relu, prelu, leaky_gain, rsqrt };
 
 // What follows a convolution, per pixel: scale, noise, bias, activation, residual, ReLU; then the store.
 struct Finish {
-  const float* bias = nullptr;   // [lanes]
+  const float* bias = nullptr;   // [lanes] or null
   const float* slope = nullptr;  // [lanes], for prelu
   Activation activation = Activation::none;
   bool relu_last = false;
   Type type = Type::f32;
 };
 
-struct FinishPixel {
+// Neighbouring pixels of one row, some channels of them.
+struct FinishSpan {
+  int count, lanes;
   const float* sums;
-  const float* scale;      // [lanes] or null
-  float noise;
-  const void* residual;    // [lanes] of the output's type, or null
+  std::int64_t sums_pixel;
+  const float* scales;          // per region, scale_stride apart, or null
+  std::int64_t scale_stride;
+  const std::uint8_t* labels;   // or null: region 0
+  const float* noise;           // or null
+  const void* residual;         // of the output's type, or null
+  std::int64_t residual_pixel;
   void* out;
+  std::int64_t out_pixel;
 };
 
 // Running sums of one instance norm, relative to a pivot per channel (the first pixel).
@@ -177,7 +184,7 @@ struct Kernels {
   const int* conv_pixels;      // of a register tile, by vectors in the group
   const ConvTileFn* conv_f32;  // likewise
   const ConvTileFn* conv_bf16;  // null where the processor has no bf16
-  void (*finish)(const Finish&, const FinishPixel&, int lanes);
+  void (*finish)(const Finish&, const FinishSpan&);
   void (*norm_row)(const NormRow&);
   void (*affine_row)(const AffineRow&);
   void (*scale_row)(const ScaleRow&);

@@ -9,20 +9,15 @@ template <class T>
 void norm_as(const NormRow& r) {
   const T* x = static_cast<const T*>(r.x);
   for (int c = 0; c < r.channels; c += kLanes) {
-    float sum[kLanes] = {}, square[kLanes] = {}, pivot[kLanes];
-    for (int i = 0; i < kLanes; ++i) pivot[i] = r.pivot[c + i];
+    const Vec pivot = load(r.pivot + c);
+    Vec sum = load(r.sum + c), square = load(r.square + c);
     for (int p = 0; p < r.count; ++p) {
-      const T* pixel = x + p * r.pixel + c;
-      for (int i = 0; i < kLanes; ++i) {
-        const float d = widen(pixel[i]) - pivot[i];
-        sum[i] += d;
-        square[i] += d * d;
-      }
+      const Vec d = load(x + p * r.pixel + c) - pivot;
+      sum += d;
+      square += d * d;
     }
-    for (int i = 0; i < kLanes; ++i) {
-      r.sum[c + i] += sum[i];
-      r.square[c + i] += square[i];
-    }
+    store(r.sum + c, sum);
+    store(r.square + c, square);
   }
 }
 
@@ -33,17 +28,14 @@ void affine_as(const AffineRow& r) {
   T* out = static_cast<T*>(r.out);
   for (int p = 0; p < r.count; ++p, x += r.pixel, out += r.pixel) {
     for (int c = 0; c < r.channels; c += kLanes) {
-      float v[kLanes];
-      for (int i = 0; i < kLanes; ++i) v[i] = widen(x[c + i]) * r.scale[c + i] + r.shift[c + i];
-      if (r.slope != nullptr)
-        for (int i = 0; i < kLanes; ++i) v[i] = v[i] > 0 ? v[i] : v[i] * r.slope[c + i];
-      if (shortcut != nullptr && r.shortcut_scale != nullptr) {
-        for (int i = 0; i < kLanes; ++i)
-          v[i] += widen(shortcut[c + i]) * r.shortcut_scale[c + i] + r.shortcut_shift[c + i];
-      } else if (shortcut != nullptr) {
-        for (int i = 0; i < kLanes; ++i) v[i] += widen(shortcut[c + i]);
+      Vec v = load(x + c) * load(r.scale + c) + load(r.shift + c);
+      if (r.slope != nullptr) v = leaky(v, load(r.slope + c));
+      if (shortcut != nullptr) {
+        const Vec other = load(shortcut + c);
+        v += r.shortcut_scale == nullptr ? other
+                                         : other * load(r.shortcut_scale + c) + load(r.shortcut_shift + c);
       }
-      for (int i = 0; i < kLanes; ++i) narrow(v[i], out + c + i);
+      store(out + c, v);
     }
     if (shortcut != nullptr) shortcut += r.shortcut_pixel;
   }

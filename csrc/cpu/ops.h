@@ -6,7 +6,7 @@
 namespace e4s {
 namespace E4S_NAMESPACE {
 
-void finish(const Finish& f, const FinishPixel& pixel, int lanes);
+void finish(const Finish& f, const FinishSpan& span);
 void norm_row(const NormRow& r);
 void affine_row(const AffineRow& r);
 void scale_row(const ScaleRow& r);

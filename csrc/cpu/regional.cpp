@@ -13,7 +13,7 @@ void scale_as(const ScaleRow& r) {
   for (int p = 0; p < r.count; ++p, x += r.pixel, out += r.pixel) {
     const int region = r.labels == nullptr ? 0 : r.labels[p * r.label_step];
     const float* style = r.styles + region * r.style_stride;
-    for (int c = 0; c < r.channels; ++c) narrow(widen(x[c]) * style[c], out + c);
+    for (int c = 0; c < r.channels; c += kLanes) store(out + c, load(x + c) * load(style + c));
   }
 }
 
@@ -22,24 +22,24 @@ void patch_as(const Patch& r) {
   const T* corner = static_cast<const T*>(r.corner);
   T* out = static_cast<T*>(r.out);
   for (int c = 0; c < r.channels; c += kLanes) {
-    float x[9][kLanes];
-    for (int d = 0; d < 9; ++d) {
-      const T* pixel = corner + (d / 3) * r.row + (d % 3) * r.pixel + c;
-      for (int i = 0; i < kLanes; ++i) x[d][i] = widen(pixel[i]) * r.style[c + i];
+    const Vec style = load(r.style + c);
+    Vec across[3][3];  // [input row][tap column]
+    for (int dy = 0; dy < 3; ++dy) {
+      const T* row = corner + dy * r.row + c;
+      const Vec left = load(row) * style, middle = load(row + r.pixel) * style;
+      const Vec right = load(row + 2 * r.pixel) * style;
+      for (int k = 0; k < 3; ++k)
+        across[dy][k] = left * splat(r.mix_x[0][k]) + middle * splat(r.mix_x[1][k]) + right * splat(r.mix_x[2][k]);
     }
-    for (int k = 0; k < 9; ++k) {
-      float v[kLanes] = {};
-      for (int d = 0; d < 9; ++d) {
-        const float weight = r.mix_y[d / 3][k / 3] * r.mix_x[d % 3][k % 3];
-        if (weight == 0) continue;
-        for (int i = 0; i < kLanes; ++i) v[i] += weight * x[d][i];
-      }
-      for (int i = 0; i < kLanes; ++i) narrow(v[i], out + k * r.channels + c + i);
-    }
+    for (int ky = 0; ky < 3; ++ky)
+      for (int kx = 0; kx < 3; ++kx)
+        store(out + (ky * 3 + kx) * r.channels + c,
+              across[0][kx] * splat(r.mix_y[0][ky]) + across[1][kx] * splat(r.mix_y[1][ky]) +
+                  across[2][kx] * splat(r.mix_y[2][ky]));
   }
 }
 
-constexpr float kTaps[4] = {0.25f, 0.75f, 0.75f, 0.25f};
+constexpr float kTaps[2] = {0.25f, 0.75f};  // outer and inner
 
 }  // namespace
 
@@ -47,17 +47,21 @@ void scale_row(const ScaleRow& r) { E4S_BY_TYPE(scale_as, r); }
 void patch(const Patch& r) { E4S_BY_TYPE(patch_as, r); }
 
 void fir_row(const FirRow& r) {
+  const Vec outer = splat(kTaps[0]), inner = splat(kTaps[1]);
   for (int p = 0; p < r.count; ++p) {
     const float* x = r.x + static_cast<std::int64_t>(p) * r.lanes;
     float* out = r.out + static_cast<std::int64_t>(p) * r.lanes;
-    for (int c = 0; c < r.lanes; ++c)
-      out[c] = kTaps[0] * (x[c] + x[c + 3 * r.lanes]) + kTaps[1] * (x[c + r.lanes] + x[c + 2 * r.lanes]);
+    for (int c = 0; c < r.lanes; c += kLanes)
+      store(out + c, outer * (load(x + c) + load(x + c + 3 * r.lanes)) +
+                         inner * (load(x + c + r.lanes) + load(x + c + 2 * r.lanes)));
   }
 }
 
 void fir_column(const FirColumn& r) {
-  for (int i = 0; i < r.count; ++i)
-    r.out[i] = kTaps[0] * (r.rows[0][i] + r.rows[3][i]) + kTaps[1] * (r.rows[1][i] + r.rows[2][i]);
+  const Vec outer = splat(kTaps[0]), inner = splat(kTaps[1]);
+  for (int i = 0; i < r.count; i += kLanes)
+    store(r.out + i, outer * (load(r.rows[0] + i) + load(r.rows[3] + i)) +
+                         inner * (load(r.rows[1] + i) + load(r.rows[2] + i)));
 }
 
 }  // namespace E4S_NAMESPACE

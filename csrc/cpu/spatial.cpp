@@ -10,7 +10,7 @@ void pool_as(const PoolRow& r) {
   const T* x = static_cast<const T*>(r.x);
   for (int p = 0; p < r.count; ++p, x += r.pixel) {
     float* sums = r.sums + static_cast<std::int64_t>(r.labels == nullptr ? 0 : r.labels[p]) * r.channels;
-    for (int c = 0; c < r.channels; ++c) sums[c] += widen(x[c]);
+    for (int c = 0; c < r.channels; c += kLanes) store(sums + c, load(sums + c) + load(x + c));
   }
 }
 
@@ -18,13 +18,14 @@ template <class T>
 void lerp_as(const LerpRow& r) {
   const T *top = static_cast<const T*>(r.top), *bottom = static_cast<const T*>(r.bottom);
   T* out = static_cast<T*>(r.out);
+  const Vec lower = splat(r.fraction), upper = splat(1 - r.fraction);
   for (int p = 0; p < r.count; ++p, out += r.out_pixel) {
     const std::int64_t left = r.left[p] * r.pixel, right = r.right[p] * r.pixel;
-    const float fx = r.fractions[p], fy = r.fraction;
-    for (int c = 0; c < r.channels; ++c) {
-      const float above = widen(top[left + c]) * (1 - fx) + widen(top[right + c]) * fx;
-      const float below = widen(bottom[left + c]) * (1 - fx) + widen(bottom[right + c]) * fx;
-      narrow(above * (1 - fy) + below * fy, out + c);
+    const Vec right_part = splat(r.fractions[p]), left_part = splat(1 - r.fractions[p]);
+    for (int c = 0; c < r.channels; c += kLanes) {
+      const Vec above = load(top + left + c) * left_part + load(top + right + c) * right_part;
+      const Vec below = load(bottom + left + c) * left_part + load(bottom + right + c) * right_part;
+      store(out + c, above * upper + below * lower);
     }
   }
 }
@@ -35,17 +36,12 @@ void max_as(const MaxRow& r) {
   for (int p = 0; p < r.count; ++p, out += r.pixel) {
     const int left = 2 * p - 1 < 0 ? 0 : 2 * p - 1, right = 2 * p + 1 < r.width ? 2 * p + 1 : r.width - 1;
     for (int c = 0; c < r.channels; c += kLanes) {
-      float best[kLanes];
-      const T* middle = static_cast<const T*>(r.rows[1]) + left * r.pixel + c;
-      for (int i = 0; i < kLanes; ++i) best[i] = widen(middle[i]);
+      Vec best = load(static_cast<const T*>(r.rows[1]) + left * r.pixel + c);
       for (const void* row : r.rows) {
         if (row == nullptr) continue;
-        for (int q = left; q <= right; ++q) {
-          const T* pixel = static_cast<const T*>(row) + q * r.pixel + c;
-          for (int i = 0; i < kLanes; ++i) best[i] = widen(pixel[i]) > best[i] ? widen(pixel[i]) : best[i];
-        }
+        for (int q = left; q <= right; ++q) best = greater(load(static_cast<const T*>(row) + q * r.pixel + c), best);
       }
-      for (int i = 0; i < kLanes; ++i) narrow(best[i], out + c + i);
+      store(out + c, best);
     }
   }
 }
@@ -56,16 +52,13 @@ void gate_as(const GateRow& r) {
   T* out = static_cast<T*>(r.out);
   for (int p = 0; p < r.count; ++p, x += r.pixel, out += r.pixel) {
     for (int c = 0; c < r.channels; c += kLanes) {
-      float v[kLanes];
-      for (int i = 0; i < kLanes; ++i) {
-        const float value = widen(x[c + i]);
-        v[i] = r.gate == nullptr ? value : value * r.gate[c + i] + (r.residual ? value : 0);
-      }
-      if (y != nullptr)
-        for (int i = 0; i < kLanes; ++i) v[i] += widen(y[p * r.y_pixel + c + i]);
-      if (r.relu)
-        for (int i = 0; i < kLanes; ++i) v[i] = relu(v[i]);
-      for (int i = 0; i < kLanes; ++i) narrow(v[i], out + c + i);
+      const Vec value = load(x + c);
+      Vec v = value;
+      if (r.gate != nullptr) v *= load(r.gate + c);
+      if (r.residual) v += value;
+      if (y != nullptr) v += load(y + p * r.y_pixel + c);
+      if (r.relu) v = relu(v);
+      store(out + c, v);
     }
   }
 }

@@ -24,19 +24,14 @@ void rgb_as(const RgbRow& r) {
   for (int p = 0; p < r.count; ++p, x += r.pixel) {
     const int region = r.labels == nullptr ? 0 : r.labels[p];
     const float* table = r.table + static_cast<std::int64_t>(region) * 3 * r.channels;
-    float sums[3][kLanes] = {};
+    Vec red = splat(0), green = red, blue = red;
     for (int c = 0; c < r.channels; c += kLanes) {
-      float v[kLanes];
-      for (int i = 0; i < kLanes; ++i) v[i] = widen(x[c + i]);
-      for (int k = 0; k < 3; ++k)
-        for (int i = 0; i < kLanes; ++i) sums[k][i] += v[i] * table[k * r.channels + c + i];
+      const Vec v = load(x + c);
+      red += v * load(table + c);
+      green += v * load(table + r.channels + c);
+      blue += v * load(table + 2 * r.channels + c);
     }
-    float rgb[4] = {r.bias[0], r.bias[1], r.bias[2], 0};
-    for (int k = 0; k < 3; ++k) {
-      for (int half = kLanes / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; ++i) sums[k][i] += sums[k][i + half];
-      rgb[k] += sums[k][0];
-    }
+    float rgb[4] = {r.bias[0] + total(red), r.bias[1] + total(green), r.bias[2] + total(blue), 0};
     if (r.skip_near != nullptr) add_skip(r, p, rgb);
     for (int c = 0; c < 4; ++c) r.out[p * 4 + c] = rgb[c];
   }

@@ -54,24 +54,28 @@ std::int64_t convolve_scratch() {
   return 2 * kPointers + kBlockPixels * kWidth * 4;
 }
 
-void finish_pixel(const Run& run, const Epilogue& e, const Map& y, int sample, int row, int column, int group,
-                  int lanes, const float* sums) {
-  const int channel = group * kWidth;
+void finish_span(const Run& run, const Epilogue& e, const Map& y, int sample, int row, int column, int count,
+                 const Tiler& tiler, const float* sums, std::int64_t stride) {
+  const int channel = tiler.group() * kWidth;
   Finish finish = e.finish;
   if (finish.bias != nullptr) finish.bias += channel;
   if (finish.slope != nullptr) finish.slope += channel;
-  FinishPixel pixel{sums, nullptr, 0, nullptr, nullptr};
+  FinishSpan span{};
+  span.count = count, span.lanes = tiler.lanes(), span.sums = sums, span.sums_pixel = stride;
   if (e.scales != nullptr) {
-    const int region =
-        e.labels == nullptr ? 0 : static_cast<int>(*e.labels->at(sample, row, column));
-    pixel.scale = e.scales + (sample * e.regions + region) * e.stride + channel;
+    span.scales = e.scales + static_cast<std::int64_t>(sample) * e.regions * e.stride + channel;
+    span.scale_stride = e.stride;
+    if (e.labels != nullptr)
+      span.labels = reinterpret_cast<const std::uint8_t*>(e.labels->at(sample, row, column));
   }
-  if (e.noise != nullptr)
-    pixel.noise = e.noise->data()[static_cast<std::int64_t>(row) * y.w + column];
-  if (e.residual != nullptr)
-    pixel.residual = e.residual->at(sample, row, column) + channel * size_of(y.type);
-  pixel.out = y.at(sample, row, column) + channel * size_of(y.type);
-  run.cpu.finish(finish, pixel, lanes);
+  if (e.noise != nullptr) span.noise = e.noise->data() + static_cast<std::int64_t>(row) * y.w + column;
+  if (e.residual != nullptr) {
+    span.residual = e.residual->at(sample, row, column) + channel * size_of(y.type);
+    span.residual_pixel = e.residual->pixel;
+  }
+  span.out = y.at(sample, row, column) + channel * size_of(y.type);
+  span.out_pixel = y.pixel;
+  run.cpu.finish(finish, span);
 }
 
 void convolve(const Run& run, const Map& x, const Map& y, const PackedConv& conv, int stride, int first,
@@ -82,23 +86,34 @@ void convolve(const Run& run, const Map& x, const Map& y, const PackedConv& conv
   const std::int64_t pixels = static_cast<std::int64_t>(y.h) * y.w;
   const std::int64_t blocks = (pixels + kBlockPixels - 1) / kBlockPixels;
   run.pool.each(y.n * blocks * groups, [&](std::int64_t task, int worker) {
-    const int group = static_cast<int>(task % groups), sample = static_cast<int>(task / groups / blocks);
+    const Tiler tiler(run.cpu, conv, static_cast<int>(task % groups));
+    const int sample = static_cast<int>(task / groups / blocks);
     const std::int64_t start = task / groups % blocks * kBlockPixels;
-    const std::int64_t count = std::min(kBlockPixels, pixels - start);
+    const int count = static_cast<int>(std::min(kBlockPixels, pixels - start));
     std::byte* scratch = run.of_worker(worker);
     auto** targets = reinterpret_cast<float**>(scratch);
     auto** sources = reinterpret_cast<const void**>(scratch + kPointers);
     auto* sums = reinterpret_cast<float*>(scratch + 2 * kPointers);
-    for (std::int64_t p = 0; p < count; ++p) {
-      const std::int64_t row = (start + p) / y.w, column = (start + p) % y.w;
-      sources[p] = x.at(sample, row * stride - pad, column * stride - pad) + first * size_of(x.type);
-      targets[p] = sums + p * kWidth;
-    }
-    const Tiler tiler(run.cpu, conv, group);
+    const auto each_row = [&](const auto& visit) {  // the block's part of every row: row, column, first, length
+      int row = static_cast<int>(start / y.w), column = static_cast<int>(start % y.w);
+      for (int p = 0; p < count; ++row, column = 0) {
+        const int length = std::min(count - p, y.w - column);
+        visit(row, column, p, length);
+        p += length;
+      }
+    };
+    const std::int64_t step = stride * x.pixel * size_of(x.type);
+    each_row([&](int row, int column, int p, int length) {
+      const std::byte* source = x.at(sample, row * stride - pad, column * stride - pad) + first * size_of(x.type);
+      for (int i = 0; i < length; ++i, source += step) {
+        sources[p + i] = source;
+        targets[p + i] = sums + static_cast<std::int64_t>(p + i) * tiler.lanes();
+      }
+    });
     tiler.sum(sources, count, taps, kernel * kernel, targets);
-    for (std::int64_t p = 0; p < count; ++p)
-      finish_pixel(run, epilogue, y, sample, static_cast<int>((start + p) / y.w),
-                   static_cast<int>((start + p) % y.w), group, tiler.lanes(), targets[p]);
+    each_row([&](int row, int column, int p, int length) {
+      finish_span(run, epilogue, y, sample, row, column, length, tiler, targets[p], tiler.lanes());
+    });
   });
   clear_halo(run, y);
 }

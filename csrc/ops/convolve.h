@@ -24,6 +24,7 @@ class Tiler {
   Tiler(const Kernels& cpu, const PackedConv& conv, int group);
 
   int lanes() const { return lanes_; }
+  int group() const { return group_; }
 
   // pixels[i] -> sums + i * kGroup * kLanes, over the taps (offsets in elements of x, index of the weights).
   struct Offset {
@@ -53,9 +54,9 @@ void convolve(const Run& run, const Map& x, const Map& y, const PackedConv& conv
 void convolve_up(const Run& run, const Map& x, const Map& y, const PackedConv& conv, const Epilogue& epilogue);
 std::int64_t convolve_up_scratch();
 
-// Finishes and stores the sums of one group at one output pixel.
-void finish_pixel(const Run& run, const Epilogue& epilogue, const Map& y, int sample, int row, int column,
-                  int group, int lanes, const float* sums);
+// Finishes and stores the sums of one group at `count` pixels of a row, sums `stride` floats apart.
+void finish_span(const Run& run, const Epilogue& epilogue, const Map& y, int sample, int row, int column, int count,
+                 const Tiler& tiler, const float* sums, std::int64_t stride);
 
 // Zeroes the rim around every sample and what pads its pixels.
 void clear_halo(const Run& run, const Map& y);

@@ -80,9 +80,7 @@ void convolve_up(const Run& run, const Map& x, const Map& y, const PackedConv& c
       const float* rows = smooth + r * line;
       run.cpu.fir_column({{rows, rows + line, rows + 2 * line, rows + 3 * line}, result,
                           static_cast<int>(line)});
-      for (int c = 0; c < tile.columns; ++c)
-        finish_pixel(run, epilogue, y, sample, tile.top + r, tile.left + c, group, tiler.lanes(),
-                     result + c * lanes);
+      finish_span(run, epilogue, y, sample, tile.top + r, tile.left, tile.columns, tiler, result, lanes);
     }
   });
   clear_halo(run, y);

@@ -117,8 +117,8 @@ void mend(const Run& run, const Regional& op, const Epilogue& epilogue, int samp
       const Tiler tiler(run.cpu, *op.conv, group);
       tiler.sum(sources, here, taps, 9, targets);
       for (std::int64_t i = 0; i < here; ++i)
-        finish_pixel(run, epilogue, y, sample, pixels[start + i] / y.w, pixels[start + i] % y.w, group,
-                     tiler.lanes(), targets[i]);
+        finish_span(run, epilogue, y, sample, pixels[start + i] / y.w, pixels[start + i] % y.w, 1, tiler,
+                    targets[i], 0);
     }
   });
 }
