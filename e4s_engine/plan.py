@@ -156,6 +156,10 @@ class Plan:
         if self.buffers[x.buffer].external >= 0:
             return
         y = self.external(self.buffers[x.buffer].shape, "f32")
+        if x.fresh("to_rgb") and x.step is not None:  # no copy of the largest picture
+            x.step.buffers["y"] = y
+            x.folded = True
+            return
         self.append(Step("copy", {"x": self.use(x), "y": y}, numbers={"stride": 1, "first": 0}))
 
     def emit(

@@ -126,7 +126,8 @@ struct RgbRow {
   const float* skip_near;      // rows of the smaller picture (4 floats a pixel), or null
   const float* skip_far;
   int skip_width;
-  float* out;                  // 4 floats a pixel
+  float* out;
+  int out_pixel;               // 3 or 4 floats
 };
 
 struct PoolRow {  // sums[label] += pixel

@@ -109,10 +109,25 @@ E4S_INLINE void store(Bf16* p, Vec v) {
 
 #endif
 
+// The sum of all lanes, as a tree.
 E4S_INLINE float total(Vec v) {
+#if defined(__GNUC__)
+  using Eight = float __attribute__((vector_size(32)));
+  using Four = float __attribute__((vector_size(16)));
+  Eight low8, high8;
+  std::memcpy(&low8, &v, 32);
+  std::memcpy(&high8, reinterpret_cast<const char*>(&v) + 32, 32);
+  const Eight eight = low8 + high8;
+  Four low4, high4;
+  std::memcpy(&low4, &eight, 16);
+  std::memcpy(&high4, reinterpret_cast<const char*>(&eight) + 16, 16);
+  const Four four = low4 + high4;
+  return (four[0] + four[2]) + (four[1] + four[3]);
+#else
   float sum = 0;
   for (int i = 0; i < kLanes; ++i) sum += v[i];
   return sum;
+#endif
 }
 
 }  // namespace E4S_NAMESPACE

@@ -33,7 +33,7 @@ void rgb_as(const RgbRow& r) {
     }
     float rgb[4] = {r.bias[0] + total(red), r.bias[1] + total(green), r.bias[2] + total(blue), 0};
     if (r.skip_near != nullptr) add_skip(r, p, rgb);
-    for (int c = 0; c < 4; ++c) r.out[p * 4 + c] = rgb[c];
+    for (int c = 0; c < r.out_pixel; ++c) r.out[p * r.out_pixel + c] = rgb[c];
   }
 }
 

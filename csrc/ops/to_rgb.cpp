@@ -47,7 +47,7 @@ void run_rgb(const Run& run, const Rgb& op) {
       r.skip_far = far < 0 || far >= skip->h ? zeros : reinterpret_cast<const float*>(skip->at(n, far, 0));
       r.skip_width = skip->w;
     }
-    r.out = reinterpret_cast<float*>(y.at(n, row, 0));
+    r.out = reinterpret_cast<float*>(y.at(n, row, 0)), r.out_pixel = static_cast<int>(y.pixel);
     run.cpu.rgb_row(r);
   });
 }
@@ -58,7 +58,7 @@ StepFn make_to_rgb(Builder& b) {
   Rgb op{b.read("x"), b.write("y"), -1, -1, -1, nullptr, nullptr, 0};
   const BufferSpec &in = b.spec(op.x), &out = b.spec(op.y);
   b.require(in.type != Type::u8 && in.external < 0 && in.c != 3, "impossible x");
-  b.require(out.type == Type::f32 && out.external < 0 && out.halo == 0 && out.c == 3 && out.n == in.n &&
+  b.require(out.type == Type::f32 && out.halo == 0 && out.c == 3 && out.n == in.n &&
                 out.h == in.h && out.w == in.w,
             "y must be a picture of x's size");
   op.channels = in.c;
