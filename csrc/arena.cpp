@@ -32,9 +32,8 @@ std::int64_t place(std::vector<Block>& blocks) {
 }
 
 Memory::Memory(std::int64_t bytes)
-    : data_(static_cast<std::byte*>(
-          ::operator new(static_cast<std::size_t>(std::max<std::int64_t>(bytes, 1)),
-                         std::align_val_t{static_cast<std::size_t>(kAlign)}))) {}
+    : data_(static_cast<std::byte*>(::operator new(static_cast<std::size_t>(std::max<std::int64_t>(bytes, 1)),
+                                                   std::align_val_t{static_cast<std::size_t>(kAlign)}))) {}
 
 void Memory::Free::operator()(std::byte* p) const {
   ::operator delete(p, std::align_val_t{static_cast<std::size_t>(kAlign)});

@@ -27,8 +27,8 @@ e4s::Type type_of(const std::string& name) {
   throw e4s::ArgumentError("plan: unknown type " + name);
 }
 
-int add_conv(e4s::Weights& weights, const Floats& source, const py::object& out_scale, const py::object& in_scale,
-             const std::string& precision) {
+int add_conv(e4s::Weights& weights, const Floats& source, const py::object& out_scale,
+             const py::object& in_scale, const std::string& precision) {
   if (source.ndim() != 4 || source.shape(2) != source.shape(3) || source.shape(2) > 7 || source.size() == 0)
     throw e4s::ArgumentError("weights: expected a kernel [O,I,k,k] with k up to 7");
   if (source.shape(0) > (1 << 20) || source.shape(1) > (1 << 20))
@@ -153,7 +153,8 @@ PYBIND11_MODULE(_native, m) {
 
   py::class_<e4s::Weights, std::shared_ptr<e4s::Weights>>(m, "Weights")
       .def(py::init<>())
-      .def("add_conv", add_conv, py::arg("kernel"), py::arg("out_scale"), py::arg("in_scale"), py::arg("precision"))
+      .def("add_conv", add_conv, py::arg("kernel"), py::arg("out_scale"), py::arg("in_scale"),
+           py::arg("precision"))
       .def("add_vector",
            [](e4s::Weights& w, const Floats& v) { return w.add(e4s::pack_vector(v.data(), v.size())); })
       .def_property_readonly("bytes", &e4s::Weights::bytes);
@@ -165,8 +166,8 @@ PYBIND11_MODULE(_native, m) {
              return std::make_unique<BoundPlan>(buffers, steps, std::move(weights), isa,
                                                 e4s::Options{guard, poison, threads});
            }),
-           py::arg("buffers"), py::arg("steps"), py::arg("weights"), py::arg("isa") = "", py::arg("threads") = 0,
-           py::arg("guard") = false, py::arg("poison") = false)
+           py::arg("buffers"), py::arg("steps"), py::arg("weights"), py::arg("isa") = "",
+           py::arg("threads") = 0, py::arg("guard") = false, py::arg("poison") = false)
       .def("run", &BoundPlan::run, py::arg("arrays"), py::arg("timed") = false)
       .def("offset", [](const BoundPlan& p, std::size_t buffer) { return p.plan().offset(buffer); })
       .def_property_readonly("isa", &BoundPlan::isa)

@@ -83,7 +83,8 @@ void Pool::work(int worker) {
   std::uint64_t seen = 0;
   for (;;) {
     for (int i = 0; i < kSpins && active_.load(std::memory_order_relaxed) &&
-                    generation_.load(std::memory_order_acquire) == seen; ++i)
+                    generation_.load(std::memory_order_acquire) == seen;
+         ++i)
       pause();
     if (generation_.load(std::memory_order_acquire) == seen) {
       std::unique_lock<std::mutex> lock(mutex_);

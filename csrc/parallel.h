@@ -1,5 +1,5 @@
-// A small persistent thread pool. One run at a time has the workers; others that come meanwhile do their tasks
-// on their own thread, so that concurrent engines never oversubscribe the processor.
+// A small persistent thread pool. One run at a time has the workers; others that come meanwhile do their
+// tasks on their own thread, so that concurrent engines never oversubscribe the processor.
 #pragma once
 
 #include <atomic>
@@ -34,9 +34,12 @@ class Pool {
     // Calls f(task, worker) for every task in [0, tasks). f must not throw.
     template <class F>
     void each(std::int64_t tasks, const F& f) const {
-      run(tasks, [](const void* context, std::int64_t task, int worker) {
-        (*static_cast<const F*>(context))(task, worker);
-      }, &f);
+      run(
+          tasks,
+          [](const void* context, std::int64_t task, int worker) {
+            (*static_cast<const F*>(context))(task, worker);
+          },
+          &f);
     }
 
    private:

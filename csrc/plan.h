@@ -99,7 +99,8 @@ class Plan {
  public:
   Plan(PlanSpec spec, std::shared_ptr<const Weights> weights, const Kernels& cpu, Options options);
 
-  // externals: pointers by number, of the sizes that external_bytes() tells. times: seconds per step, or null.
+  // externals: pointers by number, of the sizes that external_bytes() tells. times: seconds per step, or
+  // null.
   void run(const std::vector<void*>& externals, std::vector<double>* times);
 
   std::vector<std::int64_t> external_bytes() const;
@@ -115,7 +116,8 @@ class Plan {
   };
 
   void check_buffers() const;
-  void check_order(const std::vector<std::vector<int>>& reads, const std::vector<std::vector<int>>& writes) const;
+  void check_order(const std::vector<std::vector<int>>& reads,
+                   const std::vector<std::vector<int>>& writes) const;
   void check_inputs(const std::vector<void*>& externals) const;
   std::vector<Map> bind(std::byte* arena, const std::vector<void*>& externals) const;
   void set_guards(std::byte* arena, int step) const;

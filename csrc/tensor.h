@@ -8,9 +8,7 @@ namespace e4s {
 
 enum class Type : std::uint8_t { f32, bf16, u8 };
 
-static inline std::int64_t size_of(Type type) {
-  return type == Type::f32 ? 4 : type == Type::bf16 ? 2 : 1;
-}
+static inline std::int64_t size_of(Type type) { return type == Type::f32 ? 4 : type == Type::bf16 ? 2 : 1; }
 
 // A tensor [N,H,W,C] in memory. `data` is pixel (0, 0) of sample 0; strides are in elements. Feature maps
 // have a rim of `halo` zero pixels around every sample, so that convolutions need no border cases.

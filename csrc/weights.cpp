@@ -98,8 +98,8 @@ int Weights::add(Vector vector) {
 const Weights::Slot& Weights::slot(int index, bool is_conv) const {
   if (index < 0 || index >= static_cast<int>(slots_.size()) ||
       slots_[static_cast<std::size_t>(index)].is_conv != is_conv)
-    throw ArgumentError("plan: no " + std::string(is_conv ? "convolution" : "vector") + " of weights has number " +
-                        std::to_string(index));
+    throw ArgumentError("plan: no " + std::string(is_conv ? "convolution" : "vector") +
+                        " of weights has number " + std::to_string(index));
   return slots_[static_cast<std::size_t>(index)];
 }
 

@@ -9,8 +9,8 @@
 
 namespace e4s {
 
-// A convolution's weights: groups of up to 64 output channels; in a group chunks of up to kDepth words of input
-// channels; in a chunk [tap][word][channel of the group].
+// A convolution's weights: groups of up to 64 output channels; in a group chunks of up to kDepth words of
+// input channels; in a chunk [tap][word][channel of the group].
 struct PackedConv {
   int outputs = 0, inputs = 0, kernel = 0;
   Type type = Type::f32;

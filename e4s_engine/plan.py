@@ -89,6 +89,14 @@ class Vector:
     make: Callable[[Arrays], Any] = dataclasses.field(compare=False)
 
 
+@dataclasses.dataclass(frozen=True)
+class Constant:
+    """A value that is the same in every run, as the note of a symbol without a buffer."""
+
+    key: tuple[str, ...]
+    make: Callable[[Arrays], Array] = dataclasses.field(compare=False)
+
+
 @dataclasses.dataclass
 class Step:
     """One step: buffers, weights and numbers by the names the runtime knows them by."""

@@ -25,10 +25,11 @@ void span_as(const Finish& f, const FinishSpan& s) {
   const Vec zero = splat(0);
   for (int p = 0; p < s.count; ++p) {
     const float* sums = s.sums + p * s.sums_pixel;
-    const float* scale = s.scales == nullptr ? nullptr
-                         : s.scales + (s.labels == nullptr ? 0 : s.labels[p] * s.scale_stride);
+    const float* scale =
+        s.scales == nullptr ? nullptr : s.scales + (s.labels == nullptr ? 0 : s.labels[p] * s.scale_stride);
     const Vec noise = s.noise == nullptr ? zero : splat(s.noise[p]);
-    const T* residual = s.residual == nullptr ? nullptr : static_cast<const T*>(s.residual) + p * s.residual_pixel;
+    const T* residual =
+        s.residual == nullptr ? nullptr : static_cast<const T*>(s.residual) + p * s.residual_pixel;
     T* out = static_cast<T*>(s.out) + p * s.out_pixel;
     for (int c = 0; c < s.lanes; c += kLanes) {
       Vec v = load(sums + c);

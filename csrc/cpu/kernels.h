@@ -6,9 +6,9 @@
 
 namespace e4s {
 
-constexpr int kLanes = 16;          // output channels per vector
-constexpr int kGroup = 4;           // vectors per group of packed weights
-constexpr int kTileMax = 12;        // most pixels of a register tile
+constexpr int kLanes = 16;            // output channels per vector
+constexpr int kGroup = 4;             // vectors per group of packed weights
+constexpr int kTileMax = 12;          // most pixels of a register tile
 constexpr std::int64_t kDepth = 128;  // 32-bit words of input channels per pass: keeps weights in L2
 
 // One tap of a convolution: offsets into the input and into the packed weights, in 32-bit words. A word is
@@ -45,11 +45,11 @@ struct FinishSpan {
   int count, lanes;
   const float* sums;
   std::int64_t sums_pixel;
-  const float* scales;          // per region, scale_stride apart, or null
+  const float* scales;  // per region, scale_stride apart, or null
   std::int64_t scale_stride;
-  const std::uint8_t* labels;   // or null: region 0
-  const float* noise;           // or null
-  const void* residual;         // of the output's type, or null
+  const std::uint8_t* labels;  // or null: region 0
+  const float* noise;          // or null
+  const void* residual;        // of the output's type, or null
   std::int64_t residual_pixel;
   void* out;
   std::int64_t out_pixel;
@@ -74,8 +74,8 @@ struct AffineRow {
   Type type;
   int count, channels;
   std::int64_t pixel, shortcut_pixel;
-  const float *scale, *shift, *slope;                // slope may be null
-  const float *shortcut_scale, *shortcut_shift;      // may be null
+  const float *scale, *shift, *slope;            // slope may be null
+  const float *shortcut_scale, *shortcut_shift;  // may be null
 };
 
 struct ScaleRow {  // out = x * style of the pixel's region
@@ -127,7 +127,7 @@ struct RgbRow {
   const float* skip_far;
   int skip_width;
   float* out;
-  int out_pixel;               // 3 or 4 floats
+  int out_pixel;  // 3 or 4 floats
 };
 
 struct PoolRow {  // sums[label] += pixel
@@ -173,17 +173,17 @@ struct GateRow {  // out = x * gate (+ x), or x + y; then ReLU
 struct CubicRow {  // half-size reduction of 8-bit pictures
   const std::uint8_t* rows[8];
   const float* taps;
-  int width;         // of the input
-  float* column;     // scratch [3 * width]
-  float* out;        // [3 * width / 2], 0..1
+  int width;      // of the input
+  float* column;  // scratch [3 * width]
+  float* out;     // [3 * width / 2], 0..1
 };
 
 using ConvTileFn = void (*)(const ConvTile&);
 
 struct Kernels {
   const char* name;
-  const int* conv_pixels;      // of a register tile, by vectors in the group
-  const ConvTileFn* conv_f32;  // likewise
+  const int* conv_pixels;       // of a register tile, by vectors in the group
+  const ConvTileFn* conv_f32;   // likewise
   const ConvTileFn* conv_bf16;  // null where the processor has no bf16
   void (*finish)(const Finish&, const FinishSpan&);
   void (*norm_row)(const NormRow&);

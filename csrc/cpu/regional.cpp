@@ -29,13 +29,14 @@ void patch_as(const Patch& r) {
       const Vec left = load(row) * style, middle = load(row + r.pixel) * style;
       const Vec right = load(row + 2 * r.pixel) * style;
       for (int k = 0; k < 3; ++k)
-        across[dy][k] = left * splat(r.mix_x[0][k]) + middle * splat(r.mix_x[1][k]) + right * splat(r.mix_x[2][k]);
+        across[dy][k] =
+            left * splat(r.mix_x[0][k]) + middle * splat(r.mix_x[1][k]) + right * splat(r.mix_x[2][k]);
     }
     for (int ky = 0; ky < 3; ++ky)
       for (int kx = 0; kx < 3; ++kx)
-        store(out + (ky * 3 + kx) * r.channels + c,
-              across[0][kx] * splat(r.mix_y[0][ky]) + across[1][kx] * splat(r.mix_y[1][ky]) +
-                  across[2][kx] * splat(r.mix_y[2][ky]));
+        store(out + (ky * 3 + kx) * r.channels + c, across[0][kx] * splat(r.mix_y[0][ky]) +
+                                                        across[1][kx] * splat(r.mix_y[1][ky]) +
+                                                        across[2][kx] * splat(r.mix_y[2][ky]));
   }
 }
 

@@ -68,11 +68,11 @@ struct Vec {
   float operator[](int i) const { return lane[i]; }
 };
 
-#define E4S_LANEWISE(HEAD, VALUE)                        \
-  E4S_INLINE Vec HEAD {                                  \
-    Vec r;                                               \
-    for (int i = 0; i < kLanes; ++i) r.lane[i] = VALUE;  \
-    return r;                                            \
+#define E4S_LANEWISE(HEAD, VALUE)                       \
+  E4S_INLINE Vec HEAD {                                 \
+    Vec r;                                              \
+    for (int i = 0; i < kLanes; ++i) r.lane[i] = VALUE; \
+    return r;                                           \
   }
 
 E4S_INLINE float widen(Bf16 value) {

@@ -39,7 +39,8 @@ void max_as(const MaxRow& r) {
       Vec best = load(static_cast<const T*>(r.rows[1]) + left * r.pixel + c);
       for (const void* row : r.rows) {
         if (row == nullptr) continue;
-        for (int q = left; q <= right; ++q) best = greater(load(static_cast<const T*>(row) + q * r.pixel + c), best);
+        for (int q = left; q <= right; ++q)
+          best = greater(load(static_cast<const T*>(row) + q * r.pixel + c), best);
       }
       store(out + c, best);
     }

@@ -35,9 +35,9 @@ StepFn make_conv(Builder& b) {
   if (b.has("residual")) {
     residual = b.read("residual");
     const BufferSpec& r = b.spec(residual);
-    b.require(r.n == out.n && r.h == out.h && r.w == out.w && r.c == out.c && r.type == out.type &&
-                  r.external < 0,
-              "the residual has another shape");
+    b.require(
+        r.n == out.n && r.h == out.h && r.w == out.w && r.c == out.c && r.type == out.type && r.external < 0,
+        "the residual has another shape");
     epilogue.finish.relu_last = b.flag("relu_last");
   }
   b.scratch(convolve_scratch());

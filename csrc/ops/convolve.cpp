@@ -50,9 +50,7 @@ void Tiler::sum(const void* const* pixels, std::int64_t count, const Offset* tap
   }
 }
 
-std::int64_t convolve_scratch() {
-  return 2 * kPointers + kBlockPixels * kWidth * 4;
-}
+std::int64_t convolve_scratch() { return 2 * kPointers + kBlockPixels * kWidth * 4; }
 
 void finish_span(const Run& run, const Epilogue& e, const Map& y, int sample, int row, int column, int count,
                  const Tiler& tiler, const float* sums, std::int64_t stride) {
@@ -94,17 +92,19 @@ void convolve(const Run& run, const Map& x, const Map& y, const PackedConv& conv
     auto** targets = reinterpret_cast<float**>(scratch);
     auto** sources = reinterpret_cast<const void**>(scratch + kPointers);
     auto* sums = reinterpret_cast<float*>(scratch + 2 * kPointers);
-    const auto each_row = [&](const auto& visit) {  // the block's part of every row: row, column, first, length
-      int row = static_cast<int>(start / y.w), column = static_cast<int>(start % y.w);
-      for (int p = 0; p < count; ++row, column = 0) {
-        const int length = std::min(count - p, y.w - column);
-        visit(row, column, p, length);
-        p += length;
-      }
-    };
+    const auto each_row =
+        [&](const auto& visit) {  // the block's part of every row: row, column, first, length
+          int row = static_cast<int>(start / y.w), column = static_cast<int>(start % y.w);
+          for (int p = 0; p < count; ++row, column = 0) {
+            const int length = std::min(count - p, y.w - column);
+            visit(row, column, p, length);
+            p += length;
+          }
+        };
     const std::int64_t step = stride * x.pixel * size_of(x.type);
     each_row([&](int row, int column, int p, int length) {
-      const std::byte* source = x.at(sample, row * stride - pad, column * stride - pad) + first * size_of(x.type);
+      const std::byte* source =
+          x.at(sample, row * stride - pad, column * stride - pad) + first * size_of(x.type);
       for (int i = 0; i < length; ++i, source += step) {
         sources[p + i] = source;
         targets[p + i] = sums + static_cast<std::int64_t>(p + i) * tiler.lanes();

@@ -51,12 +51,13 @@ void convolve(const Run& run, const Map& x, const Map& y, const PackedConv& conv
               const Epilogue& epilogue);
 
 // Transposed convolution of stride 2 and the FIR, tile by tile.
-void convolve_up(const Run& run, const Map& x, const Map& y, const PackedConv& conv, const Epilogue& epilogue);
+void convolve_up(const Run& run, const Map& x, const Map& y, const PackedConv& conv,
+                 const Epilogue& epilogue);
 std::int64_t convolve_up_scratch();
 
 // Finishes and stores the sums of one group at `count` pixels of a row, sums `stride` floats apart.
-void finish_span(const Run& run, const Epilogue& epilogue, const Map& y, int sample, int row, int column, int count,
-                 const Tiler& tiler, const float* sums, std::int64_t stride);
+void finish_span(const Run& run, const Epilogue& epilogue, const Map& y, int sample, int row, int column,
+                 int count, const Tiler& tiler, const float* sums, std::int64_t stride);
 
 // Zeroes the rim around every sample and what pads its pixels.
 void clear_halo(const Run& run, const Map& y);

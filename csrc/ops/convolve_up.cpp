@@ -34,7 +34,8 @@ void transpose(const Tiler& tiler, const Map& x, const Tile& tile, float* plane,
     int count = 0;
     for (int a = 0; a < down.taps; ++a)
       for (int b = 0; b < across.taps; ++b)
-        taps[count++] = {down.shift[a] * x.row + across.shift[b] * x.pixel, down.index[a] * 3 + across.index[b]};
+        taps[count++] = {down.shift[a] * x.row + across.shift[b] * x.pixel,
+                         down.index[a] * 3 + across.index[b]};
     // Tiles start at even pixels, so plane row r is row top - 1 + r of the whole: odd for even r.
     std::int64_t pixels = 0;
     for (int r = phase / 2 == 0 ? 1 : 0; r < high; r += 2)
@@ -50,12 +51,14 @@ void transpose(const Tiler& tiler, const Map& x, const Tile& tile, float* plane,
 }  // namespace
 
 std::int64_t convolve_up_scratch() {
-  const std::int64_t floats = kPlane * kWidth + (kRows + kMargin) * static_cast<std::int64_t>(kColumns) * kWidth +
+  const std::int64_t floats = kPlane * kWidth +
+                              (kRows + kMargin) * static_cast<std::int64_t>(kColumns) * kWidth +
                               static_cast<std::int64_t>(kColumns) * kWidth;
   return 2 * kPointers + floats * 4;
 }
 
-void convolve_up(const Run& run, const Map& x, const Map& y, const PackedConv& conv, const Epilogue& epilogue) {
+void convolve_up(const Run& run, const Map& x, const Map& y, const PackedConv& conv,
+                 const Epilogue& epilogue) {
   const int groups = conv.groups();
   const int down = (y.h + kRows - 1) / kRows, across = (y.w + kColumns - 1) / kColumns;
   const std::int64_t tiles = static_cast<std::int64_t>(down) * across;
@@ -78,8 +81,8 @@ void convolve_up(const Run& run, const Map& x, const Map& y, const PackedConv& c
                        smooth + r * line, tile.columns, tiler.lanes()});
     for (int r = 0; r < tile.rows; ++r) {
       const float* rows = smooth + r * line;
-      run.cpu.fir_column({{rows, rows + line, rows + 2 * line, rows + 3 * line}, result,
-                          static_cast<int>(line)});
+      run.cpu.fir_column(
+          {{rows, rows + line, rows + 2 * line, rows + 3 * line}, result, static_cast<int>(line)});
       finish_span(run, epilogue, y, sample, tile.top + r, tile.left, tile.columns, tiler, result, lanes);
     }
   });

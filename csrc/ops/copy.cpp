@@ -17,7 +17,8 @@ void copy_row(const Map& x, const Map& y, std::int64_t n, std::int64_t row, int 
       std::memcpy(y.at(n, row, i) + first * size_of(y.type), x.at(n, row * stride, column),
                   static_cast<std::size_t>(x.c * size_of(x.type)));
     } else {
-      for (int c = 0; c < x.c; ++c) set_value(y, n, row, i, first + c, value_at(x, n, row * stride, column, c));
+      for (int c = 0; c < x.c; ++c)
+        set_value(y, n, row, i, first + c, value_at(x, n, row * stride, column, c));
     }
     if (last)  // what pads a pixel is zero
       std::memset(y.at(n, row, i) + y.c * size_of(y.type), 0,

@@ -33,8 +33,8 @@ Affine statistics(const Run& run, const Map& x, float gain, std::byte* memory) {
     float* sum = partial + n * sums + chunk * 2 * channels;
     std::fill(sum, sum + 2 * channels, 0.0f);
     for (std::int64_t row = chunk * x.h / kChunks; row < (chunk + 1) * x.h / kChunks; ++row)
-      run.cpu.norm_row({x.at(n, row, 0), x.type, x.w, static_cast<int>(channels), x.pixel, pivots + n * channels,
-                        sum, sum + channels});
+      run.cpu.norm_row({x.at(n, row, 0), x.type, x.w, static_cast<int>(channels), x.pixel,
+                        pivots + n * channels, sum, sum + channels});
   });
   const double pixels = static_cast<double>(x.h) * x.w;
   for (std::int64_t n = 0; n < x.n; ++n) {
@@ -64,7 +64,8 @@ void apply(const Run& run, const Map& x, const Map& y, Affine affine, const floa
     r.scale = affine.scale + first, r.shift = affine.shift + first, r.slope = slope;
     if (shortcut != nullptr) {
       r.shortcut = shortcut->at(n, row * stride, 0), r.shortcut_pixel = shortcut->pixel * stride;
-      if (other.scale != nullptr) r.shortcut_scale = other.scale + first, r.shortcut_shift = other.shift + first;
+      if (other.scale != nullptr)
+        r.shortcut_scale = other.scale + first, r.shortcut_shift = other.shift + first;
     }
     run.cpu.affine_row(r);
   });

@@ -15,7 +15,8 @@ struct Affine {
 
 void store_row(const Map& y, std::int64_t n, std::int64_t row, const float* values, const Affine& affine) {
   for (int i = 0; i < y.w; ++i) {
-    for (int c = 0; c < 3; ++c) set_value(y, n, row, i, c, values[i * 3 + c] * affine.scale[c] + affine.shift[c]);
+    for (int c = 0; c < 3; ++c)
+      set_value(y, n, row, i, c, values[i * 3 + c] * affine.scale[c] + affine.shift[c]);
     set_value(y, n, row, i, 3, 0);
   }
 }
@@ -37,15 +38,16 @@ void resize_row(const Map& x, std::int64_t n, std::int64_t row, int height, int 
     const float fx = place - static_cast<float>(left);
     for (int c = 0; c < 3; ++c) {
       const auto mix = [&](const std::uint8_t* line) {
-        return (1 - fx) * static_cast<float>(line[left * 3 + c]) + fx * static_cast<float>(line[right * 3 + c]);
+        return (1 - fx) * static_cast<float>(line[left * 3 + c]) +
+               fx * static_cast<float>(line[right * 3 + c]);
       };
       out[i * 3 + c] = ((1 - fy) * mix(above) + fy * mix(below)) / 255.0f;
     }
   }
 }
 
-void halve_row(const Run& run, const Map& x, std::int64_t n, std::int64_t row, const float* taps, float* column,
-               float* out) {
+void halve_row(const Run& run, const Map& x, std::int64_t n, std::int64_t row, const float* taps,
+               float* column, float* out) {
   CubicRow r{};
   for (int t = 0; t < 8; ++t) {
     std::int64_t source = 2 * row - 3 + t;  // mirrored at the border

@@ -12,8 +12,8 @@ namespace {
 constexpr int kWidth = kGroup * kLanes;
 constexpr std::int64_t kSeamPixels = 48;  // a multiple of every tile
 
-// mix[phase][d][k]: how much tap k of the weights takes of input d - 1, for the output rows (or columns) of that
-// parity: the transposed convolution and the FIR in one.
+// mix[phase][d][k]: how much tap k of the weights takes of input d - 1, for the output rows (or columns) of
+// that parity: the transposed convolution and the FIR in one.
 constexpr float kMix[2][3][3] = {{{0.0f, 0.25f, 0.75f}, {0.75f, 0.75f, 0.25f}, {0.25f, 0.0f, 0.0f}},
                                  {{0.0f, 0.0f, 0.25f}, {0.25f, 0.75f, 0.75f}, {0.75f, 0.25f, 0.0f}}};
 constexpr float kIdentity[3][3] = {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}};
@@ -36,7 +36,8 @@ struct Layout {
         total(aligned(pixels + static_cast<std::int64_t>(y.h) * y.w * 4)) {}
 };
 
-void scale_inputs(const Run& run, const Map& x, const Map& out, const Map& styles, const Map* labels, int step) {
+void scale_inputs(const Run& run, const Map& x, const Map& out, const Map& styles, const Map* labels,
+                  int step) {
   run.pool.each(static_cast<std::int64_t>(x.n) * x.h, [&](std::int64_t task, int) {
     const std::int64_t n = task / x.h, row = task % x.h;
     ScaleRow r{};
@@ -51,10 +52,11 @@ void scale_inputs(const Run& run, const Map& x, const Map& out, const Map& style
 }
 
 // The seam's columns of one output row.
-std::int32_t find_seam(const Map& labels, const Map& x, int sample, int row, int step, std::int32_t* columns) {
+std::int32_t find_seam(const Map& labels, const Map& x, int sample, int row, int step,
+                       std::int32_t* columns) {
   const auto label = [&](int r, int c) {
-    return static_cast<std::uint8_t>(*labels.at(sample, static_cast<std::int64_t>(r) * step,
-                                                static_cast<std::int64_t>(c) * step));
+    return static_cast<std::uint8_t>(
+        *labels.at(sample, static_cast<std::int64_t>(r) * step, static_cast<std::int64_t>(c) * step));
   };
   const int top = std::max(row / step - 1, 0), bottom = std::min(row / step + 1, x.h - 1);
   std::int32_t found = 0;

@@ -23,8 +23,9 @@ Place place(int i, int from, int to, int mode) {
     return {near, near, 0};
   }
   const double ratio = static_cast<double>(from) / to;
-  const float at = mode == kCorners ? static_cast<float>(to > 1 ? i * static_cast<double>(from - 1) / (to - 1) : 0)
-                                    : std::max(static_cast<float>((i + 0.5) * ratio - 0.5), 0.0f);
+  const float at = mode == kCorners
+                       ? static_cast<float>(to > 1 ? i * static_cast<double>(from - 1) / (to - 1) : 0)
+                       : std::max(static_cast<float>((i + 0.5) * ratio - 0.5), 0.0f);
   const int near = std::min(static_cast<int>(at), from - 1);
   return {near, std::min(near + 1, from - 1), at - static_cast<float>(near)};
 }
@@ -163,8 +164,8 @@ StepFn make_pool(Builder& b) {
       for (std::int64_t row = chunk * source.h / chunks; row < (chunk + 1) * source.h / chunks; ++row) {
         const std::uint8_t* line =
             labels < 0 ? nullptr : reinterpret_cast<const std::uint8_t*>(run.map(labels).at(n, row, 0));
-        run.cpu.pool_row({source.at(n, row, 0), source.type, source.w, static_cast<int>(channels), source.pixel,
-                          line, sums + task * size});
+        run.cpu.pool_row({source.at(n, row, 0), source.type, source.w, static_cast<int>(channels),
+                          source.pixel, line, sums + task * size});
       }
     });
     for (std::int64_t n = 0; n < source.n; ++n) {

@@ -58,9 +58,9 @@ StepFn make_to_rgb(Builder& b) {
   Rgb op{b.read("x"), b.write("y"), -1, -1, -1, nullptr, nullptr, 0};
   const BufferSpec &in = b.spec(op.x), &out = b.spec(op.y);
   b.require(in.type != Type::u8 && in.external < 0 && in.c != 3, "impossible x");
-  b.require(out.type == Type::f32 && out.halo == 0 && out.c == 3 && out.n == in.n &&
-                out.h == in.h && out.w == in.w,
-            "y must be a picture of x's size");
+  b.require(
+      out.type == Type::f32 && out.halo == 0 && out.c == 3 && out.n == in.n && out.h == in.h && out.w == in.w,
+      "y must be a picture of x's size");
   op.channels = in.c;
   op.matrix = b.vector("matrix", 3 * in.c)->data();
   op.bias = b.vector("bias", 3)->data();

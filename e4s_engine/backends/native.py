@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,20 +20,6 @@ from e4s_engine.weights import Model
 ISA_VARIABLE = "E4S_ISA"
 _LABEL_SIDE = 512
 _MOST_AT_ONCE = {"encode": 2, "decode": 1, "parse": 2}  # more only cost memory: one picture fills the cores
-
-
-class CompiledPlan(Protocol):
-    """What the runtime makes of a plan."""
-
-    isa: str
-    arena_bytes: int
-    unshared_bytes: int
-
-    def run(self, arrays: list[Any], timed: bool = False) -> list[float]:
-        """Run over the caller's arrays; seconds per step where timed."""
-
-    def offset(self, buffer: int) -> int:
-        """Where a buffer lies in the arena."""
 
 
 class WeightStore:
@@ -57,13 +43,15 @@ class WeightStore:
 
     def _pack(self, weight: Conv | Vector, arrays: Mapping[str, Array]) -> int:
         if isinstance(weight, Vector):
-            return int(self.packed.add_vector(np.ascontiguousarray(weight.make(arrays), dtype=np.float32)))
+            return self.packed.add_vector(np.ascontiguousarray(weight.make(arrays), dtype=np.float32))
         kernel, out_scale, in_scale = weight.make(arrays)
-        scales = (None if s is None else np.ascontiguousarray(s, np.float32) for s in (out_scale, in_scale))
-        return int(self.packed.add_conv(np.ascontiguousarray(kernel, np.float32), *scales, weight.type))
+        by_row, by_column = (
+            None if s is None else np.ascontiguousarray(s, np.float32) for s in (out_scale, in_scale)
+        )
+        return self.packed.add_conv(np.ascontiguousarray(kernel, np.float32), by_row, by_column, weight.type)
 
 
-def compile_plan(plan: Plan, store: WeightStore, isa: str = "", **options: Any) -> CompiledPlan:
+def compile_plan(plan: Plan, store: WeightStore, isa: str = "", **options: Any) -> _native.Plan:
     """Hand a plan to the runtime, which checks all of it. options: threads, guard, poison."""
     buffers = [vars(buffer) for buffer in plan.buffers]
     steps = [
@@ -75,8 +63,7 @@ def compile_plan(plan: Plan, store: WeightStore, isa: str = "", **options: Any) 
         }
         for step in plan.steps
     ]
-    compiled: CompiledPlan = _native.Plan(buffers, steps, store.packed, isa, **options)
-    return compiled
+    return _native.Plan(buffers, steps, store.packed, isa, **options)
 
 
 def record_encode(config: ModelConfig, precision: str, batch: int, height: int, width: int) -> Plan:
@@ -114,7 +101,12 @@ class Native:
     device = "cpu"
 
     def __init__(
-        self, model: Model, parser: Model | None, precision: str = "auto", isa: str | None = None, threads: int = 0
+        self,
+        model: Model,
+        parser: Model | None,
+        precision: str = "auto",
+        isa: str | None = None,
+        threads: int = 0,
     ) -> None:
         """isa: "portable", "avx2" or "avx512"; None: what E4S_ISA names, else the best. threads: 0: all."""
         assert isinstance(model.config, ModelConfig)
@@ -125,7 +117,7 @@ class Native:
         self._config = model.config
         self._parser_config = parser.config if parser else None
         self._store = WeightStore()
-        self._plans: dict[tuple[Any, ...], CompiledPlan] = {}
+        self._plans: dict[tuple[Any, ...], _native.Plan] = {}
         self._lock = threading.Lock()
         # All weights are packed now, so that the model's own arrays need not be kept.
         self._store.add(record_encode(model.config, self.precision, 1, 1024, 1024), model.tensors)
@@ -179,7 +171,7 @@ class Native:
             arrays = [np.ascontiguousarray(array[part]) for array in inputs]
             self._plan((kind, len(arrays[0]), *key), record).run([*arrays, out[part]])
 
-    def _plan(self, key: tuple[Any, ...], record: Callable[[int], Plan]) -> CompiledPlan:
+    def _plan(self, key: tuple[Any, ...], record: Callable[[int], Plan]) -> _native.Plan:
         with self._lock:
             if key not in self._plans:
                 plan = record(key[1])
@@ -200,6 +192,6 @@ def _choose_precision(precision: str, has_bf16: bool, isa: str) -> str:
         raise BackendError("precision: fp16 needs a GPU; on the CPU use 'fp32' or 'bf16'")
     if precision == "bf16" and not has_bf16:
         raise BackendError(
-            f"precision: bf16 needs a processor with AVX512_BF16 or AMX, the kernels here are {isa}; use 'fp32'"
+            f"precision: bf16 needs AVX512_BF16 or AMX, the kernels chosen here are {isa}; use 'fp32'"
         )
     return precision

@@ -19,7 +19,10 @@ def reference(image: Tensor, low: float, high: float) -> Tensor:  # [N,H,W,3] ui
 def record(image: Symbol, low: float, high: float) -> Symbol:
     """A step that reads pixels; what resizes or normalises them next is folded into it."""
     n, height, width, channels = image.shape
-    return image.plan.emit("picture", (n, channels, height, width), {"x": image}, **picture(low, high))
+    y = image.plan.emit("picture", (n, channels, height, width), {"x": image})
+    assert y.step is not None
+    y.step.numbers.update(picture(low, high))
+    return y
 
 
 def picture(low: float, high: float) -> dict[str, float]:

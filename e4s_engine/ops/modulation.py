@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from e4s_engine.plan import Conv, Symbol, unfoldable, vector
+from e4s_engine.plan import Constant, Conv, Symbol, unfoldable, vector
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,7 +35,8 @@ def record(codes: Symbol, layer: int, weight: Weight, bias: Weight, *, regional:
         def style(arrays: Arrays) -> Array:
             return (weight.read(arrays) * gain) @ latent_avg.read(arrays)[layer] + bias.read(arrays)
 
-        return Symbol(plan, (batch, 1, inputs), -1, note=style)
+        constant = Constant((weight.name, bias.name, latent_avg.name, str(layer)), style)
+        return Symbol(plan, (batch, 1, inputs), -1, note=constant)
     if not regional or layer >= injected:
         raise unfoldable("a modulation of some regions")
 
@@ -47,7 +48,10 @@ def record(codes: Symbol, layer: int, weight: Weight, bias: Weight, *, regional:
         (batch, regions, inputs),
         {"x": codes},
         type="f32",
-        weights={"kernel": Conv((weight.name,), (inputs, dim, 1, 1), "f32", matrix), "bias": vector(bias)},
+        weights={
+            "kernel": Conv((weight.name, "equalised"), (inputs, dim, 1, 1), "f32", matrix),
+            "bias": vector(bias),
+        },
         flop=2.0 * batch * regions * inputs * dim,
         stride=1,
         first=layer * dim,

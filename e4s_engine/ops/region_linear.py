@@ -41,9 +41,11 @@ def record(
             gain = np.full(outputs, inputs**-0.5, np.float32)
             return weight.read(arrays)[:, :, None, None], gain, None
 
-        return Conv((weight.name,), (outputs, inputs, 1, 1), "f32", scaled)
+        return Conv((weight.name, "equalised"), (outputs, inputs, 1, 1), "f32", scaled)
 
-    slopes = None if slope is None else Vector(("slope", str(slope), str(outputs)), lambda _: [slope] * outputs)
+    slopes = (
+        None if slope is None else Vector(("slope", str(slope), str(outputs)), lambda _: [slope] * outputs)
+    )
     return plan.emit(
         "region_linear",
         (n, regions, outputs),

@@ -10,14 +10,13 @@ noise, bias and activation per pixel.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from e4s_engine.errors import ArgumentError
 from e4s_engine.ops import _fir
-from e4s_engine.plan import Conv, Vector, unfoldable, vector
+from e4s_engine.plan import Constant, Conv, Vector, unfoldable, vector
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -245,7 +244,7 @@ def record(
     plan = x.plan
     n, inputs, height, width = x.shape
     outputs, scale = weight.shape[0], 2 if upsample else 1
-    constant = styles.note if styles.buffer < 0 else None
+    constant: Constant | None = styles.note if styles.buffer < 0 else None
     if weight.shape[-1] != 3 or (constant and labels is not None):
         raise unfoldable("a regional convolution of this form")
     plan.need_halo(x, 1)
@@ -273,7 +272,7 @@ def record(
     )
 
 
-def _record_kernel(weight: Weight, constant: Callable[[Arrays], Array] | None, type_name: str) -> Conv:
+def _record_kernel(weight: Weight, constant: Constant | None, type_name: str) -> Conv:
     """The weights; modulated and demodulated where the style is a constant."""
     outputs, inputs = weight.shape[:2]
 
@@ -281,11 +280,12 @@ def _record_kernel(weight: Weight, constant: Callable[[Arrays], Array] | None, t
         gain = np.full(outputs, (inputs * 9) ** -0.5, np.float32)
         if constant is None:
             return weight.read(arrays), gain, None
-        style = constant(arrays)
+        style = constant.make(arrays)
         energy = np.square(weight.read(arrays) * gain[0]).sum((2, 3)) @ np.square(style)
         return weight.read(arrays), gain / np.sqrt(energy + np.float32(EPSILON)), style
 
-    return Conv((weight.name,), weight.shape, type_name, make)
+    key = constant.key if constant else ()
+    return Conv((weight.name, "modulated", *key), weight.shape, type_name, make)
 
 
 def _record_demodulation(weight: Weight, styles: Symbol) -> Symbol:

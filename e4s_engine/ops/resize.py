@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from e4s_engine.plan import unfoldable
 from e4s_engine.errors import ArgumentError
+from e4s_engine.plan import unfoldable
 
 if TYPE_CHECKING:
     from torch import Tensor
