@@ -21,6 +21,7 @@ struct Float {
 const int conv_pixels[kGroup + 1] = {0, 6, 6, 6, 6};
 const ConvTileFn conv_f32[kGroup + 1] = {nullptr, conv_tile<Float, 6, 2, 1>, conv_tile<Float, 6, 2, 2>,
                                          conv_tile<Float, 6, 2, 3>, conv_tile<Float, 6, 2, 4>};
+const ConvTileFn* const conv_bf16 = nullptr;
 
 }  // namespace avx2
 }  // namespace e4s

@@ -27,6 +27,7 @@ struct Float {
 const int conv_pixels[kGroup + 1] = {0, 2, 2, 2, 2};
 const ConvTileFn conv_f32[kGroup + 1] = {nullptr, conv_tile<Float, 2, 4, 1>, conv_tile<Float, 2, 4, 2>,
                                          conv_tile<Float, 2, 4, 3>, conv_tile<Float, 2, 4, 4>};
+const ConvTileFn* const conv_bf16 = nullptr;
 
 }  // namespace portable
 }  // namespace e4s

@@ -91,11 +91,8 @@ Kernels choose_kernels(const std::string& name) {
   if (!name.empty() && name != "avx2" && name != "avx512" && name != "amx")
     throw ArgumentError("E4S_ISA: expected portable, avx2, avx512 or amx, got '" + name + "'");
 #ifdef E4S_X86_KERNELS
-  if (has.avx512 && (name.empty() || name == "avx512")) {
-    Kernels kernels = avx512::kernels;
-    if (has.avx512_bf16) kernels.conv_bf16 = avx512::conv_bf16;
-    return kernels;
-  }
+  if (has.avx512 && (name.empty() || name == "avx512"))
+    return has.avx512_bf16 ? avx512_bf16::kernels : avx512::kernels;
   if (has.avx2_fma && (name.empty() || name == "avx2")) return avx2::kernels;
 #endif
   if (!name.empty()) throw BackendError("E4S_ISA: this processor or this build has no kernels for " + name);

@@ -126,6 +126,7 @@ struct RgbRow {
   const float* skip_near;      // rows of the smaller picture (4 floats a pixel), or null
   const float* skip_far;
   int skip_width;
+  float* blend;                // scratch [skip_width + 2][4]
   float* out;
   int out_pixel;  // 3 or 4 floats
 };
@@ -206,17 +207,25 @@ namespace portable {
 extern const Kernels kernels;
 extern const int conv_pixels[kGroup + 1];
 extern const ConvTileFn conv_f32[kGroup + 1];
+extern const ConvTileFn* const conv_bf16;
 }  // namespace portable
 namespace avx2 {
 extern const Kernels kernels;
 extern const int conv_pixels[kGroup + 1];
 extern const ConvTileFn conv_f32[kGroup + 1];
+extern const ConvTileFn* const conv_bf16;
 }  // namespace avx2
 namespace avx512 {
 extern const Kernels kernels;
 extern const int conv_pixels[kGroup + 1];
 extern const ConvTileFn conv_f32[kGroup + 1];
-extern const ConvTileFn conv_bf16[kGroup + 1];
+extern const ConvTileFn* const conv_bf16;
 }  // namespace avx512
+namespace avx512_bf16 {
+extern const Kernels kernels;
+extern const int conv_pixels[kGroup + 1];
+extern const ConvTileFn conv_f32[kGroup + 1];
+extern const ConvTileFn* const conv_bf16;
+}  // namespace avx512_bf16
 
 }  // namespace e4s

@@ -49,12 +49,16 @@ void patch(const Patch& r) { E4S_BY_TYPE(patch_as, r); }
 
 void fir_row(const FirRow& r) {
   const Vec outer = splat(kTaps[0]), inner = splat(kTaps[1]);
-  for (int p = 0; p < r.count; ++p) {
-    const float* x = r.x + static_cast<std::int64_t>(p) * r.lanes;
-    float* out = r.out + static_cast<std::int64_t>(p) * r.lanes;
-    for (int c = 0; c < r.lanes; c += kLanes)
-      store(out + c, outer * (load(x + c) + load(x + c + 3 * r.lanes)) +
-                         inner * (load(x + c + r.lanes) + load(x + c + 2 * r.lanes)));
+  for (int c = 0; c < r.lanes; c += kLanes) {
+    const float* x = r.x + c;
+    float* out = r.out + c;
+    Vec a = load(x), b = load(x + r.lanes), d = load(x + 2 * r.lanes);
+    x += 3 * r.lanes;
+    for (int p = 0; p < r.count; ++p, x += r.lanes, out += r.lanes) {
+      const Vec e = load(x);
+      store(out, outer * (a + e) + inner * (b + d));
+      a = b, b = d, d = e;
+    }
   }
 }
 

@@ -12,6 +12,10 @@
 #error "compile per instruction set with -DE4S_NAMESPACE=portable|avx2|avx512"
 #endif
 
+#if defined(__AVX512BF16__)
+#include <immintrin.h>
+#endif
+
 #if defined(__GNUC__)
 #define E4S_INLINE static inline __attribute__((always_inline))
 #else
@@ -49,10 +53,14 @@ E4S_INLINE void store(float* p, Vec v) { std::memcpy(p, &v, sizeof(v)); }
 
 // Rounds to nearest even; NaN stays NaN.
 E4S_INLINE void store(Bf16* p, Vec v) {
+#if defined(__AVX512BF16__)
+  const __m256bh halves = _mm512_cvtneps_pbh(reinterpret_cast<__m512>(v));
+#else
   const Words bits = reinterpret_cast<Words>(v);
   const Words rounded = bits + 0x7fffu + ((bits >> 16) & 1u);
   const Words chosen = v == v ? rounded : (bits | 0x400000u);
   const Halves halves = __builtin_convertvector(chosen >> 16, Halves);
+#endif
   std::memcpy(p, &halves, sizeof(halves));
 }
 

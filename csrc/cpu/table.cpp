@@ -10,7 +10,7 @@ namespace E4S_NAMESPACE {
 const Kernels kernels = {E4S_TEXT(E4S_NAMESPACE),
                          conv_pixels,
                          conv_f32,
-                         nullptr,
+                         conv_bf16,
                          finish,
                          norm_row,
                          affine_row,

@@ -6,21 +6,22 @@ namespace E4S_NAMESPACE {
 namespace {
 
 // Two taps per axis and phase reach real pixels: output 2i takes 1/4 of pixel i - 1 and 3/4 of i, output
-// 2i + 1 takes 3/4 of i and 1/4 of i + 1. Outside the picture is zero.
+// 2i + 1 takes 3/4 of i and 1/4 of i + 1. Outside the picture is zero, as are the first and last of `blend`.
+E4S_INLINE void blend_rows(const RgbRow& r) {
+  for (int c = 0; c < 4; ++c) r.blend[c] = r.blend[(r.skip_width + 1) * 4 + c] = 0;
+  for (int i = 0; i < 4 * r.skip_width; ++i) r.blend[4 + i] = 0.75f * r.skip_near[i] + 0.25f * r.skip_far[i];
+}
+
 E4S_INLINE void add_skip(const RgbRow& r, int p, float* rgb) {
-  const int near = p / 2, far = (p & 1) != 0 ? near + 1 : near - 1;
-  for (int c = 0; c < 3; ++c) {
-    const float v = 0.75f * r.skip_near[near * 4 + c] + 0.25f * r.skip_far[near * 4 + c];
-    rgb[c] += 0.75f * v;
-  }
-  if (far < 0 || far >= r.skip_width) return;
-  for (int c = 0; c < 3; ++c)
-    rgb[c] += 0.25f * (0.75f * r.skip_near[far * 4 + c] + 0.25f * r.skip_far[far * 4 + c]);
+  const float* near = r.blend + (p / 2 + 1) * 4;
+  const float* far = (p & 1) != 0 ? near + 4 : near - 4;
+  for (int c = 0; c < 4; ++c) rgb[c] += 0.75f * near[c] + 0.25f * far[c];
 }
 
 template <class T>
 void rgb_as(const RgbRow& r) {
   const T* x = static_cast<const T*>(r.x);
+  if (r.skip_near != nullptr) blend_rows(r);
   for (int p = 0; p < r.count; ++p, x += r.pixel) {
     const int region = r.labels == nullptr ? 0 : r.labels[p];
     const float* table = r.table + static_cast<std::int64_t>(region) * 3 * r.channels;

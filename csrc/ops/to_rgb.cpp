@@ -35,7 +35,7 @@ void run_rgb(const Run& run, const Rgb& op) {
   const Map* skip = op.skip < 0 ? nullptr : &run.map(op.skip);
   float* zeros = table + x.n * per_sample;
   if (skip != nullptr) std::fill(zeros, zeros + skip->row, 0.0f);
-  run.pool.each(static_cast<std::int64_t>(y.n) * y.h, [&](std::int64_t task, int) {
+  run.pool.each(static_cast<std::int64_t>(y.n) * y.h, [&](std::int64_t task, int worker) {
     const std::int64_t n = task / y.h, row = task % y.h;
     RgbRow r{};
     r.x = x.at(n, row, 0), r.type = x.type, r.count = x.w, r.channels = static_cast<int>(x.pixel);
@@ -45,7 +45,7 @@ void run_rgb(const Run& run, const Rgb& op) {
       const std::int64_t near = row / 2, far = row % 2 != 0 ? near + 1 : near - 1;
       r.skip_near = reinterpret_cast<const float*>(skip->at(n, near, 0));
       r.skip_far = far < 0 || far >= skip->h ? zeros : reinterpret_cast<const float*>(skip->at(n, far, 0));
-      r.skip_width = skip->w;
+      r.skip_width = skip->w, r.blend = reinterpret_cast<float*>(run.of_worker(worker));
     }
     r.out = reinterpret_cast<float*>(y.at(n, row, 0)), r.out_pixel = static_cast<int>(y.pixel);
     run.cpu.rgb_row(r);
@@ -89,6 +89,7 @@ StepFn make_to_rgb(Builder& b) {
                   skip.n == in.n && skip.h * 2 == out.h && skip.w * 2 == out.w,
               "the skip must have half the size");
     zeros = layout(skip).row;
+    b.scratch((skip.w + 2) * 16);
   }
   b.temporary((in.n * regions * 3 * layout(in).pixel + zeros) * 4);
   return [op](const Run& run) { run_rgb(run, op); };
