@@ -10,7 +10,7 @@ namespace e4s {
 namespace {
 
 constexpr int kWidth = kGroup * kLanes;
-constexpr int kRows = 128, kColumns = 64, kChunk = 16;  // of the result; even
+constexpr int kRows = 64, kColumns = 64, kChunk = 16;  // of the result; even
 constexpr int kMargin = 3;
 constexpr std::int64_t kPlane = (kChunk + kMargin) * static_cast<std::int64_t>(kColumns + kMargin);
 constexpr std::int64_t kPointers = (kPlane * static_cast<std::int64_t>(sizeof(void*)) + 63) / 64 * 64;
