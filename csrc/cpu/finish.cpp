@@ -20,8 +20,23 @@ E4S_INLINE Vec activate(Vec v, const float* slope) {
   return v;
 }
 
+// With nothing but bias and activation: no choices in the loop.
+template <class T, Activation A>
+void plain_as(const Finish& f, const FinishSpan& s) {
+  static const float zeros[kGroup * kLanes] = {};
+  const float* bias = f.bias == nullptr ? zeros : f.bias;
+  for (int p = 0; p < s.count; ++p) {
+    const float* sums = s.sums + p * s.sums_pixel;
+    T* out = static_cast<T*>(s.out) + p * s.out_pixel;
+    for (int c = 0; c < s.lanes; c += kLanes)
+      store(out + c, activate<A>(load(sums + c) + load(bias + c), f.slope + c));
+  }
+}
+
 template <class T, Activation A>
 void span_as(const Finish& f, const FinishSpan& s) {
+  if (s.scales == nullptr && s.noise == nullptr && s.residual == nullptr && !f.relu_last)
+    return plain_as<T, A>(f, s);
   const Vec zero = splat(0);
   for (int p = 0; p < s.count; ++p) {
     const float* sums = s.sums + p * s.sums_pixel;

@@ -17,11 +17,10 @@ struct Tap {
   std::int64_t x, w;
 };
 
-// sum over taps and words of pixel word times weight row, for a tile of any pixels. Pixels beyond the real
-// ones repeat a real one and write to a dump.
+// sum over taps and words of pixel word times weight row, for a tile of any pixels.
 struct ConvTile {
-  const void* pixels[kTileMax];
-  float* sums[kTileMax];
+  const void* const* pixels;
+  float* const* sums;
   const Tap* taps;
   int tap_count;
   std::int64_t words;
@@ -126,7 +125,7 @@ struct RgbRow {
   const float* skip_near;      // rows of the smaller picture (4 floats a pixel), or null
   const float* skip_far;
   int skip_width;
-  float* blend;                // scratch [skip_width + 2][4]
+  float* blend;  // scratch [skip_width + 2][4]
   float* out;
   int out_pixel;  // 3 or 4 floats
 };

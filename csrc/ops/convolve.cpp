@@ -25,28 +25,35 @@ Tiler::Tiler(const Kernels& cpu, const PackedConv& conv, int group)
       lanes_(conv.vectors(group) * kLanes),
       pixels_(cpu.conv_pixels[conv.vectors(group)]) {}
 
-void Tiler::sum(const void* const* pixels, std::int64_t count, const Offset* taps, int tap_count,
+void Tiler::sum(const void* const* pixels, std::int64_t count, const Offset* taps, int tap_count, int run,
                 float* const* sums) const {
-  const std::int64_t words = conv_.words(), element = size_of(conv_.type);
+  const std::int64_t words = conv_.words(), element = size_of(conv_.type), whole = count / pixels_ * pixels_;
   alignas(64) float dump[kWidth];
+  const void* last_pixels[kTileMax];  // the last tile repeats a pixel and dumps its sums
+  float* last_sums[kTileMax];
+  for (int p = 0; p < pixels_ && whole < count; ++p) {
+    const bool real = whole + p < count;
+    last_pixels[p] = pixels[real ? whole + p : whole];
+    last_sums[p] = real ? sums[whole + p] : dump;
+  }
   ConvTile tile;
   Tap offsets[kMostTaps];
   tile.taps = offsets;
   tile.tap_count = tap_count;
   for (std::int64_t word = 0; word < words; word += kDepth) {
-    tile.words = std::min(kDepth, words - word);
+    const std::int64_t depth = std::min(kDepth, words - word);
+    tile.words = depth * run;
     tile.weights = conv_.memory.data() + conv_.chunk(group_, word) * 4;
     tile.accumulate = word > 0;
     for (int t = 0; t < tap_count; ++t)
-      offsets[t] = {taps[t].x * element / 4 + word, taps[t].index * tile.words * lanes_};
-    for (std::int64_t first = 0; first < count; first += pixels_) {
-      for (int p = 0; p < pixels_; ++p) {
-        const bool real = first + p < count;
-        tile.pixels[p] = pixels[real ? first + p : first];
-        tile.sums[p] = real ? sums[first + p] : dump;
-      }
+      offsets[t] = {taps[t].x * element / 4 + word, taps[t].index * depth * lanes_};
+    for (std::int64_t first = 0; first < whole; first += pixels_) {
+      tile.pixels = pixels + first, tile.sums = sums + first;
       tile_(tile);
     }
+    if (whole == count) continue;
+    tile.pixels = last_pixels, tile.sums = last_sums;
+    tile_(tile);
   }
 }
 
@@ -79,8 +86,14 @@ void finish_span(const Run& run, const Epilogue& e, const Map& y, int sample, in
 void convolve(const Run& run, const Map& x, const Map& y, const PackedConv& conv, int stride, int first,
               const Epilogue& epilogue) {
   const int kernel = conv.kernel, pad = kernel / 2, groups = conv.groups();
+  // Where a pixel holds nothing but its channels the taps of a kernel row are one stretch of memory.
+  const bool merged = first == 0 && conv.words() <= kDepth && x.pixel * size_of(x.type) == conv.words() * 4;
+  const int together = merged ? kernel : 1, tap_count = kernel * kernel / together;
   Tiler::Offset taps[kMostTaps];
-  for (int t = 0; t < kernel * kernel; ++t) taps[t] = {t / kernel * x.row + t % kernel * x.pixel, t};
+  for (int i = 0; i < tap_count; ++i) {
+    const int t = i * together;
+    taps[i] = {t / kernel * x.row + t % kernel * x.pixel, t};
+  }
   const std::int64_t pixels = static_cast<std::int64_t>(y.h) * y.w;
   const std::int64_t blocks = (pixels + kBlockPixels - 1) / kBlockPixels;
   run.pool.each(y.n * blocks * groups, [&](std::int64_t task, int worker) {
@@ -110,7 +123,7 @@ void convolve(const Run& run, const Map& x, const Map& y, const PackedConv& conv
         targets[p + i] = sums + static_cast<std::int64_t>(p + i) * tiler.lanes();
       }
     });
-    tiler.sum(sources, count, taps, kernel * kernel, targets);
+    tiler.sum(sources, count, taps, tap_count, together, targets);
     each_row([&](int row, int column, int p, int length) {
       finish_span(run, epilogue, y, sample, row, column, length, tiler, targets[p], tiler.lanes());
     });

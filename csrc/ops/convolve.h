@@ -26,12 +26,13 @@ class Tiler {
   int lanes() const { return lanes_; }
   int group() const { return group_; }
 
-  // pixels[i] -> sums + i * kGroup * kLanes, over the taps (offsets in elements of x, index of the weights).
+  // The sums of pixels[i] go to sums[i]. A tap is an offset in elements of x and an index of the weights; it
+  // stands for `run` neighbouring taps where those are neighbours in x and in the weights (see `merged`).
   struct Offset {
     std::int64_t x;
     int index;
   };
-  void sum(const void* const* pixels, std::int64_t count, const Offset* taps, int tap_count,
+  void sum(const void* const* pixels, std::int64_t count, const Offset* taps, int tap_count, int run,
            float* const* sums) const;
 
  private:
