@@ -110,14 +110,21 @@ def peak(precision: str) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--precision", default="fp32,bf16" if _native.kernels("")[1] else "fp32")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(_native.threads())
     result: dict[str, Any] = {"machine": platform.processor() or platform.machine()}
-    result |= {"isa": _native.kernels("")[0], "threads": _native.threads(), "torch": torch.__version__, "ops": []}
+    result |= {
+        "isa": _native.kernels("")[0],
+        "threads": _native.threads(),
+        "torch": torch.__version__,
+        "ops": [],
+    }
     for precision in arguments.precision.split(","):
         result[f"peak_gflops_{precision}"] = round(peak(precision) / 1e9, 1)
         print(f"{precision}: peak {result[f'peak_gflops_{precision}']} GFLOP/s, {result['isa']}")
@@ -127,7 +134,9 @@ def main() -> None:
             inputs, outputs, kernel, stride, height, width, upsample = shape
             name = f"{inputs}->{outputs} k{kernel} s{stride} {height}x{width}{' up' if upsample else ''}"
             rate = flop / mine / 1e9
-            print(f"{network:<8}{name:<34}{mine * 1e3:9.2f}{rate:9.1f}{theirs * 1e3:10.2f}{theirs / mine:7.2f}")
+            print(
+                f"{network:<8}{name:<34}{mine * 1e3:9.2f}{rate:9.1f}{theirs * 1e3:10.2f}{theirs / mine:7.2f}"
+            )
             row = {"network": network, "conv": name, "count": count, "precision": precision}
             row |= {"native_s": mine, "torch_s": theirs, "gflops": round(rate, 1)}
             result["ops"].append(row)

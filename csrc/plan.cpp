@@ -96,6 +96,8 @@ const Vector* Builder::vector(const std::string& name, std::int64_t count, std::
 
 Plan::Plan(PlanSpec spec, std::shared_ptr<const Weights> weights, const Kernels& cpu, Options options)
     : spec_(std::move(spec)), weights_(std::move(weights)), cpu_(cpu), options_(options) {
+  const int threads = shared_pool().threads();
+  width_ = options_.threads > 0 ? std::min(options_.threads, threads) : threads;
   check_buffers();
   const std::size_t buffers = spec_.buffers.size();
   std::vector<std::vector<int>> reads, writes;
@@ -225,7 +227,7 @@ std::unique_ptr<Memory> Plan::take_arena() {
       return arena;
     }
   }
-  return std::make_unique<Memory>(arena_ + scratch_ * shared_pool().threads());
+  return std::make_unique<Memory>(arena_ + scratch_ * width_);
 }
 
 void Plan::give_arena(std::unique_ptr<Memory> arena) {
@@ -256,7 +258,7 @@ void Plan::run(const std::vector<void*>& externals, std::vector<double>* times) 
   if (options_.poison) std::memset(arena, 0xFF, static_cast<std::size_t>(arena_));
   const std::vector<Map> maps = bind(arena, externals);
   {
-    const Pool::Lease lease(shared_pool(), options_.threads);
+    const Pool::Lease lease(shared_pool(), width_);
     for (std::size_t s = 0; s < steps_.size(); ++s) {
       const auto start = std::chrono::steady_clock::now();
       const int number = static_cast<int>(s);

@@ -129,6 +129,7 @@ class Plan {
   std::shared_ptr<const Weights> weights_;
   const Kernels& cpu_;
   Options options_;
+  int width_ = 1;  // threads its arenas have scratch for, whatever the pool becomes (after a fork)
   std::vector<bool> outputs_;  // by external number
   std::vector<Step> steps_;
   std::vector<Block> blocks_;  // one per buffer, then one per step

@@ -29,7 +29,8 @@ struct Bf16 {
   std::uint16_t bits;
 };
 
-#if defined(__GNUC__)
+#if defined(__GNUC__) && !defined(E4S_PLAIN_VECTORS)
+#define E4S_VECTORS 1
 
 using Vec = float __attribute__((vector_size(64)));
 using Words = std::uint32_t __attribute__((vector_size(64)));
@@ -119,7 +120,7 @@ E4S_INLINE void store(Bf16* p, Vec v) {
 
 // The sum of all lanes, as a tree.
 E4S_INLINE float total(Vec v) {
-#if defined(__GNUC__)
+#if defined(E4S_VECTORS)
   using Eight = float __attribute__((vector_size(32)));
   using Four = float __attribute__((vector_size(16)));
   Eight low8, high8;

@@ -159,6 +159,25 @@ class Native:
         self._run("parse", (height, width), record, [images], classes)
         return classes
 
+    def describe(self) -> str:
+        """The plans at the published input sizes, as tables, with the arena and what sharing memory saves."""
+        side = 1024
+        plans = {
+            "encode": record_encode(self._config, self.precision, 1, side, side),
+            "decode": record_decode(self._config, self.precision, 1),
+        }
+        if self._parser_config is not None:
+            plans["parse"] = record_parse(self._parser_config, self.precision, 1, side, side)
+        parts = []
+        for name, plan in plans.items():
+            compiled = compile_plan(plan, self._store, self._isa)
+            arena, apart = compiled.arena_bytes / 1e6, compiled.unshared_bytes / 1e6
+            head = f"{name}: {plan.flop / 1e9:.1f} GFLOP, {self.precision}, {compiled.isa}, "
+            parts.append(
+                head + f"arena {arena:.1f} MB ({apart:.1f} MB without reuse)\n{plan.table(compiled.offset)}"
+            )
+        return "\n\n".join(parts)
+
     def _run(
         self,
         kind: str,
