@@ -86,11 +86,11 @@ CpuFeatures detect_cpu_features() {
 }
 
 Kernels choose_kernels(const std::string& name) {
-  const CpuFeatures has = detect_cpu_features();
   if (name == "portable") return portable::kernels;
   if (!name.empty() && name != "avx2" && name != "avx512" && name != "amx")
     throw ArgumentError("E4S_ISA: expected portable, avx2, avx512 or amx, got '" + name + "'");
 #ifdef E4S_X86_KERNELS
+  const CpuFeatures has = detect_cpu_features();
   if (has.avx512 && (name.empty() || name == "avx512"))
     return has.avx512_bf16 ? avx512_bf16::kernels : avx512::kernels;
   if (has.avx2_fma && (name.empty() || name == "avx2")) return avx2::kernels;
