@@ -98,6 +98,13 @@ class Engine:
         self.device, self.precision = self._backend.device, self._backend.precision
         logger.info("engine: %s backend on %s in %s", self.backend, self.device, self.precision)
 
+    @property
+    def parser(self) -> str:
+        """How this engine parses: "network", "callable" or "none"."""
+        if self._parser is not None:
+            return "callable"
+        return "none" if self._classes is None else "network"
+
     def close(self) -> None:
         """Release the weights. Later calls raise ClosedError; calls under way finish."""
         self._backend = None

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from e4s_engine.errors import ArgumentError, ImageError
-from e4s_engine.files import replacing
+from e4s_engine.files import check_writable, replacing
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -161,16 +161,23 @@ def resize(pixels: Pixels, width: int, height: int, resample: Image.Resampling) 
     return np.array(Image.fromarray(pixels).resize((width, height), resample))
 
 
+def check_output(path: str | os.PathLike[str], argument: str = "path") -> None:
+    """Raise ArgumentError for an unknown ending, OutputError where a picture cannot be written there."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in FORMATS:
+        known = ", ".join(sorted(FORMATS))
+        raise ArgumentError(f"{argument}: unknown picture format {suffix!r}, expected one of {known}")
+    check_writable(path, argument)
+
+
 def write(pixels: Pixels, path: str | os.PathLike[str], argument: str = "path") -> None:
     """Write pixels [H, W, 3] or [H, W] in the format of the name's ending; an existing file is never damaged.
 
     JPEG and WebP are written with quality 95. Raises ArgumentError for an unknown ending, OutputError
     where the file cannot be written.
     """
+    check_output(path, argument)
     suffix = Path(path).suffix.lower()
-    if suffix not in FORMATS:
-        known = ", ".join(sorted(FORMATS))
-        raise ArgumentError(f"{argument}: unknown picture format {suffix!r}, expected one of {known}")
     options: dict[str, Any] = {"quality": 95} if suffix in (".jpg", ".jpeg", ".webp") else {}
     if suffix in (".jpg", ".jpeg"):
         options["subsampling"] = 0

@@ -91,6 +91,26 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
         safetensors.numpy.save_file(model.tensors, temporary, metadata)
 
 
+def random_model(config: configs.Config, seed: int = 0) -> Model:
+    """A model with random weights of sane scales: for timing and tests, not for pictures."""
+    rng = np.random.default_rng(seed)
+
+    def tensor(name: str, shape: schema.Shape) -> npt.NDArray[np.float32]:
+        values = rng.standard_normal(shape, dtype=np.float32)
+        if name.endswith("running_var"):
+            return np.asarray(1 + 0.1 * np.abs(values), np.float32)
+        if name.endswith("modulation.bias") or (
+            len(shape) == 1 and ".bn" in name and name.endswith("weight")
+        ):
+            return np.asarray(1 + 0.1 * values, np.float32)
+        if len(shape) == 1:
+            return np.asarray(0.1 * values, np.float32)
+        equalized = name.startswith(("G.", "MLPs."))  # scaled by the layers themselves
+        return values if equalized else values * np.float32((2 / np.prod(shape[1:])) ** 0.5)
+
+    return Model(config, {name: tensor(name, shape) for name, shape in schema.tensors(config).items()})
+
+
 def find_parser(weights: str | os.PathLike[str]) -> Path | None:
     """The parser that belongs to a weight file: a file of this name in the same folder, if there is one."""
     folder = Path(weights).resolve().parent
