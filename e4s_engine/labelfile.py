@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from e4s_engine.align import check_landmarks
 from e4s_engine.errors import AlignmentError, LabelsError
 
 _MAX_SIDE = 8192
+_FORMATS = ("PNG", "TIFF", "BMP", "GIF")  # lossless: others would invent labels
 
 
 def read(path: str, convention: str = "regions", argument: str = "labels") -> regions.Labels:
@@ -24,8 +26,10 @@ def read(path: str, convention: str = "regions", argument: str = "labels") -> re
     """
     try:
         labels = _load_npy(path) if path.endswith(".npy") else _load_picture(path)
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
-        raise LabelsError(f"{argument}: {path} cannot be read as a label map ({error})") from error
+    except Exception as error:  # NumPy and Pillow raise many kinds on damaged or hostile files
+        raise LabelsError(
+            f"{argument}: {path} cannot be read as a label map ({error}); expected a one-channel png or a npy"
+        ) from error
     if labels.ndim != 2:
         raise LabelsError(
             f"{argument}: {path} has shape {list(labels.shape)}, expected one channel [h, w]; a coloured "
@@ -37,14 +41,21 @@ def read(path: str, convention: str = "regions", argument: str = "labels") -> re
 
 
 def _load_npy(path: str) -> npt.NDArray[Any]:
-    mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+    with np.errstate(all="raise"):  # a shape that overflows
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+    if not isinstance(mapped, np.ndarray):
+        mapped.close()
+        raise ValueError("an archive of arrays, not an array")
     if max(mapped.shape, default=0) > _MAX_SIDE:
         raise ValueError(f"shape {list(mapped.shape)} is too large")
     return np.array(mapped)
 
 
 def _load_picture(path: str) -> npt.NDArray[Any]:
-    with Image.open(path) as picture:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of large pictures, where _MAX_SIDE is stricter
+        picture = Image.open(path, formats=_FORMATS)
+    with picture:
         if max(picture.size) > _MAX_SIDE:
             raise ValueError(f"{picture.size} pixels is too large")
         return np.array(picture)
@@ -58,7 +69,10 @@ def read_landmarks(path: str, argument: str = "landmarks") -> npt.NDArray[np.flo
         elif path.endswith(".json"):
             points = json.loads(Path(path).read_text(encoding="utf-8"))
         else:
-            points = np.loadtxt(path, ndmin=2)
-    except (OSError, ValueError) as error:
-        raise AlignmentError(f"{argument}: {path} cannot be read as landmarks ({error})") from error
+            lines = Path(path).read_text(encoding="utf-8").replace(",", " ").splitlines()
+            points = [[float(word) for word in line.split()] for line in lines if line.strip()]
+    except Exception as error:  # as above
+        raise AlignmentError(
+            f"{argument}: {path} cannot be read as landmarks ({error}); expected 68 or 5 lines of x y"
+        ) from error
     return check_landmarks(points, argument)
