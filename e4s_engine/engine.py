@@ -106,7 +106,7 @@ class Engine:
         return "none" if self._classes is None else "network"
 
     def close(self) -> None:
-        """Release the weights. Later calls raise ClosedError; calls under way finish."""
+        """Release the weights. Later calls raise ClosedError, and so may calls under way."""
         self._backend = None
 
     def __enter__(self) -> Engine:
@@ -183,6 +183,8 @@ class Engine:
         options = Options(extent, shape, texture, hair_first, blend, align)
         if not isinstance(targets, (list, tuple)):
             raise ArgumentError(f"targets: expected a list of images, got {type(targets).__name__}")
+        if regions is not None and not isinstance(regions, str):
+            regions = list(regions)  # read once for every source: it may be an iterator
         many = list(sources) if isinstance(sources, (list, tuple)) else [sources]
         if len(many) not in (1, len(targets)):
             raise ArgumentError(f"sources: expected 1 or {len(targets)} (one per target), got {len(many)}")
@@ -269,7 +271,7 @@ class Engine:
     def decode(self, styles: Any, labels: Any) -> npt.NDArray[np.float32]:
         """Style vectors [12, D] and labels [h, w] -> image float32 [S, S, 3], in [-1, 1] but not clamped."""
         checked = inputs.check_styles(styles, "styles", self.config.style_dim)
-        mask = regions.check_labels(images.to_numpy(labels, "labels"))
+        mask = inputs.check_labels(labels, "labels")
         return self._runtime.decode(checked[None], mask[None])[0]
 
     def parse(
@@ -308,7 +310,7 @@ class Engine:
             assert portrait.crop is not None
             picture = portrait.crop.for_parser
             if self._parser is not None:
-                portrait.labels = regions.check_labels(self._parser(picture), f"{portrait.argument}: parser")
+                portrait.labels = inputs.check_labels(self._parser(picture), f"{portrait.argument}: parser")
             elif self._classes is not None:
                 portrait.labels = self._classify(picture, self._classes)
             else:
