@@ -123,8 +123,11 @@ def convolve_modulated(
 
 def demodulate(weight: Tensor, styles: Tensor) -> Tensor:  # [O,I,k,k], [N,R,I] -> [N,R,O]
     """1 / sqrt(sum over input channels and taps of (weight * style)^2 + 1e-8)."""
-    energy = weight.float().square().sum((2, 3))  # [O,I]
-    return (styles.float().square() @ energy.T + EPSILON).rsqrt()
+    import torch
+
+    with torch.autocast(styles.device.type, enabled=False):  # a sum of squares wants full precision
+        energy = weight.square().sum((2, 3))  # [O,I]
+        return (styles.to(energy.dtype).square() @ energy.T + EPSILON).rsqrt()
 
 
 def spread(values: Tensor, labels: Tensor) -> Tensor:  # [N,R,C], [N,H,W] -> [N,C,H,W]
