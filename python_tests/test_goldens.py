@@ -145,7 +145,9 @@ def test_parser_logits(golden: Path, photos: Path, parser: dict[str, torch.Tenso
 def test_parsing_through_the_engine(golden: Path, photos: Path, parser, tmp_path, tiny_weights) -> None:
     """engine.parse at 1024 and from a small copy, as 12 labels."""
     torch.save(parser, tmp_path / "79999_iter.pth")
-    engine = Engine(tiny_weights / "model.safetensors", parser=tmp_path / "79999_iter.pth", backend="reference")
+    engine = Engine(
+        tiny_weights / "model.safetensors", parser=tmp_path / "79999_iter.pth", backend="reference"
+    )
     assert infer_parser({k: tuple(v.shape) for k, v in parser.items()}).table == "bisenet"
     expected = np.load(golden / "bisenet.npz")
     photo = Image.open(photos / "source.jpg").convert("RGB")
