@@ -121,7 +121,7 @@ def report(runs: Mapping[str, list[Times]], difference: float, arguments: argpar
     print(f"\npeak memory of this process, both forms: {peak:.0f} MB")
     if arguments.json:
         published, onepass = medians["published"]["total"], medians["onepass"]["total"]
-        values = {
+        summary = {
             "published_s": published,
             "onepass_s": onepass,
             "ratio_onepass": published / onepass,
@@ -130,7 +130,7 @@ def report(runs: Mapping[str, list[Times]], difference: float, arguments: argpar
             "repeat": arguments.repeat,
             "machine": facts,
         }
-        print(json.dumps(values))
+        print(json.dumps(summary))
 
 
 def _arguments() -> argparse.Namespace:
