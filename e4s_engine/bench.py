@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from e4s_engine import align, blend, compose, regions
 from e4s_engine.backends import Backend
-from e4s_engine.config import ModelConfig
 from e4s_engine.engine import to_uint8
 
 STAGES = ("encode", "decode", "blend", "total")
@@ -38,27 +37,23 @@ def portrait(seed: int) -> tuple[Any, Any]:
     return image, labels
 
 
-def time_swap(backend: Backend, config: ModelConfig, repeat: int) -> dict[str, float]:
+def time_swap(backend: Backend, repeat: int) -> dict[str, float]:
     """Median seconds of a whole-face swap by stage: two encodes, one decode, feather blending."""
+    _one_swap(backend)  # warms caches and allocators
+    runs = [_one_swap(backend) for _ in range(repeat)]
+    return {stage: statistics.median(run[stage] for run in runs) for stage in STAGES}
+
+
+def _one_swap(backend: Backend) -> dict[str, float]:
     (source, source_labels), (target, target_labels) = portrait(0), portrait(1)
-    images, masks = np.stack([source, target]), np.stack([source_labels, target_labels])
     labels, holes = compose.whole_face_labels(source_labels, target_labels)
-    seconds: dict[str, list[float]] = {stage: [] for stage in STAGES}
-
-    def run(record: Callable[[str, float], object]) -> None:
-        start = time.perf_counter()
-        encoded = backend.encode(images, masks)
-        record("encode", time.perf_counter() - start)
-        middle = time.perf_counter()
-        face = backend.decode(compose.whole_face_styles(encoded[0], encoded[1])[None], labels[None])[0]
-        record("decode", time.perf_counter() - middle)
-        middle = time.perf_counter()
-        alpha = blend.alpha(compose.whole_face_foreground(labels, holes), "feather")
-        align.paste(align.Crop(target, target, None), to_uint8(face), alpha)
-        record("blend", time.perf_counter() - middle)
-        record("total", time.perf_counter() - start)
-
-    run(lambda *_: None)  # warms caches and allocators
-    for _ in range(repeat):
-        run(lambda stage, value: seconds[stage].append(value))
-    return {stage: statistics.median(values) for stage, values in seconds.items()}
+    foreground = compose.whole_face_foreground(labels, holes)
+    times = [time.perf_counter()]
+    styles = backend.encode(np.stack([source, target]), np.stack([source_labels, target_labels]))
+    times.append(time.perf_counter())
+    face = backend.decode(compose.whole_face_styles(styles[0], styles[1])[None], labels[None])[0]
+    times.append(time.perf_counter())
+    align.paste(align.Crop(target, target, None), to_uint8(face), blend.alpha(foreground, "feather"))
+    times.append(time.perf_counter())
+    encode, decode, blending = (after - before for before, after in pairwise(times))
+    return {"encode": encode, "decode": decode, "blend": blending, "total": times[-1] - times[0]}
