@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code: int = arguments.run(arguments)
         return code
-    except E4SError as error:
+    except (E4SError, OSError) as error:  # OSError: folders that cannot be listed, names too long
         commands.complain(error)
         return 1
     except KeyboardInterrupt:

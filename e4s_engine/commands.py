@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from e4s_engine.errors import ArgumentError, E4SError, ImageError
+from e4s_engine.errors import ArgumentError, E4SError, ImageError, OutputError
 
 if TYPE_CHECKING:
     from e4s_engine.engine import Engine
     from e4s_engine.result import Result
 
 _IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif"}
+_LOSSLESS = {".png", ".tif", ".tiff", ".bmp"}
 
 
 def complain(error: Exception) -> None:
@@ -27,14 +28,18 @@ def swap(arguments: Namespace) -> int:
     """e4s swap."""
     from tqdm import tqdm
 
+    regions = _check_choices(arguments)
     targets = _expand(arguments.target)
+    if arguments.explain and len(targets) > 1:
+        raise ArgumentError("--explain: shows one swap; give one target")
     outputs = _outputs(
         targets, Path(arguments.output), len(arguments.target) > 1 or _is_folder(arguments.target)
     )
-    if arguments.explain and len(targets) > 1:
-        raise ArgumentError("--explain: shows one swap; give one target")
-    _check_outputs([*outputs, *([arguments.explain] if arguments.explain else [])])
-    regions = None if arguments.regions is None else list(arguments.regions)
+    _check_outputs(outputs)
+    if arguments.explain:
+        _check_outputs([arguments.explain], "--explain")
+        if Path(arguments.explain).resolve() == outputs[0].resolve():
+            raise ArgumentError("--explain: is the same file as --output; give it another name")
     with _engine(arguments) as engine:
         sources = _sources(engine, arguments, regions)
         failed = 0
@@ -52,6 +57,18 @@ def swap(arguments: Namespace) -> int:
     if len(targets) > 1:
         print(f"{len(targets) - failed} of {len(targets)} photos written to {arguments.output}")
     return 1 if failed else 0
+
+
+def _check_choices(arguments: Namespace) -> list[str] | None:
+    """The regions named; what is wrong with them or the options is found before the model is loaded."""
+    from e4s_engine.inputs import Options
+    from e4s_engine.regions import region_ids
+
+    Options(extent=arguments.extent)
+    if arguments.regions is None:
+        return None
+    region_ids(arguments.regions, "--regions")
+    return list(arguments.regions)
 
 
 def _swap_one(
@@ -93,7 +110,10 @@ def _sources(engine: Engine, arguments: Namespace, regions: Any) -> Any:
         names, separator, path = item.partition("=")
         if not separator:
             raise ArgumentError(f"--also: expected REGION[,REGION...]=IMAGE, got {item!r}")
-        sources[tuple(names.split(","))] = engine.encode(path, align=_align(arguments))
+        key = tuple(names.split(","))
+        if key in sources:
+            raise ArgumentError(f"--also: {names} given by two sources; every region needs exactly one")
+        sources[key] = engine.encode(path, align=_align(arguments))
     return sources
 
 
@@ -149,7 +169,11 @@ def parse(arguments: Namespace) -> int:
     """e4s parse."""
     from e4s_engine import explain, images
 
-    _check_outputs([arguments.output, *([arguments.save_labels] if arguments.save_labels else [])])
+    _check_outputs([arguments.output])
+    if arguments.save_labels:
+        _check_outputs([arguments.save_labels], "--save-labels")
+        if Path(arguments.save_labels).suffix.lower() not in _LOSSLESS:
+            raise ArgumentError("--save-labels: JPEG and WebP would change the labels; write .png")
     with _engine(arguments) as engine:
         labels = engine.parse(arguments.image, align=_align(arguments))
         crop = engine.crop(arguments.image, align=_align(arguments))
@@ -248,7 +272,14 @@ def _outputs(targets: Sequence[Path], output: Path, several: bool) -> list[Path]
     """One file per target: `output` itself, or files of the targets' names in the folder `output`."""
     if not several and not output.is_dir():
         return [output]
-    output.mkdir(parents=True, exist_ok=True)
+    if not output.is_dir() and (output.exists() or output.suffix.lower() in _IMAGE_SUFFIXES):
+        raise OutputError(f"--output: for several photos expected a folder, got {output}")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"--output: cannot make the folder {output}: {error.strerror}; choose another"
+        ) from error
     names: list[Path] = []
     for target in targets:
         name, count = output / f"{target.stem}.png", 1
@@ -256,15 +287,19 @@ def _outputs(targets: Sequence[Path], output: Path, several: bool) -> list[Path]
             count += 1
             name = output / f"{target.stem}_{count}.png"
         names.append(name)
+    photos = {target.resolve() for target in targets}
+    over = next((name for name in names if name.resolve() in photos), None)
+    if over is not None and several:
+        raise OutputError(f"--output: would write over the target photo {over}; choose another folder")
     return names
 
 
-def _check_outputs(paths: Sequence[str | Path]) -> None:
+def _check_outputs(paths: Sequence[str | Path], argument: str = "--output") -> None:
     """Find out before the work whether its results can be written."""
     from e4s_engine import images
 
     for path in paths:
-        images.check_output(path, "--output")
+        images.check_output(path, argument)
 
 
 def _read_labels(path: str | None, arguments: Namespace, argument: str) -> Any:
