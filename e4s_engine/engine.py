@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -183,8 +183,8 @@ class Engine:
         options = Options(extent, shape, texture, hair_first, blend, align)
         if not isinstance(targets, (list, tuple)):
             raise ArgumentError(f"targets: expected a list of images, got {type(targets).__name__}")
-        if regions is not None and not isinstance(regions, str):
-            regions = list(regions)  # read once for every source: it may be an iterator
+        if isinstance(regions, Iterator):
+            regions = list(regions)  # each source reads them
         many = list(sources) if isinstance(sources, (list, tuple)) else [sources]
         if len(many) not in (1, len(targets)):
             raise ArgumentError(f"sources: expected 1 or {len(targets)} (one per target), got {len(many)}")
@@ -310,7 +310,9 @@ class Engine:
             assert portrait.crop is not None
             picture = portrait.crop.for_parser
             if self._parser is not None:
-                portrait.labels = inputs.check_labels(self._parser(picture), f"{portrait.argument}: parser")
+                portrait.labels = inputs.check_labels(
+                    self._parser(picture.copy()), f"{portrait.argument}: parser"
+                )
             elif self._classes is not None:
                 portrait.labels = self._classify(picture, self._classes)
             else:
@@ -408,7 +410,8 @@ def _untouched(target: Portrait) -> Result:
     """The result of swapping nothing: the target as it is."""
     crop, mask = target.crop, target.labels
     assert crop is not None and mask is not None
-    return Result(crop.photo, crop.image, mask, np.zeros(mask.shape, bool))
+    # Copies, as in a batch the same target may come several times.
+    return Result(crop.photo.copy(), crop.image.copy(), mask.copy(), np.zeros(mask.shape, bool))
 
 
 def _known(portrait: Portrait) -> tuple[LabelMap, compose.Styles]:
@@ -424,7 +427,7 @@ def _image_only(portrait: Portrait) -> Portrait:
 
 def _weights_path(weights: str | os.PathLike[str] | None) -> str | os.PathLike[str]:
     path = weights if weights is not None else os.environ.get(WEIGHTS_VARIABLE)
-    if not path:
+    if path is None or (isinstance(path, str) and not path):
         raise WeightsError(
             "weights: this version ships no model; pass converted safetensors or the official "
             f"iteration_300000.pt, or name the file in the environment variable {WEIGHTS_VARIABLE}"

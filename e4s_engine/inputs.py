@@ -132,9 +132,11 @@ def check_styles(styles: Any, argument: str, style_dim: int) -> Styles:
         raise ArgumentError(
             f"{argument}: this model's style vectors are float32 [{regions.COUNT}, {style_dim}], got {got}"
         )
-    if not np.isfinite(array).all():
+    with np.errstate(over="ignore"):
+        vectors = array.astype(np.float32, copy=False)
+    if not np.isfinite(vectors).all():
         raise ArgumentError(f"{argument}: some values are NaN or infinite; expected what encode returns")
-    return array.astype(np.float32, copy=False)
+    return vectors
 
 
 def sources(

@@ -37,7 +37,7 @@ def resolve(model: LandmarkModel | str | None) -> LandmarkModel | None:
 
 def largest_face(model: LandmarkModel, photo: Pixels, argument: str) -> align.Points:
     """The landmarks of the photo's largest face. Raises AlignmentError where the model finds none."""
-    found = model(photo)
+    found = model(photo.copy())  # whatever it does to its picture
     try:
         faces = list(found)
     except TypeError as error:
