@@ -92,7 +92,12 @@ def test_the_native_backend_is_not_built_yet(tiny_weights):
 
 @pytest.mark.parametrize(
     ("path", "words"),
-    [("absent.pt", ["weights: no such file"]), (5, ["weights: expected a path"]), ("", ["E4S_WEIGHTS"])],
+    [
+        ("absent.pt", ["weights: no such file"]),
+        (5, ["weights: expected a path"]),
+        (np.zeros(3), ["weights: expected a path"]),
+        ("", ["E4S_WEIGHTS"]),
+    ],
 )
 def test_engine_weights(path, words, monkeypatch):
     monkeypatch.delenv("E4S_WEIGHTS", raising=False)
@@ -158,6 +163,7 @@ def test_a_face_of_another_model(engine, face):
     ("change", "error", "words"),
     [
         ({"styles": np.full((12, TINY.style_dim), np.nan, np.float32)}, ArgumentError, ["styles", "NaN"]),
+        ({"styles": np.full((12, TINY.style_dim), 1e300)}, ArgumentError, ["styles", "infinite"]),
         ({"styles": np.zeros((12, TINY.style_dim), int)}, ArgumentError, ["styles", "float32", "int64"]),
         ({"styles": None}, ArgumentError, ["styles: expected style vectors", "NoneType"]),
         ({"labels": np.full((512, 512), 12, np.uint8)}, LabelsError, ["labels", "0..11", "12"]),
@@ -376,6 +382,7 @@ def test_batches_check_everything_before_any_work(tiny_weights):
 def test_regions_from_an_iterator_hold_for_every_source(engine):
     sources, targets = [engine.encode(A), engine.encode(C)], [B, A]
     batch = engine.swap_batch(sources, targets, (name for name in ("eyes", "nose")))
+    assert engine.swap_batch(sources, targets, 5)[0].image.shape == B.shape  # an id alone
     for made, source, target in zip(batch, sources, targets, strict=True):
         np.testing.assert_array_equal(made.image, engine.swap(source, target, ["eyes", "nose"]).image)
 
@@ -448,6 +455,32 @@ def test_the_inputs_are_never_modified(engine):
     engine.swap(source, target, source_labels=labels, target_labels=labels).image[...] = 0
     for now, before in ((source, A), (target, B), (labels, LABELS)):
         np.testing.assert_array_equal(now, before)
+
+
+def test_callables_may_do_as_they_like_with_their_picture(tiny_weights):
+    def parser(picture):
+        picture[...] = 0
+        return LABELS
+
+    def model(picture):
+        picture[...] = 0
+        return [FIVE]
+
+    path = tiny_weights / "model.safetensors"
+    large = np.tile(B, (8, 8, 1))
+    with Engine(path, parser=parser) as one, Engine(path, parser=lambda _: LABELS) as other:
+        for target in (B, large):
+            np.testing.assert_array_equal(one.swap(A, target, []).image, target)
+            np.testing.assert_array_equal(one.swap(A, target).image, other.swap(A, target).image)
+    with Engine(path, landmarks=model) as one:
+        np.testing.assert_array_equal(one.swap(A, B, []).image, B)
+
+
+def test_results_of_a_batch_share_nothing(engine, face):
+    for regions in ([], "eyes"):
+        one, two = engine.swap_batch(face, [B, B], regions)
+        for name in ("image", "face", "labels", "holes"):
+            assert not np.shares_memory(getattr(one, name), getattr(two, name))
 
 
 @pytest.fixture
