@@ -61,9 +61,8 @@ def glasses_grids(glasses: Glasses, head: Head) -> list[Grid]:
     """A curved front sheet (u, v: cm right and up of its middle) and two temple arms."""
     half = 7.4 * head.person.face.width
     u, v = np.linspace(-half, half, 90)[None, :], np.linspace(2.6, -3.4, 40)[:, None]
-    n = head.person.nose
-    front = max(head.eye_depth + BALL + 1.15, float(head.at(np.zeros(1), np.array([-0.6]))[2][0]) - 0.25)
-    z = front + 0.05 * n.projection - 0.028 * u**2
+    front = max(head.eye_depth + BALL + 0.85, float(head.at(np.zeros(1), np.array([0.45]))[2][0]) + 0.12)
+    z = front - 0.028 * u**2
     points = np.stack(np.broadcast_arrays(u, v - 0.15, z))
     grids = [make_grid(points, *np.broadcast_arrays(u, v), np.zeros(points.shape[1:]), points[2])]
     for side in (-1, 1):

@@ -98,7 +98,7 @@ def brow(person: Person, expression: Expression, X: Array) -> tuple[Array, Array
         + expression.raise_brows * (0.55 + 0.25 * bump((k - 0.6) / 0.4))
         - expression.frown * (0.5 - 0.6 * k)
     )
-    thick = b.thickness * (0.30 + 0.7 * step(-0.02, 0.16, k)) * (1 - 0.82 * step(0.45, 1.02, k))
+    thick = 1.12 * b.thickness * (0.36 + 0.7 * step(-0.02, 0.16, k)) * (1 - 0.82 * step(0.45, 1.02, k))
     return t, height, thick
 
 

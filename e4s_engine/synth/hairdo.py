@@ -18,10 +18,11 @@ from e4s_engine.synth.params import Hair, Occluder
 from e4s_engine.synth.skin import Material
 from e4s_engine.synth.surface import LEVEL, Grid, Head, hairline
 
-# What the sheets look like at their ends: how much the tips (of v) and sides (cm) are frayed, curl of the strands.
+# How sheets end: fray of tips and roots (in v) and of sides (cm), curl of the strands, and how sparse they are.
 LOOKS = {
-    "cap": (0.10, 0.0, 0.0), "sheet": (0.10, 0.5, 0.0), "fringe": (0.30, 0.5, 0.0), "lock": (0.35, 1.0, 0.0),
-    "curls": (0.02, 0.0, 1.0), "tail": (0.25, 0.4, 0.0), "bun": (0.0, 0.0, 0.0),
+    "cap": (0.14, 0.0, 0.0, 0.0, 0.0), "swept": (0.0, 0.13, 0.0, 0.0, 0.0), "sheet": (0.10, 0.0, 0.5, 0.0, 0.0),
+    "fringe": (0.30, 0.0, 0.5, 0.0, 0.0), "lock": (0.35, 0.0, 1.0, 0.0, 0.0), "tail": (0.25, 0.0, 0.4, 0.0, 0.0),
+    "curls": (0.10, 0.0, 0.0, 1.0, 0.0), "frizz": (0.16, 0.0, 0.0, 1.0, 0.62), "bun": (0.0, 0.0, 0.0, 0.0, 0.0),
 }  # fmt: skip
 CODES = {name: float(i) for i, name in enumerate(LOOKS)}
 _TABLE = np.array(list(LOOKS.values()), np.float32)
@@ -82,11 +83,10 @@ def _cap(hair: Hair, skull: Skull, thick: float, look: str, front: float = 0.0, 
     e_edge = np.maximum(e_edge, nape)
     e = mix(np.pi / 2 - 0.02, e_edge, v)
     body = thick * np.minimum(1.0, (1 - v) / 0.22 + 0.12) ** 0.5
-    if look == "curls":
-        lumps = noise(np.sin(a) * 60 + 80 * v, np.cos(a) * 60 - 30 * e, 2 if thick < 2.2 else 1, hair.seed) - 0.5
-        lumps = lumps + 0.8 * (noise(a * 40 + 9, e * 40, 3, hair.seed + 1) - 0.5)
-        # The hairline stands up from the skin, so that curls have a rim and not a brim.
-        body = thick * np.minimum(1.0, (1 - v) / 0.10 + 0.25) ** 0.5 + 0.55 * lumps * min(thick, 1.6)
+    if look in ("curls", "frizz"):
+        lumps = noise(np.sin(a) * 50 + 9, np.cos(a) * 50 - 40 * e, 6, hair.seed) - 0.5
+        lumps = lumps + 0.7 * (noise(np.sin(a) * 60, np.cos(a) * 60 + 60 * e, 3, hair.seed + 1) - 0.5)
+        body = thick * np.minimum(1.0, (1 - v) / 0.38 + 0.03) ** 0.62 * (1 + 0.42 * lumps) + 0.1
     else:
         body = body * (0.8 + 0.4 * _clumps(a * 7 + 0.8 * np.sin(3 * v), hair.seed, 1.0))
     a_bent = a + 0.10 * hair.part * np.sin(np.pi * v)
@@ -107,11 +107,11 @@ def _swept(hair: Hair, skull: Skull, thick: float, target: tuple[float, float], 
     way = normalize(mix(start, end, v) + np.array([0, 0.55, 0])[:, None, None] * np.sin(np.pi * v) * (1 - 0.5 * u**2))
     a, e = np.arctan2(way[0], way[2]), np.arcsin(np.clip(way[1], -1, 1))
     front = bump(u / 0.52)
-    rise = 1 - np.exp(-v / 0.045)
-    lift = 0.08 + rise * (thick + quiff * front * np.exp(-v * 2.6)) * (0.75 + 0.5 * _clumps(u * 9 + 0.5 * hair.part * v, hair.seed, 1.2))
+    rise = 1 - np.exp(-v / (0.06 + 0.05 * (quiff < 1)))
+    lift = 0.04 + rise * (thick + quiff * front * np.exp(-v * 2.6)) * (0.75 + 0.5 * _clumps(u * 9 + 0.5 * hair.part * v, hair.seed, 1.2))
     points = skull.at(a, e, lift)
     points[0] += 0.5 * hair.part * quiff * front * rise
-    return _sheet(points, 20.0, "cap", (False, False))
+    return _sheet(points, 20.0, "swept", (False, False))
 
 
 def _curtain(hair: Hair, skull: Skull, side: int, length: float, inward: float, front: float) -> Grid:
@@ -204,8 +204,13 @@ def grids(hair: Hair, head: Head, occluder: Occluder) -> list[Grid]:
     return sheets
 
 
-def _pair(hair: Hair, skull: Skull, length: float, inward: float, front: float = 74.0) -> list[Grid]:
+def _pair(hair: Hair, skull: Skull, length: float, inward: float, front: float = 66.0) -> list[Grid]:
     return [_curtain(hair, skull, side, length, inward, front) for side in (-1, 1)]
+
+
+def _curls(hair: Hair, skull: Skull, thick: float, nape: float) -> list[Grid]:
+    """A body of curls and, about it, the loose ones that soften its outline."""
+    return [_cap(hair, skull, thick, "curls", 0.0, nape), _cap(hair, skull, thick * 1.08 + 0.3, "frizz", 0.0, nape)]
 
 
 Style = Callable[[Hair, Skull], list[Grid]]
@@ -214,7 +219,7 @@ STYLES: dict[str, Style] = {
     "buzz": lambda h, s: [],
     "crop": lambda h, s: [_cap(h, s, 0.45 + 0.5 * h.volume, "cap", 0.3), _fringe(h, s, 0.15 + 0.3 * h.length)],
     "quiff": lambda h, s: [_swept(h, s, 0.5 + 0.5 * h.volume, (180, 25), 1.2 + 1.8 * h.volume)],
-    "sidepart": lambda h, s: [_cap(h, s, 0.5 + 0.5 * h.volume, "cap", 0.0), *_pair(h, s, 0.0, 0.0, 70.0)],
+    "sidepart": lambda h, s: [_cap(h, s, 0.5 + 0.5 * h.volume, "cap", 0.0), *_pair(h, s, 0.0, 0.0, 66.0)],
     "receding": lambda h, s: [_swept(h, s, 0.35 + 0.3 * h.volume, (180, 25), 0.1)],
     "pixie": lambda h, s: [_cap(h, s, 0.9 + 0.6 * h.volume, "cap", -0.2), _fringe(h, s, 0.5 + 0.3 * h.length)],
     "slick": lambda h, s: [_swept(h, s, 0.30, (180, 20), 0.25)],
@@ -222,12 +227,12 @@ STYLES: dict[str, Style] = {
     "topknot": lambda h, s: [_swept(h, s, 0.40, (180, 72), 0.2), _ball((0, 13.0, -1.0), (2.9, 2.2, 2.8), "bun", h.seed)],
     "ponytail": lambda h, s: [_swept(h, s, 0.42, (180, 30), 0.4), _tail(h, 1.0 if h.part > 0 else -1.0)],
     "bob": lambda h, s: _pair(h, s, 8.5 + 4 * h.length, 0.20),
-    "fringe_bob": lambda h, s: [*_pair(h, s, 8.5 + 4 * h.length, 0.22, 66.0), _fringe(h, s, 0.75 + 0.2 * h.length)],
+    "fringe_bob": lambda h, s: [*_pair(h, s, 8.5 + 4 * h.length, 0.22, 64.0), _fringe(h, s, 0.75 + 0.2 * h.length)],
     "long": lambda h, s: _pair(h, s, 20 + 5 * h.length, -0.08),
-    "long_fringe": lambda h, s: [*_pair(h, s, 20 + 5 * h.length, -0.05, 68.0), _fringe(h, s, 0.7 + 0.25 * h.length)],
+    "long_fringe": lambda h, s: [*_pair(h, s, 20 + 5 * h.length, -0.05, 64.0), _fringe(h, s, 0.7 + 0.25 * h.length)],
     "wavy": lambda h, s: _pair(h, s, 17 + 5 * h.length, -0.20),
-    "curly": lambda h, s: [_cap(h, s, 1.9 + 1.2 * h.volume, "curls", -0.2, -0.6)],
-    "afro": lambda h, s: [_cap(h, s, 2.6 + 3.0 * h.volume, "curls", 0.2, -0.75)],
+    "curly": lambda h, s: _curls(h, s, 1.5 + 1.2 * h.volume, -0.6),
+    "afro": lambda h, s: _curls(h, s, 2.4 + 2.6 * h.volume, -0.75),
 }
 
 
@@ -237,24 +242,37 @@ def trim(f: raster.Fragments, owners: Array, is_hair: list[bool], faces: Array, 
     if not len(chosen):
         return f
     u, v, w, x = raster.interpolate(raster.keep(f, chosen), faces, values)
-    tips, sides, _ = _TABLE[(w + 0.5).astype(np.int32)].T
+    tips, roots, sides, _, sparse = _TABLE[(w + 0.5).astype(np.int32)].T
     strand = 0.55 * noise(u * 4, u * 0, 1) + 0.45 * noise(u * 14, v * 2, 0)
-    gone = (v > 1 - tips * strand) | (x < sides * noise(v * 28 + u * 2, u * 7, 2))
+    gone = (v > 1 - tips * strand) | (v < roots * (strand - 0.2)) | (x < sides * noise(v * 28 + u * 2, u * 7, 2))
+    thin = np.flatnonzero(sparse > 0)
+    gone[thin] |= _ringlets(u[thin], v[thin], 5) < sparse[thin]
     keep = np.ones(len(f.depth), bool)
     keep[chosen[gone]] = False
     return raster.keep(f, keep)
 
 
+def _ringlets(u: Array, v: Array, seed: int) -> Array:
+    """Whirls of curly strands, 0..1."""
+    y = v * 17.0
+    turn = 6.3 * noise(u * 5, y * 5, 3, seed)
+    x1, y1 = u + 0.35 * np.sin(y * 5 + turn), y + 0.35 * np.cos(u * 5 + turn)
+    return np.asarray(0.5 + 0.3 * np.sin(9 * x1 + 6 * y1 + turn) + 0.2 * (noise(u * 20, y * 20, 0, seed + 1) * 2 - 1))
+
+
 def strands(hair: Hair, u: Array, v: Array, w: Array) -> tuple[Array, Array, Array]:
     """albedo [3, N], gloss [N] and tilt of the strands [N] that breaks up the highlights."""
-    curl = _TABLE[(w + 0.5).astype(np.int32), 2]
+    curl = _TABLE[(w + 0.5).astype(np.int32), 3]
     fine = noise(u * 26, v * 5, 0, hair.seed)
     lock = noise(u * 7 + 0.6 * np.sin(v * 9), v * 3, 2, hair.seed + 1)
-    spiral = noise(u * 9 + 5 * np.sin(v * 60), v * 70, 1, hair.seed + 2)
-    fine, lock = mix(fine, spiral, curl), mix(lock, noise(u * 8, v * 60, 3, hair.seed + 3), curl)
+    some = np.flatnonzero(curl > 0)
+    if len(some):
+        fine[some] = _ringlets(u[some], v[some], hair.seed)
+        lock[some] = noise(u[some] * 9, v[some] * 150, 2, hair.seed + 3)
     root = np.array(hair.color, np.float32)[:, None]
     tip = np.array(hair.tips, np.float32)[:, None]
-    albedo = mix(root, tip, step(0.15, 0.95, v + 0.3 * (lock - 0.5)))
+    reach = np.where(w == CODES["fringe"], v * 0.5, v)  # a fringe's tips are young hair
+    albedo = mix(root, tip, step(0.15, 0.95, reach + 0.3 * (lock - 0.5)))
     albedo = albedo * (0.45 + 0.55 * lock + 0.65 * fine)
     gloss = hair.gloss * (0.35 + 1.0 * fine) * (1 - 0.6 * curl)
     shift = (0.22 * (fine - 0.5) + 0.25 * (lock - 0.5)) * (1 + 1.5 * curl)
@@ -266,9 +284,9 @@ def stubble(hair: Hair, u: Array, v: Array, w: Array, m: Material) -> None:
     if hair.style == "bald":
         return
     grain = noise(u * 30, v * 30, 0, hair.seed)
-    ragged = 0.5 * (noise(u * 16, v * 10, 1, hair.seed + 2) - 0.5)
-    cover = step(-0.35, 0.45, w + ragged) * (0.80 if hair.style == "buzz" else 0.93)
+    ragged = 1.3 * (noise(u * 20, v * 4, 0, hair.seed + 2) - 0.5)
+    cover = step(-0.5, 0.9, w + ragged) * (0.80 if hair.style == "buzz" else 0.93)
     color = np.array(hair.color, np.float32)[:, None] * (0.5 + 0.8 * grain)
     m.albedo[:] = mix(m.albedo, color, cover * (0.75 + 0.25 * grain))
     m.gloss *= 1 - 0.8 * cover
-    m.labels[(w > 0.05) & (m.labels == R.SKIN)] = R.HAIR
+    m.labels[(w > 0.2) & (m.labels == R.SKIN)] = R.HAIR

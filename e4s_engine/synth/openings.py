@@ -57,13 +57,13 @@ def eyes(h: Head, side: int, X: Array, Y: Array, points: Array, rays: Array) -> 
     rim = step(0.08, 0.02, q - lower) * step(0.95, 0.8, np.abs(s))
     albedo = mix(albedo, np.array([[0.55], [0.30], [0.26]], np.float32), 0.75 * rim)
     # A soft window high in each cornea: what makes a portrait look back.
-    spark = step(0.34, 0.14, np.maximum(np.abs(a + 0.34 * e.iris) * 1.25, np.abs(b - 0.36 * e.iris)) / e.iris)
+    spark = step(0.26, 0.10, np.hypot(a + 0.34 * e.iris, b - 0.34 * e.iris) / e.iris)
     albedo = albedo + 1.6 * spark * cornea * lid
     return Seen(index, normalize(normal + bulge), albedo, gloss, shade, R.EYES)
 
 
 def _eyeball(e: Eyes, s: Array, side: int, radius: Array, angle: Array, a: Array, b: Array) -> tuple[Array, Array]:
-    white = np.array([[0.70], [0.66], [0.63]], np.float32) * np.ones_like(s)
+    white = np.array([[0.54], [0.50], [0.47]], np.float32) * np.ones_like(s)
     veins = step(0.72, 0.95, noise(a * 20 + 9, b * 30, 2, e.seed)) * step(0.4, 0.9, np.abs(s))
     white = white * (1 - veins * np.array([[0.05], [0.28], [0.26]], np.float32))
     corner = step(-0.74, -0.93, s)
@@ -76,7 +76,7 @@ def _eyeball(e: Eyes, s: Array, side: int, radius: Array, angle: Array, a: Array
     iris = mix(iris, color * np.array([[1.9], [1.45], [0.9]], np.float32) + 0.02, 0.55 * bump((radius - 0.5) / 0.14))
     iris = iris * (1 + 0.75 * step(0.5, -0.9, b / e.iris * 1.0))  # light pools low in the iris
     iris = iris * (1 - (0.45 + 0.5 * e.ring) * step(0.74, 0.99, radius))
-    iris = iris * step(0.36, 0.43, radius) + 0.004
+    iris = iris * step(0.31, 0.38, radius) + 0.004
     edge = step(1.05, 0.95, radius)
     return mix(white, iris, edge), mix(0.9, 2.4, edge)
 

@@ -64,7 +64,7 @@ def _between(a: P.Color, b: P.Color, t: float) -> P.Color:
 def person(seed: int) -> P.Person:
     """The identity of a seed (any non-negative integer)."""
     d = _Dice(seed, 1)
-    depth = d.between(0, len(SKINS) - 1.001)  # of skin colour
+    depth = d.between(0, 1) ** 1.25 * (len(SKINS) - 1.001)  # of skin colour
     fem = d.pick({0.0: 0.42, 0.5: 0.08, 1.0: 0.50})  # presentation
     age = d.pick({0.05: 0.28, 0.25: 0.34, 0.5: 0.2, 0.75: 0.12, 1.0: 0.06}) * d.between(0.75, 1.0)
     low = int(depth)
@@ -209,7 +209,7 @@ def scene(seed: int) -> P.Scene:
     return P.Scene(
         P.Pose(d.bell(0, 17, -45, 45), d.bell(0, 7, -25, 25), d.bell(0, 6, -25, 25)), _expression(d), light, _backdrop(d),
         P.Clothing(d.pick({"crew": 1.2, "vneck": 1, "collar": 0.8, "strap": 0.5}),
-                   (d.between(0.01, 0.8) ** 2, d.between(0.01, 0.8) ** 2, d.between(0.01, 0.8) ** 2),
+                   _cloth(d),
                    d.between(0.3, 1) if d.chance(0.2) else 0.0),
         P.Occluder(d.pick({"none": 0.88, "hand": 0.05, "lock": 0.07}), side if d.chance(0.5) else -side, d.between(-1, 1)),
     )  # fmt: skip
@@ -228,11 +228,16 @@ def _expression(d: _Dice) -> P.Expression:
     )  # fmt: skip
 
 
+def _cloth(d: _Dice) -> P.Color:
+    grey = d.between(0.1, 0.85) ** 2
+    return d.color(_between((grey, grey, grey), (d.between(0, 0.5), d.between(0, 0.4), d.between(0, 0.5)), d.between(0, 0.8)))
+
+
 def _backdrop(d: _Dice) -> P.Backdrop:
     kind = d.pick({"plain": 0.22, "gradient": 0.28, "bokeh": 0.22, "foliage": 0.12, "bricks": 0.08, "stripes": 0.08})
     if kind == "foliage":
         return P.Backdrop(kind, d.color((0.07, 0.16, 0.05), 0.5), d.color((0.01, 0.025, 0.012), 0.4), d.seed())
     base = d.between(0.02, 0.7)
-    hue = np.array([d.between(0.5, 1.5), d.between(0.5, 1.5), d.between(0.5, 1.5)]) ** 1.5
+    hue = np.array([d.between(0.6, 1.4), d.between(0.6, 1.4), d.between(0.6, 1.4)])
     first = d.color((base * hue[0], base * hue[1], base * hue[2]), 0.1)
     return P.Backdrop(kind, first, d.color(_between(first, (0.05, 0.05, 0.06), d.between(0.2, 0.9)), 0.3), d.seed())

@@ -9,9 +9,8 @@ import numpy as np
 from e4s_engine.synth.maths import Array, blur, dot, normalize
 from e4s_engine.synth.params import Light
 
-MAP = 160  # side of the shadow map
+MAP = 192  # side of the shadow map
 REACH = 19.0  # cm from the map's centre to its edge
-HARD = 2.2  # per cm: how fast a shadow sets in behind its caster
 
 
 def direction(azimuth: float, elevation: float) -> Array:
@@ -22,28 +21,28 @@ def direction(azimuth: float, elevation: float) -> Array:
 
 @dataclass(frozen=True)
 class ShadowMap:
-    """Depth seen from the light, kept as a blurred exponential so that one look-up gives a soft shadow."""
+    """Heights towards the light and their squares, blurred: a variance shadow map, one look-up a point."""
 
     basis: Array  # [3, 3] rows: right, up, towards the light
-    exponential: Array  # [MAP * MAP]
+    moments: Array  # [MAP * MAP, 2]
     strength: float
 
     def lookup(self, points: Array) -> Array:
         """Light reaching world points [3, N], 0..1."""
         local = self.basis @ points
-        x = (local[0] * (1 / REACH) + 1) * (MAP / 2) - 0.5
-        y = (local[1] * (-1 / REACH) + 1) * (MAP / 2) - 0.5
-        np.clip(x, 0, MAP - 1.01, out=x)
-        np.clip(y, 0, MAP - 1.01, out=y)
+        x = np.clip((local[0] * (1 / REACH) + 1) * (MAP / 2) - 0.5, 0, MAP - 1.01)
+        y = np.clip((local[1] * (-1 / REACH) + 1) * (MAP / 2) - 0.5, 0, MAP - 1.01)
         ix, iy = x.astype(np.int32), y.astype(np.int32)
-        fx, fy = x - ix, y - iy
+        fx, fy = (x - ix)[:, None], (y - iy)[:, None]
         i = iy * MAP + ix
-        e = self.exponential
-        caster = (e.take(i) * (1 - fx) + e.take(i + 1) * fx) * (1 - fy) + (
-            e.take(i + MAP) * (1 - fx) + e.take(i + MAP + 1) * fx
-        ) * fy
-        lit = np.clip(np.exp(HARD * (local[2] + 0.35)) / np.maximum(caster, 1e-12), 0, 1)
-        return np.asarray(1 - self.strength * (1 - lit * lit))
+        m = self.moments
+        top = m.take(i, 0) * (1 - fx) + m.take(i + 1, 0) * fx
+        mean, square = (top + (m.take(i + MAP, 0) * (1 - fx) + m.take(i + MAP + 1, 0) * fx - top) * fy).T
+        below = np.maximum(mean - 0.25 - local[2], 0)
+        variance = np.maximum(square - mean * mean, 0.02)
+        # Chebyshev's bound, its tail cut off so that light does not leak under the chin.
+        lit = np.clip((variance / (variance + below * below) - 0.18) * (1 / 0.82), 0, 1)
+        return np.asarray(1 - self.strength * (1 - lit))
 
 
 def shadow_map(clouds: list[Array], light: Light) -> ShadowMap:
@@ -57,11 +56,11 @@ def shadow_map(clouds: list[Array], light: Light) -> ShadowMap:
     x = ((local[0] / REACH + 1) * (side / 2)).astype(np.int32)
     y = ((1 - local[1] / REACH) * (side / 2)).astype(np.int32)
     ok = (x >= 0) & (x < side) & (y >= 0) & (y < side)
-    height = np.full(side * side, -30.0, np.float32)
+    height = np.full(side * side, -12.0, np.float32)
     np.maximum.at(height, (y * side + x)[ok], local[2][ok])
     fine = np.repeat(np.repeat(height.reshape(side, side), 2, 0), 2, 1)
-    soft = blur(np.exp(HARD * fine), 2)
-    return ShadowMap(basis, soft.reshape(-1), light.shadow)
+    moments = blur(np.stack([fine, fine * fine]), 2)
+    return ShadowMap(basis, np.ascontiguousarray(moments.reshape(2, -1).T), light.shadow)
 
 
 def ambient(light: Light, normals: Array, occlusion: Array) -> Array:

@@ -43,7 +43,7 @@ def paint(person: Person, expression: Expression, u: Array, v: Array, w: Array, 
     x = np.abs(u)
     nose = person.nose
     edge = curves.nose_edge(person, v)
-    warm = 0.9 * bump((x - 4.3) / 1.9, (v + 3.4) / 1.7) + 0.25 * bump(u / 2.0, (v - face.mouth + 3.6) / 0.8)
+    warm = 0.36 * bump((x - 4.2) / 1.8, (v + 3.3) / 1.5) + 0.25 * bump(u / 2.0, (v - face.mouth + 3.6) / 0.8)
     warm = warm - 0.35 * bump((x - 3.1) / 1.4, (v + 1.1) / 0.7) + 0.12
     albedo = tint(face.tone, u, v, warm, face.seed)
     on_nose = step(-0.22, 0.06, edge - x) * (edge > 0)
@@ -58,7 +58,7 @@ def paint(person: Person, expression: Expression, u: Array, v: Array, w: Array, 
     albedo *= (1 - 0.22 * wing) * (1 - 0.93 * hole)
     gloss *= 1 - hole
     if face.blush:
-        pink = 0.55 * face.blush * bump((x - 4.6) / 1.5, (v + 2.9 + 0.3 * (x - 4.6)) / 0.9)
+        pink = 0.42 * face.blush * bump((x - 4.6) / 1.5, (v + 2.9 + 0.3 * (x - 4.6)) / 0.9)
         albedo = mix(albedo, albedo * np.array([[1.0], [0.55], [0.62]], np.float32), pink)
     _age(person, expression, x, u, v, albedo)
     _beard(person, expression, u, v, r, albedo, gloss)
@@ -133,7 +133,7 @@ def _brows(person: Person, expression: Expression, u: Array, v: Array, albedo: A
     strand = noise(x * 17 - (v - height) * 17 * lean * np.sign(0.2 - q * 0.2 + 0.5), (v - height) * 5 + x * 2, 0, b.seed)
     soft = step(1.28, 0.55, np.abs(q) + 0.45 * (strand - 0.5)) * step(-0.05, 0.08, t + 0.05 * (strand - 0.5))
     soft *= step(1.05, 0.93, t)
-    cover = soft * np.clip(0.25 + 0.55 * b.density + 0.8 * (strand - 0.45), 0, 1)
+    cover = soft * np.clip(0.42 + 0.5 * b.density + 0.7 * (strand - 0.5), 0, 1)
     color = np.array(b.color, np.float32)[:, None] * (0.6 + 0.8 * strand)
     albedo[:, some] = mix(albedo[:, some], color, cover)
     gloss[some] *= 1 - 0.7 * cover

@@ -28,14 +28,14 @@ def profile(person: Person, expression: Expression) -> Array:
     knots[:7, 1] = 9.35 * np.cos(top)
     knots[:7, 2] = 7.45 * np.cos(top)
     knots[:7, 3] = 9.6 * np.cos(top)
-    knots[7:, 0] = [0.0, -2.5, -5.0, -7.0, -9.0, -10.8, -11.75, -12.0, -11.5, -10.7]
+    knots[7:, 0] = [0.0, -2.5, -5.0, -7.0, -8.85, -10.4, -11.25, -11.5, -11.1, -10.4]
     knots[7:, 1] = [9.0, 8.8, 8.7, 8.55, 8.15, 8.0, 7.3, 6.0, 4.2, 2.0]
-    knots[7:, 2] = [7.25, 7.0, 6.6, 6.15, 5.7, 5.3, 5.05, 4.6, 3.9, 3.0]
+    knots[7:, 2] = [7.25, 7.0, 6.55, 6.05, 5.5, 5.05, 4.8, 4.4, 3.8, 3.0]
     knots[7:, 3] = [9.0, 8.0, 6.5, 5.0, 3.5, 2.5, 2.0, 2.0, 2.0, 2.0]
     knots[7:, 4] = [0.0, 0.1, 0.5, 1.2, 2.4, 3.6, 4.2, 4.4, 4.0, 3.4]
     knots[:, 5] = np.interp(np.arange(17), [0, 5, 8, 11, 16], [2.0, 2.3, 2.25, 2.05, 2.0])
     down = np.clip((np.arange(17) - 8) / 4, 0, 1)
-    knots[:, 2] *= f.width * (1 + 0.11 * f.jaw * down)
+    knots[:, 2] *= f.width * (1 + 0.15 * f.jaw * down)
     knots[:, 4] *= 1 - 0.25 * f.square
     knots[:, 5] += 0.45 * f.square * down
     knots[3:6, 1] += 0.35 * f.forehead * np.array([0.6, 1.0, 0.6])
@@ -121,11 +121,11 @@ def _relief(h: Head, X: Array, Y: Array) -> tuple[Array, Array]:
     brow_shift = 0.3 * (expression.raise_brows - expression.frown)
     forward = (0.12 + 0.42 * f.ridge) * bump((x - 2.7) / 1.9, (Y - 1.5 - brow_shift) / 0.7)
     forward -= (0.62 + 0.22 * e.deep) * bump((x - e.spacing) / 1.75, (Y + 0.05) / 1.05)
-    forward -= 0.30 * bump((x - 1.5) / 0.55, (Y - 0.3) / 0.8)
+    forward -= 0.14 * bump((x - 1.5) / 0.55, (Y - 0.3) / 0.8)
     forward -= (0.03 + 0.10 * lines) * bump((x - e.spacing + 0.3) / 1.2, (Y + 1.35) / 0.28)
     forward += (0.05 * lines + 0.07 * smile) * bump((x - e.spacing) / 1.1, (Y + 0.85) / 0.25)
     outward = (0.12 + 0.38 * f.cheekbones) * bump((x - 5.1) / 1.5, (Y + 2.4) / 1.1)
-    outward += (0.50 * f.cheeks - 0.18) * bump((x - 4.3) / 1.7, (Y + 6.0) / 1.9)
+    outward += (0.48 * f.cheeks - 0.02) * bump((x - 4.3) / 1.7, (Y + 6.0) / 1.9)
     outward -= 0.28 * bump((x - 6.3) / 1.1, (Y - 2.6) / 1.8)
     forward += (0.12 + 0.42 * smile) * bump((x - 3.7) / 1.5, (Y + 3.5 - 0.3 * smile) / 1.25)
     _fold(h, x, Y, forward)
@@ -144,7 +144,7 @@ def _fold(h: Head, x: Array, Y: Array, forward: Array) -> None:
     corner = curves.mouth_width(person, expression)
     x_fold = mix(person.nose.width + 0.28, corner + 0.75, np.clip(t, 0, 1.2) ** 0.85)
     along = step(-0.12, 0.12, t) * step(1.35, 0.8, t)
-    depth = 0.03 + 0.14 * person.face.age + 0.20 * max(expression.smile, 0.0)
+    depth = 0.02 + 0.13 * person.face.age + 0.20 * max(expression.smile, 0.0)
     forward += depth * along * (0.9 * bump((x - x_fold - 0.62) / 0.6) - 0.8 * bump((x - x_fold) / 0.24))
 
 
@@ -183,17 +183,15 @@ def _nose(h: Head, X: Array, x: Array, Y: Array) -> Array:
     bridge = 0.18 + 0.55 * n.bridge
     ridge = step(-0.35, 0.12, t) * (bridge + (n.projection - bridge) * k**1.2 + 0.22 * n.hump * bump((t - 0.42) / 0.2))
     fall = step(base - 0.05, tip - 0.15 + 0.25 * n.upturn * 0.5, Y)
-    spread = n.bridge_width + 0.28 * k + 0.12 * bump((t - 0.05) / 0.25)
-    body = ridge * np.exp(-((x / spread) ** 2.3)) * fall
-    ball = 0.24 * bump(X / n.tip, (Y - tip) / (0.62 * n.tip + 0.1)) * fall
-    wing_y = tip - 0.22
-    wide = n.width - 0.42
-    wing = (0.98 + 0.2 * (n.projection - 2.2)) * np.exp(
-        -((np.maximum(x - wide * 0.72, 0) / 0.50) ** 2.6) - (np.abs(Y - wing_y) / 0.62) ** 2.6
-    ) * step(0.25, wide * 0.75, x)
-    groove = 0.12 * bump((x - n.width - 0.12) / 0.14, (Y - wing_y) / 0.55)
+    spread = n.bridge_width * 1.12 + 0.34 * k * k + 0.15 * bump((t - 0.02) / 0.25)
+    body = ridge * np.exp(-((x / spread) ** 1.9)) * fall
+    ball = 0.34 * bump(X / (0.92 * n.tip), (Y - tip - 0.08) / (0.70 * n.tip)) * fall
+    wing_y = tip - 0.12
+    round_off = np.hypot((x - n.width + 0.52) / 0.62, (Y - wing_y) / 0.66)
+    wing = (1.12 + 0.25 * (n.projection - 2.2)) * np.exp(-(round_off**2.6))
+    groove = 0.10 * bump((round_off - 1.25) / 0.26) * step(0.5, 1.0, x)
     hole = 0.35 * bump((x - 0.36 * n.width - 0.05) / 0.26, (Y - base - 0.22) / 0.16)
-    return np.asarray(np.maximum(body + ball, wing) + 0.35 * np.minimum(body, wing) - groove - hole)
+    return np.asarray(0.5 * (body + ball + wing + np.sqrt((body + ball - wing) ** 2 + 0.05)) - groove - hole)
 
 
 def _lids(h: Head, X: Array, Y: Array, z: Array, facing: Array) -> Array:
@@ -252,6 +250,6 @@ def head_grid(h: Head, line: float) -> Grid:
     soft = normalize(blur(normals, 3))
     near = np.maximum(np.sum((blur(points, 2) - points) * normals, 0), 0)
     far = np.maximum(np.sum((blur(points, 7) - points) * normals, 0), 0)
-    occlusion = 1.0 / (1.0 + 3.2 * near + 1.1 * far)
+    occlusion = 1.0 / (1.0 + 3.0 * near + 0.8 * far)
     w = points[1] - hairline(a, line)
     return Grid(points, normals, soft, xy[0], xy[1], w, np.broadcast_to(r, w.shape), occlusion)
