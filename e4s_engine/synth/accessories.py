@@ -7,6 +7,7 @@ import numpy as np
 from e4s_engine.synth.body import make_grid
 from e4s_engine.synth.maths import Array, mix, normalize, step
 from e4s_engine.synth.params import Earrings, Face, Glasses, Person
+from e4s_engine.synth.shade import Points
 from e4s_engine.synth.surface import BALL, Grid, Head
 
 TEMPLE = 1.0  # a grid's w where it is a temple arm, 0 where it is the front
@@ -37,7 +38,9 @@ def earring_grids(earrings: Earrings, person: Person) -> list[Grid]:
 
 def _ball(centre: Array, radius: float) -> Grid:
     theta, phi = np.linspace(0.05, np.pi - 0.05, 12)[:, None], np.linspace(-np.pi, np.pi, 17)[None, :]
-    unit = np.stack(np.broadcast_arrays(np.sin(theta) * np.sin(phi), np.cos(theta), np.sin(theta) * np.cos(phi)))
+    unit = np.stack(
+        np.broadcast_arrays(np.sin(theta) * np.sin(phi), np.cos(theta), np.sin(theta) * np.cos(phi))
+    )
     return _solid(centre[:, None, None] + radius * unit, unit)
 
 
@@ -64,13 +67,14 @@ def glasses_grids(glasses: Glasses, head: Head) -> list[Grid]:
     front = max(head.eye_depth + BALL + 0.85, float(head.at(np.zeros(1), np.array([0.45]))[2][0]) + 0.12)
     z = front - 0.028 * u**2
     points = np.stack(np.broadcast_arrays(u, v - 0.15, z))
-    grids = [make_grid(points, *np.broadcast_arrays(u, v), np.zeros(points.shape[1:]), points[2])]
+    grids = [make_grid(points, (u, v, np.zeros(1), points[2]))]
     for side in (-1, 1):
         t, w = np.linspace(0, 1, 40)[None, :], np.linspace(0.5, -0.5, 5)[:, None]
         x = side * (half - 0.15 + 0.35 * t)
-        arm = np.stack(np.broadcast_arrays(x, 0.55 + w * (0.3 + 2.2 * glasses.rim), z[0, 0] * (1 - t) - 1.0 * t))
-        shape = arm.shape[1:]
-        grids.append(make_grid(arm, np.broadcast_to(t, shape), np.broadcast_to(w, shape), np.full(shape, TEMPLE), arm[2], side > 0))
+        arm = np.stack(
+            np.broadcast_arrays(x, 0.55 + w * (0.3 + 2.2 * glasses.rim), z[0, 0] * (1 - t) - 1.0 * t)
+        )
+        grids.append(make_grid(arm, (t, w, np.full(1, TEMPLE), arm[2]), flip=side > 0))
     return grids
 
 
@@ -82,7 +86,9 @@ def _lens(glasses: Glasses, half: float, u: Array, v: Array) -> Array:
         return np.asarray(np.hypot(x, v + 0.15) - size * 0.92)
     if glasses.style == "aviator":
         skew = x + 0.18 * v
-        return np.asarray((np.hypot(skew / 1.1, (v + 0.35) / 0.95) ** 1.0 - size * 0.98) + 0.25 * step(0.6, 1.5, v))
+        return np.asarray(
+            (np.hypot(skew / 1.1, (v + 0.35) / 0.95) ** 1.0 - size * 0.98) + 0.25 * step(0.6, 1.5, v)
+        )
     height = 0.66 * size if glasses.style == "square" else 0.60 * size
     lift = 0.28 * np.clip(x, 0, None) if glasses.style == "cat" else 0.0 * x
     corner = 0.55
@@ -91,13 +97,12 @@ def _lens(glasses: Glasses, half: float, u: Array, v: Array) -> Array:
     return np.asarray(outside + np.minimum(np.maximum(dx, dy), 0) - corner)
 
 
-def look(
-    glasses: Glasses, face: Face, u: Array, v: Array, w: Array, N: Array, turn: Array
-) -> tuple[Array, Array, Array, Array]:
+def look(glasses: Glasses, face: Face, p: Points, turn: Array) -> tuple[Array, Array, Array, Array]:
     """cover [N] (0 where there is nothing), albedo [3, N], gloss [N], normals [3, N] of front or arm."""
+    u, v, N = p.u, p.v, p.N
     half = 7.4 * face.width
     color = np.array(glasses.color, np.float32)[:, None]
-    if len(w) and w[0] > 0.5:
+    if len(u) and p.w[0] > 0.5:
         return np.ones_like(u), color * np.ones_like(u), 0.5 + 0 * u, N
     d = _lens(glasses, half, u, v)
     bridge = (np.abs(u) < 0.14 * half) & (np.abs(v - 0.45 + 0.06 * u * u) < glasses.rim + 0.04)

@@ -29,7 +29,7 @@ def paint(backdrop: Backdrop, size: int) -> Array:
             image = mix(image, np.maximum(color, 0), 0.5 * disc)
         return np.asarray(image)
     if backdrop.kind == "foliage":
-        leaves = noise(x * 90, y * 110, 3, backdrop.seed % 991) * 0.65 + 0.35 * cloud
+        leaves = noise(x * 230, y * 256, 6, backdrop.seed % 991) * 0.65 + 0.35 * cloud
         return np.asarray(mix(second, first, step(0.25, 0.8, leaves)))
     if backdrop.kind == "bricks":
         row = np.floor(y * 11 + tilt)

@@ -15,15 +15,17 @@ TORSO = np.array([
 ])  # fmt: skip
 
 
-def make_grid(points: Array, u: Array, v: Array, w: Array, x: Array, flip: bool = False, reach: int = 3) -> Grid:
-    """Normals, blurred normals and occlusion of a patch; `flip` where its rows run the other way."""
+def make_grid(
+    points: Array, fields: tuple[Array, Array, Array, Array], *, flip: bool = False, reach: int = 3
+) -> Grid:
+    """A patch from points [3, R, C] and u, v, w, x; `flip` where its rows run against its columns."""
     points = points.astype(np.float32)
     normals = grid_normals(points)
     if flip:
         normals = -normals
     hollow = np.maximum(np.sum((blur(points, reach) - points) * normals, 0), 0)
-    soft = normalize(blur(normals, 2))
-    return Grid(points, normals, soft, u, v, w, x, 1.0 / (1.0 + 3.0 * hollow))
+    u, v, w, x = np.broadcast_arrays(*fields)
+    return Grid(points, normals, normalize(blur(normals, 2)), u, v, w, x, 1.0 / (1.0 + 3.0 * hollow))
 
 
 def ear_grid(ears: Ears, face: Face, side: int) -> Grid:
@@ -55,7 +57,7 @@ def ear_grid(ears: Ears, face: Face, side: int) -> Grid:
         + 0.75 * normal[:, None, None] * height
     )
     zero = np.zeros_like(e1)
-    return make_grid(points, e1, e2, zero, zero, flip=side > 0, reach=2)
+    return make_grid(points, (e1, e2, zero, zero), flip=side > 0, reach=2)
 
 
 def torso_grid(neck: Neck) -> Grid:
@@ -73,7 +75,7 @@ def torso_grid(neck: Neck) -> Grid:
     collar = bump((y + 15.1 + 0.05 * np.abs(x)) / 0.45) * step(0.8, 2.2, np.abs(x)) * step(9.5, 7, np.abs(x))
     front = front + 0.40 * collar
     points = np.stack(np.broadcast_arrays(x, y + 0 * a, front))
-    return make_grid(points, points[0], points[1], np.broadcast_to(ring, x.shape), points[2])
+    return make_grid(points, (points[0], points[1], np.broadcast_to(ring, x.shape), points[2]))
 
 
 def hand_grids(occluder: Occluder) -> list[Grid]:
@@ -87,7 +89,11 @@ def hand_grids(occluder: Occluder) -> list[Grid]:
         lean = np.array([-side * (0.20 - 0.10 * k), 0.93, -0.12 - 0.03 * k])
         start, end, thick = base, base + lean * length, 0.98 - 0.04 * k
         if k == 4:  # the palm
-            start, end, thick = wrist + np.array([-side * 0.2, -6.0, -0.5]), wrist + np.array([-side * 0.3, 5.0, 1.4]), 3.1
+            start, end, thick = (
+                wrist + np.array([-side * 0.2, -6.0, -0.5]),
+                wrist + np.array([-side * 0.3, 5.0, 1.4]),
+                3.1,
+            )
         grids.append(_tube(start, end, thick, 0.55 if k == 4 else 1.0))
     return grids
 
@@ -100,13 +106,15 @@ def _tube(start: Array, end: Array, thick: float, flat: float) -> Grid:
     across /= np.linalg.norm(across)
     out = np.cross(across, axis)
     knuckles = 0.07 * (bump((v - 0.42) / 0.07) + bump((v - 0.74) / 0.06))
-    radius = thick * (1 - 0.22 * v + knuckles) * np.sqrt(np.clip(1 - np.clip((v - 0.90) / 0.10, 0, 1) ** 2, 0, 1))
+    radius = (
+        thick * (1 - 0.22 * v + knuckles) * np.sqrt(np.clip(1 - np.clip((v - 0.90) / 0.10, 0, 1) ** 2, 0, 1))
+    )
     centre = start[:, None, None] + axis[:, None, None] * (np.linalg.norm(end - start) * v)
     centre = centre + out[:, None, None] * (-0.55 * (v - 0.4) ** 2)
     points = centre + radius * (across[:, None, None] * np.sin(phi) + flat * out[:, None, None] * np.cos(phi))
     u = np.broadcast_to(phi, points.shape[1:])
     zero = np.zeros(points.shape[1:])
-    return make_grid(points, u, np.broadcast_to(v, u.shape), zero, zero, flip=True)
+    return make_grid(points, (u, v, zero, zero), flip=True)
 
 
 def neckline(clothing: Clothing, u: Array, v: Array) -> tuple[Array, Array]:

@@ -42,7 +42,7 @@ def rotate(matrix: Array, vectors: Array) -> Array:
 def pose_points(matrix: Array, points: Array) -> Array:
     """Rotate [3, ...] points about the neck."""
     pivot = PIVOT.reshape((3,) + (1,) * (points.ndim - 1)).astype(points.dtype)
-    return rotate(matrix, points - pivot) + pivot
+    return np.asarray(rotate(matrix, points - pivot) + pivot)
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def landmarks(person: Person, expression: Expression, head: surface.Head | None 
     rows = np.array([6.9, 7.9, 8.9, 10.2, 11.6, 12.4, 12.8, 13.0, 13.1])
     points[:, :17] = h.points(np.concatenate([rows, rows[-2::-1]]), angles)[0]
     points[:, 17:] = h.at(*_frontal(person, expression))
-    for first, side in ((36, -1), (42, 1)):
+    for first in (36, 42):
         points[2, first : first + 6] = np.minimum(
             points[2, first : first + 6], h.eye_depth + surface.BALL + 0.1
         )
@@ -121,7 +121,11 @@ def _frontal(person: Person, expression: Expression) -> tuple[Array, Array]:
 def _slit(person: Person, expression: Expression, side: int) -> tuple[Array, Array]:
     """X, Y of one eye's six points: from the image-left corner clockwise."""
     e = person.eyes
-    s = np.array([1, 0.38, -0.38, -1, -0.38, 0.38]) if side < 0 else np.array([-1, -0.38, 0.38, 1, 0.38, -0.38])
+    s = (
+        np.array([1, 0.38, -0.38, -1, -0.38, 0.38])
+        if side < 0
+        else np.array([-1, -0.38, 0.38, 1, 0.38, -0.38])
+    )
     c = curves.eye(person, expression, side, side * (e.spacing + s * e.width), np.zeros(6))
     q = np.where(np.arange(6) < 3, c.upper, c.lower) * step(1.0, 0.99, np.abs(s))
     # The lids' heights are read at s, so undo the tilt of the local frame.

@@ -11,21 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from e4s_engine import regions as R
-from e4s_engine.synth import raster
 from e4s_engine.synth.maths import Array, blur, bump, grid_normals, mix, noise, normalize, spline, step
 from e4s_engine.synth.params import Hair, Occluder
-from e4s_engine.synth.skin import Material
+from e4s_engine.synth.strands import CODES
 from e4s_engine.synth.surface import LEVEL, Grid, Head, hairline
-
-# How sheets end: fray of tips and roots (in v) and of sides (cm), curl of the strands, and how sparse they are.
-LOOKS = {
-    "cap": (0.14, 0.0, 0.0, 0.0, 0.0), "swept": (0.0, 0.13, 0.0, 0.0, 0.0), "sheet": (0.10, 0.0, 0.5, 0.0, 0.0),
-    "fringe": (0.30, 0.0, 0.5, 0.0, 0.0), "lock": (0.35, 0.0, 1.0, 0.0, 0.0), "tail": (0.25, 0.0, 0.4, 0.0, 0.0),
-    "curls": (0.10, 0.0, 0.0, 1.0, 0.0), "frizz": (0.16, 0.0, 0.0, 1.0, 0.62), "bun": (0.0, 0.0, 0.0, 0.0, 0.0),
-}  # fmt: skip
-CODES = {name: float(i) for i, name in enumerate(LOOKS)}
-_TABLE = np.array(list(LOOKS.values()), np.float32)
 
 
 @dataclass(frozen=True)
@@ -57,7 +46,9 @@ def _sheet(points: Array, width: float, look: str, sides: tuple[bool, bool] = (T
     u = np.broadcast_to(across, (rows, columns))
     v = np.broadcast_to(np.linspace(0, 1, rows, dtype=np.float32)[:, None], (rows, columns))
     normals = grid_normals(points)
-    outward = normals * np.sign(np.sum(normals * (points - np.array([0, 0, -1.0], np.float32)[:, None, None]), 0) + 1e-6)
+    outward = normals * np.sign(
+        np.sum(normals * (points - np.array([0, 0, -1.0], np.float32)[:, None, None]), 0) + 1e-6
+    )
     hollow = np.maximum(np.sum((blur(points, 3) - points) * outward, 0), 0)
     strand = normalize(np.gradient(points, axis=1))
     edge = np.minimum(across if sides[0] else across + 99, width - across if sides[1] else 99 - across)
@@ -74,11 +65,11 @@ def _clumps(u: Array, seed: int, size: float) -> Array:
     )  # fmt: skip
 
 
-def _cap(hair: Hair, skull: Skull, thick: float, look: str, front: float = 0.0, nape: float = -0.5) -> Grid:
-    """Hair over the whole skull from the crown to the hairline; `front` moves the forehead's edge (cm)."""
+def _cap(hair: Hair, skull: Skull, thick: float, look: str = "cap", nape: float = -0.5) -> Grid:
+    """Hair over the whole skull from the crown to the hairline."""
     a = np.radians(np.linspace(-150, 150, 141))[None, :]
     v = np.linspace(0, 1, 72)[:, None]
-    y_edge = hairline(a, hair.line) + front * bump(np.degrees(a) / 45)
+    y_edge = hairline(a, hair.line)
     e_edge = np.arcsin(np.clip((y_edge - LEVEL) / 9.1, -0.9, 1))
     e_edge = np.maximum(e_edge, nape)
     e = mix(np.pi / 2 - 0.02, e_edge, v)
@@ -104,17 +95,21 @@ def _swept(hair: Hair, skull: Skull, thick: float, target: tuple[float, float], 
     a1 = a1 + 0 * u
     end = np.stack([np.sin(a1) * np.cos(e1), np.sin(e1) + 0 * u, np.cos(a1) * np.cos(e1)])
     # Over the top, not through the head: strands pass above the ears.
-    way = normalize(mix(start, end, v) + np.array([0, 0.55, 0])[:, None, None] * np.sin(np.pi * v) * (1 - 0.5 * u**2))
+    way = normalize(
+        mix(start, end, v) + np.array([0, 0.55, 0])[:, None, None] * np.sin(np.pi * v) * (1 - 0.5 * u**2)
+    )
     a, e = np.arctan2(way[0], way[2]), np.arcsin(np.clip(way[1], -1, 1))
     front = bump(u / 0.52)
     rise = 1 - np.exp(-v / (0.06 + 0.05 * (quiff < 1)))
-    lift = 0.04 + rise * (thick + quiff * front * np.exp(-v * 2.6)) * (0.75 + 0.5 * _clumps(u * 9 + 0.5 * hair.part * v, hair.seed, 1.2))
+    lift = 0.04 + rise * (thick + quiff * front * np.exp(-v * 2.6)) * (
+        0.75 + 0.5 * _clumps(u * 9 + 0.5 * hair.part * v, hair.seed, 1.2)
+    )
     points = skull.at(a, e, lift)
     points[0] += 0.5 * hair.part * quiff * front * rise
     return _sheet(points, 20.0, "swept", (False, False))
 
 
-def _curtain(hair: Hair, skull: Skull, side: int, length: float, inward: float, front: float) -> Grid:
+def _curtain(hair: Hair, skull: Skull, side: int, *, length: float, inward: float, front: float) -> Grid:
     """One side of parted hair: over the temple, past the ear and down. length cm below the brow level."""
     u = np.linspace(0, 1, 81)[None, :]
     v = np.linspace(0, 1, 96)[:, None]
@@ -128,7 +123,9 @@ def _curtain(hair: Hair, skull: Skull, side: int, length: float, inward: float, 
     e0 = np.radians(mix(28.0 + 5 * hair.line, 88.0, np.clip(u / 0.45, 0, 1) ** 0.8))
     e = e0 * (1 - w**1.5) + np.radians(7) * np.sin(np.pi * w) * (1 - u)
     clump = _clumps(u * 16 + 1.5 * np.sin(2.5 * v + hair.seed), hair.seed + side, 1.1)
-    lift = 0.12 + (0.55 + 1.1 * hair.volume) * (1 - np.exp(-s / 1.6)) * (0.75 + 0.5 * clump) * (0.6 + 0.5 * np.sin(np.pi * np.minimum(w, 1) * 0.8))
+    lift = 0.12 + (0.55 + 1.1 * hair.volume) * (1 - np.exp(-s / 1.6)) * (0.75 + 0.5 * clump) * (
+        0.6 + 0.5 * np.sin(np.pi * np.minimum(w, 1) * 0.8)
+    )
     down = np.maximum(s - over, 0)
     fall = np.clip(down / max(length, 1e-3), 0, 1)
     x, y, z = skull.at(a * side, e, lift)
@@ -139,7 +136,7 @@ def _curtain(hair: Hair, skull: Skull, side: int, length: float, inward: float, 
     ripple = s * 1.05 + 2.2 * clump + 1.7 * np.sin(u * 9 + hair.seed)
     x = x + side * wave * 0.9 * np.sin(ripple)
     z = z + wave * 0.9 * np.cos(ripple * 0.93 + u * 5)
-    return _sheet(np.stack([x, y, z])[:, :, :: side], 24.0, "sheet", (side > 0, side < 0))
+    return _sheet(np.stack([x, y, z])[:, :, ::side], 24.0, "sheet", (side > 0, side < 0))
 
 
 def _fringe(hair: Hair, skull: Skull, length: float, look: str = "fringe", spread: float = 46.0) -> Grid:
@@ -151,22 +148,37 @@ def _fringe(hair: Hair, skull: Skull, length: float, look: str = "fringe", sprea
     end = mix(26.0, 1.0, length) - 7.0 * u**2 + 6 * hair.part * u
     e = np.radians(mix(64.0, end, v))
     clump = _clumps(u * 8 + 2 * hair.part * v, hair.seed + 5, 0.9)
-    lift = (0.35 + 1.3 * hair.volume * np.sin(np.pi * np.clip(v * 0.9 + 0.05, 0, 1))) * (0.7 + 0.6 * clump) + 0.35
+    lift = (0.35 + 1.3 * hair.volume * np.sin(np.pi * np.clip(v * 0.9 + 0.05, 0, 1))) * (
+        0.7 + 0.6 * clump
+    ) + 0.35
     points = skull.at(a, e, lift)
     points[0] += 0.5 * hair.wave * np.sin(v * 7 + 3 * clump) * v
     return _sheet(points, 13.0, look)
 
 
-def _ball(centre: tuple[float, float, float], radius: tuple[float, float, float], look: str, seed: int) -> Grid:
+def _ball(
+    centre: tuple[float, float, float], radius: tuple[float, float, float], look: str, seed: int
+) -> Grid:
     """A bun, its strands wound about it."""
     theta, phi = np.linspace(0.06, np.pi - 0.06, 40)[:, None], np.linspace(-np.pi, np.pi, 61)[None, :]
     twist = phi + 1.4 * theta
     swirl = 1 + 0.07 * np.sin(twist * 5 + seed) + 0.04 * np.sin(twist * 11 + 2 * seed)
-    unit = np.stack(np.broadcast_arrays(np.sin(theta) * np.sin(phi), np.cos(theta), np.sin(theta) * np.cos(phi)))
+    unit = np.stack(
+        np.broadcast_arrays(np.sin(theta) * np.sin(phi), np.cos(theta), np.sin(theta) * np.cos(phi))
+    )
     points = np.array(centre)[:, None, None] + np.array(radius)[:, None, None] * unit * swirl
     grid = _sheet(points, 3.0 * sum(radius), look, (False, False))
     outward = normalize(unit.astype(np.float32))
-    return Grid(grid.points, normalize(grid_normals(grid.points) * 0 + outward), grid.soft, grid.u, grid.v, grid.w, grid.x, grid.occlusion)
+    return Grid(
+        grid.points,
+        normalize(grid_normals(grid.points) * 0 + outward),
+        grid.soft,
+        grid.u,
+        grid.v,
+        grid.w,
+        grid.x,
+        grid.occlusion,
+    )
 
 
 def _tail(hair: Hair, side: float) -> Grid:
@@ -176,8 +188,16 @@ def _tail(hair: Hair, side: float) -> Grid:
     x = side * mix(3.5, 8.6, step(0, 0.55, v)) + hair.wave * np.sin(v * 9)
     y = mix(5.0, -16.0 - 6 * hair.length, v) + 3.0 * np.sin(np.pi * v)
     z = mix(-9.5, 0.5, step(0.1, 0.8, v))
-    radius = (1.7 + 1.4 * hair.volume) * np.sin(np.pi * np.clip(0.16 + 0.80 * v, 0, 1)) * (0.85 + 0.3 * _clumps(phi * 4 + v * 3, hair.seed, 1.0))
-    return _sheet(np.stack(np.broadcast_arrays(x + radius * np.sin(phi), y + 0 * phi, z + radius * np.cos(phi))), 9.0, "tail")
+    radius = (
+        (1.7 + 1.4 * hair.volume)
+        * np.sin(np.pi * np.clip(0.16 + 0.80 * v, 0, 1))
+        * (0.85 + 0.3 * _clumps(phi * 4 + v * 3, hair.seed, 1.0))
+    )
+    return _sheet(
+        np.stack(np.broadcast_arrays(x + radius * np.sin(phi), y + 0 * phi, z + radius * np.cos(phi))),
+        9.0,
+        "tail",
+    )
 
 
 def _lock(hair: Hair, skull: Skull, occluder: Occluder) -> Grid:
@@ -205,88 +225,53 @@ def grids(hair: Hair, head: Head, occluder: Occluder) -> list[Grid]:
 
 
 def _pair(hair: Hair, skull: Skull, length: float, inward: float, front: float = 66.0) -> list[Grid]:
-    return [_curtain(hair, skull, side, length, inward, front) for side in (-1, 1)]
+    return [_curtain(hair, skull, side, length=length, inward=inward, front=front) for side in (-1, 1)]
 
 
 def _curls(hair: Hair, skull: Skull, thick: float, nape: float) -> list[Grid]:
     """A body of curls and, about it, the loose ones that soften its outline."""
-    return [_cap(hair, skull, thick, "curls", 0.0, nape), _cap(hair, skull, thick * 1.08 + 0.3, "frizz", 0.0, nape)]
+    return [
+        _cap(hair, skull, thick, "curls", nape),
+        _cap(hair, skull, thick * 1.08 + 0.3, "frizz", nape),
+    ]
 
 
 Style = Callable[[Hair, Skull], list[Grid]]
 STYLES: dict[str, Style] = {
     "bald": lambda h, s: [],
     "buzz": lambda h, s: [],
-    "crop": lambda h, s: [_cap(h, s, 0.45 + 0.5 * h.volume, "cap", 0.3), _fringe(h, s, 0.15 + 0.3 * h.length)],
+    "crop": lambda h, s: [
+        _cap(h, s, 0.45 + 0.5 * h.volume, "cap"),
+        _fringe(h, s, 0.15 + 0.3 * h.length),
+    ],
     "quiff": lambda h, s: [_swept(h, s, 0.5 + 0.5 * h.volume, (180, 25), 1.2 + 1.8 * h.volume)],
-    "sidepart": lambda h, s: [_cap(h, s, 0.5 + 0.5 * h.volume, "cap", 0.0), *_pair(h, s, 0.0, 0.0, 66.0)],
+    "sidepart": lambda h, s: [_cap(h, s, 0.5 + 0.5 * h.volume, "cap"), *_pair(h, s, 0.0, 0.0, 66.0)],
     "receding": lambda h, s: [_swept(h, s, 0.35 + 0.3 * h.volume, (180, 25), 0.1)],
-    "pixie": lambda h, s: [_cap(h, s, 0.9 + 0.6 * h.volume, "cap", -0.2), _fringe(h, s, 0.5 + 0.3 * h.length)],
+    "pixie": lambda h, s: [
+        _cap(h, s, 0.9 + 0.6 * h.volume, "cap"),
+        _fringe(h, s, 0.5 + 0.3 * h.length),
+    ],
     "slick": lambda h, s: [_swept(h, s, 0.30, (180, 20), 0.25)],
-    "bun": lambda h, s: [_swept(h, s, 0.42, (180, 35), 0.3), _ball((0, 10.5, -7.5), (3.4, 3.2, 3.2), "bun", h.seed)],
-    "topknot": lambda h, s: [_swept(h, s, 0.40, (180, 72), 0.2), _ball((0, 13.0, -1.0), (2.9, 2.2, 2.8), "bun", h.seed)],
+    "bun": lambda h, s: [
+        _swept(h, s, 0.42, (180, 35), 0.3),
+        _ball((0, 10.5, -7.5), (3.4, 3.2, 3.2), "bun", h.seed),
+    ],
+    "topknot": lambda h, s: [
+        _swept(h, s, 0.40, (180, 72), 0.2),
+        _ball((0, 13.0, -1.0), (2.9, 2.2, 2.8), "bun", h.seed),
+    ],
     "ponytail": lambda h, s: [_swept(h, s, 0.42, (180, 30), 0.4), _tail(h, 1.0 if h.part > 0 else -1.0)],
     "bob": lambda h, s: _pair(h, s, 8.5 + 4 * h.length, 0.20),
-    "fringe_bob": lambda h, s: [*_pair(h, s, 8.5 + 4 * h.length, 0.22, 64.0), _fringe(h, s, 0.75 + 0.2 * h.length)],
+    "fringe_bob": lambda h, s: [
+        *_pair(h, s, 8.5 + 4 * h.length, 0.22, 64.0),
+        _fringe(h, s, 0.75 + 0.2 * h.length),
+    ],
     "long": lambda h, s: _pair(h, s, 20 + 5 * h.length, -0.08),
-    "long_fringe": lambda h, s: [*_pair(h, s, 20 + 5 * h.length, -0.05, 64.0), _fringe(h, s, 0.7 + 0.25 * h.length)],
+    "long_fringe": lambda h, s: [
+        *_pair(h, s, 20 + 5 * h.length, -0.05, 64.0),
+        _fringe(h, s, 0.7 + 0.25 * h.length),
+    ],
     "wavy": lambda h, s: _pair(h, s, 17 + 5 * h.length, -0.20),
     "curly": lambda h, s: _curls(h, s, 1.5 + 1.2 * h.volume, -0.6),
     "afro": lambda h, s: _curls(h, s, 2.4 + 2.6 * h.volume, -0.75),
 }
-
-
-def trim(f: raster.Fragments, owners: Array, is_hair: list[bool], faces: Array, values: Array) -> raster.Fragments:
-    """Drop the fragments of hair that fall between strands: frayed tips and edges. values [V, 4]: u, v, w, x."""
-    chosen = np.flatnonzero(np.array(is_hair)[owners[f.triangle]])
-    if not len(chosen):
-        return f
-    u, v, w, x = raster.interpolate(raster.keep(f, chosen), faces, values)
-    tips, roots, sides, _, sparse = _TABLE[(w + 0.5).astype(np.int32)].T
-    strand = 0.55 * noise(u * 4, u * 0, 1) + 0.45 * noise(u * 14, v * 2, 0)
-    gone = (v > 1 - tips * strand) | (v < roots * (strand - 0.2)) | (x < sides * noise(v * 28 + u * 2, u * 7, 2))
-    thin = np.flatnonzero(sparse > 0)
-    gone[thin] |= _ringlets(u[thin], v[thin], 5) < sparse[thin]
-    keep = np.ones(len(f.depth), bool)
-    keep[chosen[gone]] = False
-    return raster.keep(f, keep)
-
-
-def _ringlets(u: Array, v: Array, seed: int) -> Array:
-    """Whirls of curly strands, 0..1."""
-    y = v * 17.0
-    turn = 6.3 * noise(u * 5, y * 5, 3, seed)
-    x1, y1 = u + 0.35 * np.sin(y * 5 + turn), y + 0.35 * np.cos(u * 5 + turn)
-    return np.asarray(0.5 + 0.3 * np.sin(9 * x1 + 6 * y1 + turn) + 0.2 * (noise(u * 20, y * 20, 0, seed + 1) * 2 - 1))
-
-
-def strands(hair: Hair, u: Array, v: Array, w: Array) -> tuple[Array, Array, Array]:
-    """albedo [3, N], gloss [N] and tilt of the strands [N] that breaks up the highlights."""
-    curl = _TABLE[(w + 0.5).astype(np.int32), 3]
-    fine = noise(u * 26, v * 5, 0, hair.seed)
-    lock = noise(u * 7 + 0.6 * np.sin(v * 9), v * 3, 2, hair.seed + 1)
-    some = np.flatnonzero(curl > 0)
-    if len(some):
-        fine[some] = _ringlets(u[some], v[some], hair.seed)
-        lock[some] = noise(u[some] * 9, v[some] * 150, 2, hair.seed + 3)
-    root = np.array(hair.color, np.float32)[:, None]
-    tip = np.array(hair.tips, np.float32)[:, None]
-    reach = np.where(w == CODES["fringe"], v * 0.5, v)  # a fringe's tips are young hair
-    albedo = mix(root, tip, step(0.15, 0.95, reach + 0.3 * (lock - 0.5)))
-    albedo = albedo * (0.45 + 0.55 * lock + 0.65 * fine)
-    gloss = hair.gloss * (0.35 + 1.0 * fine) * (1 - 0.6 * curl)
-    shift = (0.22 * (fine - 0.5) + 0.25 * (lock - 0.5)) * (1 + 1.5 * curl)
-    return albedo, gloss, shift
-
-
-def stubble(hair: Hair, u: Array, v: Array, w: Array, m: Material) -> None:
-    """Paint the scalp under hair, or cropped hair itself; w is the height above the hairline, cm."""
-    if hair.style == "bald":
-        return
-    grain = noise(u * 30, v * 30, 0, hair.seed)
-    ragged = 1.3 * (noise(u * 20, v * 4, 0, hair.seed + 2) - 0.5)
-    cover = step(-0.5, 0.9, w + ragged) * (0.80 if hair.style == "buzz" else 0.93)
-    color = np.array(hair.color, np.float32)[:, None] * (0.5 + 0.8 * grain)
-    m.albedo[:] = mix(m.albedo, color, cover * (0.75 + 0.25 * grain))
-    m.gloss *= 1 - 0.8 * cover
-    m.labels[(w > 0.2) & (m.labels == R.SKIN)] = R.HAIR

@@ -46,11 +46,10 @@ def blur(a: Array, radius: int, wrap: bool = False) -> Array:
         width = [(0, 0)] * a.ndim
         width[axis] = (radius + 1, radius)
         padded = np.pad(a, width, mode="wrap" if wrap else "edge")
-        total = np.cumsum(padded, axis=axis, dtype=np.float64)
+        total = np.moveaxis(np.cumsum(padded, axis=axis, dtype=np.float64), axis, 0)
         n = a.shape[axis]
-        upper = np.take(total, range(2 * radius + 1, 2 * radius + 1 + n), axis=axis)
-        lower = np.take(total, range(n), axis=axis)
-        a = ((upper - lower) * (1.0 / (2 * radius + 1))).astype(np.float32)
+        window = total[2 * radius + 1 : 2 * radius + 1 + n] - total[:n]
+        a = np.moveaxis((window * (1.0 / (2 * radius + 1))).astype(np.float32), 0, axis)
     return a
 
 
@@ -79,9 +78,7 @@ def spline(knots: Array, r: Array) -> Array:
     t = (r - i)[..., None]
     p0, p1 = knots[np.maximum(i - 1, 0)], knots[i]
     p2, p3 = knots[i + 1], knots[np.minimum(i + 2, count - 1)]
-    value = p1 + 0.5 * t * (
-        p2 - p0 + t * (2 * p0 - 5 * p1 + 4 * p2 - p3 + t * (3 * (p1 - p2) + p3 - p0))
-    )
+    value = p1 + 0.5 * t * (p2 - p0 + t * (2 * p0 - 5 * p1 + 4 * p2 - p3 + t * (3 * (p1 - p2) + p3 - p0)))
     return np.moveaxis(value, -1, 0)
 
 

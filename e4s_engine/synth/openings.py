@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from e4s_engine.synth.surface import BALL, Head
 
 @dataclass
 class Seen:
-    """Replacements for some points: which, their unposed normals [3, n], albedo, gloss, shade (0..1), label."""
+    """Replacements for some points: index [n], unposed normals [3, n], material, shade 0..1 [n]."""
 
     index: Array
     normals: Array
@@ -25,8 +26,18 @@ class Seen:
     label: int
 
 
-def eyes(h: Head, side: int, X: Array, Y: Array, points: Array, rays: Array) -> Seen:
-    """One eyeball behind its slit. points, rays [3, N]: unposed skin points and unit rays from the camera."""
+class View(NamedTuple):
+    """Points of the unposed head: the loft's X, Y [N], positions and unit rays from the camera [3, N]."""
+
+    X: Array
+    Y: Array
+    points: Array
+    rays: Array
+
+
+def eyes(h: Head, side: int, view: View) -> Seen:
+    """One eyeball behind its slit."""
+    X, Y, points, rays = view
     e, expression = h.person.eyes, h.expression
     near = np.flatnonzero((np.abs(X * side - e.spacing) < e.width * 1.1) & (np.abs(Y) < 1.3))
     c = curves.eye(h.person, expression, side, X[near], Y[near])
@@ -47,8 +58,7 @@ def eyes(h: Head, side: int, X: Array, Y: Array, points: Array, rays: Array) -> 
     up = np.cross(gaze, right)
     a, b = right @ normal * BALL, up @ normal * BALL
     radius = np.hypot(a, b) / e.iris
-    angle = np.arctan2(b, a)
-    albedo, gloss = _eyeball(e, s, side, radius, angle, a, b)
+    albedo, gloss = _eyeball(e, side, s, a, b)
     # The cornea bulges, so the highlight sits higher and tighter than on the white.
     cornea = step(1.15, 0.85, radius)
     bulge = right[:, None] * (a * 0.28 * cornea) + up[:, None] * (b * 0.28 * cornea)
@@ -58,11 +68,13 @@ def eyes(h: Head, side: int, X: Array, Y: Array, points: Array, rays: Array) -> 
     albedo = mix(albedo, np.array([[0.55], [0.30], [0.26]], np.float32), 0.75 * rim)
     # A soft window high in each cornea: what makes a portrait look back.
     spark = step(0.26, 0.10, np.hypot(a + 0.34 * e.iris, b - 0.34 * e.iris) / e.iris)
-    albedo = albedo + 1.6 * spark * cornea * lid
+    albedo = albedo + spark * cornea * lid
     return Seen(index, normalize(normal + bulge), albedo, gloss, shade, R.EYES)
 
 
-def _eyeball(e: Eyes, s: Array, side: int, radius: Array, angle: Array, a: Array, b: Array) -> tuple[Array, Array]:
+def _eyeball(e: Eyes, side: int, s: Array, a: Array, b: Array) -> tuple[Array, Array]:
+    """Albedo [3, n] and gloss [n] at a, b cm right and up of the pupil."""
+    radius, angle = np.hypot(a, b) / e.iris, np.arctan2(b, a)
     white = np.array([[0.54], [0.50], [0.47]], np.float32) * np.ones_like(s)
     veins = step(0.72, 0.95, noise(a * 20 + 9, b * 30, 2, e.seed)) * step(0.4, 0.9, np.abs(s))
     white = white * (1 - veins * np.array([[0.05], [0.28], [0.26]], np.float32))
@@ -73,16 +85,19 @@ def _eyeball(e: Eyes, s: Array, side: int, radius: Array, angle: Array, a: Array
     fibre = noise(angle * 26 + side * 40, radius * 9, 1, e.seed) - 0.5
     coarse = noise(angle * 9, radius * 5, 2, e.seed + 1) - 0.5
     iris = color * (1.25 + 1.1 * fibre + 0.6 * coarse)
-    iris = mix(iris, color * np.array([[1.9], [1.45], [0.9]], np.float32) + 0.02, 0.55 * bump((radius - 0.5) / 0.14))
-    iris = iris * (1 + 0.75 * step(0.5, -0.9, b / e.iris * 1.0))  # light pools low in the iris
+    iris = mix(
+        iris, color * np.array([[1.9], [1.45], [0.9]], np.float32) + 0.02, 0.55 * bump((radius - 0.5) / 0.14)
+    )
+    iris = iris * (1 + 0.75 * step(0.5, -0.9, b / e.iris))  # light pools low in the iris
     iris = iris * (1 - (0.45 + 0.5 * e.ring) * step(0.74, 0.99, radius))
     iris = iris * step(0.31, 0.38, radius) + 0.004
     edge = step(1.05, 0.95, radius)
     return mix(white, iris, edge), mix(0.9, 2.4, edge)
 
 
-def mouth(h: Head, X: Array, Y: Array, points: Array, rays: Array) -> Seen:
+def mouth(h: Head, view: View) -> Seen:
     """Teeth on a dental arch, tongue and dark behind the parted lips; as `eyes`."""
+    X, Y, points, rays = view
     near = np.flatnonzero((np.abs(X) < 3.3) & (np.abs(Y - h.person.face.mouth + 1) < 2.6))
     m = curves.mouth(h.person, h.expression, X[near])
     inside = (Y[near] < m.inner_top) & (Y[near] > m.inner_bottom) & (np.abs(m.s) < 1)
@@ -98,7 +113,7 @@ def mouth(h: Head, X: Array, Y: Array, points: Array, rays: Array) -> Seen:
     hit = points[:, index] - rays[:, index] * ((along + root) / square)
     angle = np.arctan2(hit[0] / half, (hit[2] - centre[2]) / deep)
     normal = normalize(np.stack([np.sin(angle), 0.15 * np.ones_like(angle), np.cos(angle)]))
-    up, down = curves.part_lips(h.expression)
+    down = curves.part_lips(h.expression)[1]
     line = h.person.face.mouth + 0.15 * h.expression.smile
     albedo, normal, gloss = _teeth(h, angle, hit[1] - line, down, normal)
     depth = np.minimum(top - y_skin, y_skin - bottom)
@@ -118,7 +133,7 @@ def _teeth(h: Head, angle: Array, y: Array, drop: float, normal: Array) -> tuple
     edge = -0.30 + 0.10 * (number > 1) * (number < 2) + 0.05 * number * 0.5
     between = step(0.36 + 0.10 * (1 - t.gap), 0.5, np.abs(cell))
     round_off = 0.10 * step(0.3, 0.5, np.abs(cell))
-    upper = step(edge + round_off - 0.04, edge + round_off + 0.04, y)
+    upper = step(-0.04, 0.04, y - edge - round_off)
     gum = step(0.62, 0.74, y - 0.16 * np.abs(cell))
     low_cell = across * 1.35 - np.floor(across * 1.35) - 0.5
     low_edge = -0.42 - 0.88 * drop
@@ -126,10 +141,14 @@ def _teeth(h: Head, angle: Array, y: Array, drop: float, normal: Array) -> tuple
     low_between = step(0.38, 0.5, np.abs(low_cell))
     ivory = np.array([0.80, 0.76, 0.68], np.float32) * (0.62 + 0.38 * t.white)
     ivory = mix(ivory * np.array([1.0, 0.93, 0.78]), ivory, t.white)[:, None].astype(np.float32)
-    tooth = ivory * (1 - 0.14 * step(0.5, -0.3, y) * 0) * (1 - 0.05 * number)
+    tooth = ivory * (1 - 0.05 * number)
     pink = np.array([[0.55], [0.20], [0.19]], np.float32)
     dark = np.array([[0.05], [0.014], [0.013]], np.float32)
-    tongue = mix(dark, np.array([[0.42], [0.13], [0.13]], np.float32), step(-0.55 - 0.3 * drop, low_edge, y) * step(0.85, 0.3, np.abs(angle)) * 0.8)
+    tongue = mix(
+        dark,
+        np.array([[0.42], [0.13], [0.13]], np.float32),
+        step(-0.55 - 0.3 * drop, low_edge, y) * step(0.85, 0.3, np.abs(angle)) * 0.8,
+    )
     albedo = mix(tongue, tooth * (1 - 0.55 * low_between) * 0.82, lower)
     albedo = mix(albedo, mix(tooth * (1 - 0.45 * between * (0.6 + t.gap)), pink, gum), upper)
     rounded = normal + np.stack([0.7 * cell * np.cos(angle), 0 * cell, -0.7 * cell * np.sin(angle)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -34,50 +33,61 @@ def grid_triangles(rows: int, columns: int) -> Array:
 
 def fragments(x: Array, y: Array, depth: Array, triangles: Array, size: int) -> Fragments:
     """Cover pixels of [size, size] by triangles [T, 3] over vertices x, y (pixels), depth [V]."""
-    corners = np.take(np.stack([x, y, depth], -1).astype(np.float32), triangles, axis=0)  # [T, 3, 3]
-    x0, y0 = corners[:, 0, 0], corners[:, 0, 1]
-    low = np.ceil(corners[:, :, :2].min(1) - 0.5).astype(np.int32)
-    high = np.floor(corners[:, :, :2].max(1) - 0.5).astype(np.int32)
-    np.clip(low, 0, None, out=low)
-    np.clip(high, None, size - 1, out=high)
-    edge1, edge2 = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-    area = edge1[:, 0] * edge2[:, 1] - edge2[:, 0] * edge1[:, 1]
-    span = high - low + 1
-    alive = np.flatnonzero((span.min(1) > 0) & (np.abs(area) > 1e-9))
-    side = span[alive].max(1)
+    vertices = np.stack([x, y, depth]).astype(np.float32)
+    low_x, width = _extent(vertices[0], triangles, size)
+    low_y, height = _extent(vertices[1], triangles, size)
+    alive = np.flatnonzero((width > 0) & (height > 0))
+    p0, p1, p2 = (vertices.take(triangles[alive, i], 1) for i in range(3))
+    edge1, edge2 = p1 - p0, p2 - p0
+    area = edge1[0] * edge2[1] - edge2[0] * edge1[1]
+    inverse = np.where(np.abs(area) > 1e-9, 1.0 / np.where(area == 0, 1, area), np.float32(np.nan))
+    side = np.maximum(width, height)[alive]
+    low_x, low_y = low_x[alive], low_y[alive]
     # Barycentric weights are linear in the pixel: b = bx * (px - x0) + by * (py - y0).
-    inverse = 1.0 / area[alive]
     table = np.stack([
-        edge2[alive, 1] * inverse, -edge2[alive, 0] * inverse, -edge1[alive, 1] * inverse, edge1[alive, 0] * inverse,
-        x0[alive], y0[alive], corners[alive, 0, 2], edge1[alive, 2], edge2[alive, 2],
-    ])  # fmt: skip
+        edge2[1] * inverse, -edge2[0] * inverse, -edge1[1] * inverse, edge1[0] * inverse,
+        (low_x + 0.5) - p0[0], (low_y + 0.5) - p0[1], p0[2], edge1[2], edge2[2],
+    ]).astype(np.float32)  # fmt: skip
     found = []
     previous = 0
     for k in CLASSES:
         chosen = np.flatnonzero((side > previous) & (side <= k))
         previous = k
         if len(chosen):
-            found.append(_cover(table[:, chosen], low[alive[chosen]], high[alive[chosen]], alive[chosen], k, size))
+            found.append(
+                _cover(table[:, chosen], low_x[chosen], low_y[chosen], alive[chosen], k=k, size=size)
+            )
     if not found:
         empty = np.zeros(0, np.float32)
         return Fragments(empty.astype(np.int64), empty.astype(np.int64), empty, empty, empty)
     return Fragments(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
 
-def _cover(table: Array, low: Array, high: Array, index: Array, k: int, size: int) -> tuple[Array, ...]:
-    ax, ay, cx, cy, x0, y0, z0, z1, z2 = table[:, :, None]
-    oy, ox = np.divmod(np.arange(k * k, dtype=np.int32), k)
-    ix, iy = low[:, :1] + ox, low[:, 1:] + oy
-    dx, dy = ix + (0.5 - x0), iy + (0.5 - y0)
-    b1 = ax * dx + ay * dy
-    b2 = cx * dx + cy * dy
+def _extent(position: Array, triangles: Array, size: int) -> tuple[Array, Array]:
+    """First pixel and number of pixels, along one axis, whose centres a triangle's bounding box holds."""
+    a, b, c = (position.take(triangles[:, i]) for i in range(3))
+    low = np.ceil(np.minimum(np.minimum(a, b), c) - 0.5)
+    high = np.floor(np.maximum(np.maximum(a, b), c) - 0.5)
+    low = np.maximum(low, 0).astype(np.int32)
+    return low, np.minimum(high, size - 1).astype(np.int32) - low + 1
+
+
+def _cover(table: Array, low_x: Array, low_y: Array, index: Array, *, k: int, size: int) -> tuple[Array, ...]:
+    ax, ay, cx, cy, x, y, z0, z1, z2 = table
+    oy, ox = np.divmod(np.arange(k * k, dtype=np.float32), k)
+    b1 = (ax * x + ay * y)[:, None] + ax[:, None] * ox + ay[:, None] * oy
+    b2 = (cx * x + cy * y)[:, None] + cx[:, None] * ox + cy[:, None] * oy
     # A hair of tolerance, so that pixels on a shared edge are never lost to rounding.
-    inside = (b1 >= -1e-4) & (b2 >= -1e-4) & (b1 + b2 <= 1.0001) & (ix <= high[:, :1]) & (iy <= high[:, 1:])
-    t, o = np.nonzero(inside)
-    b1, b2 = b1[t, o], b2[t, o]
-    z = z0[t, 0] + b1 * z1[t, 0] + b2 * z2[t, 0]
-    pixel = (low[t, 1] + oy[o]).astype(np.int64) * size + low[t, 0] + ox[o]
-    return pixel, index[t], b1, b2, z
+    inside = np.minimum(np.minimum(b1, b2), 1.0 - b1 - b2) >= -1e-4
+    found = np.flatnonzero(inside)
+    t, o = np.divmod(found, k * k)
+    b1, b2 = b1.reshape(-1)[found], b2.reshape(-1)[found]
+    px, py = low_x[t] + o % k, low_y[t] + o // k
+    if k > 1:  # boxes were widened to k x k: leave what is off the picture
+        on = np.flatnonzero((px < size) & (py < size))
+        t, b1, b2, px, py = t[on], b1[on], b2[on], px[on], py[on]
+    z = z0[t] + b1 * z1[t] + b2 * z2[t]
+    return py.astype(np.int64) * size + px, index[t], b1, b2, z
 
 
 def nearest(f: Fragments, size: int) -> Array:
@@ -86,7 +96,7 @@ def nearest(f: Fragments, size: int) -> Array:
     key = (depth << 32) | np.arange(len(depth))
     best = np.full(size * size, np.iinfo(np.int64).max)
     np.minimum.at(best, f.pixel, key)
-    return best[best != np.iinfo(np.int64).max] & 0xFFFFFFFF
+    return np.asarray(best[best != np.iinfo(np.int64).max] & 0xFFFFFFFF)
 
 
 def keep(f: Fragments, mask: Array) -> Fragments:
@@ -102,6 +112,3 @@ def interpolate(f: Fragments, triangles: Array, attributes: Array) -> Array:
     value += np.take(attributes, i[:, 1], axis=0) * f.b1[:, None]
     value += np.take(attributes, i[:, 2], axis=0) * f.b2[:, None]
     return np.ascontiguousarray(value.T)
-
-
-Discard = Callable[[Fragments], Fragments]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,6 +12,36 @@ from e4s_engine.synth.params import Light
 
 MAP = 192  # side of the shadow map
 REACH = 19.0  # cm from the map's centre to its edge
+
+
+class Points(NamedTuple):
+    """Visible points: world position P, normal N, soft normal or strand T, unit vector to the eye [3, N];
+    the grids' u, v, w, x, their occlusion and the key light that arrives (0..1) [N]."""
+
+    pixel: Array
+    P: Array
+    N: Array
+    T: Array
+    eye: Array
+    u: Array
+    v: Array
+    w: Array
+    x: Array
+    occlusion: Array
+    lit: Array
+
+    def pick(self, some: Array) -> Points:
+        """The points of an index."""
+        return Points(*(a[..., some] for a in self))
+
+
+@dataclass
+class Material:
+    """What light needs to know, per point: albedo [3, N], gloss [N], and the region's label [N]."""
+
+    albedo: Array
+    gloss: Array
+    labels: Array
 
 
 def direction(azimuth: float, elevation: float) -> Array:
@@ -71,8 +102,9 @@ def ambient(light: Light, normals: Array, occlusion: Array) -> Array:
     return np.asarray((ground + (sky - ground) * up) * occlusion)
 
 
-def skin(light: Light, N: Array, soft: Array, eye: Array, albedo: Array, gloss: Array, occlusion: Array, lit: Array) -> Array:
+def skin(light: Light, p: Points, albedo: Array, gloss: Array) -> Array:
     """Radiance [3, n] of skin: red light travels further under it, so its shading is softer than blue's."""
+    N, soft, eye, occlusion, lit = p.N, p.T, p.eye, p.occlusion, p.lit
     L = direction(light.azimuth, light.elevation)
     key = np.array(light.color, np.float32)[:, None] * light.strength * 1.55
     crisp, blurred = dot(N, L), dot(soft, L)
@@ -84,8 +116,10 @@ def skin(light: Light, N: Array, soft: Array, eye: Array, albedo: Array, gloss: 
     through = np.stack([lit**0.75, lit**1.05, lit**1.15])
     away = direction(-0.8 * light.azimuth - 15, 10.0)
     fill = np.clip(dot(soft, away) * 0.7 + 0.3, 0, 1) * np.array(light.ambient, np.float32)[:, None] * 0.35
-    tight = occlusion**np.array([[0.75], [1.05], [1.15]], np.float32)
-    radiance = albedo * (diffuse * through * (0.45 + 0.55 * tight) + (ambient(light, soft, tight) + fill * tight) * 1.1)
+    tight = occlusion ** np.array([[0.75], [1.05], [1.15]], np.float32)
+    radiance = albedo * (
+        diffuse * through * (0.45 + 0.55 * tight) + (ambient(light, soft, tight) + fill * tight) * 1.1
+    )
     half = normalize(L + eye)
     facing = np.clip(dot(N, half), 0, 1)
     fresnel = 0.04 + 0.5 * (1 - np.clip(dot(N, eye), 0, 1)) ** 5
@@ -95,17 +129,21 @@ def skin(light: Light, N: Array, soft: Array, eye: Array, albedo: Array, gloss: 
     return np.asarray(radiance + key * (spec * occlusion) + (0.4 + albedo) * rim * key * 0.5)
 
 
-def plain(light: Light, N: Array, eye: Array, albedo: Array, gloss: Array, power: float, occlusion: Array, lit: Array) -> Array:
+def plain(light: Light, p: Points, albedo: Array, gloss: Array, power: float) -> Array:
     """Radiance [3, n] of cloth, metal, eyes and teeth: Lambert and one highlight."""
+    N, eye, occlusion, lit = p.N, p.eye, p.occlusion, p.lit
     L = direction(light.azimuth, light.elevation)
     key = np.array(light.color, np.float32)[:, None] * light.strength * 1.55
     diffuse = np.clip(dot(N, L) * 0.85 + 0.15, 0, 1) * lit
     facing = np.clip(dot(N, normalize(L + eye)), 0, 1) ** power
-    return np.asarray(albedo * (key * diffuse + 1.25 * ambient(light, N, occlusion)) + key * (gloss * facing * lit))
+    return np.asarray(
+        albedo * (key * diffuse + 1.25 * ambient(light, N, occlusion)) + key * (gloss * facing * lit)
+    )
 
 
-def hair(light: Light, N: Array, T: Array, eye: Array, albedo: Array, gloss: Array, shift: Array, occlusion: Array, lit: Array) -> Array:
+def hair(light: Light, p: Points, albedo: Array, gloss: Array, shift: Array) -> Array:
     """Radiance [3, n] of strands along T: Kajiya and Kay's cylinder light, two highlights as Marschner's."""
+    N, T, eye, occlusion, lit = p.N, p.T, p.eye, p.occlusion, p.lit
     L = direction(light.azimuth, light.elevation)
     key = np.array(light.color, np.float32)[:, None] * light.strength * 1.55
     tangent = normalize(T + N * shift)
@@ -119,7 +157,10 @@ def hair(light: Light, N: Array, T: Array, eye: Array, albedo: Array, gloss: Arr
     colored = 0.34 * np.clip(sl * se - (tl + 0.12) * (te - 0.05), 0, 1) ** 16 * gloss
     spec = (white + colored * (0.3 + 0.7 * tint) * (0.25 + albedo.max(0) * 1.2)) * facing * lit * occlusion
     rim = light.rim * np.clip(1 - dot(N, eye), 0, 1) ** 3 * np.clip(N[1] * 0.5 + 0.6, 0, 1)
-    return np.asarray(albedo * (0.95 * diffuse * key * occlusion + 1.15 * ambient(light, N, occlusion) + rim * key * 0.8) + key * spec)
+    return np.asarray(
+        albedo * (0.95 * diffuse * key * occlusion + 1.15 * ambient(light, N, occlusion) + rim * key * 0.8)
+        + key * spec
+    )
 
 
 def develop(linear: Array) -> Array:

@@ -20,7 +20,7 @@ JAW_ROW = 13.0
 
 
 def profile(person: Person, expression: Expression) -> Array:
-    """Knots [17, 6]: height at the front, front depth, half width, back depth, rise at the side, squareness."""
+    """Knots [17, 6]: height and depth at the front, half width, back depth, rise at the side, squareness."""
     f = person.face
     top = np.radians(np.arange(90, -1, -15))
     knots = np.zeros((17, 6))
@@ -30,10 +30,10 @@ def profile(person: Person, expression: Expression) -> Array:
     knots[:7, 3] = 9.6 * np.cos(top)
     knots[7:, 0] = [0.0, -2.5, -5.0, -7.0, -8.85, -10.4, -11.25, -11.5, -11.1, -10.4]
     knots[7:, 1] = [9.0, 8.8, 8.7, 8.55, 8.15, 8.0, 7.3, 6.0, 4.2, 2.0]
-    knots[7:, 2] = [7.25, 7.0, 6.55, 6.05, 5.5, 5.05, 4.8, 4.4, 3.8, 3.0]
+    knots[7:, 2] = [7.25, 7.05, 6.72, 6.32, 5.78, 5.25, 4.95, 4.5, 3.8, 3.0]
     knots[7:, 3] = [9.0, 8.0, 6.5, 5.0, 3.5, 2.5, 2.0, 2.0, 2.0, 2.0]
     knots[7:, 4] = [0.0, 0.1, 0.5, 1.2, 2.4, 3.6, 4.2, 4.4, 4.0, 3.4]
-    knots[:, 5] = np.interp(np.arange(17), [0, 5, 8, 11, 16], [2.0, 2.3, 2.25, 2.05, 2.0])
+    knots[:, 5] = np.interp(np.arange(17), [0, 5, 8, 11, 16], [2.0, 2.3, 2.25, 2.15, 2.05])
     down = np.clip((np.arange(17) - 8) / 4, 0, 1)
     knots[:, 2] *= f.width * (1 + 0.15 * f.jaw * down)
     knots[:, 4] *= 1 - 0.25 * f.square
@@ -125,7 +125,7 @@ def _relief(h: Head, X: Array, Y: Array) -> tuple[Array, Array]:
     forward -= (0.03 + 0.10 * lines) * bump((x - e.spacing + 0.3) / 1.2, (Y + 1.35) / 0.28)
     forward += (0.05 * lines + 0.07 * smile) * bump((x - e.spacing) / 1.1, (Y + 0.85) / 0.25)
     outward = (0.12 + 0.38 * f.cheekbones) * bump((x - 5.1) / 1.5, (Y + 2.4) / 1.1)
-    outward += (0.48 * f.cheeks - 0.02) * bump((x - 4.3) / 1.7, (Y + 6.0) / 1.9)
+    outward += (0.48 * f.cheeks + 0.08) * bump((x - 4.3) / 1.7, (Y + 6.0) / 1.9)
     outward -= 0.28 * bump((x - 6.3) / 1.1, (Y - 2.6) / 1.8)
     forward += (0.12 + 0.42 * smile) * bump((x - 3.7) / 1.5, (Y + 3.5 - 0.3 * smile) / 1.25)
     _fold(h, x, Y, forward)
@@ -154,7 +154,7 @@ def _chin(h: Head, x: Array, Y: Array, forward: Array) -> None:
     forward += (0.38 + 0.15 * f.chin) * bump(x / (1.45 + 0.5 * f.square), (Y - centre) / 0.85)
     forward -= 0.16 * f.cleft * bump(x / 0.16, (Y - centre + 0.1) / 0.5)
     floor = curves.mouth(h.person, h.expression, np.zeros(1)).bottom[0]
-    forward -= 0.30 * bump(x / 1.9, (Y - floor + 0.55) / 0.42)
+    forward -= 0.24 * bump(x / 1.8, (Y - floor + 0.5) / 0.45)
 
 
 def _lips(h: Head, X: Array, Y: Array) -> Array:
@@ -166,7 +166,7 @@ def _lips(h: Head, X: Array, Y: Array) -> Array:
     height = (0.20 + 0.26 * lips.pout) * inside
     rise = 0.40 * bump(X / 2.7, (Y - h.person.face.mouth) / 1.9)
     rise += height * (np.sin(np.pi * upper**0.85) * 0.95 + np.sin(np.pi * lower**0.8) * 1.15)
-    seam = np.where(Y > m.inner_top, Y - m.inner_top, np.where(Y < m.inner_bottom, m.inner_bottom - Y, 0))
+    seam = np.where(m.inner_top < Y, Y - m.inner_top, np.where(m.inner_bottom > Y, m.inner_bottom - Y, 0))
     rise -= 0.17 * bump(seam / 0.13) * step(1.12, 0.9, np.abs(m.s))
     rise -= 0.14 * bump((np.abs(m.s) - 1.06) / 0.10, (Y - m.inner_top) / 0.25)
     base = curves.nose_base(h.person)
@@ -181,16 +181,18 @@ def _nose(h: Head, X: Array, x: Array, Y: Array) -> Array:
     t = (1.0 - Y) / (1.0 - tip)  # 0 at the root, 1 at the tip
     k = np.clip(t, 0, 1)
     bridge = 0.18 + 0.55 * n.bridge
-    ridge = step(-0.35, 0.12, t) * (bridge + (n.projection - bridge) * k**1.2 + 0.22 * n.hump * bump((t - 0.42) / 0.2))
+    ridge = step(-0.35, 0.12, t) * (
+        bridge + (n.projection - bridge) * k**1.2 + 0.22 * n.hump * bump((t - 0.42) / 0.2)
+    )
     fall = step(base - 0.05, tip - 0.15 + 0.25 * n.upturn * 0.5, Y)
     spread = n.bridge_width * 1.12 + 0.34 * k * k + 0.15 * bump((t - 0.02) / 0.25)
     body = ridge * np.exp(-((x / spread) ** 1.9)) * fall
-    ball = 0.34 * bump(X / (0.92 * n.tip), (Y - tip - 0.08) / (0.70 * n.tip)) * fall
+    ball = 0.42 * bump(X / (0.85 * n.tip), (Y - tip - 0.05) / (0.66 * n.tip)) * fall
     wing_y = tip - 0.12
     round_off = np.hypot((x - n.width + 0.52) / 0.62, (Y - wing_y) / 0.66)
-    wing = (1.12 + 0.25 * (n.projection - 2.2)) * np.exp(-(round_off**2.6))
+    wing = (1.05 + 0.25 * (n.projection - 2.2)) * np.exp(-(round_off**2.6))
     groove = 0.10 * bump((round_off - 1.25) / 0.26) * step(0.5, 1.0, x)
-    hole = 0.35 * bump((x - 0.36 * n.width - 0.05) / 0.26, (Y - base - 0.22) / 0.16)
+    hole = 0.35 * bump((x - 0.46 * n.width) / 0.26, (Y - base - 0.22) / 0.16)
     return np.asarray(0.5 * (body + ball + wing + np.sqrt((body + ball - wing) ** 2 + 0.05)) - groove - hole)
 
 
@@ -205,7 +207,7 @@ def _lids(h: Head, X: Array, Y: Array, z: Array, facing: Array) -> Array:
         z = mix(z, lid, step(1.75, 0.95, reach) * facing)
         ends = step(1.35, 0.75, np.abs(c.s))
         over = c.q - c.fold
-        z = z - ends * facing * e.crease * 0.12 * bump((over - 0.26) / 0.09)
+        z = z - ends * facing * e.crease * 0.17 * bump((over - 0.27) / 0.12)
         z = z + ends * facing * 0.13 * bump((over - 0.55) / 0.22) * (0.7 + 0.5 * h.person.face.age)
         z = z + ends * facing * 0.05 * bump((c.q - c.lower + 0.1) / 0.1)
     return np.asarray(z)
@@ -244,7 +246,9 @@ def head_grid(h: Head, line: float) -> Grid:
     """The head's mesh. u, v are the loft's X, Y; w is the height above the hairline; x is the row r."""
     r = ROWS[:, None].astype(np.float64)
     a = COLUMNS[None, :].astype(np.float64)
-    points, xy = h.points(np.broadcast_to(r, (len(ROWS), len(COLUMNS))), np.broadcast_to(a, (len(ROWS), len(COLUMNS))))
+    points, xy = h.points(
+        np.broadcast_to(r, (len(ROWS), len(COLUMNS))), np.broadcast_to(a, (len(ROWS), len(COLUMNS)))
+    )
     points = points.astype(np.float32)
     normals = grid_normals(points)
     soft = normalize(blur(normals, 3))
