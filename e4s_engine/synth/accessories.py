@@ -62,7 +62,7 @@ def _solid(points: Array, normals: Array) -> Grid:
 
 def glasses_grids(glasses: Glasses, head: Head) -> list[Grid]:
     """A curved front sheet (u, v: cm right and up of its middle) and two temple arms."""
-    half = 7.4 * head.person.face.width
+    half = 6.75 * head.person.face.width
     u, v = np.linspace(-half, half, 90)[None, :], np.linspace(2.6, -3.4, 40)[:, None]
     front = max(head.eye_depth + BALL + 0.85, float(head.at(np.zeros(1), np.array([0.45]))[2][0]) + 0.12)
     z = front - 0.028 * u**2
@@ -70,7 +70,7 @@ def glasses_grids(glasses: Glasses, head: Head) -> list[Grid]:
     grids = [make_grid(points, (u, v, np.zeros(1), points[2]))]
     for side in (-1, 1):
         t, w = np.linspace(0, 1, 40)[None, :], np.linspace(0.5, -0.5, 5)[:, None]
-        x = side * (half - 0.15 + 0.35 * t)
+        x = side * (half - 0.1 + 0.85 * t)
         arm = np.stack(
             np.broadcast_arrays(x, 0.55 + w * (0.3 + 2.2 * glasses.rim), z[0, 0] * (1 - t) - 1.0 * t)
         )
@@ -100,7 +100,7 @@ def _lens(glasses: Glasses, half: float, u: Array, v: Array) -> Array:
 def look(glasses: Glasses, face: Face, p: Points, turn: Array) -> tuple[Array, Array, Array, Array]:
     """cover [N] (0 where there is nothing), albedo [3, N], gloss [N], normals [3, N] of front or arm."""
     u, v, N = p.u, p.v, p.N
-    half = 7.4 * face.width
+    half = 6.75 * face.width
     color = np.array(glasses.color, np.float32)[:, None]
     if len(u) and p.w[0] > 0.5:
         return np.ones_like(u), color * np.ones_like(u), 0.5 + 0 * u, N

@@ -57,7 +57,7 @@ def ear_grid(ears: Ears, face: Face, side: int) -> Grid:
         + 0.75 * normal[:, None, None] * height
     )
     zero = np.zeros_like(e1)
-    return make_grid(points, (e1, e2, zero, zero), flip=side > 0, reach=2)
+    return make_grid(points, (e1, e2, zero, zero), flip=side < 0, reach=2)
 
 
 def torso_grid(neck: Neck) -> Grid:

@@ -224,7 +224,7 @@ def grids(hair: Hair, head: Head, occluder: Occluder) -> list[Grid]:
     return sheets
 
 
-def _pair(hair: Hair, skull: Skull, length: float, inward: float, front: float = 66.0) -> list[Grid]:
+def _pair(hair: Hair, skull: Skull, length: float, inward: float, front: float = 59.0) -> list[Grid]:
     return [_curtain(hair, skull, side, length=length, inward=inward, front=front) for side in (-1, 1)]
 
 
@@ -263,12 +263,12 @@ STYLES: dict[str, Style] = {
     "ponytail": lambda h, s: [_swept(h, s, 0.42, (180, 30), 0.4), _tail(h, 1.0 if h.part > 0 else -1.0)],
     "bob": lambda h, s: _pair(h, s, 8.5 + 4 * h.length, 0.20),
     "fringe_bob": lambda h, s: [
-        *_pair(h, s, 8.5 + 4 * h.length, 0.22, 64.0),
+        *_pair(h, s, 8.5 + 4 * h.length, 0.22, 57.0),
         _fringe(h, s, 0.75 + 0.2 * h.length),
     ],
     "long": lambda h, s: _pair(h, s, 20 + 5 * h.length, -0.08),
     "long_fringe": lambda h, s: [
-        *_pair(h, s, 20 + 5 * h.length, -0.05, 64.0),
+        *_pair(h, s, 20 + 5 * h.length, -0.05, 57.0),
         _fringe(h, s, 0.7 + 0.25 * h.length),
     ],
     "wavy": lambda h, s: _pair(h, s, 17 + 5 * h.length, -0.20),

@@ -84,7 +84,7 @@ def _eyeball(e: Eyes, side: int, s: Array, a: Array, b: Array) -> tuple[Array, A
     color = np.array(e.color, np.float32)[:, None]
     fibre = noise(angle * 26 + side * 40, radius * 9, 1, e.seed) - 0.5
     coarse = noise(angle * 9, radius * 5, 2, e.seed + 1) - 0.5
-    iris = color * (1.25 + 1.1 * fibre + 0.6 * coarse)
+    iris = color * (0.95 + 1.0 * fibre + 0.5 * coarse)
     iris = mix(
         iris, color * np.array([[1.9], [1.45], [0.9]], np.float32) + 0.02, 0.55 * bump((radius - 0.5) / 0.14)
     )

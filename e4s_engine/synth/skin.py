@@ -54,13 +54,14 @@ def paint(person: Person, expression: Expression, p: Points) -> Material:
         0.45 + 0.45 * bump(u / 3.2, (v - 4.6) / 2.2) + 0.55 * bump(u / 0.9, (v + nose.length - 0.2) / 1.6)
     )
     gloss += 0.25 * face.tone.gloss * bump((x - 4.4) / 1.3, (v + 2.4) / 1.0)
-    wing = bump((x - nose.width - 0.02) / 0.16, (v + nose.length + 0.25) / 0.5)
+    ring = np.hypot((x - nose.width + 0.52) / 0.62, (v + nose.length + 0.12) / 0.66)
+    wing = bump((ring - 1.15) / 0.17) * step(0.35, 0.85, x / nose.width)
     hole = step(
         1.0,
         0.55,
         np.hypot((x - 0.46 * nose.width) / (0.25 * nose.width), (v - curves.nose_base(person) - 0.21) / 0.20),
     )
-    albedo *= (1 - 0.28 * wing) * (1 - 0.93 * hole)
+    albedo *= (1 - 0.26 * wing) * (1 - 0.93 * hole)
     gloss *= 1 - hole
     if face.blush:
         pink = 0.42 * face.blush * bump((x - 4.6) / 1.5, (v + 2.9 + 0.3 * (x - 4.6)) / 0.9)

@@ -13,7 +13,7 @@ from e4s_engine.synth.shade import Material, Points
 # How sheets end: fray of tips and roots (in v) and of sides (cm), curl of the strands, how sparse they are.
 LOOKS = {
     "cap": (0.14, 0.0, 0.0, 0.0, 0.0),
-    "swept": (0.0, 0.13, 0.0, 0.0, 0.0),
+    "swept": (0.0, 0.07, 0.0, 0.0, 0.0),
     "sheet": (0.10, 0.0, 0.5, 0.0, 0.0),
     "fringe": (0.30, 0.0, 0.5, 0.0, 0.0),
     "lock": (0.35, 0.0, 1.0, 0.0, 0.0),

@@ -145,7 +145,7 @@ def _fold(h: Head, x: Array, Y: Array, forward: Array) -> None:
     x_fold = mix(person.nose.width + 0.28, corner + 0.75, np.clip(t, 0, 1.2) ** 0.85)
     along = step(-0.12, 0.12, t) * step(1.35, 0.8, t)
     depth = 0.02 + 0.13 * person.face.age + 0.20 * max(expression.smile, 0.0)
-    forward += depth * along * (0.9 * bump((x - x_fold - 0.62) / 0.6) - 0.8 * bump((x - x_fold) / 0.24))
+    forward += depth * along * (0.9 * bump((x - x_fold - 0.66) / 0.62) - 0.55 * bump((x - x_fold) / 0.3))
 
 
 def _chin(h: Head, x: Array, Y: Array, forward: Array) -> None:
@@ -187,10 +187,10 @@ def _nose(h: Head, X: Array, x: Array, Y: Array) -> Array:
     fall = step(base - 0.05, tip - 0.15 + 0.25 * n.upturn * 0.5, Y)
     spread = n.bridge_width * 1.12 + 0.34 * k * k + 0.15 * bump((t - 0.02) / 0.25)
     body = ridge * np.exp(-((x / spread) ** 1.9)) * fall
-    ball = 0.42 * bump(X / (0.85 * n.tip), (Y - tip - 0.05) / (0.66 * n.tip)) * fall
+    ball = 0.50 * bump(X / (0.98 * n.tip), (Y - tip - 0.05) / (0.76 * n.tip)) * fall
     wing_y = tip - 0.12
     round_off = np.hypot((x - n.width + 0.52) / 0.62, (Y - wing_y) / 0.66)
-    wing = (1.05 + 0.25 * (n.projection - 2.2)) * np.exp(-(round_off**2.6))
+    wing = (1.18 + 0.25 * (n.projection - 2.2)) * np.exp(-(round_off**2.6))
     groove = 0.10 * bump((round_off - 1.25) / 0.26) * step(0.5, 1.0, x)
     hole = 0.35 * bump((x - 0.46 * n.width) / 0.26, (Y - base - 0.22) / 0.16)
     return np.asarray(0.5 * (body + ball + wing + np.sqrt((body + ball - wing) ** 2 + 0.05)) - groove - hole)
