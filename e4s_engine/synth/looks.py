@@ -9,7 +9,7 @@ import numpy as np
 
 from e4s_engine import regions as R
 from e4s_engine.synth import accessories, body, camera, openings, shade, skin, strands
-from e4s_engine.synth.maths import Array, dot, mix, noise, normalize, step
+from e4s_engine.synth.maths import Array, bump, dot, mix, noise, normalize, step
 from e4s_engine.synth.params import Person, Scene
 from e4s_engine.synth.shade import Points
 from e4s_engine.synth.surface import Head
@@ -58,6 +58,11 @@ def _pores(s: Sitting, p: Points) -> Array:
 def _ear(s: Sitting, p: Points) -> Look:
     tone = s.person.ears.tone
     albedo = skin.tint(tone, p.u * 3, p.v * 3, np.full_like(p.u, 0.55), 3)
+    # The hollows are deeper than the mesh shows: the bowl, and the groove inside the rim.
+    bowl = bump((p.u + 0.02) / 0.20, (p.v + 0.14) / 0.30)
+    groove = bump((np.hypot(p.u, p.v * 0.62) - 0.44) / 0.06) * step(0.0, 0.2, p.u) * step(-0.6, -0.2, p.v)
+    hollow = np.clip(0.62 * bowl + 0.40 * groove, 0, 1)
+    p = p._replace(occlusion=p.occlusion * (1 - 0.8 * hollow), lit=p.lit * (1 - 0.5 * hollow))
     return shade.skin(s.scene.light, p, albedo, np.full_like(p.u, 0.35 * tone.gloss)), R.EARS
 
 

@@ -73,9 +73,9 @@ def noise(u: Array, v: Array, radius: int = 0, seed: int = 0) -> Array:
 
 def spline(knots: Array, r: Array) -> Array:
     """Catmull-Rom through knots [K, C] at positions r (0..K-1) of any shape -> [C, *r.shape]."""
-    count = len(knots)
+    count, knots = len(knots), knots.astype(r.dtype)
     i = np.clip(r.astype(np.int32), 0, count - 2)
-    t = (r - i)[..., None]
+    t = (r - i.astype(r.dtype))[..., None]
     p0, p1 = knots[np.maximum(i - 1, 0)], knots[i]
     p2, p3 = knots[i + 1], knots[np.minimum(i + 2, count - 1)]
     value = p1 + 0.5 * t * (p2 - p0 + t * (2 * p0 - 5 * p1 + 4 * p2 - p3 + t * (3 * (p1 - p2) + p3 - p0)))

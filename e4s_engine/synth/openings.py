@@ -68,14 +68,14 @@ def eyes(h: Head, side: int, view: View) -> Seen:
     albedo = mix(albedo, np.array([[0.55], [0.30], [0.26]], np.float32), 0.75 * rim)
     # A soft window high in each cornea: what makes a portrait look back.
     spark = step(0.26, 0.10, np.hypot(a + 0.34 * e.iris, b - 0.34 * e.iris) / e.iris)
-    albedo = albedo + spark * cornea * lid
+    albedo = albedo + 0.8 * spark * cornea * lid
     return Seen(index, normalize(normal + bulge), albedo, gloss, shade, R.EYES)
 
 
 def _eyeball(e: Eyes, side: int, s: Array, a: Array, b: Array) -> tuple[Array, Array]:
     """Albedo [3, n] and gloss [n] at a, b cm right and up of the pupil."""
     radius, angle = np.hypot(a, b) / e.iris, np.arctan2(b, a)
-    white = np.array([[0.54], [0.50], [0.47]], np.float32) * np.ones_like(s)
+    white = np.array([[0.46], [0.425], [0.40]], np.float32) * np.ones_like(s)
     veins = step(0.72, 0.95, noise(a * 20 + 9, b * 30, 2, e.seed)) * step(0.4, 0.9, np.abs(s))
     white = white * (1 - veins * np.array([[0.05], [0.28], [0.26]], np.float32))
     corner = step(-0.74, -0.93, s)

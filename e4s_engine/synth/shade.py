@@ -64,7 +64,7 @@ class ShadowMap:
         x = np.clip((local[0] * (1 / REACH) + 1) * (MAP / 2) - 0.5, 0, MAP - 1.01)
         y = np.clip((local[1] * (-1 / REACH) + 1) * (MAP / 2) - 0.5, 0, MAP - 1.01)
         ix, iy = x.astype(np.int32), y.astype(np.int32)
-        fx, fy = (x - ix)[:, None], (y - iy)[:, None]
+        fx, fy = (x - np.floor(x))[:, None], (y - np.floor(y))[:, None]
         i = iy * MAP + ix
         m = self.moments
         top = m.take(i, 0) * (1 - fx) + m.take(i + 1, 0) * fx
@@ -113,10 +113,10 @@ def skin(light: Light, p: Points, albedo: Array, gloss: Array) -> Array:
         lambert = crisp + (blurred - crisp) * blend
         diffuse[channel] = np.clip((lambert + wrap) / (1 + wrap), 0, 1) * key[channel]
     # At the shadow's edge the blood shows through.
-    through = np.stack([lit**0.75, lit**1.05, lit**1.15])
+    through = np.stack([lit**0.80, lit, lit**1.08])
     away = direction(-0.8 * light.azimuth - 15, 10.0)
     fill = np.clip(dot(soft, away) * 0.7 + 0.3, 0, 1) * np.array(light.ambient, np.float32)[:, None] * 0.35
-    tight = occlusion ** np.array([[0.75], [1.05], [1.15]], np.float32)
+    tight = occlusion ** np.array([[0.84], [1.0], [1.06]], np.float32)
     radiance = albedo * (
         diffuse * through * (0.45 + 0.55 * tight) + (ambient(light, soft, tight) + fill * tight) * 1.1
     )

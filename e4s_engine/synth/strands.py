@@ -18,8 +18,8 @@ LOOKS = {
     "fringe": (0.30, 0.0, 0.5, 0.0, 0.0),
     "lock": (0.35, 0.0, 1.0, 0.0, 0.0),
     "tail": (0.25, 0.0, 0.4, 0.0, 0.0),
-    "curls": (0.10, 0.0, 0.0, 1.0, 0.0),
-    "frizz": (0.16, 0.0, 0.0, 1.0, 0.62),
+    "curls": (0.03, 0.0, 0.0, 1.0, 0.0),
+    "frizz": (0.04, 0.0, 0.0, 1.0, 0.62),
     "bun": (0.0, 0.0, 0.0, 0.0, 0.0),
 }
 CODES = {name: float(i) for i, name in enumerate(LOOKS)}
@@ -82,7 +82,7 @@ def stubble(hair: Hair, p: Points, m: Material) -> None:
     """Paint the scalp under hair, or cropped hair itself; w is the height above the hairline, cm."""
     if hair.style == "bald":
         return
-    u, v, w = p.u, p.v, p.w
+    u, v, w = 7.2 * np.arcsin(np.clip(p.u * (1 / 7.8), -1, 1)), p.v, p.w
     grain = noise(u * 30, v * 30, 0, hair.seed)
     ragged = 0.8 * (noise(u * 34, v * 8, 0, hair.seed + 2) - 0.5) + 0.6 * (
         noise(u * 9, v * 9, 3, hair.seed) - 0.5

@@ -244,16 +244,13 @@ def hairline(a: Array, height: float) -> Array:
 
 def head_grid(h: Head, line: float) -> Grid:
     """The head's mesh. u, v are the loft's X, Y; w is the height above the hairline; x is the row r."""
-    r = ROWS[:, None].astype(np.float64)
-    a = COLUMNS[None, :].astype(np.float64)
-    points, xy = h.points(
-        np.broadcast_to(r, (len(ROWS), len(COLUMNS))), np.broadcast_to(a, (len(ROWS), len(COLUMNS)))
-    )
+    r, a = np.broadcast_arrays(ROWS[:, None], COLUMNS[None, :])
+    points, xy = h.points(r, a)
     points = points.astype(np.float32)
     normals = grid_normals(points)
     soft = normalize(blur(normals, 3))
     near = np.maximum(np.sum((blur(points, 2) - points) * normals, 0), 0)
     far = np.maximum(np.sum((blur(points, 7) - points) * normals, 0), 0)
     occlusion = 1.0 / (1.0 + 3.0 * near + 0.8 * far)
-    w = points[1] - hairline(a, line)
-    return Grid(points, normals, soft, xy[0], xy[1], w, np.broadcast_to(r, w.shape), occlusion)
+    w = points[1] - hairline(COLUMNS, line)
+    return Grid(points, normals, soft, xy[0], xy[1], w, r, occlusion)
