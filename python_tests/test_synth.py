@@ -54,7 +54,10 @@ def test_a_picture_does_not_depend_on_its_batch():
     pairs = [(synth.person(i), synth.scene(i)) for i in (3, 4, 5)]
     batch = list(synth.render_many(pairs, 64, 1))
     alone = next(synth.render_many(pairs[1:2], 64, 1))
-    assert np.array_equal(batch[1].image, alone.image)
+    spread = list(synth.render_many(pairs, 64, 1, workers=1))
+    for i, picture in ((1, alone), (0, spread[0]), (2, spread[2])):
+        assert np.array_equal(batch[i].image, picture.image)
+        assert np.array_equal(batch[i].labels, picture.labels)
 
 
 def test_main_regions_exist_in_all_of_many():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from e4s_engine.synth.body import make_grid
-from e4s_engine.synth.maths import Array, mix, normalize, step
+from e4s_engine.synth.maths import Array, mix, normalize, rotate, step
 from e4s_engine.synth.params import Earrings, Face, Glasses, Person
 from e4s_engine.synth.shade import Points
 from e4s_engine.synth.surface import BALL, Grid, Head
@@ -112,7 +112,7 @@ def look(glasses: Glasses, face: Face, p: Points, turn: Array) -> tuple[Array, A
     # Round the rim's section, so that it catches the light like a wire.
     bend = np.clip(d / glasses.rim, -1, 1) * 0.7
     away = np.stack([np.sign(u) * bend, 0.4 * bend, 0 * bend])
-    normal = np.where(rim, normalize(N + (turn.astype(np.float32) @ away)), N)
+    normal = np.where(rim, normalize(N + rotate(turn, away)), N)
     streak = step(0.9, 0.3, np.abs((np.abs(u) - 0.47 * half) * 0.7 + v * 0.7 - 0.6)) * 0.5
     albedo = mix(color, np.array([[0.03], [0.04], [0.05]], np.float32) + 0.25 * streak, lens * np.float32(1))
     cover = np.where(rim, 1.0, lens * np.clip(glasses.tint + 0.16 * streak + 0.03, 0, 1))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from e4s_engine.synth import curves, surface
-from e4s_engine.synth.maths import Array, step
+from e4s_engine.synth.maths import Array, rotate, step
 from e4s_engine.synth.params import Expression, Person, Pose
 
 DISTANCE = 115.0  # cm from the lens to the head's centre
@@ -31,12 +31,6 @@ def head_rotation(pose: Pose) -> Array:
 def body_rotation(pose: Pose) -> Array:
     """[3, 3]: the shoulders follow the head part of the way."""
     return rotation(0.35 * pose.yaw, 0.1 * pose.pitch, 0.15 * pose.roll)
-
-
-def rotate(matrix: Array, vectors: Array) -> Array:
-    """Rotate [3, ...] vectors about the origin."""
-    flat = matrix.astype(vectors.dtype) @ vectors.reshape(3, -1)
-    return np.asarray(flat.reshape(vectors.shape))
 
 
 def pose_points(matrix: Array, points: Array) -> Array:

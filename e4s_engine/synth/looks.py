@@ -9,7 +9,7 @@ import numpy as np
 
 from e4s_engine import regions as R
 from e4s_engine.synth import accessories, body, camera, openings, shade, skin, strands
-from e4s_engine.synth.maths import Array, bump, dot, mix, noise, normalize, step
+from e4s_engine.synth.maths import Array, bump, dot, mix, noise, normalize, rotate, step
 from e4s_engine.synth.params import Person, Scene
 from e4s_engine.synth.shade import Points
 from e4s_engine.synth.surface import Head
@@ -35,15 +35,15 @@ def _head(s: Sitting, p: Points) -> Look:
     radiance = shade.skin(light, p._replace(N=_pores(s, p)), m.albedo, m.gloss)
     back = s.turn.T.astype(np.float32)
     local = camera.pose_points(back, p.P)
-    view = openings.View(p.u, p.v, local, camera.rotate(back, -p.eye))
+    view = openings.View(p.u, p.v, local, rotate(back, -p.eye))
     seen = [openings.eyes(s.head, side, view) for side in (-1, 1)]
     if s.scene.expression.open > 0:
         seen.append(openings.mouth(s.head, view))
     for o in seen:
         q = p.pick(o.index)
-        normal = camera.rotate(s.turn, o.normals).astype(np.float32)
+        normal = rotate(s.turn, o.normals).astype(np.float32)
         q = q._replace(N=normal, occlusion=o.shade * 0.85, lit=q.lit * o.shade)
-        radiance[:, o.index] = shade.plain(light, q, o.albedo, o.gloss, 90.0)
+        radiance[:, o.index] = shade.plain(light, q, o.albedo, o.gloss, 320.0)
         m.labels[o.index] = o.label
     return radiance, m.labels
 

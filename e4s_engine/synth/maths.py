@@ -82,6 +82,12 @@ def spline(knots: Array, r: Array) -> Array:
     return np.moveaxis(value, -1, 0)
 
 
+def rotate(matrix: Array, vectors: Array) -> Array:
+    """Matrix [3, 3] times vectors [3, ...], by plain sums: the same bits whatever BLAS is installed."""
+    x, y, z = vectors
+    return np.stack([row[0] * x + row[1] * y + row[2] * z for row in matrix.astype(vectors.dtype)])
+
+
 def grid_normals(points: Array) -> Array:
     """Unit normals of a grid [3, R, C]; rows run down and columns to image right on an outward surface."""
     down = np.gradient(points, axis=1)

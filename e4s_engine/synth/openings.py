@@ -56,7 +56,7 @@ def eyes(h: Head, side: int, view: View) -> Seen:
     gaze = np.array([np.sin(gx) * np.cos(gy), np.sin(gy), np.cos(gx) * np.cos(gy)], np.float32)
     right = normalize(np.cross([0, 1, 0], gaze).astype(np.float32)[:, None])[:, 0]
     up = np.cross(gaze, right)
-    a, b = right @ normal * BALL, up @ normal * BALL
+    a, b = dot(right, normal) * BALL, dot(up, normal) * BALL
     radius = np.hypot(a, b) / e.iris
     albedo, gloss = _eyeball(e, side, s, a, b)
     # The cornea bulges, so the highlight sits higher and tighter than on the white.
@@ -92,7 +92,7 @@ def _eyeball(e: Eyes, side: int, s: Array, a: Array, b: Array) -> tuple[Array, A
     iris = iris * (1 - (0.45 + 0.5 * e.ring) * step(0.74, 0.99, radius))
     iris = iris * step(0.31, 0.38, radius) + 0.004
     edge = step(1.05, 0.95, radius)
-    return mix(white, iris, edge), mix(0.9, 2.4, edge)
+    return mix(white, iris, edge), mix(0.5, 1.8, edge)
 
 
 def mouth(h: Head, view: View) -> Seen:

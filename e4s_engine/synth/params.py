@@ -30,7 +30,7 @@ class Tone:
 class Face:
     """The skin region: the head's shape, its material, its lines and facial hair."""
 
-    width: float = 1.0  # 0.92..1.08, factor on breadth
+    width: float = 1.0  # 0.91..1.09, factor on breadth
     length: float = 1.0  # 0.93..1.07, factor on the height below the eyes
     jaw: float = 0.0  # -1 narrow .. 1 broad
     square: float = 0.0  # -1 pointed .. 1 square

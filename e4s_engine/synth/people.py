@@ -103,8 +103,8 @@ def _face(d: Dice, fem: float, age: float, tone: P.Tone, dark: P.Color) -> P.Fac
     if fem < 0.4 and d.chance(0.55):
         beard = d.pick({"stubble": 0.4, "moustache": 0.12, "goatee": 0.18, "full": 0.3})
     return P.Face(
-        width=d.bell(1.0 - 0.02 * fem, 0.03, 0.92, 1.08),
-        length=d.bell(1.0 - 0.015 * fem, 0.025, 0.93, 1.07),
+        width=d.bell(1.0 - 0.02 * fem, 0.04, 0.91, 1.09),
+        length=d.bell(1.0 - 0.015 * fem, 0.03, 0.93, 1.07),
         jaw=d.bell(0.35 - 0.75 * fem, 0.45, -1, 1),
         square=d.bell(0.35 - 0.6 * fem, 0.45, -1, 1),
         chin=d.bell(0.2 - 0.35 * fem, 0.4, -1, 1),

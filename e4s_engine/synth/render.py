@@ -23,7 +23,7 @@ from e4s_engine.synth import (
     strands,
     surface,
 )
-from e4s_engine.synth.maths import Array, blur, mix, normalize, step
+from e4s_engine.synth.maths import Array, blur, mix, normalize, rotate, step
 from e4s_engine.synth.params import Person, Scene
 
 
@@ -189,8 +189,8 @@ def _turn(grid: surface.Grid, turn: Array) -> surface.Grid:
     return replace(
         grid,
         points=camera.pose_points(turn, grid.points),
-        normals=camera.rotate(turn, grid.normals),
-        soft=camera.rotate(turn, grid.soft),
+        normals=rotate(turn, grid.normals),
+        soft=rotate(turn, grid.soft),
     )
 
 

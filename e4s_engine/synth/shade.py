@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from e4s_engine.synth.maths import Array, blur, dot, normalize
+from e4s_engine.synth.maths import Array, blur, dot, normalize, rotate
 from e4s_engine.synth.params import Light
 
 MAP = 192  # side of the shadow map
@@ -60,7 +60,7 @@ class ShadowMap:
 
     def lookup(self, points: Array) -> Array:
         """Light reaching world points [3, N], 0..1."""
-        local = self.basis @ points
+        local = rotate(self.basis, points)
         x = np.clip((local[0] * (1 / REACH) + 1) * (MAP / 2) - 0.5, 0, MAP - 1.01)
         y = np.clip((local[1] * (-1 / REACH) + 1) * (MAP / 2) - 0.5, 0, MAP - 1.01)
         ix, iy = x.astype(np.int32), y.astype(np.int32)
@@ -81,7 +81,7 @@ def shadow_map(clouds: list[Array], light: Light) -> ShadowMap:
     forward = direction(light.azimuth, light.elevation)[:, 0]
     right = normalize(np.cross([0, 1, 0], forward)[:, None])[:, 0]
     basis = np.stack([right, np.cross(forward, right), forward]).astype(np.float32)
-    local = basis @ np.concatenate(clouds, axis=1)
+    local = rotate(basis, np.concatenate(clouds, axis=1))
     # Half resolution splats close the gaps between points; the blur below hides the coarseness.
     side = MAP // 2
     x = ((local[0] / REACH + 1) * (side / 2)).astype(np.int32)

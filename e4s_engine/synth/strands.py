@@ -88,7 +88,9 @@ def stubble(hair: Hair, p: Points, m: Material) -> None:
         noise(u * 9, v * 9, 3, hair.seed) - 0.5
     )
     cover = step(-0.5, 1.0, w + ragged) * (0.80 if hair.style == "buzz" else 0.93)
-    color = np.array(hair.color, np.float32)[:, None] * (0.5 + 0.8 * grain)
+    # Under longer hair the scalp lies in its shade.
+    dark = 1.0 if hair.style == "buzz" else 0.6
+    color = np.array(hair.color, np.float32)[:, None] * (dark * (0.5 + 0.8 * grain))
     m.albedo[:] = mix(m.albedo, color, cover * (0.75 + 0.25 * grain))
     m.gloss *= 1 - 0.8 * cover
     m.labels[(w > 0.2) & (m.labels == R.SKIN)] = R.HAIR

@@ -127,6 +127,7 @@ def _relief(h: Head, X: Array, Y: Array) -> tuple[Array, Array]:
     outward = (0.12 + 0.38 * f.cheekbones) * bump((x - 5.1) / 1.5, (Y + 2.4) / 1.1)
     outward += (0.48 * f.cheeks + 0.08) * bump((x - 4.3) / 1.7, (Y + 6.0) / 1.9)
     outward -= 0.28 * bump((x - 6.3) / 1.1, (Y - 2.6) / 1.8)
+    outward += 0.26 * lines * bump((x - 3.9) / 1.0, (Y + 8.3) / 0.9)  # jowls
     forward += (0.12 + 0.42 * smile) * bump((x - 3.7) / 1.5, (Y + 3.5 - 0.3 * smile) / 1.25)
     _fold(h, x, Y, forward)
     _chin(h, x, Y, forward)
@@ -184,7 +185,7 @@ def _nose(h: Head, X: Array, x: Array, Y: Array) -> Array:
     ridge = step(-0.35, 0.12, t) * (
         bridge + (n.projection - bridge) * k**1.2 + 0.22 * n.hump * bump((t - 0.42) / 0.2)
     )
-    fall = step(base - 0.05, tip - 0.15 + 0.25 * n.upturn * 0.5, Y)
+    fall = step(base - 0.08, tip + 0.22 + 0.12 * n.upturn, Y) ** 0.8
     spread = n.bridge_width * 1.12 + 0.34 * k * k + 0.15 * bump((t - 0.02) / 0.25)
     body = ridge * np.exp(-((x / spread) ** 1.9)) * fall
     ball = 0.50 * bump(X / (0.98 * n.tip), (Y - tip - 0.05) / (0.76 * n.tip)) * fall
