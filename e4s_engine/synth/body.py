@@ -84,8 +84,8 @@ def hand_grids(occluder: Occluder) -> list[Grid]:
     wrist = np.array([side * (6.5 + shift), -17.0, 8.0])
     grids = []
     for k in range(5):
-        base = wrist + np.array([side * (1.6 - 1.15 * k), 4.2 + 0.35 * np.sin(k * 1.1), 1.2 + 0.25 * k])
-        length = (6.3, 7.2, 7.4, 6.6, 0)[k]
+        base = wrist + np.array([side * (1.6 - 1.15 * k), 2.2 + 0.35 * np.sin(k * 1.1), 1.2 + 0.25 * k])
+        length = (8.3, 9.2, 9.4, 8.6, 0)[k]
         lean = np.array([-side * (0.20 - 0.10 * k), 0.93, -0.12 - 0.03 * k])
         start, end, thick = base, base + lean * length, 0.98 - 0.04 * k
         if k == 4:  # the palm

@@ -254,7 +254,7 @@ def _hair(d: Dice, fem: float, age: float, depth: float, color: P.Color) -> P.Ha
     tips = (
         d.color(blend(color, HAIRS["blond"], 0.55))
         if dyed
-        else d.color(blend(color, (0.5, 0.38, 0.25), 0.08), 0.05)
+        else d.color(blend(color, (0.5, 0.38, 0.25), 0.02), 0.05)
     )
     return P.Hair(
         style=d.pick(options),

@@ -9,7 +9,8 @@ import numpy as np
 
 from e4s_engine.synth.maths import Array
 
-CLASSES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 40, 64)  # sides of bounding boxes, pixels
+CLASSES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 40, 64, 128, 256, 512)  # sides of bounding boxes, pixels
+CHUNK = 2**22  # candidates tested at once, to bound memory
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,8 @@ def fragments(x: Array, y: Array, depth: Array, triangles: Array, size: int) -> 
     for k in CLASSES:
         chosen = np.flatnonzero((side > previous) & (side <= k))
         previous = k
-        if len(chosen):
-            found.append(
-                _cover(table[:, chosen], low_x[chosen], low_y[chosen], alive[chosen], k=k, size=size)
-            )
+        for some in np.array_split(chosen, -(-len(chosen) * k * k // CHUNK) or 1):
+            found.append(_cover(table[:, some], low_x[some], low_y[some], alive[some], k=k, size=size))
     if not found:
         empty = np.zeros(0, np.float32)
         return Fragments(empty.astype(np.int64), empty.astype(np.int64), empty, empty, empty)

@@ -109,11 +109,11 @@ def skin(light: Light, p: Points, albedo: Array, gloss: Array) -> Array:
     key = np.array(light.color, np.float32)[:, None] * light.strength * 1.55
     crisp, blurred = dot(N, L), dot(soft, L)
     diffuse = np.empty_like(albedo)
-    for channel, (blend, wrap) in enumerate(((0.75, 0.30), (0.45, 0.12), (0.30, 0.06))):
+    for channel, (blend, wrap) in enumerate(((0.70, 0.24), (0.45, 0.12), (0.32, 0.07))):
         lambert = crisp + (blurred - crisp) * blend
         diffuse[channel] = np.clip((lambert + wrap) / (1 + wrap), 0, 1) * key[channel]
     # At the shadow's edge the blood shows through.
-    through = np.stack([lit**0.80, lit, lit**1.08])
+    through = np.stack([lit**0.90, lit, lit**1.03])
     away = direction(-0.8 * light.azimuth - 15, 10.0)
     fill = np.clip(dot(soft, away) * 0.7 + 0.3, 0, 1) * np.array(light.ambient, np.float32)[:, None] * 0.35
     tight = occlusion ** np.array([[0.84], [1.0], [1.06]], np.float32)
