@@ -29,8 +29,10 @@ def paint(backdrop: Backdrop, size: int) -> Array:
             image = mix(image, np.maximum(color, 0), 0.5 * disc)
         return np.asarray(image)
     if backdrop.kind == "foliage":
-        leaves = noise(x * 230, y * 256, 6, backdrop.seed % 991) * 0.65 + 0.35 * cloud
-        return np.asarray(mix(second, first, step(0.25, 0.8, leaves)))
+        near = noise(x * 230 + 40 * y, y * 250 - 60 * x, 6, backdrop.seed % 991)
+        far = noise(x * 210 - 90 * y, y * 200 + 90 * x, 3, backdrop.seed % 977)
+        leaves = 0.5 * near + 0.3 * far + 0.2 * cloud
+        return np.asarray(mix(second, first, step(0.15, 0.95, leaves)))
     if backdrop.kind == "bricks":
         row = np.floor(y * 11 + tilt)
         column = x * 6 + 0.5 * (row % 2)

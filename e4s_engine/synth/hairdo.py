@@ -109,6 +109,13 @@ def _swept(hair: Hair, skull: Skull, thick: float, target: tuple[float, float], 
     return _sheet(points, 20.0, "swept", (False, False))
 
 
+def _relax(points: Array, reach: int = 6) -> Array:
+    """Strands eased along their length, so that where they leave the skull there is no kink."""
+    padded = np.pad(points, ((0, 0), (reach, reach), (0, 0)), mode="edge")
+    rows = points.shape[1]
+    return np.asarray(sum(padded[:, i : i + rows] for i in range(2 * reach + 1)) / (2 * reach + 1))
+
+
 def _curtain(hair: Hair, skull: Skull, side: int, *, length: float, inward: float, front: float) -> Grid:
     """One side of parted hair: over the temple, past the ear and down. length cm below the brow level."""
     u = np.linspace(0, 1, 81)[None, :]
@@ -136,7 +143,7 @@ def _curtain(hair: Hair, skull: Skull, side: int, *, length: float, inward: floa
     ripple = s * 1.05 + 2.2 * clump + 1.7 * np.sin(u * 9 + hair.seed)
     x = x + side * wave * 0.9 * np.sin(ripple)
     z = z + wave * 0.9 * np.cos(ripple * 0.93 + u * 5)
-    return _sheet(np.stack([x, y, z])[:, :, ::side], 24.0, "sheet", (side > 0, side < 0))
+    return _sheet(_relax(np.stack([x, y, z]))[:, :, ::side], 24.0, "sheet", (side > 0, side < 0))
 
 
 def _fringe(hair: Hair, skull: Skull, length: float, look: str = "fringe", spread: float = 46.0) -> Grid:

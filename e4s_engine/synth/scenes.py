@@ -71,7 +71,7 @@ def _cloth(d: Dice) -> P.Color:
 
 def _backdrop(d: Dice) -> P.Backdrop:
     kind = d.pick(
-        {"plain": 0.22, "gradient": 0.28, "bokeh": 0.22, "foliage": 0.12, "bricks": 0.08, "stripes": 0.08}
+        {"plain": 0.22, "gradient": 0.28, "bokeh": 0.22, "foliage": 0.09, "bricks": 0.08, "stripes": 0.08}
     )
     if kind == "foliage":
         return P.Backdrop(
