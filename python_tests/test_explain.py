@@ -43,4 +43,5 @@ def test_demo_writes_a_sheet(tmp_path, monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert "random weights" in printed
     assert str(out) in printed
-    assert Image.open(out).size[0] > 3 * explain.PANEL
+    with Image.open(out) as sheet:
+        assert sheet.size[0] > 3 * explain.PANEL
