@@ -1,4 +1,4 @@
-"""The command line: e4s swap, edit, reconstruct, parse, convert, info, bench.
+"""The command line: e4s swap, edit, reconstruct, parse, convert, info, bench, demo.
 
 Exit codes: 0 all done, 1 something could not be done (one line on stderr says what), 2 wrong usage.
 """
@@ -35,7 +35,16 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="e4s", description="Fine-grained face swapping by region.")
     parser.add_argument("--version", action="version", version=f"e4s_engine {__version__}")
     group = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_swap, _add_edit, _add_reconstruct, _add_parse, _add_convert, _add_info, _add_bench):
+    for add in (
+        _add_swap,
+        _add_edit,
+        _add_reconstruct,
+        _add_parse,
+        _add_convert,
+        _add_info,
+        _add_bench,
+        _add_demo,
+    ):
         add(group)
     return parser
 
@@ -129,6 +138,13 @@ def _add_bench(group: Any) -> None:
     _add_machine(bench)
 
 
+def _add_demo(group: Any) -> None:
+    demo = _command(group, "demo", commands.demo, "the whole chain on two made-up people, as a contact sheet")
+    demo.add_argument("-o", "--output", default="out/demo.png", metavar="SHEET", help="default: out/demo.png")
+    demo.add_argument("--seed", type=_natural, default=0, metavar="N", help="other people")
+    _add_engine(demo)
+
+
 def _command(group: Any, name: str, run: Any, help_text: str) -> argparse.ArgumentParser:
     command: argparse.ArgumentParser = group.add_parser(name, help=help_text, description=help_text)
     command.set_defaults(run=run)
@@ -165,6 +181,13 @@ def _add_machine(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     command.add_argument("--precision", choices=("auto", "fp32", "bf16", "fp16"), default="auto")
     command.add_argument("--backend", choices=("auto", "native", "reference"), default="auto")
+
+
+def _natural(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError("must be at least 0")
+    return value
 
 
 def _positive(text: str) -> int:

@@ -231,6 +231,24 @@ def bench(arguments: Namespace) -> int:
     return 0
 
 
+def demo(arguments: Namespace) -> int:
+    """e4s demo."""
+    from e4s_engine import demo as chain
+    from e4s_engine import images
+
+    output = Path(arguments.output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    _check_outputs([output])
+    if not arguments.weights:
+        print("no --weights: random weights, so what is swapped is noise; this shows that the chain works")
+    options = {"device": arguments.device, "precision": arguments.precision, "backend": arguments.backend}
+    make = _engine if arguments.weights else lambda _: chain.random_engine(**options)
+    with make(arguments) as engine:
+        images.write(chain.sheet(engine, arguments.seed), output, "--output")
+    print(f"look at {output}")
+    return 0
+
+
 def _engine(arguments: Namespace) -> Engine:
     from e4s_engine.engine import Engine
 

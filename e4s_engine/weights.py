@@ -109,6 +109,8 @@ def random_model(config: configs.Config, seed: int = 0) -> Model:
             return np.asarray(1 + 0.1 * values, np.float32)
         if len(shape) == 1:
             return np.asarray(0.1 * values, np.float32)
+        if name.startswith("G.to_rgb") and ".modulation." not in name:
+            return np.asarray(0.1 * values, np.float32)  # so that most colours are in range
         equalized = name.startswith(("G.", "MLPs."))  # scaled by the layers themselves
         return values if equalized else values * np.float32((2 / np.prod(shape[1:])) ** 0.5)
 
