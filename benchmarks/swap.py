@@ -24,7 +24,7 @@ import torch
 from benchmarks import machine
 from e4s_engine import align, bench, blend, compose, decode, encode, ops, weights
 from e4s_engine.config import ModelConfig
-from e4s_engine.engine import to_uint8
+from e4s_engine.pipeline import to_uint8
 
 FORMS = {"published": ops.published, "onepass": ops.reference}
 STAGES = ("encode", "styles", "decode", "blend", "total")

@@ -11,7 +11,7 @@ import numpy as np
 
 from e4s_engine import align, blend, compose, regions
 from e4s_engine.backends import Backend
-from e4s_engine.engine import to_uint8
+from e4s_engine.pipeline import to_uint8
 
 STAGES = ("encode", "decode", "blend", "total")
 

@@ -14,6 +14,8 @@ from typing import Any
 from e4s_engine import __version__, commands
 from e4s_engine.errors import E4SError
 
+_LANDMARKS = "[68, 2] or [5, 2] landmarks in pixels of the photo (json, npy, txt)"
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
@@ -75,9 +77,7 @@ def _add_swap(group: Any) -> None:
     swap.add_argument(
         "--target-labels", metavar="FILE", help="labels of the target's aligned crop (png, npy)"
     )
-    swap.add_argument(
-        "--source-landmarks", metavar="FILE", help="[68, 2] or [5, 2] landmarks (json, npy, txt)"
-    )
+    swap.add_argument("--source-landmarks", metavar="FILE", help=_LANDMARKS)
     swap.add_argument("--target-landmarks", metavar="FILE", help="likewise, of the target photo")
     swap.add_argument("--explain", metavar="SHEET", help="also write a contact sheet of how it came about")
     _add_output(swap)
@@ -88,7 +88,9 @@ def _add_swap(group: Any) -> None:
 def _add_edit(group: Any) -> None:
     edit = _command(group, "edit", commands.edit, "mix another photo's texture into some regions")
     edit.add_argument("image", metavar="IMAGE")
+    edit.add_argument("--image-landmarks", metavar="FILE", help=_LANDMARKS)
     edit.add_argument("reference", metavar="REFERENCE")
+    edit.add_argument("--reference-landmarks", metavar="FILE", help=_LANDMARKS)
     edit.add_argument("--regions", nargs="+", required=True, metavar="REGION")
     edit.add_argument(
         "--extent", type=float, default=1.0, metavar="X", help="0 (unchanged) to 1 (the reference's)"
@@ -103,6 +105,7 @@ def _add_edit(group: Any) -> None:
 def _add_reconstruct(group: Any) -> None:
     reconstruct = _command(group, "reconstruct", commands.reconstruct, "a photo through the model and back")
     reconstruct.add_argument("image", metavar="IMAGE")
+    reconstruct.add_argument("--image-landmarks", metavar="FILE", help=_LANDMARKS)
     reconstruct.add_argument("--labels", metavar="FILE", help="labels of the image's aligned crop")
     _add_output(reconstruct)
     _add_engine(reconstruct)
@@ -112,6 +115,7 @@ def _add_reconstruct(group: Any) -> None:
 def _add_parse(group: Any) -> None:
     parse = _command(group, "parse", commands.parse, "the regions of a photo, as a coloured overlay")
     parse.add_argument("image", metavar="IMAGE")
+    parse.add_argument("--image-landmarks", metavar="FILE", help=_LANDMARKS)
     parse.add_argument("--save-labels", metavar="FILE", help="also write the label map itself (png)")
     _add_output(parse, blend=False)
     _add_engine(parse)

@@ -150,6 +150,8 @@ def edit(arguments: Namespace) -> int:
             align=_align(arguments),
             labels=_read_labels(arguments.labels, arguments, "--labels"),
             reference_labels=_read_labels(arguments.reference_labels, arguments, "--reference-labels"),
+            landmarks=_read_landmarks(arguments.image_landmarks, "--image-landmarks"),
+            reference_landmarks=_read_landmarks(arguments.reference_landmarks, "--reference-landmarks"),
         )
     result.save(arguments.output)
     return 0
@@ -160,7 +162,9 @@ def reconstruct(arguments: Namespace) -> int:
     _check_outputs([arguments.output])
     with _engine(arguments) as engine:
         labels = _read_labels(arguments.labels, arguments, "--labels")
-        result = engine.reconstruct(arguments.image, labels, blend=arguments.blend, align=_align(arguments))
+        points = _read_landmarks(arguments.image_landmarks, "--image-landmarks")
+        options = {"blend": arguments.blend, "align": _align(arguments), "landmarks": points}
+        result = engine.reconstruct(arguments.image, labels, **options)
     result.save(arguments.output)
     return 0
 
@@ -175,8 +179,9 @@ def parse(arguments: Namespace) -> int:
         if Path(arguments.save_labels).suffix.lower() not in _LOSSLESS:
             raise ArgumentError("--save-labels: JPEG and WebP would change the labels; write .png")
     with _engine(arguments) as engine:
-        labels = engine.parse(arguments.image, align=_align(arguments))
-        crop = engine.crop(arguments.image, align=_align(arguments))
+        points = _read_landmarks(arguments.image_landmarks, "--image-landmarks")
+        labels = engine.parse(arguments.image, align=_align(arguments), landmarks=points)
+        crop = engine.crop(arguments.image, align=_align(arguments), landmarks=points)
     images.write(explain.overlay(crop, labels), arguments.output, "--output")
     if arguments.save_labels:
         images.write(labels, arguments.save_labels, "--save-labels")

@@ -513,3 +513,17 @@ def test_public_names():
     assert e4s_engine.convert is weights.convert
     with pytest.raises(AttributeError, match="no attribute 'swop'"):
         _ = e4s_engine.swop
+
+
+def test_a_call_under_way_outlives_close(tiny_weights, people):
+    image, labels = people[0]
+    engine = Engine(tiny_weights / "model.safetensors", parser=lambda _: (engine.close(), labels)[1])
+    assert engine.encode(image).styles.shape == (12, engine.config.style_dim)
+    with pytest.raises(ClosedError):
+        engine.encode(image)
+
+
+def test_styles_that_decode_to_no_picture(engine, people):
+    styles = np.full((12, engine.config.style_dim), 3e38, np.float32)
+    with pytest.raises(ArgumentError, match="styles: the image is not finite"):
+        engine.decode(styles, people[0][1])

@@ -214,6 +214,18 @@ def test_parse(e4s, engine):
     assert np.abs(overlay - engine.crop("a.png")).mean() > 5  # coloured
 
 
+def test_landmarks_of_a_single_photo(e4s, engine):
+    five = ("--image-landmarks", "five.json", "-o", "out.png")
+    done(e4s("reconstruct", "wide.png", *five))
+    expected = engine.reconstruct("wide.png", landmarks=FIVE).image
+    np.testing.assert_array_equal(images.read("out.png"), expected)
+    done(e4s("edit", "wide.png", "b.png", "--regions", "hair", *five))
+    expected = engine.edit("wide.png", "b.png", ["hair"], landmarks=FIVE).image
+    np.testing.assert_array_equal(images.read("out.png"), expected)
+    done(e4s("parse", "wide.png", *five))
+    assert images.read("out.png").shape == (1024, 1024, 3)
+
+
 def test_saved_labels_can_be_given_again(e4s):
     done(e4s("parse", "a.png", "-o", "overlay.png", "--save-labels", "found.png"))
     done(e4s("reconstruct", "a.png", "-o", "parsed.png"))

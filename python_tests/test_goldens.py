@@ -15,7 +15,8 @@ from PIL import Image
 from e4s_engine import align, blend, compose, decode, images, ops, parse, regions
 from e4s_engine.backends.reference import Reference
 from e4s_engine.config import infer_model, infer_parser
-from e4s_engine.engine import Engine, to_uint8
+from e4s_engine.engine import Engine
+from e4s_engine.pipeline import to_uint8
 from e4s_engine.weights import Model
 
 CASES = {1024: ("source", "target"), 256: ("target", "source")}

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from e4s_engine import compose, regions
-from e4s_engine.engine import to_uint8
+from e4s_engine.pipeline import to_uint8
 
 names = st.lists(st.sampled_from(regions.NAMES), min_size=1, max_size=4, unique=True)
 few = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -58,6 +58,7 @@ def test_no_regions_leave_the_target_untouched(engine, pair):
     np.testing.assert_array_equal(result.image, target)
     np.testing.assert_array_equal(result.labels, labels["target_labels"])
     assert not result.holes.any()
+    assert result.face.shape == (engine.config.size, engine.config.size, 3)
 
 
 @few
