@@ -103,6 +103,10 @@ def _from_image(
     mask = None
     if labels is not None:
         mask = check_labels(labels, f"{argument} labels")
+    if align is False and points is not None:
+        raise ArgumentError(
+            f"{argument}: align=False takes the photo as it is; pass no landmarks, or leave align out"
+        )
     if align is False:
         return Portrait(argument, alignment.whole(photo, argument), mask)
     if points is None and model is not None:

@@ -527,3 +527,9 @@ def test_styles_that_decode_to_no_picture(engine, people):
     styles = np.full((12, engine.config.style_dim), 3e38, np.float32)
     with pytest.raises(ArgumentError, match="styles: the image is not finite"):
         engine.decode(styles, people[0][1])
+
+
+def test_landmarks_that_would_not_be_used(engine, people):
+    points = np.float64([[400, 400], [600, 410], [500, 520], [420, 640], [590, 650]])
+    with pytest.raises(ArgumentError, match="image: align=False takes the photo as it is; pass no landmarks"):
+        engine.crop(people[0][0], align=False, landmarks=points)
