@@ -1,24 +1,176 @@
 // Python bindings only: no computation lives here.
+#include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
 
 #include "cpu/isa.h"
+#include "error.h"
+#include "plan.h"
 
 namespace py = pybind11;
+
+namespace {
+
+using Floats = py::array_t<float, py::array::c_style>;
+
+const float* optional_scale(const py::object& scale, py::ssize_t count, Floats& keep) {
+  if (scale.is_none()) return nullptr;
+  keep = scale.cast<Floats>();
+  if (keep.size() != count) throw e4s::ArgumentError("weights: a scale has another length");
+  return keep.data();
+}
+
+e4s::Type type_of(const std::string& name) {
+  if (name == "f32") return e4s::Type::f32;
+  if (name == "bf16") return e4s::Type::bf16;
+  if (name == "u8") return e4s::Type::u8;
+  throw e4s::ArgumentError("plan: unknown type " + name);
+}
+
+int add_conv(e4s::Weights& weights, const Floats& source, const py::object& out_scale,
+             const py::object& in_scale, const std::string& precision) {
+  if (source.ndim() != 4 || source.shape(2) != source.shape(3) || source.shape(2) > 7 || source.size() == 0)
+    throw e4s::ArgumentError("weights: expected a kernel [O,I,k,k] with k up to 7");
+  if (source.shape(0) > (1 << 20) || source.shape(1) > (1 << 20))
+    throw e4s::ArgumentError("weights: a kernel has too many channels");
+  const e4s::Type type = type_of(precision);
+  if (type == e4s::Type::u8) throw e4s::ArgumentError("weights: expected f32 or bf16");
+  Floats out_kept, in_kept;
+  const float* by_row = optional_scale(out_scale, source.shape(0), out_kept);
+  const float* by_column = optional_scale(in_scale, source.shape(1), in_kept);
+  const float* data = source.data();
+  const int outputs = static_cast<int>(source.shape(0)), inputs = static_cast<int>(source.shape(1));
+  const int kernel = static_cast<int>(source.shape(2));
+  e4s::PackedConv packed;
+  {
+    const py::gil_scoped_release release;
+    packed = e4s::pack_conv(data, outputs, inputs, kernel, by_row, by_column, type);
+  }
+  return weights.add(std::move(packed));
+}
+
+e4s::BufferSpec buffer_spec(const py::dict& d) {
+  const auto shape = d["shape"].cast<std::vector<std::int64_t>>();
+  if (shape.size() != 4) throw e4s::ArgumentError("plan: a buffer has four sides");
+  e4s::BufferSpec spec;
+  spec.n = shape[0], spec.h = shape[1], spec.w = shape[2], spec.c = shape[3];
+  spec.type = type_of(d["type"].cast<std::string>());
+  spec.halo = d["halo"].cast<int>();
+  spec.external = d["external"].cast<int>();
+  spec.limit = d["limit"].cast<int>();
+  return spec;
+}
+
+e4s::StepSpec step_spec(const py::dict& d) {
+  e4s::StepSpec spec;
+  spec.kind = d["kind"].cast<std::string>();
+  spec.buffers = d["buffers"].cast<std::map<std::string, int>>();
+  spec.weights = d["weights"].cast<std::map<std::string, std::vector<int>>>();
+  spec.numbers = d["numbers"].cast<std::map<std::string, double>>();
+  return spec;
+}
+
+// A plan with the kernels it was bound to.
+class BoundPlan {
+ public:
+  BoundPlan(const std::vector<py::dict>& buffers, const std::vector<py::dict>& steps,
+            std::shared_ptr<e4s::Weights> weights, const std::string& isa, e4s::Options options)
+      : kernels_(e4s::choose_kernels(isa)) {
+    e4s::PlanSpec spec;
+    for (const py::dict& d : buffers) spec.buffers.push_back(buffer_spec(d));
+    for (const py::dict& d : steps) spec.steps.push_back(step_spec(d));
+    plan_ = std::make_unique<e4s::Plan>(std::move(spec), std::move(weights), kernels_, options);
+  }
+
+  std::vector<double> run(const std::vector<py::array>& arrays, bool timed) {
+    const std::vector<std::int64_t> bytes = plan_->external_bytes();
+    if (arrays.size() != bytes.size()) throw e4s::ArgumentError("plan: another number of arrays is expected");
+    std::vector<void*> pointers;
+    for (std::size_t i = 0; i < arrays.size(); ++i) {
+      const py::array& array = arrays[i];
+      const bool dense = (array.flags() & py::array::c_style) != 0;
+      if (!dense || array.nbytes() != bytes[i])
+        throw e4s::ArgumentError("plan: array " + std::to_string(i) + " must be dense, of " +
+                                 std::to_string(bytes[i]) + " bytes");
+      if (plan_->writes(i) && !array.writeable()) throw e4s::ArgumentError("plan: an output is read-only");
+      pointers.push_back(const_cast<void*>(array.data()));
+    }
+    std::vector<double> times;
+    const py::gil_scoped_release release;
+    plan_->run(pointers, timed ? &times : nullptr);
+    return times;
+  }
+
+  const e4s::Plan& plan() const { return *plan_; }
+  const char* isa() const { return kernels_.name; }
+
+ private:
+  e4s::Kernels kernels_;
+  std::unique_ptr<e4s::Plan> plan_;
+};
+
+void translate(std::exception_ptr pointer) {
+  const auto raise = [](const char* name, const char* message) {
+    const py::object type = py::module_::import("e4s_engine.errors").attr(name);
+    PyErr_SetString(type.ptr(), message);
+  };
+  try {
+    if (pointer) std::rethrow_exception(pointer);
+  } catch (const e4s::ArgumentError& error) {
+    raise("ArgumentError", error.what());
+  } catch (const e4s::BackendError& error) {
+    raise("BackendError", error.what());
+  }
+}
+
+py::dict cpu_features() {
+  const e4s::CpuFeatures f = e4s::detect_cpu_features();
+  py::dict d;
+  d["avx2_fma"] = f.avx2_fma;
+  d["avx512"] = f.avx512;
+  d["avx512_bf16"] = f.avx512_bf16;
+  d["amx_bf16"] = f.amx_bf16;
+  d["neon"] = f.neon;
+  return d;
+}
+
+}  // namespace
 
 PYBIND11_MODULE(_native, m) {
   m.doc() = "Compiled part of e4s_engine.";
   m.attr("__version__") = E4S_VERSION;
+  py::register_exception_translator(translate);
+  m.def("cpu_features", cpu_features,
+        "Instruction sets this processor and its operating system offer: {name: bool}.");
   m.def(
-      "cpu_features",
-      [] {
-        const e4s::CpuFeatures f = e4s::detect_cpu_features();
-        py::dict d;
-        d["avx2_fma"] = f.avx2_fma;
-        d["avx512"] = f.avx512;
-        d["avx512_bf16"] = f.avx512_bf16;
-        d["amx_bf16"] = f.amx_bf16;
-        d["neon"] = f.neon;
-        return d;
+      "kernels",
+      [](const std::string& isa) {
+        const e4s::Kernels k = e4s::choose_kernels(isa);
+        return py::make_tuple(k.name, k.conv_bf16 != nullptr);
       },
-      "Instruction sets this processor and its operating system offer: {name: bool}.");
+      py::arg("isa"), "The kernels chosen for an instruction set (\"\": the best): (name, has bf16).");
+  m.def("threads", [] { return e4s::shared_pool().threads(); }, "Threads of the process's pool.");
+
+  py::class_<e4s::Weights, std::shared_ptr<e4s::Weights>>(m, "Weights")
+      .def(py::init<>())
+      .def("add_conv", add_conv, py::arg("kernel"), py::arg("out_scale"), py::arg("in_scale"),
+           py::arg("precision"))
+      .def("add_vector",
+           [](e4s::Weights& w, const Floats& v) { return w.add(e4s::pack_vector(v.data(), v.size())); })
+      .def_property_readonly("bytes", &e4s::Weights::bytes);
+
+  py::class_<BoundPlan>(m, "Plan")
+      .def(py::init([](const std::vector<py::dict>& buffers, const std::vector<py::dict>& steps,
+                       std::shared_ptr<e4s::Weights> weights, const std::string& isa, int threads, bool guard,
+                       bool poison) {
+             return std::make_unique<BoundPlan>(buffers, steps, std::move(weights), isa,
+                                                e4s::Options{guard, poison, threads});
+           }),
+           py::arg("buffers"), py::arg("steps"), py::arg("weights"), py::arg("isa") = "",
+           py::arg("threads") = 0, py::arg("guard") = false, py::arg("poison") = false)
+      .def("run", &BoundPlan::run, py::arg("arrays"), py::arg("timed") = false)
+      .def("offset", [](const BoundPlan& p, std::size_t buffer) { return p.plan().offset(buffer); })
+      .def_property_readonly("isa", &BoundPlan::isa)
+      .def_property_readonly("arena_bytes", [](const BoundPlan& p) { return p.plan().arena_bytes(); })
+      .def_property_readonly("unshared_bytes", [](const BoundPlan& p) { return p.plan().unshared_bytes(); });
 }

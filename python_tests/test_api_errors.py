@@ -84,10 +84,11 @@ def test_engine_arguments(tiny_weights, arguments, error, words):
     refused(error, lambda: Engine(tiny_weights / "model.safetensors", **arguments), *words)
 
 
-def test_the_native_backend_is_not_built_yet(tiny_weights):
-    """To be replaced once it is."""
-    make = partial(Engine, tiny_weights / "model.safetensors", backend="native")
-    refused(BackendError, make, "backend: ", "not built yet", "backend='reference'")
+def test_the_native_backend_runs_on_the_cpu(tiny_weights):
+    file = tiny_weights / "model.safetensors"
+    assert Engine(file, backend="native").backend == Engine(file, device="cpu").backend == "native"
+    make = partial(Engine, file, backend="native", device="cuda")
+    refused(BackendError, make, "device: ", "on the CPU", "backend='reference'")
 
 
 @pytest.mark.parametrize(

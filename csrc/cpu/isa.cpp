@@ -1,5 +1,9 @@
 #include "cpu/isa.h"
 
+#include <cstdlib>
+
+#include "error.h"
+
 #if defined(__x86_64__) || defined(_M_X64)
 #define E4S_X86_64 1
 #if defined(_MSC_VER)
@@ -79,6 +83,20 @@ CpuFeatures detect_cpu_features() {
 #else
   return {};
 #endif
+}
+
+Kernels choose_kernels(const std::string& name) {
+  const CpuFeatures has = detect_cpu_features();
+  if (name == "portable") return portable::kernels;
+  if (!name.empty() && name != "avx2" && name != "avx512" && name != "amx")
+    throw ArgumentError("E4S_ISA: expected portable, avx2, avx512 or amx, got '" + name + "'");
+#ifdef E4S_X86_KERNELS
+  if (has.avx512 && (name.empty() || name == "avx512"))
+    return has.avx512_bf16 ? avx512_bf16::kernels : avx512::kernels;
+  if (has.avx2_fma && (name.empty() || name == "avx2")) return avx2::kernels;
+#endif
+  if (!name.empty()) throw BackendError("E4S_ISA: this processor or this build has no kernels for " + name);
+  return portable::kernels;
 }
 
 }  // namespace e4s

@@ -1,5 +1,9 @@
-// Which instruction sets this processor and its operating system offer.
+// Which instruction sets this processor and its operating system offer, and the kernels to use.
 #pragma once
+
+#include <string>
+
+#include "cpu/kernels.h"
 
 namespace e4s {
 
@@ -14,5 +18,9 @@ struct CpuFeatures {
 };
 
 CpuFeatures detect_cpu_features();
+
+// The kernels of the best set this processor and this build have, or of the set named in E4S_ISA ("portable",
+// "avx2", "avx512"). Throws BackendError where the processor or the build lacks the named one.
+Kernels choose_kernels(const std::string& name);
 
 }  // namespace e4s

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from typing import Protocol
 
 import numpy as np
@@ -41,10 +42,11 @@ def create(model: Model, parser: Model | None, backend: str, device: str, precis
         raise ArgumentError(f"backend: expected one of {', '.join(BACKENDS)}, got {backend!r}")
     if precision not in PRECISIONS:
         raise ArgumentError(f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}")
-    if backend == "native":
-        raise BackendError(
-            "backend: the native backend is not built yet in this version; use backend='reference' (PyTorch)"
-        )
+    if not isinstance(device, str) or not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
+        raise ArgumentError(f"device: expected 'auto', 'cpu', 'cuda' or 'cuda:N', got {device!r}")
+    on_gpu = device.startswith("cuda")
+    if backend == "native" or (backend == "auto" and not on_gpu):
+        return _native(model, parser, on_gpu, precision)
     if importlib.util.find_spec("torch") is None:
         raise BackendError(
             "backend: the reference backend needs PyTorch; install it with `pip install e4s_engine[torch]`"
@@ -52,3 +54,16 @@ def create(model: Model, parser: Model | None, backend: str, device: str, precis
     from e4s_engine.backends.reference import Reference
 
     return Reference(model, parser, device, precision)
+
+
+def _native(model: Model, parser: Model | None, on_gpu: bool, precision: str) -> Backend:
+    if on_gpu:
+        raise BackendError("device: the native backend runs on the CPU; use backend='reference' for CUDA")
+    if importlib.util.find_spec("e4s_engine._native") is None:
+        raise BackendError(
+            "backend: the compiled extension is missing; install the package with `pip install .`, "
+            "or use backend='reference' (PyTorch)"
+        )
+    from e4s_engine.backends.native import Native
+
+    return Native(model, parser, precision)

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from e4s_engine.plan import Conv, Vector, unfoldable
+
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from e4s_engine.plan import Array, Arrays, Symbol, Weight
 
 EPSILON = 1e-5
 
@@ -18,3 +24,28 @@ def reference(
 
     y = F.batch_norm(x, mean, var, weight, bias, training=False, eps=EPSILON)
     return y.relu() if relu else y
+
+
+def record(
+    x: Symbol, weight: Weight, bias: Weight, mean: Weight, var: Weight, *, relu: bool = False
+) -> Symbol:
+    """Folded into the weights of the convolution before it."""
+    plan = x.plan
+    if not x.fresh("conv") or x.step is None or "bias" in x.step.weights or x.step.numbers["relu"]:
+        raise unfoldable("a batch norm that follows no convolution")
+    kernel = x.step.weights["kernel"][0]
+    assert isinstance(kernel, Conv)
+
+    def gain(arrays: Arrays) -> Array:
+        return weight.read(arrays) / np.sqrt(var.read(arrays) + np.float32(EPSILON))
+
+    def scaled(arrays: Arrays) -> tuple[Array, Array | None, Array | None]:
+        return kernel.make(arrays)[0], gain(arrays), None
+
+    def shift(arrays: Arrays) -> Array:
+        return bias.read(arrays) - mean.read(arrays) * gain(arrays)
+
+    x.step.weights["kernel"] = [Conv((*kernel.key, weight.name), kernel.shape, kernel.type, scaled)]
+    x.step.weights["bias"] = [Vector((bias.name, "shift"), shift)]
+    x.step.numbers["relu"] = relu
+    return plan.fold(x)

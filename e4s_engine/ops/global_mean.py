@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from e4s_engine.plan import Symbol
+
 
 def reference(x: Tensor) -> Tensor:  # [N,C,H,W] -> [N,C,1,1]
     """Mean over H and W."""
     return x.mean((2, 3), keepdim=True)
+
+
+def record(x: Symbol) -> Symbol:
+    """A pooling step without labels."""
+    return x.plan.emit("pool", (*x.shape[:2], 1, 1), {"x": x})

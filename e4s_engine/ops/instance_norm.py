@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from e4s_engine.plan import vector
+
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from e4s_engine.plan import Symbol, Weight
 
 EPSILON = 1e-5
 
@@ -19,3 +23,8 @@ def reference(x: Tensor, *, prelu: Tensor | None = None) -> Tensor:  # [N,C,H,W]
 
     y = F.instance_norm(x, eps=EPSILON) if x.shape[2] * x.shape[3] > 1 else x * 0
     return y if prelu is None else F.prelu(y, prelu)
+
+
+def record(x: Symbol, *, prelu: Weight | None = None) -> Symbol:
+    """A step of its own."""
+    return x.plan.emit("instance_norm", x.shape, {"x": x}, weights={"prelu": vector(prelu)})

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from e4s_engine.plan import Constant, Conv, Symbol, unfoldable, vector
+
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from e4s_engine.plan import Array, Arrays, Weight
 
 
 def reference(
@@ -16,3 +22,38 @@ def reference(
 
     chosen = codes[:, :, layer] if regional else codes[:, :1, layer]
     return F.linear(chosen, weight * weight.shape[1] ** -0.5, bias)
+
+
+def record(codes: Symbol, layer: int, weight: Weight, bias: Weight, *, regional: bool = True) -> Symbol:
+    """A linear step where regions differ; else the style is the same in every picture, a constant."""
+    plan = codes.plan
+    injected, latent_avg = codes.note
+    batch, regions, _, dim = codes.shape
+    inputs, gain = weight.shape[0], np.float32(dim**-0.5)
+    if not regional and layer >= injected:
+
+        def style(arrays: Arrays) -> Array:
+            return (weight.read(arrays) * gain) @ latent_avg.read(arrays)[layer] + bias.read(arrays)
+
+        constant = Constant((weight.name, bias.name, latent_avg.name, str(layer)), style)
+        return Symbol(plan, (batch, 1, inputs), -1, note=constant)
+    if not regional or layer >= injected:
+        raise unfoldable("a modulation of some regions")
+
+    def matrix(arrays: Arrays) -> tuple[Array, Array, None]:
+        return weight.read(arrays)[:, :, None, None], np.full(inputs, gain, np.float32), None
+
+    return plan.emit(
+        "conv",
+        (batch, regions, inputs),
+        {"x": codes},
+        type="f32",
+        weights={
+            "kernel": Conv((weight.name, "equalised"), (inputs, dim, 1, 1), "f32", matrix),
+            "bias": vector(bias),
+        },
+        flop=2.0 * batch * regions * inputs * dim,
+        stride=1,
+        first=layer * dim,
+        relu=0,
+    )

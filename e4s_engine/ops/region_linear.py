@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from e4s_engine.plan import Conv, Vector
+
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from e4s_engine.plan import Array, Arrays, Symbol, Weight
 
 
 def reference(
@@ -20,3 +26,35 @@ def reference(
     rows = [F.linear(x[:, r] * gain, w, b) for r, (w, b) in enumerate(zip(weights, biases, strict=True))]
     y = torch.stack(rows, 1)
     return y if slope is None else F.leaky_relu(y, slope)
+
+
+def record(
+    x: Symbol, weights: Sequence[Weight], biases: Sequence[Weight], *, slope: float | None = None
+) -> Symbol:
+    """One step for all regions."""
+    plan = x.plan
+    n, regions, inputs = x.shape
+    outputs = weights[0].shape[0]
+
+    def kernel(weight: Weight) -> Conv:
+        def scaled(arrays: Arrays) -> tuple[Array, Array, None]:
+            gain = np.full(outputs, inputs**-0.5, np.float32)
+            return weight.read(arrays)[:, :, None, None], gain, None
+
+        return Conv((weight.name, "equalised"), (outputs, inputs, 1, 1), "f32", scaled)
+
+    slopes = (
+        None if slope is None else Vector(("slope", str(slope), str(outputs)), lambda _: [slope] * outputs)
+    )
+    return plan.emit(
+        "region_linear",
+        (n, regions, outputs),
+        {"x": x},
+        type="f32",
+        weights={
+            "kernels": [kernel(w) for w in weights],
+            "biases": [Vector((b.name,), b.read) for b in biases],
+            "prelu": slopes,
+        },
+        flop=2.0 * n * regions * inputs * outputs,
+    )

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from e4s_engine.plan import Symbol
+
 
 def reference(x: Tensor, labels: Tensor, regions: int) -> Tensor:  # [N,C,H,W], [N,H,W] -> [N,R,C]
     """Region means; a region with no pixel gives zeros."""
@@ -15,3 +17,9 @@ def reference(x: Tensor, labels: Tensor, regions: int) -> Tensor:  # [N,C,H,W], 
     one_hot = F.one_hot(labels.long(), regions).flatten(1, 2).float()  # [N,HW,R]
     total = one_hot.transpose(1, 2) @ x.flatten(2).transpose(1, 2).float()
     return total / one_hot.sum(1).clamp(min=1).unsqueeze(2)
+
+
+def record(x: Symbol, labels: Symbol, regions: int) -> Symbol:
+    """A pooling step."""
+    shape = (x.shape[0], regions, x.shape[1])
+    return x.plan.emit("pool", shape, {"x": x, "labels": labels}, type="f32")

@@ -12,13 +12,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from e4s_engine.errors import ArgumentError
 from e4s_engine.ops import _fir
+from e4s_engine.plan import Constant, Conv, Vector, unfoldable, vector
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
+
+    from e4s_engine.plan import Array, Arrays, Symbol, Weight
 
     Smooth = Callable[[Tensor, int, int], Tensor]
 
@@ -231,3 +236,79 @@ def _finish(y: Tensor, noise: Tensor | None, noise_gain: Tensor | None, bias: Te
     add = y.add if y.requires_grad else y.add_
     y = F.leaky_relu(add(bias.view(1, -1, 1, 1)), SLOPE, inplace=not y.requires_grad)
     return y * GAIN if y.requires_grad else y.mul_(GAIN)
+
+
+def record(
+    x: Symbol,
+    weight: Weight,
+    styles: Symbol,
+    labels: Symbol | None = None,
+    *,
+    upsample: bool = False,
+    noise: Weight | None = None,
+    noise_gain: Weight | None = None,
+    bias: Weight | None = None,
+) -> Symbol:
+    """A demodulation and a convolution; a constant style becomes part of the weights."""
+    plan = x.plan
+    n, inputs, height, width = x.shape
+    outputs, scale = weight.shape[0], 2 if upsample else 1
+    constant: Constant | None = styles.note if styles.buffer < 0 else None
+    if weight.shape[-1] != 3 or (constant and labels is not None):
+        raise unfoldable("a regional convolution of this form")
+    plan.need_halo(x, 1)
+    given: dict[str, Symbol | None] = {"x": x, "labels": labels}
+    if constant is None:
+        given |= {"styles": styles, "demodulation": _record_demodulation(weight, styles)}
+    weights: dict[str, Conv | Vector | list[Conv | Vector] | None] = {
+        "kernel": _record_kernel(weight, constant, plan.type),
+        "bias": vector(bias),
+    }
+    if noise is not None and noise_gain is not None:
+        pattern, gain = noise, noise_gain
+        weights["noise"] = Vector(
+            (pattern.name, gain.name), lambda arrays: pattern.read(arrays) * gain.read(arrays)
+        )
+    side_taps = 9 / 4 if upsample else 9
+    shape = (n, outputs, height * scale, width * scale)
+    return plan.emit(
+        "regional_conv",
+        shape,
+        {name: symbol for name, symbol in given.items() if symbol is not None},
+        weights=weights,
+        flop=2.0 * n * shape[2] * shape[3] * inputs * outputs * side_taps,
+        upsample=upsample,
+    )
+
+
+def _record_kernel(weight: Weight, constant: Constant | None, type_name: str) -> Conv:
+    """The weights; modulated and demodulated where the style is a constant."""
+    outputs, inputs = weight.shape[:2]
+
+    def make(arrays: Arrays) -> tuple[Array, Array, Array | None]:
+        gain = np.full(outputs, (inputs * 9) ** -0.5, np.float32)
+        if constant is None:
+            return weight.read(arrays), gain, None
+        style = constant.make(arrays)
+        energy = np.square(weight.read(arrays) * gain[0]).sum((2, 3)) @ np.square(style)
+        return weight.read(arrays), gain / np.sqrt(energy + np.float32(EPSILON)), style
+
+    key = constant.key if constant else ()
+    return Conv((weight.name, "modulated", *key), weight.shape, type_name, make)
+
+
+def _record_demodulation(weight: Weight, styles: Symbol) -> Symbol:
+    """The scales of the output channels, per region."""
+    n, regions, inputs = styles.shape
+    outputs = weight.shape[0]
+
+    def energy(arrays: Arrays) -> tuple[Array, None, None]:
+        total = np.square(weight.read(arrays)).sum((2, 3)) / np.float32(inputs * 9)
+        return np.ascontiguousarray(total[:, :, None, None]), None, None
+
+    kernel = Conv((weight.name, "energy"), (outputs, inputs, 1, 1), "f32", energy)
+    flop = 2.0 * n * regions * inputs * outputs
+    shape = (n, regions, outputs)
+    return styles.plan.emit(
+        "demodulate", shape, {"x": styles}, type="f32", weights={"energy": kernel}, flop=flop
+    )

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from e4s_engine.plan import Symbol
+
 
 def reference(labels: Tensor, height: int, width: int) -> Tensor:  # [N,h,w] -> [N,H,W]
     """Nearest: the source index is floor(i * h / H)."""
@@ -15,3 +17,12 @@ def reference(labels: Tensor, height: int, width: int) -> Tensor:  # [N,h,w] -> 
     rows = torch.arange(height, device=labels.device) * labels.shape[1] // height
     columns = torch.arange(width, device=labels.device) * labels.shape[2] // width
     return labels[:, rows[:, None], columns]
+
+
+def record(labels: Symbol, height: int, width: int) -> Symbol:
+    """A step of its own."""
+    plan, batch = labels.plan, labels.shape[0]
+    limit = plan.buffers[labels.buffer].limit
+    y = plan.emit("resize_labels", (batch, 1, height, width), {"x": labels}, type="u8", limit=limit)
+    y.shape = (batch, height, width)
+    return y

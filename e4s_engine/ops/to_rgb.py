@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from e4s_engine.ops import _fir, regional_conv
+from e4s_engine.plan import Constant, Vector, vector
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from e4s_engine.plan import Array, Arrays, Symbol, Weight
 
 
 def reference(
@@ -50,3 +55,32 @@ def published(
         y = regional_conv.sum_regions(x, weight, styles, labels, upsample=False, demodulated=False)
     y = y + bias
     return y if skip is None else y + _fir.upsample_published(skip)
+
+
+def record(
+    x: Symbol,
+    weight: Weight,
+    styles: Symbol,
+    labels: Symbol | None,
+    bias: Weight,
+    skip: Symbol | None = None,
+) -> Symbol:
+    """A step of its own; a constant style becomes part of the weights."""
+    plan = x.plan
+    n, inputs, height, width = x.shape
+    constant: Constant | None = styles.note if styles.buffer < 0 else None
+    key = constant.key if constant else ()
+
+    def matrix(arrays: Arrays) -> Array:
+        plain = weight.read(arrays)[:, :, 0, 0] * np.float32(inputs**-0.5)
+        return plain if constant is None else plain * constant.make(arrays)
+
+    given = {"x": x, "skip": skip, "styles": None if constant else styles, "labels": labels}
+    return plan.emit(
+        "to_rgb",
+        (n, 3, height, width),
+        {name: symbol for name, symbol in given.items() if symbol is not None},
+        type="f32",
+        weights={"matrix": Vector((weight.name, "matrix", *key), matrix), "bias": vector(bias)},
+        flop=2.0 * n * height * width * inputs * 3,
+    )

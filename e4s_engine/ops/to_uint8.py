@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from e4s_engine.plan import Step, Symbol
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -13,3 +15,11 @@ def reference(x: Tensor) -> Tensor:  # [N,3,H,W] in [-1,1] -> [N,H,W,3] uint8
     import torch
 
     return (((x.float() + 1) / 2).clamp(0, 1) * 255).to(torch.uint8).permute(0, 2, 3, 1)
+
+
+def record(x: Symbol) -> Symbol:
+    """A step that writes the caller's pixels."""
+    n, channels, height, width = x.shape
+    y = x.plan.external((n, height, width, channels), "u8")
+    step = x.plan.append(Step("to_uint8", {"x": x.plan.use(x), "y": y}))
+    return Symbol(x.plan, (n, height, width, channels), y, step)

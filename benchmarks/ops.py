@@ -1,0 +1,148 @@
+"""Every convolution of the networks: the compiled runtime against PyTorch (oneDNN), in one run.
+
+    python -m benchmarks.ops [--precision fp32,bf16] [--rounds 7] [--json]
+
+Both run the same shapes with the same number of threads, in turns, so that noise on a shared machine hits
+both; medians count. The peak is measured too: a convolution tile whose operands stay in the first-level cache.
+The upsampling layers are the transposed convolution and the FIR in both. The last line of --json is one object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from e4s_engine import _native, ops
+from e4s_engine.backends.native import WeightStore, compile_plan, record_decode, record_encode, record_parse
+from e4s_engine.config import ModelConfig, ParserConfig
+from e4s_engine.ops import regional_conv
+from e4s_engine.plan import Constant, Plan, Step, Symbol
+
+Shape = tuple[int, int, int, int, int, int, bool]  # inputs, outputs, kernel, stride, height, width, upsample
+
+
+def convolutions() -> dict[Shape, tuple[str, int]]:
+    """The distinct convolutions of the published networks: shape -> (network, how many of them)."""
+    found: dict[Shape, tuple[str, int]] = {}
+    plans = {
+        "encode": record_encode(ModelConfig(), "fp32", 1, 1024, 1024),
+        "decode": record_decode(ModelConfig(), "fp32", 1),
+        "parse": record_parse(ParserConfig(), "fp32", 1, 1024, 1024),
+    }
+    for network, plan in plans.items():
+        for step in plan.steps:
+            shape = _shape(plan, step)
+            if shape is not None:
+                found[shape] = (network, found.get(shape, (network, 0))[1] + 1)
+    return found
+
+
+def _shape(plan: Plan, step: Step) -> Shape | None:
+    if step.kind not in ("conv", "regional_conv") or step.flop < 1e8:
+        return None
+    kernel = step.weights["kernel"][0]
+    outputs, inputs, size = kernel.shape[:3]  # type: ignore[union-attr]
+    _, height, width, _ = plan.buffers[step.buffers["x"]].shape
+    upsample = bool(step.numbers.get("upsample", 0))
+    return (inputs, outputs, size, int(step.numbers.get("stride", 1)), height, width, upsample)
+
+
+def native_runner(shape: Shape, precision: str) -> tuple[Callable[[], float], float]:
+    """A function that runs the step once and returns its seconds; and its floating-point operations."""
+    inputs, outputs, kernel, stride, height, width, upsample = shape
+    plan = Plan(precision)
+    shapes = {"x": (1, inputs, height, width), "w": (outputs, inputs, kernel, kernel)}
+    weights = plan.weights(shapes)
+    x = ops.record.constant(weights["x"], 1)
+    if upsample:
+        style = Constant(("ones",), lambda _: np.ones(inputs, np.float32))
+        styles = Symbol(plan, (1, 1, inputs), -1, note=style)
+        ops.record.regional_conv(x, weights["w"], styles, None, upsample=True)
+    else:
+        ops.record.conv2d(x, weights["w"], stride=stride)
+    store = WeightStore()
+    rng = np.random.default_rng(0)
+    store.add(plan, {name: rng.standard_normal(s, dtype=np.float32) for name, s in shapes.items()})
+    compiled = compile_plan(plan, store)
+    return lambda: compiled.run([], timed=True)[-1], plan.flop
+
+
+def torch_runner(shape: Shape, precision: str) -> Callable[[], float]:
+    """The same in PyTorch, channels last as oneDNN likes it."""
+    inputs, outputs, kernel, stride, height, width, upsample = shape
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    x = torch.randn(1, inputs, height, width).to(dtype).contiguous(memory_format=torch.channels_last)
+    w = torch.randn(outputs, inputs, kernel, kernel).to(dtype).contiguous(memory_format=torch.channels_last)
+
+    def run() -> float:
+        start = time.perf_counter()
+        with torch.inference_mode():
+            if upsample:
+                regional_conv._convolve(x, w, upsample=True)
+            else:
+                torch.nn.functional.conv2d(x, w, stride=stride, padding=kernel // 2)
+        return time.perf_counter() - start
+
+    return run
+
+
+def compare(shape: Shape, precision: str, rounds: int) -> tuple[float, float, float]:
+    """Median seconds of the runtime and of PyTorch in turns, and the floating-point operations."""
+    mine, flop = native_runner(shape, precision)
+    theirs = torch_runner(shape, precision)
+    mine(), theirs()
+    pairs = [(mine(), theirs()) for _ in range(rounds)]
+    return statistics.median(p[0] for p in pairs), statistics.median(p[1] for p in pairs), flop
+
+
+def peak(precision: str) -> float:
+    """FLOP/s of a convolution that stays in cache: what the multiply units sustain."""
+    runner, flop = native_runner((256, 64, 3, 1, 24, 16, False), precision)
+    return flop / min(runner() for _ in range(50))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--precision", default="fp32,bf16" if _native.kernels("")[1] else "fp32")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    torch.set_num_threads(_native.threads())
+    result: dict[str, Any] = {"machine": platform.processor() or platform.machine()}
+    result |= {
+        "isa": _native.kernels("")[0],
+        "threads": _native.threads(),
+        "torch": torch.__version__,
+        "ops": [],
+    }
+    for precision in arguments.precision.split(","):
+        result[f"peak_gflops_{precision}"] = round(peak(precision) / 1e9, 1)
+        print(f"{precision}: peak {result[f'peak_gflops_{precision}']} GFLOP/s, {result['isa']}")
+        print(f"{'network':<8}{'convolution':<34}{'ms':>9}{'GFLOP/s':>9}{'torch ms':>10}{'ratio':>7}")
+        for shape, (network, count) in convolutions().items():
+            mine, theirs, flop = compare(shape, precision, arguments.rounds)
+            inputs, outputs, kernel, stride, height, width, upsample = shape
+            name = f"{inputs}->{outputs} k{kernel} s{stride} {height}x{width}{' up' if upsample else ''}"
+            rate = flop / mine / 1e9
+            print(
+                f"{network:<8}{name:<34}{mine * 1e3:9.2f}{rate:9.1f}{theirs * 1e3:10.2f}{theirs / mine:7.2f}"
+            )
+            row = {"network": network, "conv": name, "count": count, "precision": precision}
+            row |= {"native_s": mine, "torch_s": theirs, "gflops": round(rate, 1)}
+            result["ops"].append(row)
+    if arguments.json:
+        print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+// The epilogue of convolutions, over a span of pixels of one row.
+#include "cpu/ops.h"
+
+namespace e4s {
+namespace E4S_NAMESPACE {
+namespace {
+
+constexpr float kEpsilon = 1e-8f;  // StyleGAN2's demodulation
+constexpr float kSlope = 0.2f;     // and its activation
+constexpr float kGain = 1.41421356237f;
+
+template <Activation A>
+E4S_INLINE Vec activate(Vec v, const float* slope) {
+  if constexpr (A == Activation::relu) return relu(v);
+  if constexpr (A == Activation::prelu) return leaky(v, load(slope));
+  if constexpr (A == Activation::leaky_gain) return leaky(v, splat(kSlope)) * splat(kGain);
+  if constexpr (A == Activation::rsqrt) {
+    for (int i = 0; i < kLanes; ++i) v[i] = 1.0f / std::sqrt(v[i] + kEpsilon);
+  }
+  return v;
+}
+
+template <class T, Activation A>
+void span_as(const Finish& f, const FinishSpan& s) {
+  const Vec zero = splat(0);
+  for (int p = 0; p < s.count; ++p) {
+    const float* sums = s.sums + p * s.sums_pixel;
+    const float* scale =
+        s.scales == nullptr ? nullptr : s.scales + (s.labels == nullptr ? 0 : s.labels[p] * s.scale_stride);
+    const Vec noise = s.noise == nullptr ? zero : splat(s.noise[p]);
+    const T* residual =
+        s.residual == nullptr ? nullptr : static_cast<const T*>(s.residual) + p * s.residual_pixel;
+    T* out = static_cast<T*>(s.out) + p * s.out_pixel;
+    for (int c = 0; c < s.lanes; c += kLanes) {
+      Vec v = load(sums + c);
+      if (scale != nullptr) v *= load(scale + c);
+      v += noise;
+      if (f.bias != nullptr) v += load(f.bias + c);
+      v = activate<A>(v, f.slope + c);
+      if (residual != nullptr) v += load(residual + c);
+      if (f.relu_last) v = relu(v);
+      store(out + c, v);
+    }
+  }
+}
+
+template <class T>
+void finish_as(const Finish& f, const FinishSpan& s) {
+  switch (f.activation) {
+    case Activation::none:
+      return span_as<T, Activation::none>(f, s);
+    case Activation::relu:
+      return span_as<T, Activation::relu>(f, s);
+    case Activation::prelu:
+      return span_as<T, Activation::prelu>(f, s);
+    case Activation::leaky_gain:
+      return span_as<T, Activation::leaky_gain>(f, s);
+    case Activation::rsqrt:
+      return span_as<T, Activation::rsqrt>(f, s);
+  }
+}
+
+}  // namespace
+
+void finish(const Finish& f, const FinishSpan& span) {
+  f.type == Type::bf16 ? finish_as<Bf16>(f, span) : finish_as<float>(f, span);
+}
+
+}  // namespace E4S_NAMESPACE
+}  // namespace e4s

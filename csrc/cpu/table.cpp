@@ -1,0 +1,29 @@
+// The table of one instruction set.
+#include "cpu/ops.h"
+
+#define E4S_TEXT_OF(name) #name
+#define E4S_TEXT(name) E4S_TEXT_OF(name)
+
+namespace e4s {
+namespace E4S_NAMESPACE {
+
+const Kernels kernels = {E4S_TEXT(E4S_NAMESPACE),
+                         conv_pixels,
+                         conv_f32,
+                         conv_bf16,
+                         finish,
+                         norm_row,
+                         affine_row,
+                         scale_row,
+                         patch,
+                         fir_row,
+                         fir_column,
+                         rgb_row,
+                         pool_row,
+                         lerp_row,
+                         max_row,
+                         gate_row,
+                         cubic_row};
+
+}  // namespace E4S_NAMESPACE
+}  // namespace e4s

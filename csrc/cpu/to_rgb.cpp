@@ -1,0 +1,46 @@
+// toRGB: three dot products per pixel, bias, and the smaller picture upsampled.
+#include "cpu/ops.h"
+
+namespace e4s {
+namespace E4S_NAMESPACE {
+namespace {
+
+// Two taps per axis and phase reach real pixels: output 2i takes 1/4 of pixel i - 1 and 3/4 of i, output
+// 2i + 1 takes 3/4 of i and 1/4 of i + 1. Outside the picture is zero, as are the first and last of `blend`.
+E4S_INLINE void blend_rows(const RgbRow& r) {
+  for (int c = 0; c < 4; ++c) r.blend[c] = r.blend[(r.skip_width + 1) * 4 + c] = 0;
+  for (int i = 0; i < 4 * r.skip_width; ++i) r.blend[4 + i] = 0.75f * r.skip_near[i] + 0.25f * r.skip_far[i];
+}
+
+E4S_INLINE void add_skip(const RgbRow& r, int p, float* rgb) {
+  const float* near = r.blend + (p / 2 + 1) * 4;
+  const float* far = (p & 1) != 0 ? near + 4 : near - 4;
+  for (int c = 0; c < 4; ++c) rgb[c] += 0.75f * near[c] + 0.25f * far[c];
+}
+
+template <class T>
+void rgb_as(const RgbRow& r) {
+  const T* x = static_cast<const T*>(r.x);
+  if (r.skip_near != nullptr) blend_rows(r);
+  for (int p = 0; p < r.count; ++p, x += r.pixel) {
+    const int region = r.labels == nullptr ? 0 : r.labels[p];
+    const float* table = r.table + static_cast<std::int64_t>(region) * 3 * r.channels;
+    Vec red = splat(0), green = red, blue = red;
+    for (int c = 0; c < r.channels; c += kLanes) {
+      const Vec v = load(x + c);
+      red += v * load(table + c);
+      green += v * load(table + r.channels + c);
+      blue += v * load(table + 2 * r.channels + c);
+    }
+    float rgb[4] = {r.bias[0] + total(red), r.bias[1] + total(green), r.bias[2] + total(blue), 0};
+    if (r.skip_near != nullptr) add_skip(r, p, rgb);
+    for (int c = 0; c < r.out_pixel; ++c) r.out[p * r.out_pixel + c] = rgb[c];
+  }
+}
+
+}  // namespace
+
+void rgb_row(const RgbRow& r) { E4S_BY_TYPE(rgb_as, r); }
+
+}  // namespace E4S_NAMESPACE
+}  // namespace e4s

@@ -1,0 +1,90 @@
+// Dense convolution with bias, activation, residual and ReLU; and the per-region linear layers, which are
+// 1 x 1 convolutions over the batch.
+#include "error.h"
+#include "ops/convolve.h"
+#include "ops/makers.h"
+
+namespace e4s {
+namespace {
+
+bool is_float(const BufferSpec& spec) { return spec.type != Type::u8; }
+
+}  // namespace
+
+StepFn make_conv(Builder& b) {
+  const int x = b.read("x"), y = b.write("y");
+  const BufferSpec &in = b.spec(x), &out = b.spec(y);
+  const PackedConv* conv = b.conv("kernel");
+  const int stride = b.integer("stride", 1, 4), first = b.integer("first", 0, 1 << 20);
+  const std::int64_t outputs = conv->outputs;
+  b.require(in.type == conv->type && is_float(out), "the types do not fit");
+  b.require(first + conv->inputs <= in.c && (first == 0 || first % kLanes == 0), "x has other channels");
+  b.require(conv->kernel % 2 == 1 && conv->kernel <= 7 && in.halo >= conv->kernel / 2, "x lacks a halo");
+  b.require(out.c == outputs && out.c != 3 && out.external < 0 && in.external < 0, "y has other channels");
+  b.require(out.n == in.n && out.h == (in.h - 1) / stride + 1 && out.w == (in.w - 1) / stride + 1,
+            "y has another size");
+  Epilogue epilogue;
+  epilogue.finish.type = out.type;
+  if (b.has_weight("bias")) epilogue.finish.bias = b.vector("bias", outputs)->data();
+  if (b.flag("relu")) epilogue.finish.activation = Activation::relu;
+  if (b.has_weight("prelu")) {
+    epilogue.finish.slope = b.vector("prelu", outputs)->data();
+    epilogue.finish.activation = Activation::prelu;
+  }
+  int residual = -1;
+  if (b.has("residual")) {
+    residual = b.read("residual");
+    const BufferSpec& r = b.spec(residual);
+    b.require(
+        r.n == out.n && r.h == out.h && r.w == out.w && r.c == out.c && r.type == out.type && r.external < 0,
+        "the residual has another shape");
+    epilogue.finish.relu_last = b.flag("relu_last");
+  }
+  b.scratch(convolve_scratch());
+  return [=](const Run& run) {
+    Epilogue bound = epilogue;
+    if (residual >= 0) bound.residual = &run.map(residual);
+    convolve(run, run.map(x), run.map(y), *conv, stride, first, bound);
+  };
+}
+
+StepFn make_region_linear(Builder& b) {
+  const int x = b.read("x"), y = b.write("y");
+  const BufferSpec &in = b.spec(x), &out = b.spec(y);
+  const std::int64_t regions = in.w;
+  b.require(in.h == 1 && out.h == 1 && out.w == regions && out.n == in.n && in.halo == 0 && out.halo == 0,
+            "expected [N,R,C]");
+  b.require(out.external < 0 && out.c != 3 && is_float(out), "impossible y");
+  b.require(b.count("kernels") == static_cast<std::size_t>(regions), "expected a kernel per region");
+  std::vector<std::pair<const PackedConv*, const Vector*>> layers;
+  for (std::size_t r = 0; r < static_cast<std::size_t>(regions); ++r) {
+    const PackedConv* conv = b.conv("kernels", r);
+    b.require(conv->kernel == 1 && conv->inputs == in.c && conv->outputs == out.c && conv->type == in.type,
+              "a kernel has another shape");
+    b.require(in.external < 0 || conv->type == Type::f32, "an external x must be float");
+    layers.emplace_back(conv, b.vector("biases", out.c, r));
+  }
+  const Vector* slope = b.has_weight("prelu") ? b.vector("prelu", out.c) : nullptr;
+  b.scratch(convolve_scratch());
+  return [=](const Run& run) {
+    for (int r = 0; r < static_cast<int>(regions); ++r) {
+      const auto along = [&](const Map& m) {  // region r of every sample as the pixels of one row
+        Map line = m;
+        line.data = m.at(0, 0, r);
+        line.n = 1, line.w = m.n, line.pixel = m.image;
+        return line;
+      };
+      const auto& [conv, bias] = layers[static_cast<std::size_t>(r)];
+      Epilogue epilogue;
+      epilogue.finish.type = run.map(y).type;
+      epilogue.finish.bias = bias->data();
+      if (slope != nullptr) {
+        epilogue.finish.slope = slope->data();
+        epilogue.finish.activation = Activation::prelu;
+      }
+      convolve(run, along(run.map(x)), along(run.map(y)), *conv, 1, 0, epilogue);
+    }
+  };
+}
+
+}  // namespace e4s

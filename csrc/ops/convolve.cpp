@@ -1,0 +1,138 @@
+#include "ops/convolve.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "error.h"
+
+namespace e4s {
+namespace {
+
+constexpr int kWidth = kGroup * kLanes;
+constexpr int kMostTaps = 64;
+constexpr std::int64_t kPointers = kBlockPixels * static_cast<std::int64_t>(sizeof(void*));
+
+}  // namespace
+
+const ConvTileFn* conv_tiles(const Kernels& cpu, Type type) {
+  return type == Type::f32 ? cpu.conv_f32 : type == Type::bf16 ? cpu.conv_bf16 : nullptr;
+}
+
+Tiler::Tiler(const Kernels& cpu, const PackedConv& conv, int group)
+    : conv_(conv),
+      tile_(conv_tiles(cpu, conv.type)[conv.vectors(group)]),
+      group_(group),
+      lanes_(conv.vectors(group) * kLanes),
+      pixels_(cpu.conv_pixels[conv.vectors(group)]) {}
+
+void Tiler::sum(const void* const* pixels, std::int64_t count, const Offset* taps, int tap_count,
+                float* const* sums) const {
+  const std::int64_t words = conv_.words(), element = size_of(conv_.type);
+  alignas(64) float dump[kWidth];
+  ConvTile tile;
+  Tap offsets[kMostTaps];
+  tile.taps = offsets;
+  tile.tap_count = tap_count;
+  for (std::int64_t word = 0; word < words; word += kDepth) {
+    tile.words = std::min(kDepth, words - word);
+    tile.weights = conv_.memory.data() + conv_.chunk(group_, word) * 4;
+    tile.accumulate = word > 0;
+    for (int t = 0; t < tap_count; ++t)
+      offsets[t] = {taps[t].x * element / 4 + word, taps[t].index * tile.words * lanes_};
+    for (std::int64_t first = 0; first < count; first += pixels_) {
+      for (int p = 0; p < pixels_; ++p) {
+        const bool real = first + p < count;
+        tile.pixels[p] = pixels[real ? first + p : first];
+        tile.sums[p] = real ? sums[first + p] : dump;
+      }
+      tile_(tile);
+    }
+  }
+}
+
+std::int64_t convolve_scratch() { return 2 * kPointers + kBlockPixels * kWidth * 4; }
+
+void finish_span(const Run& run, const Epilogue& e, const Map& y, int sample, int row, int column, int count,
+                 const Tiler& tiler, const float* sums, std::int64_t stride) {
+  const int channel = tiler.group() * kWidth;
+  Finish finish = e.finish;
+  if (finish.bias != nullptr) finish.bias += channel;
+  if (finish.slope != nullptr) finish.slope += channel;
+  FinishSpan span{};
+  span.count = count, span.lanes = tiler.lanes(), span.sums = sums, span.sums_pixel = stride;
+  if (e.scales != nullptr) {
+    span.scales = e.scales + static_cast<std::int64_t>(sample) * e.regions * e.stride + channel;
+    span.scale_stride = e.stride;
+    if (e.labels != nullptr)
+      span.labels = reinterpret_cast<const std::uint8_t*>(e.labels->at(sample, row, column));
+  }
+  if (e.noise != nullptr) span.noise = e.noise->data() + static_cast<std::int64_t>(row) * y.w + column;
+  if (e.residual != nullptr) {
+    span.residual = e.residual->at(sample, row, column) + channel * size_of(y.type);
+    span.residual_pixel = e.residual->pixel;
+  }
+  span.out = y.at(sample, row, column) + channel * size_of(y.type);
+  span.out_pixel = y.pixel;
+  run.cpu.finish(finish, span);
+}
+
+void convolve(const Run& run, const Map& x, const Map& y, const PackedConv& conv, int stride, int first,
+              const Epilogue& epilogue) {
+  const int kernel = conv.kernel, pad = kernel / 2, groups = conv.groups();
+  Tiler::Offset taps[kMostTaps];
+  for (int t = 0; t < kernel * kernel; ++t) taps[t] = {t / kernel * x.row + t % kernel * x.pixel, t};
+  const std::int64_t pixels = static_cast<std::int64_t>(y.h) * y.w;
+  const std::int64_t blocks = (pixels + kBlockPixels - 1) / kBlockPixels;
+  run.pool.each(y.n * blocks * groups, [&](std::int64_t task, int worker) {
+    const Tiler tiler(run.cpu, conv, static_cast<int>(task % groups));
+    const int sample = static_cast<int>(task / groups / blocks);
+    const std::int64_t start = task / groups % blocks * kBlockPixels;
+    const int count = static_cast<int>(std::min(kBlockPixels, pixels - start));
+    std::byte* scratch = run.of_worker(worker);
+    auto** targets = reinterpret_cast<float**>(scratch);
+    auto** sources = reinterpret_cast<const void**>(scratch + kPointers);
+    auto* sums = reinterpret_cast<float*>(scratch + 2 * kPointers);
+    const auto each_row =
+        [&](const auto& visit) {  // the block's part of every row: row, column, first, length
+          int row = static_cast<int>(start / y.w), column = static_cast<int>(start % y.w);
+          for (int p = 0; p < count; ++row, column = 0) {
+            const int length = std::min(count - p, y.w - column);
+            visit(row, column, p, length);
+            p += length;
+          }
+        };
+    const std::int64_t step = stride * x.pixel * size_of(x.type);
+    each_row([&](int row, int column, int p, int length) {
+      const std::byte* source =
+          x.at(sample, row * stride - pad, column * stride - pad) + first * size_of(x.type);
+      for (int i = 0; i < length; ++i, source += step) {
+        sources[p + i] = source;
+        targets[p + i] = sums + static_cast<std::int64_t>(p + i) * tiler.lanes();
+      }
+    });
+    tiler.sum(sources, count, taps, kernel * kernel, targets);
+    each_row([&](int row, int column, int p, int length) {
+      finish_span(run, epilogue, y, sample, row, column, length, tiler, targets[p], tiler.lanes());
+    });
+  });
+  clear_halo(run, y);
+}
+
+void clear_halo(const Run& run, const Map& y) {
+  if (y.halo == 0) return;
+  const std::int64_t size = size_of(y.type), width = (y.w + 2 * y.halo) * y.pixel * size;
+  const std::int64_t side = y.halo * y.pixel * size;
+  run.pool.each(y.n, [&](std::int64_t n, int) {
+    for (int row = -y.halo; row < y.h + y.halo; ++row) {
+      std::byte* left = y.at(n, row, -y.halo);
+      if (row < 0 || row >= y.h) {
+        std::memset(left, 0, static_cast<std::size_t>(width));
+      } else {
+        std::memset(left, 0, static_cast<std::size_t>(side));
+        std::memset(left + width - side, 0, static_cast<std::size_t>(side));
+      }
+    }
+  });
+}
+
+}  // namespace e4s

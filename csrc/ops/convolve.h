@@ -1,0 +1,65 @@
+// The convolution loops shared by the steps that convolve: blocks of pixels x groups of output channels.
+#pragma once
+
+#include "plan.h"
+
+namespace e4s {
+
+constexpr std::int64_t kBlockPixels = 192;  // a multiple of every tile: sums of a block stay in L1 and L2
+
+// What follows the sums of an output pixel.
+struct Epilogue {
+  Finish finish;
+  const Map* residual = nullptr;
+  const float* scales = nullptr;  // per sample and region, `stride` apart
+  std::int64_t stride = 0;
+  int regions = 1;
+  const Map* labels = nullptr;
+  const Vector* noise = nullptr;  // [H*W], times its gain
+};
+
+// Sums of one tile after the other of any pixels, for one group of output channels.
+class Tiler {
+ public:
+  Tiler(const Kernels& cpu, const PackedConv& conv, int group);
+
+  int lanes() const { return lanes_; }
+  int group() const { return group_; }
+
+  // pixels[i] -> sums + i * kGroup * kLanes, over the taps (offsets in elements of x, index of the weights).
+  struct Offset {
+    std::int64_t x;
+    int index;
+  };
+  void sum(const void* const* pixels, std::int64_t count, const Offset* taps, int tap_count,
+           float* const* sums) const;
+
+ private:
+  const PackedConv& conv_;
+  ConvTileFn tile_;
+  int group_, lanes_, pixels_;
+};
+
+// Bytes of scratch a worker needs for `convolve`.
+std::int64_t convolve_scratch();
+
+// The tile functions for a type; null where this instruction set has none.
+const ConvTileFn* conv_tiles(const Kernels& cpu, Type type);
+
+// Dense convolution, padding k / 2 from the halo, channels of x from `first` on.
+void convolve(const Run& run, const Map& x, const Map& y, const PackedConv& conv, int stride, int first,
+              const Epilogue& epilogue);
+
+// Transposed convolution of stride 2 and the FIR, tile by tile.
+void convolve_up(const Run& run, const Map& x, const Map& y, const PackedConv& conv,
+                 const Epilogue& epilogue);
+std::int64_t convolve_up_scratch();
+
+// Finishes and stores the sums of one group at `count` pixels of a row, sums `stride` floats apart.
+void finish_span(const Run& run, const Epilogue& epilogue, const Map& y, int sample, int row, int column,
+                 int count, const Tiler& tiler, const float* sums, std::int64_t stride);
+
+// Zeroes the rim around every sample and what pads its pixels.
+void clear_halo(const Run& run, const Map& y);
+
+}  // namespace e4s

@@ -1,0 +1,221 @@
+// Regional modulated convolution: dense over inputs scaled by the style of their own region, then anew at the
+// seam, where an output pixel's 3 x 3 input pixels hold another region than its own.
+#include <algorithm>
+#include <cstring>
+
+#include "ops/convolve.h"
+#include "ops/makers.h"
+
+namespace e4s {
+namespace {
+
+constexpr int kWidth = kGroup * kLanes;
+constexpr std::int64_t kSeamPixels = 48;  // a multiple of every tile
+
+// mix[phase][d][k]: how much tap k of the weights takes of input d - 1, for the output rows (or columns) of
+// that parity: the transposed convolution and the FIR in one.
+constexpr float kMix[2][3][3] = {{{0.0f, 0.25f, 0.75f}, {0.75f, 0.75f, 0.25f}, {0.25f, 0.0f, 0.0f}},
+                                 {{0.0f, 0.0f, 0.25f}, {0.25f, 0.75f, 0.75f}, {0.75f, 0.25f, 0.0f}}};
+constexpr float kIdentity[3][3] = {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}};
+
+struct Regional {
+  int x, y, styles, demodulation, labels;  // buffers; -1: none
+  const PackedConv* conv;
+  bool upsample;
+  Epilogue epilogue;
+};
+
+// Where the temporaries lie.
+struct Layout {
+  std::int64_t scaled, columns, counts, pixels, total;
+  Layout(const Map& x, const Map& y)
+      : scaled(0),
+        columns(aligned(x.n * x.image * size_of(x.type))),
+        counts(aligned(columns + static_cast<std::int64_t>(y.h) * y.w * 4)),
+        pixels(aligned(counts + static_cast<std::int64_t>(y.h) * 4)),
+        total(aligned(pixels + static_cast<std::int64_t>(y.h) * y.w * 4)) {}
+};
+
+void scale_inputs(const Run& run, const Map& x, const Map& out, const Map& styles, const Map* labels,
+                  int step) {
+  run.pool.each(static_cast<std::int64_t>(x.n) * x.h, [&](std::int64_t task, int) {
+    const std::int64_t n = task / x.h, row = task % x.h;
+    ScaleRow r{};
+    r.x = x.at(n, row, 0), r.out = out.at(n, row, 0), r.type = x.type;
+    r.count = x.w, r.channels = static_cast<int>(x.pixel), r.pixel = x.pixel;
+    if (labels != nullptr)
+      r.labels = reinterpret_cast<const std::uint8_t*>(labels->at(n, row * step, 0)), r.label_step = step;
+    r.styles = reinterpret_cast<const float*>(styles.at(n, 0, 0)), r.style_stride = styles.pixel;
+    run.cpu.scale_row(r);
+  });
+  clear_halo(run, out);
+}
+
+// The seam's columns of one output row.
+std::int32_t find_seam(const Map& labels, const Map& x, int sample, int row, int step,
+                       std::int32_t* columns) {
+  const auto label = [&](int r, int c) {
+    return static_cast<std::uint8_t>(
+        *labels.at(sample, static_cast<std::int64_t>(r) * step, static_cast<std::int64_t>(c) * step));
+  };
+  const int top = std::max(row / step - 1, 0), bottom = std::min(row / step + 1, x.h - 1);
+  std::int32_t found = 0;
+  for (int column = 0; column < labels.w; ++column) {
+    const auto own = static_cast<std::uint8_t>(*labels.at(sample, row, column));
+    const int left = std::max(column / step - 1, 0), right = std::min(column / step + 1, x.w - 1);
+    bool differs = false;
+    for (int r = top; r <= bottom; ++r)
+      for (int c = left; c <= right; ++c) differs |= label(r, c) != own;
+    if (differs) columns[found++] = column;
+  }
+  return found;
+}
+
+// All seam pixels of a sample, as row * W + column; returns how many.
+std::int64_t list_seam(const Run& run, const Map& labels, const Map& x, int sample, int step,
+                       const Layout& places) {
+  auto* columns = reinterpret_cast<std::int32_t*>(run.temporary + places.columns);
+  auto* counts = reinterpret_cast<std::int32_t*>(run.temporary + places.counts);
+  auto* pixels = reinterpret_cast<std::int32_t*>(run.temporary + places.pixels);
+  run.pool.each(labels.h, [&](std::int64_t row, int) {
+    counts[row] = find_seam(labels, x, sample, static_cast<int>(row), step, columns + row * labels.w);
+  });
+  std::int64_t total = 0;
+  for (int row = 0; row < labels.h; ++row)
+    for (int i = 0; i < counts[row]; ++i)
+      pixels[total++] = row * labels.w + columns[static_cast<std::int64_t>(row) * labels.w + i];
+  return total;
+}
+
+void mend(const Run& run, const Regional& op, const Epilogue& epilogue, int sample, std::int64_t count,
+          const Layout& places) {
+  const Map &x = run.map(op.x), &y = run.map(op.y), &styles = run.map(op.styles);
+  const auto* pixels = reinterpret_cast<const std::int32_t*>(run.temporary + places.pixels);
+  const int step = op.upsample ? 2 : 1;
+  const std::int64_t patch_bytes = 9 * x.pixel * size_of(x.type);
+  Tiler::Offset taps[9];
+  for (int t = 0; t < 9; ++t) taps[t] = {t * x.pixel, t};
+  run.pool.each((count + kSeamPixels - 1) / kSeamPixels, [&](std::int64_t task, int worker) {
+    const std::int64_t start = task * kSeamPixels, here = std::min(kSeamPixels, count - start);
+    std::byte* patches = run.of_worker(worker);
+    auto* sums = reinterpret_cast<float*>(patches + kSeamPixels * patch_bytes);
+    const void* sources[kSeamPixels];
+    float* targets[kSeamPixels];
+    for (std::int64_t i = 0; i < here; ++i) {
+      const int row = pixels[start + i] / y.w, column = pixels[start + i] % y.w;
+      const int region = static_cast<int>(*run.map(op.labels).at(sample, row, column));
+      Patch p{};
+      p.corner = x.at(sample, row / step - 1, column / step - 1);
+      p.row = x.row, p.pixel = x.pixel, p.type = x.type, p.channels = static_cast<int>(x.pixel);
+      p.style = reinterpret_cast<const float*>(styles.at(sample, 0, region));
+      p.mix_y = op.upsample ? kMix[row % 2] : kIdentity;
+      p.mix_x = op.upsample ? kMix[column % 2] : kIdentity;
+      p.out = patches + i * patch_bytes;
+      run.cpu.patch(p);
+      sources[i] = p.out;
+      targets[i] = sums + i * kWidth;
+    }
+    for (int group = 0; group < op.conv->groups(); ++group) {
+      const Tiler tiler(run.cpu, *op.conv, group);
+      tiler.sum(sources, here, taps, 9, targets);
+      for (std::int64_t i = 0; i < here; ++i)
+        finish_span(run, epilogue, y, sample, pixels[start + i] / y.w, pixels[start + i] % y.w, 1, tiler,
+                    targets[i], 0);
+    }
+  });
+}
+
+void run_regional(const Run& run, const Regional& op) {
+  const Map &x = run.map(op.x), &y = run.map(op.y);
+  const Map* labels = op.labels >= 0 ? &run.map(op.labels) : nullptr;
+  Epilogue epilogue = op.epilogue;
+  epilogue.labels = labels;
+  const Layout places(x, y);
+  Map source = x;
+  if (op.styles >= 0) {
+    const Map& scales = run.map(op.demodulation);
+    epilogue.scales = reinterpret_cast<const float*>(scales.data);
+    epilogue.stride = scales.pixel, epilogue.regions = scales.w;
+    source.data = run.temporary + (x.halo * (x.row + x.pixel)) * size_of(x.type);
+    scale_inputs(run, x, source, run.map(op.styles), labels, op.upsample ? 2 : 1);
+  }
+  if (op.upsample)
+    convolve_up(run, source, y, *op.conv, epilogue);
+  else
+    convolve(run, source, y, *op.conv, 1, 0, epilogue);
+  if (labels == nullptr) return;
+  for (int sample = 0; sample < x.n; ++sample) {
+    const std::int64_t count = list_seam(run, *labels, x, sample, op.upsample ? 2 : 1, places);
+    mend(run, op, epilogue, sample, count, places);
+  }
+}
+
+void check_styles(Builder& b, Regional& op) {
+  const BufferSpec &in = b.spec(op.x), &out = b.spec(op.y);
+  op.styles = b.read("styles"), op.demodulation = b.read("demodulation");
+  const BufferSpec &styles = b.spec(op.styles), &scales = b.spec(op.demodulation);
+  for (const BufferSpec* s : {&styles, &scales})
+    b.require(s->type == Type::f32 && s->external < 0 && s->n == in.n && s->h == 1 && s->halo == 0,
+              "styles must be float [N,R,C]");
+  b.require(styles.c == in.c && scales.c == out.c && styles.w == scales.w, "styles have another shape");
+  if (!b.has("labels")) return b.require(styles.w == 1, "labels are needed to tell regions apart");
+  op.labels = b.read("labels");
+  const BufferSpec& labels = b.spec(op.labels);
+  b.require(labels.type == Type::u8 && labels.external < 0 && labels.c == 1 && labels.n == in.n &&
+                labels.h == out.h && labels.w == out.w && labels.limit >= 1 && labels.limit <= styles.w,
+            "labels do not fit");
+}
+
+}  // namespace
+
+StepFn make_regional_conv(Builder& b) {
+  Regional op{b.read("x"), b.write("y"), -1, -1, -1, b.conv("kernel"), b.flag("upsample"), {}};
+  const BufferSpec &in = b.spec(op.x), &out = b.spec(op.y);
+  const int step = op.upsample ? 2 : 1;
+  b.require(in.type == op.conv->type && out.type == in.type && in.external < 0 && out.external < 0,
+            "the types do not fit");
+  b.require(op.conv->kernel == 3 && in.halo >= 1, "expected a 3 x 3 kernel and a halo");
+  b.require(in.c == op.conv->inputs && out.c == op.conv->outputs && in.c != 3 && out.c != 3,
+            "the channels do not fit");
+  b.require(out.n == in.n && out.h == in.h * step && out.w == in.w * step, "y has another size");
+  b.require(out.h * out.w < (std::int64_t{1} << 31), "y is too large");
+  if (b.has("styles")) check_styles(b, op);
+  op.epilogue.finish.type = out.type;
+  if (b.has_weight("noise")) op.epilogue.noise = b.vector("noise", out.h * out.w);
+  if (b.has_weight("bias")) {
+    op.epilogue.finish.bias = b.vector("bias", out.c)->data();
+    op.epilogue.finish.activation = Activation::leaky_gain;
+  }
+  const Map x = layout(in), y = layout(out);
+  if (op.styles >= 0) b.temporary(Layout(x, y).total);
+  b.scratch(std::max(convolve_scratch(), convolve_up_scratch()));
+  b.scratch(kSeamPixels * (9 * x.pixel * size_of(x.type) + kWidth * 4));
+  return [op](const Run& run) { run_regional(run, op); };
+}
+
+StepFn make_demodulate(Builder& b) {
+  const int x = b.read("x"), y = b.write("y");
+  const BufferSpec &in = b.spec(x), &out = b.spec(y);
+  const PackedConv* energy = b.conv("energy");
+  b.require(in.type == Type::f32 && out.type == Type::f32 && energy->type == Type::f32 && in.external < 0 &&
+                out.external < 0 && in.halo == 0 && out.c != 3,
+            "the types do not fit");
+  b.require(energy->kernel == 1 && energy->inputs == in.c && energy->outputs == out.c && out.n == in.n &&
+                out.h == in.h && out.w == in.w,
+            "the shapes do not fit");
+  const std::int64_t count = in.n * layout(in).image;
+  b.temporary(count * 4);
+  b.scratch(convolve_scratch());
+  return [=](const Run& run) {
+    Map squares = run.map(x);
+    const auto* values = reinterpret_cast<const float*>(squares.data);
+    auto* out_values = reinterpret_cast<float*>(run.temporary);
+    for (std::int64_t i = 0; i < count; ++i) out_values[i] = values[i] * values[i];
+    squares.data = run.temporary;
+    Epilogue epilogue;
+    epilogue.finish.activation = Activation::rsqrt;
+    convolve(run, squares, run.map(y), *energy, 1, 0, epilogue);
+  };
+}
+
+}  // namespace e4s

@@ -1,0 +1,148 @@
+#include "parallel.h"
+
+#include <cstdlib>
+#include <string>
+
+#if defined(__linux__)
+#include <sched.h>
+#endif
+#if defined(__unix__) || defined(__APPLE__)
+#include <unistd.h>
+#endif
+
+#include "error.h"
+
+namespace e4s {
+namespace {
+
+// A run of a network is hundreds of short parallel steps: workers spin this often between them before they
+// sleep, and sleep at once when the run is over.
+constexpr int kSpins = 20000;
+constexpr int kMostThreads = 256;
+
+void pause() {
+#if defined(__x86_64__) && defined(__GNUC__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__) && defined(__GNUC__)
+  asm volatile("yield");
+#endif
+}
+
+int processors() {
+#if defined(__linux__)
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof(set), &set) == 0) return CPU_COUNT(&set);
+#endif
+  const unsigned count = std::thread::hardware_concurrency();
+  return count == 0 ? 1 : static_cast<int>(count);
+}
+
+int chosen_threads() {
+  const char* text = std::getenv("E4S_THREADS");
+  if (text == nullptr || *text == '\0') return processors() < kMostThreads ? processors() : kMostThreads;
+  char* end = nullptr;
+  const long value = std::strtol(text, &end, 10);
+  if (*end != '\0' || value < 1 || value > kMostThreads)
+    throw ArgumentError("E4S_THREADS: expected a number in 1..256, got '" + std::string(text) + "'");
+  return static_cast<int>(value);
+}
+
+long process() {
+#if defined(__unix__) || defined(__APPLE__)
+  return static_cast<long>(getpid());
+#else
+  return 0;
+#endif
+}
+
+}  // namespace
+
+Pool::Pool(int threads) {
+  for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+}
+
+Pool::~Pool() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    stop_ = true;
+    generation_.fetch_add(1);
+  }
+  wake_.notify_all();
+  for (std::thread& worker : workers_) worker.join();
+}
+
+void Pool::drain(int worker) {
+  for (;;) {
+    const std::int64_t task = next_.fetch_add(1, std::memory_order_relaxed);
+    if (task >= job_.tasks) return;
+    job_.call(job_.context, task, worker);
+  }
+}
+
+void Pool::work(int worker) {
+  std::uint64_t seen = 0;
+  for (;;) {
+    for (int i = 0; i < kSpins && active_.load(std::memory_order_relaxed) &&
+                    generation_.load(std::memory_order_acquire) == seen;
+         ++i)
+      pause();
+    if (generation_.load(std::memory_order_acquire) == seen) {
+      std::unique_lock<std::mutex> lock(mutex_);
+      wake_.wait(lock, [&] { return generation_.load() != seen; });
+    }
+    seen = generation_.load(std::memory_order_acquire);
+    if (stop_.load()) return;
+    if (worker < job_.width) drain(worker);
+    busy_.fetch_sub(1, std::memory_order_release);
+  }
+}
+
+Pool::Lease::Lease(Pool& pool, int most) : pool_(pool) {
+  const int width = most > 0 && most < pool.threads() ? most : pool.threads();
+  if (width == 1 || !pool_.leased_.try_lock()) return;
+  width_ = width;
+  pool_.active_ = true;
+}
+
+Pool::Lease::~Lease() {
+  if (width_ == 1) return;
+  pool_.active_ = false;
+  pool_.leased_.unlock();
+}
+
+void Pool::Lease::run(std::int64_t tasks, Call call, const void* context) const {
+  if (width_ == 1 || tasks <= 1) {
+    for (std::int64_t task = 0; task < tasks; ++task) call(context, task, 0);
+    return;
+  }
+  {
+    const std::lock_guard<std::mutex> lock(pool_.mutex_);
+    pool_.job_ = {call, context, tasks, width_};
+    pool_.next_.store(0, std::memory_order_relaxed);
+    pool_.busy_.store(static_cast<int>(pool_.workers_.size()), std::memory_order_relaxed);
+    pool_.generation_.fetch_add(1, std::memory_order_release);
+  }
+  pool_.wake_.notify_all();
+  pool_.drain(0);
+  for (int i = 0; pool_.busy_.load(std::memory_order_acquire) != 0; ++i) {
+    if (i < kSpins)
+      pause();
+    else
+      std::this_thread::yield();
+  }
+}
+
+Pool& shared_pool() {
+  // Never destroyed: joining threads while a process exits can hang, and a forked child has none to join.
+  static std::mutex mutex;
+  static Pool* pool = nullptr;
+  static long owner = 0;
+  const std::lock_guard<std::mutex> lock(mutex);
+  if (pool == nullptr || owner != process()) {
+    pool = new Pool(chosen_threads());
+    owner = process();
+  }
+  return *pool;
+}
+
+}  // namespace e4s

@@ -1,0 +1,80 @@
+// A small persistent thread pool. One run at a time has the workers; others that come meanwhile do their
+// tasks on their own thread, so that concurrent engines never oversubscribe the processor.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace e4s {
+
+class Pool {
+ public:
+  explicit Pool(int threads);
+  ~Pool();
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  int threads() const { return static_cast<int>(workers_.size()) + 1; }
+
+  // Keeps the workers for one run. Without them (another run has them) tasks run on the calling thread.
+  class Lease {
+   public:
+    Lease(Pool& pool, int most);
+    ~Lease();
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+
+    // Threads that may call a task at the same time: worker numbers are below this.
+    int width() const { return width_; }
+
+    // Calls f(task, worker) for every task in [0, tasks). f must not throw.
+    template <class F>
+    void each(std::int64_t tasks, const F& f) const {
+      run(
+          tasks,
+          [](const void* context, std::int64_t task, int worker) {
+            (*static_cast<const F*>(context))(task, worker);
+          },
+          &f);
+    }
+
+   private:
+    using Call = void (*)(const void* context, std::int64_t task, int worker);
+    void run(std::int64_t tasks, Call call, const void* context) const;
+
+    Pool& pool_;
+    int width_ = 1;
+  };
+
+ private:
+  struct Job {
+    void (*call)(const void*, std::int64_t, int) = nullptr;
+    const void* context = nullptr;
+    std::int64_t tasks = 0;
+    int width = 1;
+  };
+
+  void work(int worker);
+  void drain(int worker);
+
+  std::vector<std::thread> workers_;
+  std::mutex leased_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  Job job_;
+  std::atomic<std::int64_t> next_{0};
+  std::atomic<std::uint64_t> generation_{0};
+  std::atomic<int> busy_{0};
+  std::atomic<bool> active_{false};
+  std::atomic<bool> stop_{false};
+};
+
+// The process's pool: as many threads as the affinity mask allows, or E4S_THREADS. A child after fork has its
+// own.
+Pool& shared_pool();
+
+}  // namespace e4s

@@ -1,0 +1,109 @@
+#include "weights.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "error.h"
+#include "parallel.h"
+
+namespace e4s {
+namespace {
+
+std::uint32_t bf16_bits(float value) {
+  std::uint32_t bits;
+  std::memcpy(&bits, &value, 4);
+  return (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+}
+
+std::uint32_t word_of(float first, float second, Type type) {
+  if (type == Type::bf16) return bf16_bits(first) | (bf16_bits(second) << 16);
+  std::uint32_t bits;
+  std::memcpy(&bits, &first, 4);
+  return bits;
+}
+
+}  // namespace
+
+int PackedConv::vectors(int group) const {
+  return std::min(kGroup, (outputs - group * kGroup * kLanes + kLanes - 1) / kLanes);
+}
+
+std::int64_t PackedConv::chunk(int group, std::int64_t word) const {
+  const std::int64_t taps = kernel * kernel;
+  return (static_cast<std::int64_t>(group) * kGroup * words() + word * vectors(group)) * taps * kLanes;
+}
+
+std::int64_t PackedConv::size() const {
+  const std::int64_t all = (outputs + kLanes - 1) / kLanes;
+  return all * kLanes * kernel * kernel * words();
+}
+
+PackedConv pack_conv(const float* source, int outputs, int inputs, int kernel, const float* out_scale,
+                     const float* in_scale, Type type) {
+  PackedConv conv;
+  conv.outputs = outputs, conv.inputs = inputs, conv.kernel = kernel, conv.type = type;
+  conv.memory = Memory(conv.size() * 4);
+  auto* out = reinterpret_cast<std::uint32_t*>(conv.memory.data());
+  const int per_word = type == Type::bf16 ? 2 : 1;
+  const std::int64_t taps = kernel * kernel, words = conv.words();
+  const auto value = [&](std::int64_t o, std::int64_t i, std::int64_t tap) {
+    if (o >= outputs || i >= inputs) return 0.0f;
+    const float scaled = source[(o * inputs + i) * taps + tap] * (out_scale ? out_scale[o] : 1.0f);
+    return in_scale ? scaled * in_scale[i] : scaled;
+  };
+  const Pool::Lease lease(shared_pool(), 0);
+  const std::int64_t chunks = (words + kDepth - 1) / kDepth;
+  lease.each(conv.groups() * chunks, [&](std::int64_t task, int) {
+    const int group = static_cast<int>(task / chunks), width = conv.vectors(group) * kLanes;
+    const std::int64_t first = task % chunks * kDepth, depth = std::min(kDepth, words - first);
+    std::uint32_t* row = out + conv.chunk(group, first);
+    for (int lane = 0; lane < width; ++lane) {  // read along the source, write strided
+      const std::int64_t o = static_cast<std::int64_t>(group) * kGroup * kLanes + lane;
+      for (std::int64_t word = 0; word < depth; ++word)
+        for (std::int64_t tap = 0; tap < taps; ++tap) {
+          const std::int64_t i = (first + word) * per_word;
+          row[(tap * depth + word) * width + lane] =
+              word_of(value(o, i, tap), per_word == 2 ? value(o, i + 1, tap) : 0.0f, type);
+        }
+    }
+  });
+  return conv;
+}
+
+Vector pack_vector(const float* source, std::int64_t count) {
+  Vector vector;
+  const std::int64_t padded = (count + kLanes - 1) / kLanes * kLanes;
+  vector.count = count;
+  vector.memory = Memory(padded * 4);
+  auto* out = reinterpret_cast<float*>(vector.memory.data());
+  std::copy(source, source + count, out);
+  std::fill(out + count, out + padded, 0.0f);
+  return vector;
+}
+
+int Weights::add(PackedConv conv) {
+  bytes_ += conv.size() * 4;
+  convs_.push_back(std::make_unique<const PackedConv>(std::move(conv)));
+  slots_.push_back({true, convs_.size() - 1});
+  return static_cast<int>(slots_.size()) - 1;
+}
+
+int Weights::add(Vector vector) {
+  bytes_ += vector.count * 4;
+  vectors_.push_back(std::make_unique<const Vector>(std::move(vector)));
+  slots_.push_back({false, vectors_.size() - 1});
+  return static_cast<int>(slots_.size()) - 1;
+}
+
+const Weights::Slot& Weights::slot(int index, bool is_conv) const {
+  if (index < 0 || index >= static_cast<int>(slots_.size()) ||
+      slots_[static_cast<std::size_t>(index)].is_conv != is_conv)
+    throw ArgumentError("plan: no " + std::string(is_conv ? "convolution" : "vector") +
+                        " of weights has number " + std::to_string(index));
+  return slots_[static_cast<std::size_t>(index)];
+}
+
+const PackedConv& Weights::conv(int index) const { return *convs_[slot(index, true).index]; }
+const Vector& Weights::vector(int index) const { return *vectors_[slot(index, false).index]; }
+
+}  // namespace e4s

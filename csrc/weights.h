@@ -1,0 +1,61 @@
+// Weights in the layouts the kernels want, packed once and shared by all plans of one precision.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "arena.h"
+#include "cpu/kernels.h"
+
+namespace e4s {
+
+// A convolution's weights: groups of up to 64 output channels; in a group chunks of up to kDepth words of
+// input channels; in a chunk [tap][word][channel of the group].
+struct PackedConv {
+  int outputs = 0, inputs = 0, kernel = 0;
+  Type type = Type::f32;
+  Memory memory{0};
+
+  int groups() const { return (outputs + kGroup * kLanes - 1) / (kGroup * kLanes); }
+  int vectors(int group) const;
+  std::int64_t words() const { return type == Type::bf16 ? (inputs + 1) / 2 : inputs; }
+  // Offset in words of a chunk that starts at input word `word`.
+  std::int64_t chunk(int group, std::int64_t word) const;
+  std::int64_t size() const;  // in words
+};
+
+// [O,I,k,k] floats, rows times out_scale and columns times in_scale where given.
+PackedConv pack_conv(const float* source, int outputs, int inputs, int kernel, const float* out_scale,
+                     const float* in_scale, Type type);
+
+// Plain floats, zero-padded to a multiple of 16.
+struct Vector {
+  std::int64_t count = 0;
+  Memory memory{0};
+  const float* data() const { return reinterpret_cast<const float*>(memory.data()); }
+};
+
+Vector pack_vector(const float* source, std::int64_t count);
+
+class Weights {
+ public:
+  int add(PackedConv conv);
+  int add(Vector vector);
+  const PackedConv& conv(int index) const;
+  const Vector& vector(int index) const;
+  std::int64_t bytes() const { return bytes_; }
+
+ private:
+  struct Slot {
+    bool is_conv;
+    std::size_t index;
+  };
+  const Slot& slot(int index, bool is_conv) const;
+
+  std::vector<Slot> slots_;
+  std::vector<std::unique_ptr<const PackedConv>> convs_;
+  std::vector<std::unique_ptr<const Vector>> vectors_;
+  std::int64_t bytes_ = 0;
+};
+
+}  // namespace e4s

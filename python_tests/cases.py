@@ -1,0 +1,252 @@
+"""One table of operation cases for tests and benchmarks: small networks over `ops`, with their inputs.
+
+Each case is a function over an operation namespace, so the same lines run in PyTorch and are recorded for the
+compiled runtime. Features come from 8-bit pixels through a 1 x 1 convolution, which makes batches differ.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+REGIONS = 12
+DIM = 16
+
+# Largest error relative to the largest value. bf16 keeps 8 bits and rounds after every step.
+TOLERANCE = {"fp32": 2e-5, "bf16": 4e-2}
+
+
+@dataclasses.dataclass
+class Case:
+    name: str
+    network: Callable[[Any, dict[str, Any], dict[str, Any]], Any]
+    inputs: dict[str, np.ndarray]  # pixels uint8 [N,H,W,3], labels uint8 [N,h,w], vectors float [N,R,C]
+    weights: dict[str, np.ndarray]
+    exact_bf16: bool = True  # whether bf16 results can be compared value by value
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _rng(name: str) -> np.random.Generator:
+    return np.random.default_rng(list(name.encode()))
+
+
+def _normal(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    return rng.standard_normal(shape).astype(np.float32)
+
+
+def _kernel(rng: np.random.Generator, out: int, inner: int, size: int) -> np.ndarray:
+    return _normal(rng, out, inner, size, size) / np.float32(np.sqrt(inner * size * size))
+
+
+def make_labels(kind: str, batch: int, side: int, rng: np.random.Generator) -> np.ndarray:
+    """Label maps: one region, all twelve at random, a checkerboard, or bands that leave regions empty."""
+    if kind == "one":
+        return np.full((batch, side, side), 5, np.uint8)
+    if kind == "twelve":
+        return rng.integers(0, REGIONS, (batch, side, side)).astype(np.uint8)
+    rows, columns = np.mgrid[:side, :side]
+    if kind == "checkerboard":
+        one = ((rows + columns) % 2 * 11).astype(np.uint8)
+    else:  # bands
+        one = (columns * 4 // side * 2).astype(np.uint8)
+    return np.stack([np.roll(one, i, 1) for i in range(batch)])
+
+
+def _features(ops: Any, inputs: dict[str, Any], weights: dict[str, Any]) -> Any:
+    return ops.conv2d(ops.from_uint8(inputs["pixels"], -1, 1), weights["in"])
+
+
+def _base(name: str, channels: int, height: int, width: int, batch: int = 1) -> tuple[Any, dict, dict]:
+    rng = _rng(name)
+    pixels = rng.integers(0, 256, (batch, height, width, 3)).astype(np.uint8)
+    return rng, {"pixels": pixels}, {"in": _kernel(rng, channels, 3, 1)}
+
+
+def _conv_cases() -> Iterator[Case]:
+    shapes = [
+        (16, 16, 3, 1, 1, 1, 1), (20, 80, 3, 1, 5, 7, 1), (16, 130, 3, 2, 17, 33, 1), (64, 64, 1, 1, 9, 9, 3),
+        (33, 48, 1, 2, 8, 5, 1), (16, 32, 7, 2, 15, 14, 1), (272, 64, 3, 1, 6, 6, 1), (64, 24, 3, 2, 1, 6, 3),
+    ]  # fmt: skip
+    for inner, out, size, stride, height, width, batch in shapes:
+        for after in ("", "relu", "prelu", "norm"):
+            name = f"conv-{inner}-{out}-k{size}s{stride}-{height}x{width}-n{batch}-{after or 'plain'}"
+            rng, inputs, weights = _base(name, inner, height, width, batch)
+            weights |= {"w": _kernel(rng, out, inner, size), "slope": _normal(rng, out)}
+            weights |= {n: _normal(rng, out) for n in ("gain", "bias", "mean")}
+            weights["var"] = np.square(_normal(rng, out)) + np.float32(0.5)
+
+            def network(ops: Any, x: Any, w: Any, stride: int = stride, after: str = after) -> Any:
+                prelu = w["slope"] if after == "prelu" else None
+                y = _features(ops, x, w)
+                y = ops.conv2d(y, w["w"], stride=stride, prelu=prelu, relu=after == "relu")
+                if after == "norm":
+                    y = ops.batch_norm(y, w["gain"], w["bias"], w["mean"], w["var"], relu=True)
+                return y
+
+            yield Case(name, network, inputs, weights)
+
+
+def _residual_cases() -> Iterator[Case]:
+    for batch, height, width in ((1, 7, 5), (3, 8, 8)):
+        rng, inputs, weights = _base(f"residual{batch}", 24, height, width, batch)
+        weights |= {"w": _kernel(rng, 24, 24, 3), "v": _kernel(rng, 24, 24, 1)}
+
+        def both(ops: Any, x: Any, w: Any) -> Any:
+            x = _features(ops, x, w)
+            y = ops.conv2d(x, w["w"])
+            return ops.add(ops.conv2d(x, w["v"]), y, relu=True)
+
+        def broadcast(ops: Any, x: Any, w: Any) -> Any:
+            x = _features(ops, x, w)
+            return ops.add(x, ops.conv2d(ops.global_mean(x), w["v"]))
+
+        def gate(ops: Any, x: Any, w: Any) -> Any:
+            x = _features(ops, x, w)
+            return ops.gate(x, ops.conv2d(ops.global_mean(x), w["v"]), residual=True)
+
+        def joined(ops: Any, x: Any, w: Any) -> Any:
+            x = _features(ops, x, w)
+            return ops.subsample(ops.concat([x, ops.max_pool(ops.resize(x, *_twice(x), "nearest")), x]), 2)
+
+        for network in (both, broadcast, gate, joined):
+            yield Case(f"{network.__name__}-{height}x{width}-n{batch}", network, inputs, weights)
+
+
+def _twice(x: Any) -> tuple[int, int]:
+    return 2 * x.shape[2], 2 * x.shape[3]
+
+
+def _norm_cases() -> Iterator[Case]:
+    for channels, height, width, batch in ((16, 1, 1, 1), (24, 9, 7, 3), (64, 16, 16, 1)):
+        rng, inputs, weights = _base(f"norm{channels}", channels, height, width, batch)
+        weights |= {"slope": _normal(rng, channels), "w": _kernel(rng, channels, channels, 3)}
+        weights["s"] = _kernel(rng, channels, channels, 1)
+        weights["fc1"], weights["fc2"] = _kernel(rng, 8, channels, 1), _kernel(rng, channels, 8, 1)
+
+        def norm(ops: Any, x: Any, w: Any) -> Any:
+            return ops.instance_norm(_features(ops, x, w), prelu=w["slope"])
+
+        def unit(ops: Any, x: Any, w: Any) -> Any:
+            x = _features(ops, x, w)
+            y = ops.instance_norm(ops.conv2d(ops.instance_norm(x), w["w"], stride=2))
+            return ops.squeeze_excite(y, w["fc1"], w["fc2"], ops.subsample(x, 2))
+
+        def widening(ops: Any, x: Any, w: Any) -> Any:
+            x = _features(ops, x, w)
+            shortcut = ops.instance_norm(ops.conv2d(x, w["s"], stride=2))
+            y = ops.instance_norm(ops.conv2d(x, w["w"], stride=2))
+            return ops.squeeze_excite(y, w["fc1"], w["fc2"], shortcut)
+
+        def general(ops: Any, x: Any, w: Any) -> Any:
+            x = _features(ops, x, w)
+            return ops.squeeze_excite(ops.conv2d(x, w["w"]), w["fc1"], w["fc2"], x)
+
+        for network in (norm, unit, widening, general):
+            if network is widening and height == 1:
+                continue
+            name = f"{network.__name__}-{channels}-{height}x{width}-n{batch}"
+            yield Case(name, network, inputs, weights)
+
+
+def _regional_cases() -> Iterator[Case]:
+    shapes = [(16, 24, 4, False, 1), (24, 80, 9, False, 3), (20, 40, 7, True, 1), (48, 32, 20, True, 3),
+              (16, 16, 1, True, 1), (64, 64, 35, False, 1)]  # fmt: skip
+    for inner, out, side, upsample, batch in shapes:
+        for kind in ("one", "twelve", "checkerboard", "bands"):
+            name = f"regional-{inner}-{out}-{side}{'-up' if upsample else ''}-{kind}-n{batch}"
+            rng, inputs, weights = _base(name, inner, side, side, batch)
+            yield _regional(
+                name, rng, inputs, weights, (inner, out, side * (2 if upsample else 1)), upsample, kind
+            )
+
+
+def _regional(
+    name: str,
+    rng: np.random.Generator,
+    inputs: dict[str, np.ndarray],
+    weights: dict[str, np.ndarray],
+    sizes: tuple[int, int, int],
+    upsample: bool,
+    kind: str,
+) -> Case:
+    """A regional convolution, toRGB at its size, a plain convolution above and its toRGB with the skip."""
+    inner, out, side = sizes
+    batch = len(inputs["pixels"])
+    inputs |= {"labels": make_labels(kind, batch, 64, rng), "vectors": _normal(rng, batch, REGIONS, 8)}
+    for r in range(REGIONS):
+        weights |= {f"m{r}": _normal(rng, 2 * DIM, 8), f"b{r}": _normal(rng, 2 * DIM)}
+    weights |= {"avg": _normal(rng, 3, DIM), "w": _normal(rng, out, inner, 3, 3), "gain": _normal(rng, 1)}
+    weights |= {"noise": _normal(rng, 1, 1, side, side), "bias": _normal(rng, out)}
+    weights |= {"mw": _normal(rng, inner, DIM), "mb": np.ones(inner, np.float32)}
+    weights |= {
+        "rgb": _normal(rng, 3, out, 1, 1),
+        "rw": _normal(rng, out, DIM),
+        "rb": np.ones(out, np.float32),
+    }
+    weights |= {"rgb_bias": _normal(rng, 1, 3, 1, 1), "w2": _normal(rng, out, out, 3, 3)}
+
+    def network(ops: Any, x: Any, w: Any) -> Any:
+        layers = [w[f"m{r}"] for r in range(REGIONS)], [w[f"b{r}"] for r in range(REGIONS)]
+        codes = ops.latent_codes(ops.region_linear(x["vectors"], *layers), w["avg"])
+        masks = ops.resize_labels(x["labels"], side, side)
+        styles = ops.modulation(codes, 0, w["mw"], w["mb"])
+        y = ops.regional_conv(_features(ops, x, w), w["w"], styles, masks, upsample=upsample,
+                              noise=w["noise"], noise_gain=w["gain"], bias=w["bias"])  # fmt: skip
+        skip = ops.to_rgb(y, w["rgb"], ops.modulation(codes, 1, w["rw"], w["rb"]), masks, w["rgb_bias"])
+        plain = ops.modulation(codes, 2, w["rw"], w["rb"], regional=False)
+        y = ops.regional_conv(y, w["w2"], plain, None, upsample=True, bias=w["bias"])
+        plain = ops.modulation(codes, 2, w["rw"], w["rb"], regional=False)
+        return ops.to_rgb(y, w["rgb"], plain, None, w["rgb_bias"], skip)
+
+    return Case(name, network, inputs, weights)
+
+
+def _other_cases() -> Iterator[Case]:
+    for side, batch in ((1, 1), (6, 3), (13, 1)):
+        for kind in ("one", "twelve", "checkerboard", "bands"):
+            rng, inputs, weights = _base(f"pool{side}{kind}", 40, side, side, batch)
+            inputs["labels"] = make_labels(kind, batch, 32, rng)
+
+            def pool(ops: Any, x: Any, w: Any, side: int = side) -> Any:
+                labels = ops.resize_labels(x["labels"], side, side)
+                pooled = ops.region_pool(_features(ops, x, w), labels, REGIONS)
+                return ops.concat([pooled, pooled], axis=2)
+
+            yield Case(f"pool-{side}-{kind}-n{batch}", pool, inputs, weights)
+    for height, width, batch in ((1, 1, 1), (5, 9, 3), (12, 8, 1)):
+        rng, inputs, weights = _base(f"resize{height}", 19, height, width, batch)
+        for mode in ("bilinear", "bilinear_corners", "nearest"):
+
+            def resize(
+                ops: Any, x: Any, w: Any, mode: str = mode, to: Any = (height * 3 + 1, width * 2)
+            ) -> Any:
+                return ops.resize(_features(ops, x, w), *to, mode)
+
+            yield Case(f"{mode}-{height}x{width}-n{batch}", resize, inputs, weights)
+        weights["w"] = _kernel(rng, 19, 19, 3)
+
+        def classes(ops: Any, x: Any, w: Any, to: Any = (height * 8, width * 8)) -> Any:
+            logits = ops.conv2d(_features(ops, x, w), w["w"])
+            return ops.argmax(ops.resize(logits, *to, "bilinear_corners"))
+
+        yield Case(f"argmax-{height}x{width}-n{batch}", classes, inputs, weights, exact_bf16=False)
+    for height, width, batch in ((8, 10, 1), (16, 16, 3)):
+        rng, inputs, weights = _base(f"cubic{height}", 16, height, width, batch)
+
+        def cubic(ops: Any, x: Any, w: Any) -> Any:
+            image = ops.cubic_half(ops.from_uint8(x["pixels"], 0, 1))
+            return ops.conv2d(ops.normalize(image, (0.4, 0.5, 0.6), (0.2, 0.3, 0.4)), w["in"])
+
+        def shrink(ops: Any, x: Any, w: Any) -> Any:
+            return ops.conv2d(ops.resize(ops.from_uint8(x["pixels"], -1, 1), 5, 7, "bilinear"), w["in"])
+
+        for network in (cubic, shrink):
+            yield Case(f"{network.__name__}-{height}x{width}-n{batch}", network, inputs, weights)
+
+
+CASES = [*_conv_cases(), *_residual_cases(), *_norm_cases(), *_regional_cases(), *_other_cases()]

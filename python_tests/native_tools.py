@@ -1,0 +1,123 @@
+"""Helpers of the native tests: which kernels this machine runs, small models, goldens."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cases import REGIONS, Case
+
+from e4s_engine import config, schema
+from e4s_engine.plan import Plan
+from e4s_engine.weights import Model
+
+native = pytest.importorskip("e4s_engine.backends.native", reason="the compiled extension is not built")
+
+SMALL = config.ModelConfig(
+    size=32, channels=(32, 32, 16, 16), latents=8, latent_dim=32, injected=5, mlp_hidden=32, stem=16,
+    stages=((16, 1), (32, 2), (48, 1), (32, 1)), encoder_size=64,
+)  # fmt: skip
+
+
+def kernels() -> list[tuple[str, str]]:
+    """(instruction set, precision) this machine can run; "portable" always is among them."""
+    from e4s_engine import _native
+    from e4s_engine.errors import BackendError
+
+    pairs = []
+    for isa in ("portable", "avx2", "avx512"):
+        try:
+            _, has_bf16 = _native.kernels(isa)
+        except BackendError:
+            continue
+        pairs += [(isa, "fp32"), (isa, "bf16")] if has_bf16 else [(isa, "fp32")]
+    return pairs
+
+
+def run_case(case: Case, isa: str, precision: str, threads: int = 0) -> np.ndarray:
+    """Record and run a case over memory that starts as NaN, with guard bytes after every buffer."""
+    plan = Plan(precision)
+    symbols: dict[str, Any] = {}
+    for name, array in case.inputs.items():
+        if name == "pixels":
+            symbols[name] = plan.pixels(*array.shape[:3])
+        elif name == "labels":
+            symbols[name] = plan.labels(*array.shape, REGIONS)
+        else:
+            symbols[name] = plan.vectors(*array.shape)
+    out = case.network(_ops().record, symbols, plan.weights({k: v.shape for k, v in case.weights.items()}))
+    plan.output(out)
+    store = native.WeightStore()
+    store.add(plan, case.weights)
+    compiled = native.compile_plan(plan, store, isa, guard=True, poison=True, threads=threads)
+    buffer = plan.buffers[-1]
+    result = (
+        np.empty(buffer.shape, np.uint8) if buffer.type == "u8" else np.full(buffer.shape, np.nan, np.float32)
+    )
+    for _ in range(2):  # the second run finds what the first left
+        compiled.run([*case.inputs.values(), result])
+    return result
+
+
+def expected(case: Case) -> np.ndarray:
+    """The same in PyTorch, as [N,H,W,C], [N,1,R,C] or classes [N,H,W,1]."""
+    torch = pytest.importorskip("torch", reason="the reference needs PyTorch")
+    inputs = {name: torch.from_numpy(array) for name, array in case.inputs.items()}
+    weights = {name: torch.from_numpy(array) for name, array in case.weights.items()}
+    with torch.inference_mode():
+        y = case.network(_ops().reference, inputs, weights)
+    if y.dtype == torch.uint8:
+        return y.unsqueeze(-1).numpy()
+    return y.permute(0, 2, 3, 1).numpy() if y.ndim == 4 else y.unsqueeze(1).numpy()
+
+
+def _ops() -> Any:
+    from e4s_engine import ops
+
+    return ops
+
+
+def make_model(cfg: config.Config, seed: int = 0) -> Model:
+    """A model with random weights that keep activations in range."""
+    rng = np.random.default_rng(seed)
+    tensors = {}
+    for name, shape in schema.tensors(cfg).items():
+        value = rng.standard_normal(shape, dtype=np.float32)
+        if name.endswith("running_var"):
+            value = 1 + np.abs(value)
+        elif len(shape) == 4 and not name.startswith("G."):
+            value /= np.float32(np.sqrt(np.prod(shape[1:])))
+        elif name.endswith("noise.weight"):
+            value *= np.float32(0.1)
+        tensors[name] = value
+    return Model(cfg, tensors)
+
+
+def golden_folder() -> Path:
+    """Where the goldens lie; skips where there are none."""
+    named = os.environ.get("E4S_GOLDEN")
+    folder = Path(named) if named else Path(__file__).resolve().parents[2] / "shared" / "golden"
+    if not (folder / "recipe.py").is_file():
+        pytest.skip(f"no goldens at {folder}; set E4S_GOLDEN")
+    return folder
+
+
+@functools.lru_cache(maxsize=1)
+def golden_model(size: int, seed: int) -> Model:
+    folder = golden_folder()
+    spec = importlib.util.spec_from_file_location("golden_recipe", folder / "recipe.py")
+    assert spec is not None and spec.loader is not None
+    recipe = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(recipe)
+    name = f"rgi_{size}_keys.json" if size else "bisenet_keys.json"
+    shapes = {k: tuple(v) for k, v in json.loads((folder / name).read_text()).items()}
+    if size:
+        shapes["latent_avg"] = (18, 512)
+    cfg = config.infer_model(shapes) if size else config.infer_parser(shapes)
+    return Model(cfg, {k: recipe.tensor(k, shape, seed) for k, shape in schema.tensors(cfg).items()})
