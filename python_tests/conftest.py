@@ -42,7 +42,7 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def engine(tiny_weights: Path) -> Engine:
-    return Engine(tiny_weights / "model.safetensors", backend="reference")
+    return Engine(tiny_weights / "model.safetensors", device="cpu")
 
 
 @pytest.fixture(scope="session")

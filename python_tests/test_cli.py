@@ -247,7 +247,7 @@ def test_info(e4s):
     code, out, err = e4s("info", "--json")
     report = json.loads(out)
     assert (code, err) == (0, "")
-    assert report["parser"] == "network" and report["backend"] == "reference" and "64" in report["model"]
+    assert report["parser"] == "network" and report["backend"] == "native" and "64" in report["model"]
     code, out, err = e4s("info", model=False)
     assert (code, err) == (0, "") and "e4s_engine:" in out and "cpu features:" in out and "model:" not in out
 

@@ -39,7 +39,7 @@ def test_sheet_keeps_every_panels_shape():
 def test_demo_writes_a_sheet(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(demo, "SIDE", 96)
     out = tmp_path / "new" / "demo.png"
-    assert cli.main(["demo", "-o", str(out), "--seed", "3", "--backend", "reference"]) == 0
+    assert cli.main(["demo", "-o", str(out), "--seed", "3"]) == 0
     printed = capsys.readouterr().out
     assert "random weights" in printed
     assert str(out) in printed

@@ -8,10 +8,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from e4s_engine import compose, regions
+from e4s_engine.engine import Engine
 from e4s_engine.pipeline import to_uint8
 
 names = st.lists(st.sampled_from(regions.NAMES), min_size=1, max_size=4, unique=True)
 few = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture(scope="module", params=["native", "reference"])
+def engine(request, tiny_weights):
+    return Engine(tiny_weights / "model.safetensors", device="cpu", backend=request.param)
 
 
 def same(first, second):

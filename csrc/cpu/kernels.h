@@ -126,7 +126,7 @@ struct RgbRow {
   const float* skip_near;      // rows of the smaller picture (4 floats a pixel), or null
   const float* skip_far;
   int skip_width;
-  float* blend;                // scratch [skip_width + 2][4]
+  float* blend;  // scratch [skip_width + 2][4]
   float* out;
   int out_pixel;  // 3 or 4 floats
 };

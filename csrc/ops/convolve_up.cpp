@@ -1,6 +1,6 @@
-// Upsampling: y[2i + k] += x[i] w[k] gives 2H + 1 rows, the FIR 2H of them. A task makes a strip of the result in
-// chunks of rows, so that what lies between stays in cache; the last three rows after the horizontal pass carry
-// over to the next chunk, and only the strip's margins are computed twice.
+// Upsampling: y[2i + k] += x[i] w[k] gives 2H + 1 rows, the FIR 2H of them. A task makes a strip of the
+// result in chunks of rows, so that what lies between stays in cache; the last three rows after the
+// horizontal pass carry over to the next chunk, and only the strip's margins are computed twice.
 #include <algorithm>
 #include <cstring>
 
@@ -41,7 +41,8 @@ struct Scratch {
 };
 
 // Rows [first, first + high) of the transposed convolution, columns left - 1 .. left + columns + 1.
-void transpose(const Tiler& tiler, const Map& x, const Strip& strip, int first, int high, const Scratch& scratch) {
+void transpose(const Tiler& tiler, const Map& x, const Strip& strip, int first, int high,
+               const Scratch& scratch) {
   const int wide = strip.columns + kMargin, lanes = tiler.lanes();
   for (int phase = 0; phase < 4; ++phase) {
     const int odd_row = phase / 2, odd_column = phase % 2;
@@ -50,12 +51,14 @@ void transpose(const Tiler& tiler, const Map& x, const Strip& strip, int first, 
     int count = 0;
     for (int a = 0; a < down.taps; ++a)
       for (int b = 0; b < across.taps; ++b)
-        taps[count++] = {down.shift[a] * x.row + across.shift[b] * x.pixel, down.index[a] * 3 + across.index[b]};
+        taps[count++] = {down.shift[a] * x.row + across.shift[b] * x.pixel,
+                         down.index[a] * 3 + across.index[b]};
     // Strips start at even columns, so plane column c is column left - 1 + c of the whole: odd for even c.
     std::int64_t pixels = 0;
     for (int row = first + ((first + odd_row) & 1); row < first + high; row += 2) {
       const int skip = 1 - odd_column;
-      const std::byte* source = x.at(strip.sample, (row - odd_row) / 2, (strip.left - 1 + skip - odd_column) / 2);
+      const std::byte* source =
+          x.at(strip.sample, (row - odd_row) / 2, (strip.left - 1 + skip - odd_column) / 2);
       float* target = scratch.plane + (static_cast<std::int64_t>(row - first) * wide + skip) * lanes;
       for (int c = skip; c < wide; c += 2, source += x.pixel * size_of(x.type), target += 2 * lanes) {
         scratch.sources[pixels] = source;
@@ -94,14 +97,16 @@ void make_strip(const Run& run, const Map& x, const Map& y, const Tiler& tiler, 
 
 std::int64_t convolve_up_scratch() { return 2 * kPointers + (kPlane + kSmooth + kColumns) * kWidth * 4; }
 
-void convolve_up(const Run& run, const Map& x, const Map& y, const PackedConv& conv, const Epilogue& epilogue) {
+void convolve_up(const Run& run, const Map& x, const Map& y, const PackedConv& conv,
+                 const Epilogue& epilogue) {
   const int groups = conv.groups();
   const int high = y.h <= kRows ? std::max(kChunk, y.h / 4 / kChunk * kChunk) : kRows;  // enough tasks
   const int down = (y.h + high - 1) / high, across = (y.w + kColumns - 1) / kColumns;
   const std::int64_t strips = static_cast<std::int64_t>(down) * across;
   run.pool.each(y.n * strips * groups, [&](std::int64_t task, int worker) {
     const int place = static_cast<int>(task / groups % strips);
-    Strip strip{static_cast<int>(task / groups / strips), place / across * high, place % across * kColumns, 0, 0};
+    Strip strip{static_cast<int>(task / groups / strips), place / across * high, place % across * kColumns, 0,
+                0};
     strip.rows = std::min(high, y.h - strip.top), strip.columns = std::min(kColumns, y.w - strip.left);
     const Tiler tiler(run.cpu, conv, static_cast<int>(task % groups));
     make_strip(run, x, y, tiler, strip, Scratch(run.of_worker(worker)), epilogue);
