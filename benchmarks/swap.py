@@ -1,8 +1,9 @@
-"""A whole-face swap at 1024 x 1024, stage by stage: the published form of the regional convolution (one
-whole convolution per region, masked and summed) beside the one-pass form, same weights, same inputs, in turn.
+"""A whole-face swap at 1024 x 1024, stage by stage: PyTorch in the published form (every regional layer once
+per region, masked and summed), PyTorch in one pass, and the compiled runtime; all in turn on the same inputs.
 
     python -m benchmarks.swap                            random weights of the official size
-    python -m benchmarks.swap --weights e4s.safetensors
+    python -m benchmarks.swap --weights e4s.safetensors --parser parser.safetensors
+    python -m benchmarks.swap --variants published_fp32 onepass_fp32
     python -m benchmarks.swap --json                     the last line of output is one JSON object
 """
 
@@ -10,138 +11,158 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
+import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping
-from types import SimpleNamespace
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import torch
+from benchmarks import machine, variants
+from benchmarks.variants import Floats, Times
+from e4s_engine import _native, config, weights
+from e4s_engine.weights import Model
 
-from benchmarks import machine
-from e4s_engine import align, bench, blend, compose, decode, encode, ops, weights
-from e4s_engine.config import ModelConfig
-from e4s_engine.pipeline import to_uint8
-
-FORMS = {"published": ops.published, "onepass": ops.reference}
+NAMES = ("published_fp32", "published_bf16", "onepass_fp32", "onepass_bf16", "native_fp32", "native_bf16")
 STAGES = ("encode", "styles", "decode", "blend", "total")
-AGREEMENT = 1e-3  # no times are printed for forms that do not compute the same
-
-Times = dict[str, float]
+AGREEMENT = 1e-3  # of fp32 pictures: nothing is timed that does not compute the same
+LEAST_PSNR = 40.0  # of bf16 pictures, likewise
 
 
 def main() -> int:
-    """Measure and print; 1 if the two forms disagree."""
+    """Measure and print; 1 if a variant does not compute the same."""
     arguments = _arguments()
-    model = (
-        weights.load(arguments.weights, "rgi") if arguments.weights else weights.random_model(ModelConfig())
-    )
-    assert isinstance(model.config, ModelConfig)
-    tensors = {name: torch.from_numpy(t).to(arguments.device) for name, t in model.tensors.items()}
-
-    def swap(form: SimpleNamespace) -> tuple[Any, Times]:
-        return run(form, tensors, model.config, arguments.device)  # type: ignore[arg-type]
-
-    faces = {name: swap(form)[0] for name, form in FORMS.items()}  # warms up, too
-    difference = float((faces["published"] - faces["onepass"]).abs().max())
-    if not difference < AGREEMENT:
-        print(f"the forms differ by {difference:.2e}: nothing is timed", file=sys.stderr)
+    model, parser = _models(arguments)
+    made = {name: variants.make(name, model, arguments.device) for name in arguments.variants}
+    faces = {name: variants.swap(variant)[0] for name, variant in made.items()}  # warms up, too
+    quality = {name: variants.psnr(face, _expected(faces, name)) for name, face in faces.items()}
+    if not _agree(faces, quality):
         return 1
-    runs: dict[str, list[Times]] = {name: [] for name in FORMS}
+    runs: dict[str, list[Times]] = {name: [] for name in made}
     for _ in range(arguments.repeat):
-        for name, form in FORMS.items():
-            runs[name].append(swap(form)[1])
-    report(runs, difference, arguments)
+        for name, variant in made.items():
+            runs[name].append(variants.swap(variant)[1])
+    facts = machine.describe()
+    print(", ".join(f"{name} {value}" for name, value in [*facts.items(), ("device", arguments.device)]))
+    medians = _report(runs, quality, arguments.repeat)
+    summary = _summary(medians, quality) | {"stages": medians, "repeat": arguments.repeat, "machine": facts}
+    if "native_bf16" in made:
+        summary |= _native_facts(made["native_bf16"], model, parser, arguments)
+    if arguments.json:
+        print(json.dumps(summary))
     return 0
 
 
-@torch.inference_mode()
-def run(
-    form: SimpleNamespace, tensors: Mapping[str, Any], config: ModelConfig, device: str
-) -> tuple[Any, Times]:
-    """One swap: the generated face [1,3,S,S] and the seconds of every stage."""
-    (source, source_labels), (target, target_labels) = bench.portrait(0), bench.portrait(1)
-    pictures = torch.from_numpy(np.stack([source, target])).to(device)
-    masks = torch.from_numpy(np.stack([source_labels, target_labels])).to(device)
-    times: Times = {}
-
-    def stage(name: str, function: Callable[[], Any]) -> Any:
-        start = time.perf_counter()
-        value = function()
-        if device != "cpu":
-            torch.cuda.synchronize()
-        times[name] = time.perf_counter() - start
-        return value
-
-    def encode_both() -> Any:
-        both = zip(torch.split(pictures, 1), torch.split(masks, 1), strict=True)
-        done = [encode.encode_pixels(form, image, mask, tensors, config) for image, mask in both]
-        return torch.cat(done).cpu().numpy()
-
-    styles = stage("encode", encode_both)
-    labels, holes = compose.whole_face_labels(source_labels, target_labels)
-    swapped = torch.from_numpy(compose.whole_face_styles(styles[0], styles[1]))[None].to(device)
-    codes = stage("styles", lambda: decode.style_codes(form, swapped, tensors))
-    mask = torch.from_numpy(labels)[None].to(device)
-    face = stage("decode", lambda: decode.generate(form, codes, mask, tensors, config))
-
-    def blend_face() -> Any:
-        alpha = blend.alpha(compose.whole_face_foreground(labels, holes), "feather")
-        pixels = to_uint8(face[0].permute(1, 2, 0).cpu().numpy())
-        return align.paste(align.Crop(target, target, None), pixels, alpha)
-
-    stage("blend", blend_face)
-    times["total"] = sum(times.values())
-    return face, times
+def _models(arguments: argparse.Namespace) -> tuple[Model, Model]:
+    file, parser = arguments.weights, arguments.parser
+    model = weights.load(file, "rgi") if file else weights.random_model(config.ModelConfig())
+    kept = weights.load(parser, "parser") if parser else weights.random_model(config.ParserConfig())
+    return model, kept
 
 
-def report(runs: Mapping[str, list[Times]], difference: float, arguments: argparse.Namespace) -> None:
-    """The table, and with --json one JSON object as the last line."""
-    facts = machine.describe()
-    print(
-        ", ".join(f"{name} {value}" for name, value in facts.items()), f"device {arguments.device}", sep=", "
+def _expected(faces: Mapping[str, Floats], name: str) -> Floats:
+    """What a face is held against: the first fp32 one of another variant, itself where there is none."""
+    return next(
+        (face for other, face in faces.items() if other.endswith("fp32") and other != name), faces[name]
     )
-    print(f"medians of {arguments.repeat} runs in turn (min-max); the forms agree within {difference:.1e}\n")
-    print(f"{'stage':8}" + "".join(f"{name + ' ms':>28}" for name in FORMS) + f"{'ratio':>8}")
+
+
+def _agree(faces: Mapping[str, Floats], quality: Mapping[str, float]) -> bool:
+    for name, face in faces.items():
+        difference = float(abs(face - _expected(faces, name)).max())
+        low = name.endswith("fp32") and not difference < AGREEMENT
+        if low or not quality[name] >= LEAST_PSNR:
+            print(
+                f"{name} differs by {difference:.2e}, {quality[name]:.1f} dB: nothing is timed",
+                file=sys.stderr,
+            )
+            return False
+    return True
+
+
+def _report(
+    runs: Mapping[str, list[Times]], quality: Mapping[str, float], repeat: int
+) -> dict[str, dict[str, float]]:
+    """Print the table of medians, and give them."""
     medians = {
         name: {stage: statistics.median(one[stage] for one in own) for stage in STAGES}
         for name, own in runs.items()
     }
-    for stage in STAGES:
-        cells = []
-        for name, own in runs.items():
-            values = [run[stage] * 1000 for run in own]
-            cells.append(f"{medians[name][stage] * 1000:10.1f} ({min(values):.1f}-{max(values):.1f})")
-        ratio = medians["published"][stage] / medians["onepass"][stage]
-        print(f"{stage:8}" + "".join(f"{cell:>28}" for cell in cells) + f"{ratio:8.2f}")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"\npeak memory of this process, both forms: {peak:.0f} MB")
-    if arguments.json:
-        published, onepass = medians["published"]["total"], medians["onepass"]["total"]
-        summary = {
-            "published_s": published,
-            "onepass_s": onepass,
-            "ratio_onepass": published / onepass,
-            "stages": medians,
-            "max_difference": difference,
-            "repeat": arguments.repeat,
-            "machine": facts,
-        }
-        print(json.dumps(summary))
+    slowest = max(median["total"] for median in medians.values())
+    print(f"medians of {repeat} runs in turn, ms; total with its range; ratio to the slowest\n")
+    print(f"{'variant':16}" + "".join(f"{s:>9}" for s in STAGES) + f"{'range':>18}{'ratio':>8}{'dB':>8}")
+    for name, median in medians.items():
+        totals = [one["total"] * 1000 for one in runs[name]]
+        spread = f"{min(totals):.0f}-{max(totals):.0f}"
+        cells = "".join(f"{median[stage] * 1000:9.1f}" for stage in STAGES)
+        print(f"{name:16}{cells}{spread:>18}{slowest / median['total']:8.2f}{quality[name]:8.1f}")
+    return medians
+
+
+def _summary(medians: Mapping[str, Mapping[str, float]], quality: Mapping[str, float]) -> dict[str, Any]:
+    total = {name: median["total"] for name, median in medians.items()}
+    keys = {
+        "published_s": "published_fp32",
+        "published_bf16_s": "published_bf16",
+        "onepass_s": "onepass_fp32",
+        "onepass_bf16_s": "onepass_bf16",
+        "native_fp32_s": "native_fp32",
+        "native_bf16_s": "native_bf16",
+    }
+    summary: dict[str, Any] = {key: total[name] for key, name in keys.items() if name in total}
+    if "published_fp32" in total:
+        ratios = {"onepass": "onepass_fp32", "fp32": "native_fp32", "bf16": "native_bf16"}
+        for key, name in ratios.items():
+            if name in total:
+                summary[f"ratio_{key}"] = total["published_fp32"] / total[name]
+    if "native_bf16" in quality:
+        summary["psnr_bf16_db"] = quality["native_bf16"]
+    return summary
+
+
+def _native_facts(
+    variant: variants.Variant, model: Model, parser: Model, arguments: argparse.Namespace
+) -> dict[str, Any]:
+    """What is said of the compiled runtime alone: a cached source, memory and starts of a fresh process."""
+    source = variant.encode(*_source())[0]
+    cached = [variants.swap(variant, source)[1]["total"] for _ in range(arguments.repeat)]
+    command = [sys.executable, "-m", "benchmarks.fresh", *([arguments.weights] if arguments.weights else [])]
+    fresh = json.loads(
+        subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
+    )
+    agreement = variants.agreement(model, parser)
+    facts = {
+        "cached_source_bf16_s": statistics.median(cached),
+        "parser_agreement_bf16": agreement["bf16"],
+        "parser_agreement_fp32": agreement["fp32"],
+        **fresh,
+    }
+    print()
+    for name, value in facts.items():
+        print(f"{name:24}{value:10.4f}")
+    return facts
+
+
+def _source() -> tuple[Any, Any]:
+    from e4s_engine import bench
+
+    image, labels = bench.portrait(0)
+    return image[None], labels[None]
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Time the two forms of a swap, stage by stage.")
+    parser = argparse.ArgumentParser(description="Time a swap, stage by stage, in several ways.")
     parser.add_argument("--weights", help="default: random weights of the official size")
+    parser.add_argument("--parser", help="parser weights; default: random ones of the official size")
     parser.add_argument("--repeat", type=int, default=5)
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", default="cpu", help="of the PyTorch variants")
+    parser.add_argument("--variants", nargs="+", choices=NAMES, help="default: all this processor can run")
     parser.add_argument("--json", action="store_true", help="end with one JSON object")
     arguments = parser.parse_args()
     if arguments.repeat < 1:
         parser.error("--repeat must be at least 1")
+    if arguments.variants is None:
+        has_bf16 = _native.kernels("")[1]
+        arguments.variants = [name for name in NAMES if has_bf16 or name != "native_bf16"]
     return arguments
 
 
