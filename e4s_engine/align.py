@@ -61,14 +61,22 @@ def crop(photo: Pixels, landmarks: Any, argument: str = "landmarks") -> Crop:
 
 def check_landmarks(landmarks: Any, argument: str = "landmarks") -> Points:
     """Landmarks as float64 [68, 2] or [5, 2]. Raises AlignmentError."""
+    expected = "expected pixel coordinates [68, 2] or [5, 2]"
     try:
-        points = np.asarray(landmarks, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise AlignmentError(f"{argument}: expected numbers [68, 2], got {landmarks!r:.80}") from error
+        if hasattr(landmarks, "detach"):
+            landmarks = landmarks.detach().cpu()  # torch, on whatever device
+        given = np.asarray(landmarks)
+        if given.dtype.kind not in "fiu":
+            raise AlignmentError(f"{argument}: {expected}, got {given.dtype} {list(given.shape)}")
+        points = given.astype(np.float64)
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        if isinstance(error, AlignmentError):
+            raise
+        raise AlignmentError(f"{argument}: {expected}, got {landmarks!r:.80}") from error
     if points.shape not in ((68, 2), (5, 2)):
-        raise AlignmentError(f"{argument}: expected [68, 2] or [5, 2], got {list(points.shape)}")
+        raise AlignmentError(f"{argument}: {expected}, got {list(points.shape)}")
     if not np.isfinite(points).all():
-        raise AlignmentError(f"{argument}: some coordinates are NaN or infinite")
+        raise AlignmentError(f"{argument}: {expected}, some are NaN or infinite")
     return points
 
 
@@ -101,9 +109,15 @@ def _check_reach(photo: Pixels, quad: Points, argument: str) -> None:
     centre = quad.mean(0)
     side = float(np.hypot(*(quad[3] - quad[0])))
     if not (0 <= centre[0] < width and 0 <= centre[1] < height):
-        raise AlignmentError(f"{argument}: the face's centre is outside the {width} x {height} photo")
+        raise AlignmentError(
+            f"{argument}: the face's centre is outside the {width} x {height} photo; expected pixels (x, y) "
+            "of this photo"
+        )
     if side > 4 * max(width, height):
-        raise AlignmentError(f"{argument}: a face {side:.0f} wide in a {width} x {height} photo")
+        raise AlignmentError(
+            f"{argument}: a face {side:.0f} wide in a {width} x {height} photo; expected pixels (x, y) of "
+            "this photo"
+        )
 
 
 def _extract(photo: Pixels, quad: Points) -> Pixels:

@@ -15,6 +15,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 PUBLISHED_CHANNELS = (512, 512, 512, 512, 512, 256, 128, 64, 32)  # 4 x 4 to 1024 x 1024
 MAX_SIZE = 2048
 MAX_CHANNELS = 4096
+MAX_UNITS = 256  # of the encoder, in all
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +39,7 @@ class ModelConfig:
     encoder_size: int = 256
 
     def __post_init__(self) -> None:
+        _check_integers(self)
         size = self.size
         problems = [
             (
@@ -49,9 +51,13 @@ class ModelConfig:
                 f"{len(self.channels)} channel counts for size {size}",
             ),
             (not all(1 <= c <= MAX_CHANNELS for c in self.channels), f"channels {self.channels}"),
-            (self.latents < self.layers, f"{self.latents} latents for {self.layers} layers"),
+            (
+                not self.layers <= self.latents <= MAX_CHANNELS,
+                f"{self.latents} latents for {self.layers} layers",
+            ),
             (not 1 <= self.injected <= self.latents, f"injected {self.injected} of {self.latents}"),
             (len(self.stages) != 4 or any(n < 1 for _, n in self.stages), f"stages {self.stages}"),
+            (sum(n for _, n in self.stages) > MAX_UNITS, f"stages {self.stages}"),
             (not all(1 <= d <= MAX_CHANNELS for d, _ in self.stages), f"stages {self.stages}"),
             (not 16 <= self.encoder_size <= MAX_SIZE, f"encoder_size {self.encoder_size}"),
             (not 1 <= self.latent_dim <= MAX_CHANNELS, f"latent_dim {self.latent_dim}"),
@@ -105,6 +111,7 @@ class ParserConfig:
     table: str = "bisenet"
 
     def __post_init__(self) -> None:
+        _check_integers(self)
         expected = {"bisenet": 19, "celebamask_hq": 19, "regions": regions.COUNT}
         if expected.get(self.table) != self.classes:
             raise WeightsError(f"config: impossible parser ({self.classes} classes, table {self.table!r})")
@@ -116,6 +123,17 @@ class ParserConfig:
 
 Config = ModelConfig | ParserConfig
 KINDS: dict[str, type[ModelConfig] | type[ParserConfig]] = {"rgi": ModelConfig, "parser": ParserConfig}
+
+
+def _check_integers(config: Config) -> None:
+    """Raise WeightsError unless every number of a config is an integer: files may hold anything."""
+    pending = [(f.name, getattr(config, f.name)) for f in dataclasses.fields(config) if f.name != "table"]
+    while pending:
+        name, value = pending.pop()
+        if isinstance(value, tuple):
+            pending += [(name, inner) for inner in value]
+        elif not isinstance(value, int) or isinstance(value, bool):
+            raise WeightsError(f"config: {name} must hold integers, got {value!r:.40}")
 
 
 def kind_of(config: Config) -> str:
@@ -135,8 +153,10 @@ def from_json(kind: str, text: str) -> Config:
     try:
         fields: dict[str, Any] = json.loads(text)
         return KINDS[kind](**{name: _frozen(value) for name, value in fields.items()})
-    except (TypeError, ValueError, AttributeError) as error:
-        raise WeightsError(f"weights: the header holds no valid {kind} config ({error})") from error
+    except (TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise WeightsError(
+            f"weights: the header holds no valid {kind} config ({error}); convert the file again"
+        ) from error
 
 
 def _frozen(value: Any) -> Any:
@@ -158,7 +178,7 @@ def infer_model(shapes: Shapes) -> ModelConfig:
         starts = (0, 3, 7, 21)
         depths = [shapes[f"encoder.body.{i}.res_layer.1.weight"][0] for i in starts]
         stem = shapes["encoder.input_layer.0.weight"][0]
-    except (KeyError, ValueError, IndexError) as error:
+    except (KeyError, ValueError, IndexError, ZeroDivisionError) as error:
         raise WeightsError(f"weights: no RGI state dict, {error} is missing or misshapen") from error
     return ModelConfig(
         size=4 << (len(channels) - 1),

@@ -1,25 +1,22 @@
-"""The engine: composes the stages, images -> regions -> encode -> swap -> decode -> blend."""
+"""The engine: the public calls. What they do is composed in `pipeline.py`."""
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-from e4s_engine import align as alignment
-from e4s_engine import backends, compose, images, inputs, parse, regions
-from e4s_engine import blend as blending
+from e4s_engine import backends, inputs
 from e4s_engine import landmarks as landmark_models
 from e4s_engine.config import ModelConfig, ParserConfig
-from e4s_engine.errors import ArgumentError, ClosedError, LabelsError, WeightsError
+from e4s_engine.errors import ArgumentError, ClosedError, WeightsError
 from e4s_engine.inputs import Options, Portrait, RegionNames, Source
+from e4s_engine.pipeline import Job, Parser, Pipeline, known
 from e4s_engine.result import Face, Result
 from e4s_engine.weights import Model, find_parser
 from e4s_engine.weights import load as load_weights
@@ -27,30 +24,6 @@ from e4s_engine.weights import load as load_weights
 logger = logging.getLogger("e4s_engine")
 
 WEIGHTS_VARIABLE = "E4S_WEIGHTS"
-_CLOSED = "this engine was closed; make a new one"
-_AT_ONCE = 8  # swaps of a batch that are in memory as floats at one time
-
-LabelMap = npt.NDArray[np.uint8]
-Parser = Callable[[npt.NDArray[np.uint8]], Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Job:
-    """One swap: which portraits give which regions to the target. chosen None is the whole face."""
-
-    target: Portrait
-    parts: list[tuple[Portrait, inputs.Ids]]
-    chosen: inputs.Ids | None
-
-
-@dataclasses.dataclass(frozen=True)
-class _Composed:
-    """What the decoder renders, and the part of it that is pasted."""
-
-    labels: LabelMap
-    holes: compose.Mask
-    styles: compose.Styles
-    foreground: compose.Mask
 
 
 class Engine:
@@ -86,21 +59,20 @@ class Engine:
         path = _weights_path(weights)
         self._landmarks = landmark_models.resolve(landmarks)
         model = load_weights(path, "rgi", "weights")
-        self._parser, parser_model = _load_parser(parser, path)
+        own_parser, parser_model = _load_parser(parser, path)
         assert isinstance(model.config, ModelConfig)
         classes = parser_model.config if parser_model is not None else None
-        self._classes = classes if isinstance(classes, ParserConfig) else None
+        assert classes is None or isinstance(classes, ParserConfig)
+        runtime = backends.create(model, parser_model, backend, device, precision)
+        self._pipeline: Pipeline | None = Pipeline(runtime, own_parser, classes, model.config.size)
         self.config = model.config
-        self._backend: backends.Backend | None = backends.create(
-            model, parser_model, backend, device, precision
-        )
-        self.backend = self._backend.name
-        self.device, self.precision = self._backend.device, self._backend.precision
+        self.backend, self.device, self.precision = runtime.name, runtime.device, runtime.precision
+        self.parser = "callable" if own_parser else "none" if classes is None else "network"
         logger.info("engine: %s backend on %s in %s", self.backend, self.device, self.precision)
 
     def close(self) -> None:
-        """Release the weights. Later calls raise ClosedError; calls under way finish."""
-        self._backend = None
+        """Release the weights. Later calls raise ClosedError; calls under way finish first."""
+        self._pipeline = None
 
     def __enter__(self) -> Engine:
         return self
@@ -145,10 +117,10 @@ class Engine:
         Raises ArgumentError or one of its kinds: ImageError, LabelsError, RegionError, AlignmentError.
         """
         options = Options(extent, shape, texture, hair_first, blend, align)
-        read = self._reader(align)
+        pipeline, read = self._open(options)
         parts, chosen = inputs.sources(source, regions, source_labels, source_landmarks, "source", read)
         portrait = _image_only(read(target, "target", target_labels, target_landmarks))
-        return self._swap([_Job(portrait, parts, chosen)], options)[0]
+        return pipeline.swap([Job(portrait, parts, chosen)], options)[0]
 
     def swap_batch(
         self,
@@ -176,10 +148,12 @@ class Engine:
         options = Options(extent, shape, texture, hair_first, blend, align)
         if not isinstance(targets, (list, tuple)):
             raise ArgumentError(f"targets: expected a list of images, got {type(targets).__name__}")
+        if isinstance(regions, Iterator):
+            regions = list(regions)  # each source reads them
         many = list(sources) if isinstance(sources, (list, tuple)) else [sources]
         if len(many) not in (1, len(targets)):
             raise ArgumentError(f"sources: expected 1 or {len(targets)} (one per target), got {len(many)}")
-        read = self._reader(align)
+        pipeline, read = self._open(options)
         labels = inputs.per_item(source_labels, len(many), "source_labels")
         points = inputs.per_item(source_landmarks, len(many), "source_landmarks")
         given = [
@@ -192,8 +166,8 @@ class Engine:
         for i, target in enumerate(targets):
             portrait = _image_only(read(target, f"targets[{i}]", labels[i], points[i]))
             parts, chosen = given[i if len(given) > 1 else 0]
-            jobs.append(_Job(portrait, parts, chosen))
-        return self._swap(jobs, options)
+            jobs.append(Job(portrait, parts, chosen))
+        return pipeline.swap(jobs, options)
 
     def edit(
         self,
@@ -239,12 +213,8 @@ class Engine:
     ) -> Result:
         """The image through the model and back: its own codes in its own labels, pasted over it."""
         options = Options(blend=blend, align=align)
-        portrait = _image_only(self._reader(align)(image, "image", labels, landmarks))
-        self._complete([portrait])
-        mask, styles = _known(portrait)
-        holes = np.zeros(mask.shape, bool)
-        composed = _Composed(mask, holes, styles, compose.whole_face_foreground(mask, holes))
-        return self._render([(portrait, composed)], options)[0]
+        pipeline, read = self._open(options)
+        return pipeline.reconstruct(_image_only(read(image, "image", labels, landmarks)), options)
 
     def encode(
         self,
@@ -255,22 +225,24 @@ class Engine:
         landmarks: Any = None,
     ) -> Face:
         """An image as a reusable Face: labels uint8 [512, 512], style vectors float32 [12, D]."""
-        portrait = _image_only(self._reader(align)(image, "image", labels, landmarks))
-        self._complete([portrait])
-        return Face(*_known(portrait))
+        pipeline, read = self._open(Options(align=align))
+        portrait = _image_only(read(image, "image", labels, landmarks))
+        pipeline.complete([portrait])
+        return Face(*known(portrait))
 
     def decode(self, styles: Any, labels: Any) -> npt.NDArray[np.float32]:
         """Style vectors [12, D] and labels [h, w] -> image float32 [S, S, 3], in [-1, 1] but not clamped."""
+        pipeline, _ = self._open(Options())
         checked = inputs.check_styles(styles, "styles", self.config.style_dim)
-        mask = regions.check_labels(images.to_numpy(labels, "labels"))
-        return self._runtime.decode(checked[None], mask[None])[0]
+        return pipeline.decode(checked[None], inputs.check_labels(labels, "labels")[None])[0]
 
     def parse(
         self, image: inputs.Image, *, align: str | bool = "auto", landmarks: Any = None
     ) -> npt.NDArray[np.uint8]:
         """The regions of the image's aligned crop, uint8 [512, 512]."""
-        portrait = _image_only(self._reader(align)(image, "image", None, landmarks))
-        self._label([portrait])
+        pipeline, read = self._open(Options(align=align))
+        portrait = _image_only(read(image, "image", None, landmarks))
+        pipeline.label([portrait])
         assert portrait.labels is not None
         return portrait.labels
 
@@ -278,133 +250,17 @@ class Engine:
         self, image: inputs.Image, *, align: str | bool = "auto", landmarks: Any = None
     ) -> npt.NDArray[np.uint8]:
         """The aligned crop that the stages work on, uint8 [1024, 1024, 3]."""
-        portrait = _image_only(self._reader(align)(image, "image", None, landmarks))
+        _, read = self._open(Options(align=align))
+        portrait = _image_only(read(image, "image", None, landmarks))
         assert portrait.crop is not None
         return portrait.crop.image
 
-    @property
-    def _runtime(self) -> backends.Backend:
-        if self._backend is None:
-            raise ClosedError(_CLOSED)
-        return self._backend
-
-    def _reader(self, align: str | bool) -> inputs.Read:
-        if self._backend is None:  # say so before any work
-            raise ClosedError(_CLOSED)
-        return inputs.reader(self._landmarks, Options(align=align).align, self.config.style_dim)
-
-    def _label(self, portraits: Iterable[Portrait]) -> None:
-        """Labels for every portrait that came without."""
-        for portrait in portraits:
-            if portrait.labels is not None:
-                continue
-            assert portrait.crop is not None
-            picture = portrait.crop.for_parser
-            if self._parser is not None:
-                portrait.labels = regions.check_labels(self._parser(picture), f"{portrait.argument}: parser")
-            elif self._classes is not None:
-                portrait.labels = self._classify(picture, self._classes)
-            else:
-                raise LabelsError(
-                    f"{portrait.argument}: this engine has no parser; pass labels "
-                    "(uint8 [h, w] in 0..11), or make the engine with Engine(parser=...)"
-                )
-
-    def _classify(self, picture: images.Pixels, classes: ParserConfig) -> LabelMap:
-        """The regions of a picture by the engine's own parser network."""
-        if picture.shape[0] < parse.SIDE:
-            picture = images.resize(picture, parse.SIDE, parse.SIDE, Image.Resampling.BILINEAR)
-        found = self._runtime.parse(picture[None])[0]
-        return found if classes.table == "regions" else regions.TABLES[classes.table][found]
-
-    def _complete(self, portraits: list[Portrait]) -> None:
-        """Labels and style vectors for every portrait, the encodes in one batch."""
-        self._label(portraits)
-        missing = list({id(p): p for p in portraits if p.styles is None}.values())
-        if missing:
-            crops = np.stack([p.crop.image for p in missing if p.crop is not None])
-            labels = np.stack([p.labels for p in missing if p.labels is not None])
-            for portrait, styles in zip(missing, self._runtime.encode(crops, labels), strict=True):
-                portrait.styles = styles
-
-    def _swap(self, jobs: list[_Job], options: Options) -> list[Result]:
-        results: list[Result] = []
-        for start in range(0, len(jobs), _AT_ONCE):
-            results += self._swap_some(jobs[start : start + _AT_ONCE], options)
-        return results
-
-    def _swap_some(self, jobs: list[_Job], options: Options) -> list[Result]:
-        self._label([job.target for job in jobs])
-        active = [job for job in jobs if job.chosen != ()]
-        self._complete([portrait for job in active for portrait in (job.target, *(p for p, _ in job.parts))])
-        rendered = iter(self._render([(job.target, _compose(job, options)) for job in active], options))
-        return [_untouched(job.target) if job.chosen == () else next(rendered) for job in jobs]
-
-    def _render(self, composed: list[tuple[Portrait, _Composed]], options: Options) -> list[Result]:
-        """Decode in one batch, then paste each face into its photo."""
-        if not composed:
-            return []
-        styles = np.stack([made.styles for _, made in composed])
-        labels = np.stack([made.labels for _, made in composed])
-        faces = self._runtime.decode(styles, labels)
-        return [_paste(p, to_uint8(f), made, options) for f, (p, made) in zip(faces, composed, strict=True)]
-
-
-def to_uint8(image: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    """A decoded image in [-1, 1] as 8 bits: clamped and truncated, as in the published code."""
-    return (((image + 1) / 2).clip(0, 1) * 255).astype(np.uint8)
-
-
-def _compose(job: _Job, options: Options) -> _Composed:
-    """Swap shape and texture: what to decode."""
-    target_labels, target_styles = _known(job.target)
-    known = [(*_known(portrait), ids) for portrait, ids in job.parts]
-    if job.chosen is None:
-        source_labels, source_styles, _ = known[0]
-        labels, holes = compose.whole_face_labels(source_labels, target_labels, options.hair_first)
-        styles = compose.whole_face_styles(source_styles, target_styles, options.extent)
-        shaped: list[tuple[compose.Styles, Sequence[int]]] = [(source_styles, regions.FACE)]
-    else:
-        labels, holes = compose.region_labels([(mask, ids) for mask, _, ids in known], target_labels)
-        shaped = [(vectors, ids) for _, vectors, ids in known]
-        styles = compose.region_styles(shaped, target_styles, options.extent)
-    if not options.texture:
-        styles = target_styles
-    if options.shape:
-        styles = compose.complete_styles(styles, shaped, target_styles)
-    else:
-        labels, holes = target_labels, np.zeros(target_labels.shape, bool)
-    if job.chosen is None:
-        foreground = compose.whole_face_foreground(labels, holes)
-    else:
-        foreground = compose.region_foreground(job.chosen, labels, holes, target_labels)
-    return _Composed(labels, holes, styles, foreground)
-
-
-def _paste(target: Portrait, face: npt.NDArray[np.uint8], made: _Composed, options: Options) -> Result:
-    """Blend the face over the target's crop and put the crop back into the photo."""
-    crop = target.crop
-    assert crop is not None
-    alpha = blending.alpha(made.foreground, options.blend)
-    pasted = face
-    if options.blend == "multiband" and made.foreground.any():
-        large = images.resize(face, alignment.CROP, alignment.CROP, Image.Resampling.BICUBIC)
-        pasted = blending.multiband(large, crop.image, made.foreground)
-        if crop.quad is None:
-            alpha = np.full_like(alpha, 255)  # as published, the pyramids reach over the whole crop
-    return Result(alignment.paste(crop, pasted, alpha), face, made.labels, made.holes)
-
-
-def _untouched(target: Portrait) -> Result:
-    """The result of swapping nothing: the target as it is."""
-    crop, mask = target.crop, target.labels
-    assert crop is not None and mask is not None
-    return Result(crop.photo, crop.image, mask, np.zeros(mask.shape, bool))
-
-
-def _known(portrait: Portrait) -> tuple[LabelMap, compose.Styles]:
-    assert portrait.labels is not None and portrait.styles is not None
-    return portrait.labels, portrait.styles
+    def _open(self, options: Options) -> tuple[Pipeline, inputs.Read]:
+        """What one call works with, to its end even if the engine is closed meanwhile."""
+        pipeline = self._pipeline
+        if pipeline is None:
+            raise ClosedError("this engine was closed; make a new one")
+        return pipeline, inputs.reader(self._landmarks, options.align, self.config.style_dim)
 
 
 def _image_only(portrait: Portrait) -> Portrait:
@@ -415,7 +271,7 @@ def _image_only(portrait: Portrait) -> Portrait:
 
 def _weights_path(weights: str | os.PathLike[str] | None) -> str | os.PathLike[str]:
     path = weights if weights is not None else os.environ.get(WEIGHTS_VARIABLE)
-    if not path:
+    if path is None or (isinstance(path, str) and not path):
         raise WeightsError(
             "weights: this version ships no model; pass converted safetensors or the official "
             f"iteration_300000.pt, or name the file in the environment variable {WEIGHTS_VARIABLE}"

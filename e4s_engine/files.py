@@ -5,10 +5,31 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from e4s_engine.errors import OutputError
+from e4s_engine.errors import ArgumentError, OutputError
+
+
+def check_writable(path: str | os.PathLike[str], argument: str = "path") -> Path:
+    """The file that writing to `path` would replace. Raises OutputError where that cannot work."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise ArgumentError(f"{argument}: expected a path to write to, got {type(path).__name__}")
+    try:
+        final = Path(os.path.realpath(path))
+        final.exists()
+    except (OSError, ValueError) as error:  # a name too long, or with a NUL
+        raise OutputError(f"{argument}: not a usable path: {error}; choose another name") from error
+    if not final.parent.is_dir():
+        raise OutputError(f"{argument}: the folder {final.parent} does not exist; create it first")
+    if final.is_dir():
+        raise OutputError(f"{argument}: {final} is a folder, expected a file name")
+    if final.exists() and not os.access(final, os.W_OK):
+        raise OutputError(f"{argument}: {final} is read-only; choose another name or change its mode")
+    if not os.access(final.parent, os.W_OK):
+        raise OutputError(f"{argument}: the folder {final.parent} is read-only; choose another")
+    return final
 
 
 @contextlib.contextmanager
@@ -16,18 +37,16 @@ def replacing(path: str | os.PathLike[str], argument: str = "path") -> Iterator[
     """A temporary path beside `path`; renamed over it on success, removed on failure.
 
     An existing file is whole at every moment: the old one before, the new one after. A symbolic link is
-    followed, so that the file it names is replaced and the link stays. Raises OutputError.
+    followed, so that the file it names is replaced and the link stays; permissions stay too. Raises
+    OutputError.
     """
-    final = Path(os.path.realpath(path))
-    if not final.parent.is_dir():
-        raise OutputError(f"{argument}: the folder {final.parent} does not exist; create it first")
-    if final.is_dir():
-        raise OutputError(f"{argument}: {final} is a folder, expected a file name")
-    if final.exists() and not os.access(final, os.W_OK):
-        raise OutputError(f"{argument}: {final} is read-only; choose another name or change its mode")
-    temporary = final.with_name(f".{final.stem}.{secrets.token_hex(4)}{final.suffix}")
+    final = check_writable(path, argument)
+    # Not named after the file: its name may be as long as names can be.
+    temporary = final.with_name(f".e4s-{secrets.token_hex(8)}{final.suffix}")
     try:
         yield temporary
+        if final.exists():
+            temporary.chmod(stat.S_IMODE(final.stat().st_mode))
         temporary.replace(final)
     except OSError as error:
         raise OutputError(f"{argument}: cannot write {final}: {error.strerror or error}") from error

@@ -13,7 +13,7 @@ from e4s_engine import blend as blending
 from e4s_engine import images, regions
 from e4s_engine import landmarks as landmark_models
 from e4s_engine.compose import Styles
-from e4s_engine.errors import AlignmentError, ArgumentError, RegionError
+from e4s_engine.errors import AlignmentError, ArgumentError, LabelsError, RegionError
 from e4s_engine.regions import Labels
 from e4s_engine.result import Face
 
@@ -35,12 +35,14 @@ class Options:
     align: str | bool = "auto"
 
     def __post_init__(self) -> None:
-        number = isinstance(self.extent, (int, float, np.number)) and not isinstance(self.extent, bool)
+        real = isinstance(self.extent, (int, float, np.integer, np.floating))
+        number = real and not isinstance(self.extent, bool)
         if not number or not 0 <= self.extent <= 1:
             raise ArgumentError(f"extent: expected a number in [0, 1], got {self.extent!r}")
-        if self.blend not in blending.MODES:
+        if not isinstance(self.blend, str) or self.blend not in blending.MODES:
             raise ArgumentError(f"blend: expected one of {', '.join(blending.MODES)}, got {self.blend!r}")
-        if self.align not in ("auto", True, False):
+        # Exactly these: 1 and 0 equal True and False, but would be taken for "auto" later.
+        if not isinstance(self.align, (str, bool)) or self.align not in ("auto", True, False):
             raise ArgumentError(f"align: expected 'auto', True or False, got {self.align!r}")
         for name in ("shape", "texture", "hair_first"):
             if not isinstance(getattr(self, name), (bool, np.bool_)):
@@ -100,7 +102,11 @@ def _from_image(
     photo = images.read(image, argument)
     mask = None
     if labels is not None:
-        mask = regions.check_labels(images.to_numpy(labels, f"{argument} labels"), f"{argument} labels")
+        mask = check_labels(labels, f"{argument} labels")
+    if align is False and points is not None:
+        raise ArgumentError(
+            f"{argument}: align=False takes the photo as it is; pass no landmarks, or leave align out"
+        )
     if align is False:
         return Portrait(argument, alignment.whole(photo, argument), mask)
     if points is None and model is not None:
@@ -115,17 +121,26 @@ def _from_image(
     return Portrait(argument, alignment.whole(photo, argument), mask)
 
 
+def check_labels(labels: Any, argument: str) -> Labels:
+    """A label map on any device -> uint8 [512, 512]. Raises LabelsError."""
+    expected = f"a label map: an array uint8 [h, w] with values 0..{regions.COUNT - 1}"
+    return regions.check_labels(images.to_numpy(labels, argument, expected, LabelsError), argument)
+
+
 def check_styles(styles: Any, argument: str, style_dim: int) -> Styles:
     """Style vectors as float32 [12, D] of a model. Raises ArgumentError."""
-    array = images.to_numpy(styles, argument)
+    expected = f"style vectors: an array float32 [{regions.COUNT}, {style_dim}]"
+    array = images.to_numpy(styles, argument, expected, ArgumentError)
     if array.shape != (regions.COUNT, style_dim) or array.dtype.kind != "f":
         got = f"{array.dtype} {list(array.shape)}"
         raise ArgumentError(
             f"{argument}: this model's style vectors are float32 [{regions.COUNT}, {style_dim}], got {got}"
         )
-    if not np.isfinite(array).all():
-        raise ArgumentError(f"{argument}: some values are NaN or infinite")
-    return array.astype(np.float32, copy=False)
+    with np.errstate(over="ignore"):
+        vectors = array.astype(np.float32, copy=False)
+    if not np.isfinite(vectors).all():
+        raise ArgumentError(f"{argument}: some values are NaN or infinite; expected what encode returns")
+    return vectors
 
 
 def sources(
@@ -139,26 +154,32 @@ def sources(
         raise RegionError("regions: a dict of sources names the regions itself; pass regions=None beside it")
     if not source:
         raise RegionError(f"{argument}: the dict of sources is empty; name at least one region")
+    _check_keys(labels, source, f"{argument}_labels")
+    _check_keys(points, source, f"{argument}_landmarks")
     parts: list[tuple[Portrait, Ids]] = []
     given: set[int] = set()
     for key, image in source.items():
         ids = regions.region_ids(key, f"{argument} key")
+        if not ids:
+            raise RegionError(f"{argument} key: {key!r} names no region; name at least one")
         twice = given.intersection(ids)
         if twice:
             names = ", ".join(regions.NAMES[r] for r in sorted(twice))
             raise RegionError(f"{argument}: {names} given by two sources; every region needs exactly one")
         given.update(ids)
-        own = (_by_key(labels, key, f"{argument}_labels"), _by_key(points, key, f"{argument}_landmarks"))
+        own = ((labels or {}).get(key), (points or {}).get(key))
         parts.append((read(image, f"{argument}[{key!r}]", *own), ids))
     return parts, tuple(sorted(given))
 
 
-def _by_key(values: Any, key: Any, argument: str) -> Any:
+def _check_keys(values: Any, source: Mapping[Any, Any], argument: str) -> None:
     if values is None:
-        return None
+        return
     if not isinstance(values, Mapping):
         raise ArgumentError(f"{argument}: for a dict of sources expected a dict with the same keys")
-    return values.get(key)
+    unknown = [key for key in values if key not in source]
+    if unknown:
+        raise ArgumentError(f"{argument}: the dict of sources has no key {unknown[0]!r}; use the same keys")
 
 
 def per_item(values: Any, count: int, argument: str) -> Sequence[Any]:

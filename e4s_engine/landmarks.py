@@ -28,7 +28,7 @@ def resolve(model: LandmarkModel | str | None) -> LandmarkModel | None:
     module, _, attribute = model.partition(":")
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # the module may raise anything
         raise ArgumentError(f"landmarks: cannot import {model!r} ('module:attribute'): {error}") from error
     if not callable(found):
         raise ArgumentError(f"landmarks: {model!r} is not callable")
@@ -37,11 +37,19 @@ def resolve(model: LandmarkModel | str | None) -> LandmarkModel | None:
 
 def largest_face(model: LandmarkModel, photo: Pixels, argument: str) -> align.Points:
     """The landmarks of the photo's largest face. Raises AlignmentError where the model finds none."""
-    faces = list(model(photo))
+    found = model(photo.copy())  # whatever it does to its picture
+    try:
+        faces = list(found)
+    except TypeError as error:
+        raise AlignmentError(
+            f"{argument}: the landmark model must return a list of [68, 2] or [5, 2] arrays, got "
+            f"{type(found).__name__}"
+        ) from error
     if not faces:
         raise AlignmentError(
             f"{argument}: the landmark model finds no face; pass landmarks yourself, or align=False for a "
             "square portrait that is aligned already"
         )
-    checked = [align.check_landmarks(face, f"{argument}: landmark model") for face in faces]
-    return max(checked, key=lambda points: float(np.ptp(align.quad_of(points), axis=0).max()))
+    name = f"{argument}: landmark model"
+    checked = [align.check_landmarks(face, name) for face in faces]
+    return max(checked, key=lambda points: float(np.ptp(align.quad_of(points, name), axis=0).max()))

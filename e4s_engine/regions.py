@@ -86,7 +86,8 @@ def _ids_of(item: Any, argument: str) -> tuple[int, ...]:
         return (ALIASES[name],)
     known = [*NAMES, *PRESETS]
     near = difflib.get_close_matches(name, [*known, *ALIASES], n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    meant = [NAMES[ALIASES[n]] if n in ALIASES else n for n in near]
+    hint = f"did you mean {meant[0]!r}? " if meant else ""
     raise RegionError(f"{argument}: unknown region {item!r}; {hint}Known are: {', '.join(known)}")
 
 

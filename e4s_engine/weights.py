@@ -23,8 +23,8 @@ from tqdm import tqdm
 
 from e4s_engine import config as configs
 from e4s_engine import schema
-from e4s_engine.errors import WeightsError
-from e4s_engine.files import replacing
+from e4s_engine.errors import OutputError, WeightsError
+from e4s_engine.files import check_writable, replacing
 
 logger = logging.getLogger("e4s_engine")
 
@@ -72,6 +72,7 @@ def convert(
     file = _check_file(official_pt, "official_pt")
     if file.suffix == ".safetensors":
         raise WeightsError(f"official_pt: {file} is a safetensors file already")
+    check_writable(out_safetensors, "out_safetensors")  # before the long reading
     if Path(out_safetensors).suffix != ".safetensors":
         raise WeightsError(f"out_safetensors: {out_safetensors} must end in .safetensors")
     model = _load_official(file, "official_pt", ema=ema)
@@ -88,15 +89,41 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
         "config": configs.to_json(model.config),
     }
     with replacing(path, "out_safetensors") as temporary:
-        safetensors.numpy.save_file(model.tensors, temporary, metadata)
+        try:
+            safetensors.numpy.save_file(model.tensors, temporary, metadata)
+        except safetensors.SafetensorError as error:  # a full disk, among others
+            raise OutputError(f"out_safetensors: cannot write {path}: {error}") from error
+
+
+def random_model(config: configs.Config, seed: int = 0) -> Model:
+    """A model with random weights of sane scales: for timing and tests, not for pictures."""
+    rng = np.random.default_rng(seed)
+
+    def tensor(name: str, shape: schema.Shape) -> npt.NDArray[np.float32]:
+        values = rng.standard_normal(shape, dtype=np.float32)
+        if name.endswith("running_var"):
+            return np.asarray(1 + 0.1 * np.abs(values), np.float32)
+        if name.endswith("modulation.bias") or (
+            len(shape) == 1 and ".bn" in name and name.endswith("weight")
+        ):
+            return np.asarray(1 + 0.1 * values, np.float32)
+        if len(shape) == 1:
+            return np.asarray(0.1 * values, np.float32)
+        if name.startswith("G.to_rgb") and ".modulation." not in name:
+            return np.asarray(0.1 * values, np.float32)  # so that most colours are in range
+        equalized = name.startswith(("G.", "MLPs."))  # scaled by the layers themselves
+        return values if equalized else values * np.float32((2 / np.prod(shape[1:])) ** 0.5)
+
+    return Model(config, {name: tensor(name, shape) for name, shape in schema.tensors(config).items()})
 
 
 def find_parser(weights: str | os.PathLike[str]) -> Path | None:
     """The parser that belongs to a weight file: a file of this name in the same folder, if there is one."""
-    folder = Path(weights).resolve().parent
-    for name in (f"{Path(weights).stem}.parser.safetensors", "parser.safetensors", "79999_iter.pth"):
-        if (folder / name).is_file():
-            return folder / name
+    here, there = Path(weights).absolute(), Path(weights).resolve()  # there: what a symbolic link names
+    for file in dict.fromkeys((here, there)):
+        for name in (f"{file.stem}.parser.safetensors", "parser.safetensors", "79999_iter.pth"):
+            if (file.parent / name).is_file():
+                return file.parent / name
     return None
 
 
@@ -107,7 +134,12 @@ def _check_file(path: str | os.PathLike[str], argument: str) -> Path:
     except (TypeError, ValueError, OSError) as error:
         raise WeightsError(f"{argument}: expected a path to a weight file, got {path!r}") from error
     if not exists:
-        raise WeightsError(f"{argument}: no such file: {file}")
+        folder = file.is_dir()
+        raise WeightsError(
+            f"{argument}: {file} is a folder, expected a file"
+            if folder
+            else f"{argument}: no such file: {file}"
+        )
     if file.suffix not in _SUFFIXES:
         raise WeightsError(f"{argument}: {file} must end in one of {', '.join(sorted(_SUFFIXES))}")
     if not 0 < size <= MAX_FILE_BYTES:
@@ -142,10 +174,10 @@ def _read_header(metadata: Mapping[str, str], file: Path, argument: str) -> conf
             f"{argument}: {file} has no {FORMAT} header; make it with `e4s convert OFFICIAL.pt {file.name}`"
         )
     version = metadata.get("format_version", "")
-    if not version.isdecimal() or int(version) > FORMAT_VERSION:
+    if not version.isdecimal() or len(version) > 9 or int(version) > FORMAT_VERSION:
         raise WeightsError(
-            f"{argument}: {file} has format version {version!r}, this package reads up to {FORMAT_VERSION}; "
-            "upgrade e4s_engine"
+            f"{argument}: {file} has format version {version!r:.20}, this package reads up to "
+            f"{FORMAT_VERSION}; upgrade e4s_engine"
         )
     return configs.from_json(metadata.get("kind", ""), metadata.get("config", ""))
 
@@ -162,6 +194,18 @@ def _load_official(file: Path, argument: str, ema: bool = False) -> Model:
         ) from error
     wanted = schema.tensors(config)
     _check_shapes(shapes, wanted, file, argument)
+    for name in wanted:
+        tensor = state[name]
+        # A tensor may claim more than its file holds (strides of 0), of any size: not copied out.
+        if (
+            not tensor.is_floating_point()
+            or tensor.is_sparse
+            or tensor.is_meta
+            or (tensor.untyped_storage().nbytes() < tensor.numel() * tensor.element_size())
+        ):
+            raise WeightsError(
+                f"{argument}: {file}: {name} is no plain floating-point tensor ({tensor.dtype})"
+            )
 
     def to_float32(name: str) -> npt.NDArray[np.float32]:
         return np.ascontiguousarray(state[name].detach().float().numpy())

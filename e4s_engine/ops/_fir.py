@@ -16,19 +16,44 @@ def smooth(x: Tensor, before: int, after: int) -> Tensor:  # [N,C,H,W] -> [N,C,H
 
     channels = x.shape[1]
     taps = x.new_tensor(TAPS)
-    # Depthwise 4 x 4: on CPUs 16 times faster than one channel at a time, twice as fast as two 1-D passes.
+    # Depthwise 4 x 4: on CPUs many times faster than a channel at a time, twice as fast as two 1-D passes.
     kernel = (taps[:, None] * taps).expand(channels, 1, 4, 4)
     if before == after:
         return F.conv2d(x, kernel, padding=before, groups=channels)
     return F.conv2d(F.pad(x, (before, after, before, after)), kernel, groups=channels)
 
 
+def smooth_published(x: Tensor, before: int, after: int) -> Tensor:
+    """As `smooth`, the way the published code runs: on the CPU every channel as a picture of its own.
+
+    On GPUs the published code has a kernel of its own; depthwise convolution stands for it.
+    """
+    import torch.nn.functional as F
+
+    if x.device.type != "cpu":
+        return smooth(x, before, after)
+    n, c, h, w = x.shape
+    taps = x.new_tensor(TAPS)
+    y = F.pad(x, (before, after, before, after)).reshape(n * c, 1, h + before + after, w + before + after)
+    y = F.conv2d(y, (taps[:, None] * taps).view(1, 1, 4, 4))
+    return y.view(n, c, *y.shape[2:])
+
+
 def upsample(x: Tensor) -> Tensor:  # [N,C,H,W] -> [N,C,2H,2W]
     """Zero-stuffed doubling, then the filter with padding (2, 1)."""
+    return smooth(_stuff(x), 2, 1)
+
+
+def upsample_published(x: Tensor) -> Tensor:
+    """As `upsample`, the way the published code runs."""
+    return smooth_published(_stuff(x), 2, 1)
+
+
+def _stuff(x: Tensor) -> Tensor:  # [N,C,H,W] -> [N,C,2H,2W]
     n, c, h, w = x.shape
     stuffed = x.new_zeros(n, c, h, 2, w, 2)
     stuffed[:, :, :, 0, :, 0] = x
-    return smooth(stuffed.view(n, c, 2 * h, 2 * w), 2, 1)
+    return stuffed.view(n, c, 2 * h, 2 * w)
 
 
 def phase_kernels(weight: Tensor) -> Tensor:  # [O,I,3,3] -> [2,2,O,I,3,3]

@@ -19,9 +19,13 @@ from e4s_engine.ops import _fir
 from e4s_engine.plan import Constant, Conv, Vector, unfoldable, vector
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from e4s_engine.plan import Array, Arrays, Symbol, Weight
+
+    Smooth = Callable[[Tensor, int, int], Tensor]
 
 EPSILON = 1e-8
 SLOPE = 0.2
@@ -89,7 +93,8 @@ def published(
     check(x, weight, styles, labels, upsample)
     weight = weight * weight[0].numel() ** -0.5
     if labels is None:
-        y = convolve_modulated(x, weight, styles[:, 0], upsample, demodulated=True)
+        smooth = _fir.smooth_published
+        y = convolve_modulated(x, weight, styles[:, 0], upsample, demodulated=True, smooth=smooth)
     else:
         y = sum_regions(x, weight, styles, labels, upsample=upsample, demodulated=True)
     return _finish(y, noise, noise_gain, bias)
@@ -101,13 +106,14 @@ def sum_regions(
     """The published sum: a whole convolution per region times that region's mask."""
     y = x.new_zeros(x.shape[0], weight.shape[0], *labels.shape[1:])
     for region in range(styles.shape[1]):
-        out = convolve_modulated(x, weight, styles[:, region], upsample, demodulated)
+        style = styles[:, region]
+        out = convolve_modulated(x, weight, style, upsample, demodulated, _fir.smooth_published)
         y = y + out * (labels == region).unsqueeze(1).to(out.dtype)
     return y
 
 
 def convolve_modulated(
-    x: Tensor, weight: Tensor, style: Tensor, upsample: bool, demodulated: bool
+    x: Tensor, weight: Tensor, style: Tensor, upsample: bool, demodulated: bool, smooth: Smooth = _fir.smooth
 ) -> Tensor:  # [N,I,H,W], [O,I,k,k], [N,I] -> [N,O,H',W']
     """StyleGAN2's fused form: weights modulated per sample, one grouped convolution."""
     import torch.nn.functional as F
@@ -121,15 +127,18 @@ def convolve_modulated(
     if upsample:
         flipped = modulated.transpose(1, 2).reshape(n * channels, -1, kernel, kernel)
         y = F.conv_transpose2d(stacked, flipped, stride=2, groups=n)
-        return _fir.smooth(y.view(n, -1, *y.shape[2:]), 1, 1)
+        return smooth(y.view(n, -1, *y.shape[2:]), 1, 1)
     y = F.conv2d(stacked, modulated.flatten(0, 1), padding=kernel // 2, groups=n)
     return y.view(n, -1, height, width)
 
 
 def demodulate(weight: Tensor, styles: Tensor) -> Tensor:  # [O,I,k,k], [N,R,I] -> [N,R,O]
     """1 / sqrt(sum over input channels and taps of (weight * style)^2 + 1e-8)."""
-    energy = weight.float().square().sum((2, 3))  # [O,I]
-    return (styles.float().square() @ energy.T + EPSILON).rsqrt()
+    import torch
+
+    with torch.autocast(styles.device.type, enabled=False):  # a sum of squares wants full precision
+        energy = weight.square().sum((2, 3))  # [O,I]
+        return (styles.to(energy.dtype).square() @ energy.T + EPSILON).rsqrt()
 
 
 def spread(values: Tensor, labels: Tensor) -> Tensor:  # [N,R,C], [N,H,W] -> [N,C,H,W]

@@ -34,7 +34,8 @@ def reference(
         y = regional_conv.convolve_modulated(x, weight, styles[:, 0], upsample=False, demodulated=False)
     else:
         y = regional_conv.convolve_regions(x, weight, styles, labels.long(), upsample=False)
-    return _add_skip(y + bias, skip)
+    y = y + bias
+    return y if skip is None else y + _fir.upsample(skip)
 
 
 def published(
@@ -46,16 +47,14 @@ def published(
     skip: Tensor | None = None,
 ) -> Tensor:
     """The same as the published code computes it: once per region, masked and summed."""
-    if labels is None:
-        return reference(x, weight, styles, labels, bias, skip)
     regional_conv.check(x, weight, styles, labels, upsample=False)
     weight = weight * weight[0].numel() ** -0.5
-    y = regional_conv.sum_regions(x, weight, styles, labels, upsample=False, demodulated=False)
-    return _add_skip(y + bias, skip)
-
-
-def _add_skip(y: Tensor, skip: Tensor | None) -> Tensor:
-    return y if skip is None else y + _fir.upsample(skip)
+    if labels is None:
+        y = regional_conv.convolve_modulated(x, weight, styles[:, 0], upsample=False, demodulated=False)
+    else:
+        y = regional_conv.sum_regions(x, weight, styles, labels, upsample=False, demodulated=False)
+    y = y + bias
+    return y if skip is None else y + _fir.upsample_published(skip)
 
 
 def record(

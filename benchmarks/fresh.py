@@ -1,0 +1,69 @@
+"""A fresh process that makes an engine and swaps: its starts and its peak memory, as one JSON object.
+
+python -m benchmarks.fresh [weights.safetensors]
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+
+def main() -> None:
+    """Import, load, first swap, second swap."""
+    start = time.perf_counter()
+    import e4s_engine
+
+    imported = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(sys.argv[1]) if len(sys.argv) > 1 else _random(Path(folder))
+        begun = time.perf_counter()
+        engine = e4s_engine.Engine(file, parser=None, device="cpu", backend="native")
+        ready = time.perf_counter()
+    from e4s_engine import bench
+
+    (source, source_labels), (target, target_labels) = bench.portrait(0), bench.portrait(1)
+    labels = {"source_labels": source_labels, "target_labels": target_labels}
+    times = []
+    for _ in range(2):
+        before = time.perf_counter()
+        engine.swap(source, target, **labels)
+        times.append(time.perf_counter() - before)
+    facts = {
+        "import_s": imported - start,
+        "engine_ready_s": ready - begun,
+        "first_swap_s": times[0],
+        "second_swap_s": times[1],
+        f"peak_mb_{engine.precision}": _peak_mb(),
+    }
+    print(json.dumps(facts))
+
+
+def _peak_mb() -> float:
+    """The most memory this process ever held. Linux tells it apart from what its parent held at the fork."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(peak.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _random(folder: Path) -> Path:
+    """Random weights of the official size, written by another process: this one's peak is measured."""
+    import subprocess
+
+    file = folder / "random.safetensors"
+    code = (
+        "import sys; from e4s_engine import config, weights; "
+        "weights.save(weights.random_model(config.ModelConfig()), sys.argv[1])"
+    )
+    subprocess.run([sys.executable, "-c", code, str(file)], check=True)
+    return file
+
+
+if __name__ == "__main__":
+    main()

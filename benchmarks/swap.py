@@ -1,0 +1,170 @@
+"""A whole-face swap at 1024 x 1024, stage by stage: PyTorch in the published form (every regional layer once
+per region, masked and summed), PyTorch in one pass, and the compiled runtime; all in turn on the same inputs.
+
+    python -m benchmarks.swap                            random weights of the official size
+    python -m benchmarks.swap --weights e4s.safetensors --parser parser.safetensors
+    python -m benchmarks.swap --variants published_fp32 onepass_fp32
+    python -m benchmarks.swap --json                     the last line of output is one JSON object
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from benchmarks import machine, variants
+from benchmarks.variants import Floats, Times
+from e4s_engine import _native, config, weights
+from e4s_engine.weights import Model
+
+NAMES = ("published_fp32", "published_bf16", "onepass_fp32", "onepass_bf16", "native_fp32", "native_bf16")
+STAGES = ("encode", "styles", "decode", "blend", "total")
+AGREEMENT = 1e-3  # of fp32 pictures: nothing is timed that does not compute the same
+LEAST_PSNR = 40.0  # of bf16 pictures, likewise
+
+
+def main() -> int:
+    """Measure and print; 1 if a variant does not compute the same."""
+    arguments = _arguments()
+    model, parser = _models(arguments)
+    made = {name: variants.make(name, model, arguments.device) for name in arguments.variants}
+    faces = {name: variants.swap(variant)[0] for name, variant in made.items()}  # warms up, too
+    quality = {name: variants.psnr(face, _expected(faces, name)) for name, face in faces.items()}
+    if not _agree(faces, quality):
+        return 1
+    runs: dict[str, list[Times]] = {name: [] for name in made}
+    for _ in range(arguments.repeat):
+        for name, variant in made.items():
+            runs[name].append(variants.swap(variant)[1])
+    facts = machine.describe()
+    print(", ".join(f"{name} {value}" for name, value in [*facts.items(), ("device", arguments.device)]))
+    medians = _report(runs, quality, arguments.repeat)
+    summary = _summary(medians, quality) | {"stages": medians, "repeat": arguments.repeat, "machine": facts}
+    if "native_bf16" in made:
+        summary |= _native_facts(made["native_bf16"], model, parser, arguments)
+    if arguments.json:
+        print(json.dumps(summary))
+    return 0
+
+
+def _models(arguments: argparse.Namespace) -> tuple[Model, Model]:
+    file, parser = arguments.weights, arguments.parser
+    model = weights.load(file, "rgi") if file else weights.random_model(config.ModelConfig())
+    kept = weights.load(parser, "parser") if parser else weights.random_model(config.ParserConfig())
+    return model, kept
+
+
+def _expected(faces: Mapping[str, Floats], name: str) -> Floats:
+    """What a face is held against: the first fp32 one of another variant, itself where there is none."""
+    return next(
+        (face for other, face in faces.items() if other.endswith("fp32") and other != name), faces[name]
+    )
+
+
+def _agree(faces: Mapping[str, Floats], quality: Mapping[str, float]) -> bool:
+    for name, face in faces.items():
+        difference = float(abs(face - _expected(faces, name)).max())
+        low = name.endswith("fp32") and not difference < AGREEMENT
+        if low or not quality[name] >= LEAST_PSNR:
+            print(
+                f"{name} differs by {difference:.2e}, {quality[name]:.1f} dB: nothing is timed",
+                file=sys.stderr,
+            )
+            return False
+    return True
+
+
+def _report(
+    runs: Mapping[str, list[Times]], quality: Mapping[str, float], repeat: int
+) -> dict[str, dict[str, float]]:
+    """Print the table of medians, and give them."""
+    medians = {
+        name: {stage: statistics.median(one[stage] for one in own) for stage in STAGES}
+        for name, own in runs.items()
+    }
+    slowest = max(median["total"] for median in medians.values())
+    print(f"medians of {repeat} runs in turn, ms; total with its range; ratio to the slowest\n")
+    print(f"{'variant':16}" + "".join(f"{s:>9}" for s in STAGES) + f"{'range':>18}{'ratio':>8}{'dB':>8}")
+    for name, median in medians.items():
+        totals = [one["total"] * 1000 for one in runs[name]]
+        spread = f"{min(totals):.0f}-{max(totals):.0f}"
+        cells = "".join(f"{median[stage] * 1000:9.1f}" for stage in STAGES)
+        print(f"{name:16}{cells}{spread:>18}{slowest / median['total']:8.2f}{quality[name]:8.1f}")
+    return medians
+
+
+def _summary(medians: Mapping[str, Mapping[str, float]], quality: Mapping[str, float]) -> dict[str, Any]:
+    total = {name: median["total"] for name, median in medians.items()}
+    keys = {
+        "published_s": "published_fp32",
+        "published_bf16_s": "published_bf16",
+        "onepass_s": "onepass_fp32",
+        "onepass_bf16_s": "onepass_bf16",
+        "native_fp32_s": "native_fp32",
+        "native_bf16_s": "native_bf16",
+    }
+    summary: dict[str, Any] = {key: total[name] for key, name in keys.items() if name in total}
+    if "published_fp32" in total:
+        ratios = {"onepass": "onepass_fp32", "fp32": "native_fp32", "bf16": "native_bf16"}
+        for key, name in ratios.items():
+            if name in total:
+                summary[f"ratio_{key}"] = total["published_fp32"] / total[name]
+    if "native_bf16" in quality:
+        summary["psnr_bf16_db"] = quality["native_bf16"]
+    return summary
+
+
+def _native_facts(
+    variant: variants.Variant, model: Model, parser: Model, arguments: argparse.Namespace
+) -> dict[str, Any]:
+    """What is said of the compiled runtime alone: a cached source, memory and starts of a fresh process."""
+    source = variant.encode(*_source())[0]
+    cached = [variants.swap(variant, source)[1]["total"] for _ in range(arguments.repeat)]
+    command = [sys.executable, "-m", "benchmarks.fresh", *([arguments.weights] if arguments.weights else [])]
+    fresh = json.loads(
+        subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
+    )
+    agreement = variants.agreement(model, parser)
+    facts = {
+        "cached_source_bf16_s": statistics.median(cached),
+        "parser_agreement_bf16": agreement["bf16"],
+        "parser_agreement_fp32": agreement["fp32"],
+        **fresh,
+    }
+    print()
+    for name, value in facts.items():
+        print(f"{name:24}{value:10.4f}")
+    return facts
+
+
+def _source() -> tuple[Any, Any]:
+    from e4s_engine import bench
+
+    image, labels = bench.portrait(0)
+    return image[None], labels[None]
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Time a swap, stage by stage, in several ways.")
+    parser.add_argument("--weights", help="default: random weights of the official size")
+    parser.add_argument("--parser", help="parser weights; default: random ones of the official size")
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--device", default="cpu", help="of the PyTorch variants")
+    parser.add_argument("--variants", nargs="+", choices=NAMES, help="default: all this processor can run")
+    parser.add_argument("--json", action="store_true", help="end with one JSON object")
+    arguments = parser.parse_args()
+    if arguments.repeat < 1:
+        parser.error("--repeat must be at least 1")
+    if arguments.variants is None:
+        has_bf16 = _native.kernels("")[1]
+        arguments.variants = [name for name in NAMES if has_bf16 or name != "native_bf16"]
+    return arguments
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,48 @@
+"""What this machine offers and what an engine chose: the facts `e4s info` prints."""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+from typing import TYPE_CHECKING, Any
+
+from e4s_engine import __version__
+
+if TYPE_CHECKING:
+    from e4s_engine.engine import Engine
+
+
+def report(engine: Engine | None = None) -> dict[str, Any]:
+    """Name -> value, in the order to print."""
+    facts: dict[str, Any] = {
+        "e4s_engine": __version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpu features": _cpu_features(),
+        "torch": _torch(),
+    }
+    if engine is not None:
+        config = engine.config
+        facts |= {
+            "model": f"RGI at {config.size}, styles [12, {config.style_dim}], K = {config.injected}",
+            "parser": engine.parser,
+            "backend": engine.backend,
+            "device": engine.device,
+            "precision": engine.precision,
+        }
+    return facts
+
+
+def _cpu_features() -> str:
+    from e4s_engine import _native
+
+    return ", ".join(name for name, present in _native.cpu_features().items() if present) or "none known"
+
+
+def _torch() -> str:
+    if importlib.util.find_spec("torch") is None:
+        return "not installed"
+    import torch
+
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return f"{torch.__version__} ({', '.join(gpus) or 'no CUDA GPU'})"

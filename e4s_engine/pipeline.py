@@ -1,0 +1,189 @@
+"""The stages composed: regions -> encode -> compose -> decode -> blend -> back into the photo.
+
+This module alone calls one stage with what another gave; the stages never import each other.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from e4s_engine import align as alignment
+from e4s_engine import blend as blending
+from e4s_engine import compose, images, inputs, parse, regions
+from e4s_engine.backends import Backend
+from e4s_engine.config import ParserConfig
+from e4s_engine.errors import ArgumentError, LabelsError
+from e4s_engine.images import Pixels
+from e4s_engine.inputs import Options, Portrait
+from e4s_engine.regions import Labels
+from e4s_engine.result import Result
+
+AT_ONCE = 8  # swaps of a batch that are in memory as floats at one time
+
+Parser = Callable[[Pixels], Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One swap: which portraits give which regions to the target. chosen None is the whole face."""
+
+    target: Portrait
+    parts: list[tuple[Portrait, inputs.Ids]]
+    chosen: inputs.Ids | None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Composed:
+    """What the decoder renders, and the part of it that is pasted."""
+
+    labels: Labels
+    holes: compose.Mask
+    styles: compose.Styles
+    foreground: compose.Mask
+
+
+@dataclasses.dataclass(frozen=True)
+class Pipeline:
+    """The stages over one backend. parser: a caller's own. classes: what the backend's parser tells apart."""
+
+    backend: Backend
+    parser: Parser | None
+    classes: ParserConfig | None
+    size: int
+
+    def label(self, portraits: Iterable[Portrait]) -> None:
+        """Labels for every portrait that came without."""
+        for portrait in portraits:
+            if portrait.labels is not None:
+                continue
+            assert portrait.crop is not None
+            picture = portrait.crop.for_parser
+            if self.parser is not None:
+                found = self.parser(picture.copy())
+                portrait.labels = inputs.check_labels(found, f"{portrait.argument}: parser")
+            elif self.classes is not None:
+                portrait.labels = self._classify(picture, self.classes)
+            else:
+                raise LabelsError(
+                    f"{portrait.argument}: this engine has no parser; pass labels "
+                    "(uint8 [h, w] in 0..11), or make the engine with Engine(parser=...)"
+                )
+
+    def _classify(self, picture: Pixels, classes: ParserConfig) -> Labels:
+        """The regions of a picture by the backend's parser."""
+        if picture.shape[0] < parse.SIDE:
+            picture = images.resize(picture, parse.SIDE, parse.SIDE, Image.Resampling.BILINEAR)
+        found = self.backend.parse(picture[None])[0]
+        return found if classes.table == "regions" else regions.TABLES[classes.table][found]
+
+    def complete(self, portraits: list[Portrait]) -> None:
+        """Labels and style vectors for every portrait, the encodes in one batch."""
+        self.label(portraits)
+        missing = list({id(p): p for p in portraits if p.styles is None}.values())
+        if missing:
+            crops = np.stack([p.crop.image for p in missing if p.crop is not None])
+            labels = np.stack([p.labels for p in missing if p.labels is not None])
+            for portrait, styles in zip(missing, self.backend.encode(crops, labels), strict=True):
+                portrait.styles = styles
+
+    def decode(self, styles: compose.Styles, labels: Labels) -> npt.NDArray[np.float32]:
+        """Style vectors [N,12,D] and labels [N,512,512] -> images [N,S,S,3]. Raises ArgumentError."""
+        decoded = self.backend.decode(styles, labels)
+        if not np.isfinite(decoded).all():
+            raise ArgumentError("styles: the image is not finite; these are no style vectors of this model")
+        return decoded
+
+    def swap(self, jobs: Sequence[Job], options: Options) -> list[Result]:
+        """Every job done, a few at a time."""
+        results: list[Result] = []
+        for start in range(0, len(jobs), AT_ONCE):
+            results += self._swap_some(jobs[start : start + AT_ONCE], options)
+        return results
+
+    def _swap_some(self, jobs: Sequence[Job], options: Options) -> list[Result]:
+        self.label([job.target for job in jobs])
+        active = [job for job in jobs if job.chosen != ()]
+        self.complete([portrait for job in active for portrait in (job.target, *(p for p, _ in job.parts))])
+        rendered = iter(self._render([(job.target, _compose(job, options)) for job in active], options))
+        return [self._untouched(job.target) if job.chosen == () else next(rendered) for job in jobs]
+
+    def reconstruct(self, portrait: Portrait, options: Options) -> Result:
+        """The portrait's own style vectors in its own labels, pasted over it."""
+        self.complete([portrait])
+        labels, styles = known(portrait)
+        holes = np.zeros(labels.shape, bool)
+        composed = _Composed(labels, holes, styles, compose.whole_face_foreground(labels, holes))
+        return self._render([(portrait, composed)], options)[0]
+
+    def _render(self, composed: list[tuple[Portrait, _Composed]], options: Options) -> list[Result]:
+        """Decode in one batch, then paste each face into its photo."""
+        if not composed:
+            return []
+        styles = np.stack([made.styles for _, made in composed])
+        labels = np.stack([made.labels for _, made in composed])
+        faces = self.decode(styles, labels)
+        return [_paste(p, to_uint8(f), made, options) for f, (p, made) in zip(faces, composed, strict=True)]
+
+    def _untouched(self, target: Portrait) -> Result:
+        """The result of swapping nothing: the target as it is. Copies: a target may come several times."""
+        crop, mask = target.crop, target.labels
+        assert crop is not None and mask is not None
+        face = images.resize(crop.image, self.size, self.size, Image.Resampling.LANCZOS)
+        return Result(crop.photo.copy(), face.copy(), mask.copy(), np.zeros(mask.shape, bool))
+
+
+def to_uint8(image: npt.NDArray[np.float32]) -> Pixels:
+    """A decoded image in [-1, 1] as 8 bits: clamped and truncated, as in the published code."""
+    return (((image + 1) / 2).clip(0, 1) * 255).astype(np.uint8)
+
+
+def known(portrait: Portrait) -> tuple[Labels, compose.Styles]:
+    """Labels and style vectors of a completed portrait."""
+    assert portrait.labels is not None and portrait.styles is not None
+    return portrait.labels, portrait.styles
+
+
+def _compose(job: Job, options: Options) -> _Composed:
+    """Swap shape and texture: what to decode."""
+    target_labels, target_styles = known(job.target)
+    given = [(*known(portrait), ids) for portrait, ids in job.parts]
+    if job.chosen is None:
+        source_labels, source_styles, _ = given[0]
+        labels, holes = compose.whole_face_labels(source_labels, target_labels, options.hair_first)
+        styles = compose.whole_face_styles(source_styles, target_styles, options.extent)
+        shaped: list[tuple[compose.Styles, Sequence[int]]] = [(source_styles, regions.FACE)]
+    else:
+        labels, holes = compose.region_labels([(mask, ids) for mask, _, ids in given], target_labels)
+        shaped = [(vectors, ids) for _, vectors, ids in given]
+        styles = compose.region_styles(shaped, target_styles, options.extent)
+    if not options.texture:
+        styles = target_styles
+    if options.shape:
+        styles = compose.complete_styles(styles, shaped, target_styles)
+    else:
+        labels, holes = target_labels, np.zeros(target_labels.shape, bool)
+    if job.chosen is None:
+        foreground = compose.whole_face_foreground(labels, holes)
+    else:
+        foreground = compose.region_foreground(job.chosen, labels, holes, target_labels)
+    return _Composed(labels, holes, styles, foreground)
+
+
+def _paste(target: Portrait, face: Pixels, made: _Composed, options: Options) -> Result:
+    """Blend the face over the target's crop and put the crop back into the photo."""
+    crop = target.crop
+    assert crop is not None
+    alpha = blending.alpha(made.foreground, options.blend)
+    pasted = face
+    if options.blend == "multiband" and made.foreground.any():
+        large = images.resize(face, alignment.CROP, alignment.CROP, Image.Resampling.BICUBIC)
+        pasted = blending.multiband(large, crop.image, made.foreground)
+        if crop.quad is None:
+            alpha = np.full_like(alpha, 255)  # as published, the pyramids reach over the whole crop
+    return Result(alignment.paste(crop, pasted, alpha), face, made.labels, made.holes)

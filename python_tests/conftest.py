@@ -1,0 +1,86 @@
+"""Shared fixtures: a tiny model, portraits of noise, and the published implementation's goldens."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from e4s_engine import bench, weights
+from e4s_engine.config import ModelConfig, ParserConfig
+from e4s_engine.engine import Engine
+
+TINY = ModelConfig(
+    size=64,
+    channels=(16, 16, 16, 16, 8),
+    latents=10,
+    latent_dim=16,
+    injected=7,
+    mlp_hidden=24,
+    stem=16,
+    stages=((16, 1), (16, 2), (32, 1), (32, 1)),
+    encoder_size=64,
+)
+TINY_PARSER = ParserConfig(classes=19, widths=(8, 8, 8, 16, 16), context=8, fusion=16)
+
+_SHARED = Path(os.environ.get("E4S_SHARED", Path(__file__).parents[2] / "shared"))
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with model.safetensors and parser.safetensors of the tiny configs."""
+    folder = tmp_path_factory.mktemp("weights")
+    weights.save(weights.random_model(TINY, 0), folder / "model.safetensors")
+    weights.save(weights.random_model(TINY_PARSER, 1), folder / "parser.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def engine(tiny_weights: Path) -> Engine:
+    return Engine(tiny_weights / "model.safetensors", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def people() -> list[tuple[np.ndarray, np.ndarray]]:
+    """Three portraits, image uint8 [1024, 1024, 3] and labels uint8 [512, 512] each."""
+    return [bench.portrait(seed) for seed in range(3)]
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """The folder of published outputs; tests that need it are skipped where it is absent."""
+    folder = _SHARED / "golden"
+    if not folder.is_dir():
+        pytest.skip("the published implementation's goldens are not at hand (set E4S_SHARED)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def photos() -> Path:
+    folder = _SHARED / "photos"
+    if not folder.is_dir():
+        pytest.skip("the test photos are not at hand (set E4S_SHARED)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def recipe(golden: Path) -> ModuleType:
+    """The goldens' weight recipe."""
+    spec = importlib.util.spec_from_file_location("recipe", golden / "recipe.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def official_state(golden: Path, recipe: ModuleType, size: int, seed: int) -> dict[str, np.ndarray]:
+    """An RGI state dict of the recipe, latent_avg included."""
+    keys = json.loads((golden / f"rgi_{size}_keys.json").read_text())
+    state = recipe.state_dict(keys, seed)
+    state["latent_avg"] = recipe.tensor("latent_avg", (18, 512), seed)
+    return state
