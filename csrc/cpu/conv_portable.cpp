@@ -1,25 +1,41 @@
 // Convolution tiles in plain C++: 2 pixels x 16 channels, which fit the sixteen 128-bit registers of x86-64
 // and the thirty-two of arm64.
+#include <cstring>
+
 #include "cpu/conv_tile.h"
 
 namespace e4s {
 namespace portable {
 namespace {
 
+#if defined(__GNUC__) && !defined(E4S_PLAIN_VECTORS)
+using Four = float __attribute__((vector_size(16)));
+#else
+struct Four {
+  float lane[4];
+  Four operator*(Four o) const {
+    return {{lane[0] * o.lane[0], lane[1] * o.lane[1], lane[2] * o.lane[2], lane[3] * o.lane[3]}};
+  }
+  Four operator+(Four o) const {
+    return {{lane[0] + o.lane[0], lane[1] + o.lane[1], lane[2] + o.lane[2], lane[3] + o.lane[3]}};
+  }
+};
+#endif
+
 struct Float {
-  struct Sum {
-    float lane[4];
-  };
-  static Sum load(const float* p) { return {{p[0], p[1], p[2], p[3]}}; }
-  static void store(float* p, Sum v) {
-    for (int i = 0; i < 4; ++i) p[i] = v.lane[i];
+  using Sum = Four;
+  static Sum load(const float* p) {
+    Sum v;
+    std::memcpy(&v, p, sizeof(v));
+    return v;
   }
-  static Sum zero() { return {{0, 0, 0, 0}}; }
-  static Sum splat(const float* p) { return {{*p, *p, *p, *p}}; }
-  static Sum fma(Sum x, Sum w, Sum sum) {
-    for (int i = 0; i < 4; ++i) sum.lane[i] += x.lane[i] * w.lane[i];
-    return sum;
+  static void store(float* p, Sum v) { std::memcpy(p, &v, sizeof(v)); }
+  static Sum zero() { return Sum{}; }
+  static Sum splat(const float* p) {
+    const float four[4] = {*p, *p, *p, *p};
+    return load(four);
   }
+  static Sum fma(Sum x, Sum w, Sum sum) { return sum + x * w; }
 };
 
 }  // namespace
