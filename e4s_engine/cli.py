@@ -131,6 +131,7 @@ def _add_convert(group: Any) -> None:
 def _add_info(group: Any) -> None:
     info = _command(group, "info", commands.info, "what this machine offers and what a weight file holds")
     info.add_argument("--json", action="store_true")
+    info.add_argument("--plan", action="store_true", help="print the recorded plans of the native backend")
     _add_engine(info)
 
 

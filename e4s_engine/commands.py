@@ -206,6 +206,11 @@ def info(arguments: Namespace) -> int:
     from e4s_engine import info
 
     with_engine = _engine(arguments) if arguments.weights else None
+    if arguments.plan:
+        if with_engine is None:
+            raise ArgumentError("--plan: needs --weights, to know the model")
+        print(with_engine.plan())
+        return 0
     report = info.report(with_engine)
     if arguments.json:
         print(json.dumps(report))

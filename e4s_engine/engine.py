@@ -255,6 +255,14 @@ class Engine:
         assert portrait.crop is not None
         return portrait.crop.image
 
+    def plan(self) -> str:
+        """What the native backend runs, as tables: step, shape, GFLOP, bytes, offset in the arena.
+
+        Raises BackendError on the reference backend.
+        """
+        pipeline, _ = self._open(Options())
+        return pipeline.backend.describe()
+
     def _open(self, options: Options) -> tuple[Pipeline, inputs.Read]:
         """What one call works with, to its end even if the engine is closed meanwhile."""
         pipeline = self._pipeline

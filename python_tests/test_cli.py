@@ -214,6 +214,15 @@ def test_parse(e4s, engine):
     assert np.abs(overlay - engine.crop("a.png")).mean() > 5  # coloured
 
 
+def test_info_prints_the_plan(e4s, fails):
+    code, out, err = e4s("info", "--plan")
+    assert (code, err) == (0, "")
+    for word in ("encode: ", "decode: ", "arena", "without reuse", "regional_conv", "GFLOP", "offset"):
+        assert word in out
+    assert "the native one does" in fails("info", "--plan", "--backend", "reference")
+    assert "--plan: needs --weights" in fails("info", "--plan", model=False)
+
+
 def test_landmarks_of_a_single_photo(e4s, engine):
     five = ("--image-landmarks", "five.json", "-o", "out.png")
     done(e4s("reconstruct", "wide.png", *five))

@@ -35,6 +35,9 @@ class Backend(Protocol):
     def parse(self, images: Bytes) -> Bytes:
         """Pictures [N,1024,1024,3] or [N,512,512,3] -> the parser's own classes [N,512,512]."""
 
+    def describe(self) -> str:
+        """The plans it runs, as tables for people. Raises BackendError where it runs none."""
+
 
 def create(model: Model, parser: Model | None, backend: str, device: str, precision: str) -> Backend:
     """Choose a backend once, by what was asked and what this machine has. Raises BackendError."""

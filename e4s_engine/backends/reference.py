@@ -63,6 +63,10 @@ class Reference:
             done = [parse.classes(self._ops, image, self._parser) for (image,) in self._batches(images)]
             return np.concatenate([classes.cpu().numpy() for classes in done])
 
+    def describe(self) -> str:
+        """Raises BackendError: PyTorch decides as it goes."""
+        raise BackendError("backend: the reference backend runs no recorded plan; the native one does")
+
     def _place(self, model: Model) -> dict[str, Any]:
         return {name: torch.from_numpy(tensor).to(self.device) for name, tensor in model.tensors.items()}
 
