@@ -1,4 +1,4 @@
-"""The command line: e4s swap, edit, reconstruct, parse, convert, info, bench.
+"""The command line: e4s swap, edit, reconstruct, parse, convert, info, bench, train.
 
 Exit codes: 0 all done, 1 something could not be done (one line on stderr says what), 2 wrong usage.
 """
@@ -13,6 +13,7 @@ from typing import Any
 
 from e4s_engine import __version__, commands
 from e4s_engine.errors import E4SError
+from e4s_engine.training import command as training
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     group = parser.add_subparsers(required=True, metavar="COMMAND")
     for add in (_add_swap, _add_edit, _add_reconstruct, _add_parse, _add_convert, _add_info, _add_bench):
         add(group)
+    training.add(group, _command)
     return parser
 
 
