@@ -1,4 +1,4 @@
-"""The command line: e4s swap, edit, reconstruct, parse, convert, info, bench, demo.
+"""The command line: e4s swap, edit, reconstruct, parse, convert, info, bench, demo, train.
 
 Exit codes: 0 all done, 1 something could not be done (one line on stderr says what), 2 wrong usage.
 """
@@ -13,6 +13,7 @@ from typing import Any
 
 from e4s_engine import __version__, commands
 from e4s_engine.errors import E4SError
+from e4s_engine.training import command as training
 
 _LANDMARKS = "[68, 2] or [5, 2] landmarks in pixels of the photo (json, npy, txt)"
 
@@ -48,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_demo,
     ):
         add(group)
+    training.add(group, _command)
     return parser
 
 

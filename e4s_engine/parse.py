@@ -32,8 +32,17 @@ def logits(ops: Any, image: Any, weights: Weights) -> Any:
     image [N,3,H,W] in [0, 1], H and W 512 in practice -> [N,classes,H,W].
     """
     height, width = image.shape[2:]
-    x = ops.normalize(image, MEAN, STD)
-    eighth, sixteenth, thirtysecond = _resnet(ops, x, weights)
+    return classify(ops, features(ops, image, weights), height, width, weights)
+
+
+def features(ops: Any, image: Any, weights: Weights) -> tuple[Any, Any, Any]:
+    """The backbone's features at 1/8, 1/16 and 1/32. image [N,3,H,W] in [0, 1]."""
+    return _resnet(ops, ops.normalize(image, MEAN, STD), weights)
+
+
+def classify(ops: Any, taps: tuple[Any, Any, Any], height: int, width: int, weights: Weights) -> Any:
+    """Class logits [N,classes,height,width] from the backbone's features."""
+    eighth, sixteenth, thirtysecond = taps
     context = _context(ops, eighth, sixteenth, thirtysecond, weights)
     x = _fuse(ops, eighth, context, weights)
     x = _conv_norm(ops, x, weights, "conv_out.conv.")

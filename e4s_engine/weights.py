@@ -32,6 +32,7 @@ FORMAT = "e4s_engine"
 FORMAT_VERSION = 1
 MAX_FILE_BYTES = 16 << 30
 _SUFFIXES = {".safetensors", ".pt", ".pth"}
+_LARGEST_HALF = float(np.finfo(np.float16).max)
 
 Tensors = dict[str, npt.NDArray[np.float32]]
 
@@ -80,17 +81,36 @@ def convert(
     return model
 
 
-def save(model: Model, path: str | os.PathLike[str]) -> None:
-    """Write a model as safetensors with its header; an existing file is replaced only when all is written."""
+def read_tensors(path: str | os.PathLike[str], argument: str) -> Mapping[str, Any]:
+    """What torch.save wrote, tensors and plain values only; nothing is executed. Raises WeightsError."""
+    file = _check_file(path, argument)
+    content = _unpickle(file, argument)
+    if not isinstance(content, Mapping):
+        raise WeightsError(f"{argument}: {file} holds {type(content).__name__}, expected a dict of tensors")
+    return content
+
+
+def save(model: Model, path: str | os.PathLike[str], *, half: bool = False) -> None:
+    """Write a model as safetensors with its header; an existing file is replaced only when all is written.
+
+    half stores float16, half the size; it is read back as float32. Raises WeightsError for values that
+    float16 cannot hold.
+    """
     metadata = {
         "format": FORMAT,
         "format_version": str(FORMAT_VERSION),
         "kind": configs.kind_of(model.config),
         "config": configs.to_json(model.config),
     }
+    tensors: dict[str, npt.NDArray[Any]] = dict(model.tensors)
+    if half:
+        large = [name for name, tensor in tensors.items() if np.abs(tensor).max(initial=0) > _LARGEST_HALF]
+        if large:
+            raise WeightsError(f"half: float16 cannot hold {_some(large)}; save as float32")
+        tensors = {name: tensor.astype(np.float16) for name, tensor in tensors.items()}
     with replacing(path, "out_safetensors") as temporary:
         try:
-            safetensors.numpy.save_file(model.tensors, temporary, metadata)
+            safetensors.numpy.save_file(tensors, temporary, metadata)
         except safetensors.SafetensorError as error:  # a full disk, among others
             raise OutputError(f"out_safetensors: cannot write {path}: {error}") from error
 

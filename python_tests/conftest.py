@@ -52,6 +52,12 @@ def people() -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 @pytest.fixture(scope="session")
+def faces_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for rendered faces, shared by the tests: each shard is drawn once."""
+    return tmp_path_factory.mktemp("faces")
+
+
+@pytest.fixture(scope="session")
 def golden() -> Path:
     """The folder of published outputs; tests that need it are skipped where it is absent."""
     folder = _SHARED / "golden"

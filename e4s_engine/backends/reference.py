@@ -30,7 +30,7 @@ class Reference:
         self, model: Model, parser: Model | None, device: str, precision: str, operations: Any = ops.reference
     ) -> None:
         assert isinstance(model.config, ModelConfig)
-        self.device = _choose_device(device)
+        self.device = choose_device(device)
         self.precision = _choose_precision(precision, self.device)
         self._config = model.config
         self._ops = operations
@@ -88,7 +88,8 @@ class Reference:
             ) from error
 
 
-def _choose_device(device: str) -> str:
+def choose_device(device: str) -> str:
+    """The device that "auto", "cpu", "cuda" or "cuda:N" means here. Raises ArgumentError, BackendError."""
     if not isinstance(device, str) or not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
         raise ArgumentError(f"device: expected 'auto', 'cpu', 'cuda' or 'cuda:N', got {device!r}")
     if device == "cpu":

@@ -1,12 +1,13 @@
 """The operations the networks are written in; one file per operation.
 
-A network is a function `network(ops, ...)` that calls nothing but `ops`. Three namespaces exist:
+A network is a function `network(ops, ...)` that calls nothing but `ops`. Four namespaces exist:
 
 - `ops.reference`: PyTorch, any device, differentiable. Regional convolutions run once, with the style of
   each output pixel's region.
 - `ops.published`: the same but for the regional convolution, which runs once per region, masked and
   summed, as in the published code: oracle and baseline of the benchmarks.
 - `ops.record`: symbols in place of tensors; yields a plan for the compiled runtime (see plan.py).
+- `ops.training`: `reference`, but batch norms use the batch's statistics and keep the stored ones up to date.
 
 Tensors are [N, C, H, W]; label maps [N, H, W] of integers. Torch is imported inside the functions, so that
 importing the package never does.
@@ -54,3 +55,4 @@ published = SimpleNamespace(
     **{**vars(reference), "regional_conv": regional_conv.published, "to_rgb": to_rgb.published}
 )
 record = SimpleNamespace(**{op.__name__.rpartition(".")[2]: op.record for op in _OPS})
+training = SimpleNamespace(**{**vars(reference), "batch_norm": batch_norm.training})

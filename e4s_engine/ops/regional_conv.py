@@ -31,6 +31,7 @@ EPSILON = 1e-8
 SLOPE = 0.2
 GAIN = 2**0.5
 SEAM_CHUNK = 4096  # seam pixels gathered at once: bounds the patches to 75 MB at 512 channels
+SEAM_CHUNK_GPU = 65536  # on GPUs launches cost more than memory
 
 
 def check(x: Tensor, weight: Tensor, styles: Tensor, labels: Tensor | None, upsample: bool) -> None:
@@ -143,7 +144,11 @@ def demodulate(weight: Tensor, styles: Tensor) -> Tensor:  # [O,I,k,k], [N,R,I] 
 
 def spread(values: Tensor, labels: Tensor) -> Tensor:  # [N,R,C], [N,H,W] -> [N,C,H,W]
     """Per-region values laid out over the pixels."""
-    n, _, channels = values.shape
+    n, regions, channels = values.shape
+    if values.requires_grad:
+        # A gather's gradient adds thousands of pixels into a few cells one by one; a product does not.
+        laid_out = values.transpose(1, 2) @ _one_hot(labels.flatten(1), regions, values).transpose(1, 2)
+        return laid_out.view(n, channels, *labels.shape[1:])
     index = labels.reshape(n, 1, -1).expand(n, channels, -1)
     return values.transpose(1, 2).gather(2, index).view(n, channels, *labels.shape[1:])
 
@@ -198,21 +203,38 @@ def _mend(
     window = (offsets[:, None] * (width + 2) + offsets).flatten()  # a patch in `rows`, from its corner
     parts = _by_phase(seam) if upsample else [(seam, 0, 0)]
     kernels = _fir.phase_kernels(weight) if upsample else weight[None, None]
+    most = SEAM_CHUNK if x.device.type == "cpu" else SEAM_CHUNK_GPU
     indices, values = [], []
     for part, a, b in parts:
         matrix = kernels[a, b].permute(2, 3, 1, 0).reshape(-1, weight.shape[0])  # [9 I, O]
-        for sample, row, column in (chunk.unbind(1) for chunk in torch.split(part, SEAM_CHUNK)):
-            style = styles[sample, labels[sample, row, column]]  # [B,I]
+        for sample, row, column in (chunk.unbind(1) for chunk in torch.split(part, most)):
+            style = _rows(
+                styles.flatten(0, 1), sample * styles.shape[1] + labels[sample, row, column]
+            )  # [B,I]
             if upsample:
                 corner = (sample * (x.shape[2] + 2) + row // 2) * (width + 2) + column // 2
             else:
                 corner = (sample * (x.shape[2] + 2) + row) * (width + 2) + column
-            patches = rows[corner[:, None] + window] * style.unsqueeze(1)  # [B,9,I]
+            near = rows.index_select(0, (corner[:, None] + window).flatten())
+            patches = near.view(-1, len(window), channels) * style.unsqueeze(1)  # [B,9,I]
             indices.append((sample, row, column))
             values.append(patches.flatten(1) @ matrix)
     sample, row, column = (torch.cat(parts) for parts in zip(*indices, strict=True))
     mended = y.permute(0, 2, 3, 1).index_put((sample, row, column), torch.cat(values).to(y.dtype))
     return mended.permute(0, 3, 1, 2)
+
+
+def _rows(table: Tensor, index: Tensor) -> Tensor:  # [K,I], [B] -> [B,I]
+    """Rows of a small table; by a product where gradients are wanted, as in `spread`."""
+    if table.requires_grad:
+        return _one_hot(index, len(table), table) @ table
+    return table.index_select(0, index)
+
+
+def _one_hot(index: Tensor, count: int, like: Tensor) -> Tensor:  # [...] -> [...,count]
+    import torch
+
+    return (index.unsqueeze(-1) == torch.arange(count, device=index.device)).to(like.dtype)
 
 
 def _by_phase(seam: Tensor) -> list[tuple[Tensor, int, int]]:

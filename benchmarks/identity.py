@@ -1,0 +1,209 @@
+"""Who is it? A small network that regresses the renderer's identity parameters from a picture.
+
+It judges swaps: of the source's and the target's parameters, which are nearer to what the picture shows? Only
+the inner face's count (face, nose, eyes, brows, lips), each weighed by how well it can be seen at all on
+pictures that the network has not seen.
+
+    python -m benchmarks.identity --cache runs/faces --output runs/identity.pt       trains it
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from tqdm import tqdm
+
+from e4s_engine import synth
+from e4s_engine.files import replacing
+from e4s_engine.synth.params import Person
+from e4s_engine.training.faces import FIRST_PREVIEW_SEED, SHARD, SOURCE, TARGET, Faces, seeds
+
+Floats = npt.NDArray[np.float32]
+
+SIDE = 128
+GROUPS = ("face", "nose", "eyes", "brows", "lips")
+_FORMAT = "e4s_engine identity 1"
+_HELD_OUT = 4 * SHARD  # items
+
+
+def parameters(person: Person) -> Floats:
+    """The dials of a person's inner face that are numbers, in a fixed order; colours as logarithms."""
+    values: list[float] = []
+    for group in GROUPS:
+        values += _numbers(getattr(person, group))
+    return np.array(values, np.float32)
+
+
+def _numbers(part: Any) -> list[float]:
+    found: list[float] = []
+    for field in dataclasses.fields(part):
+        value = getattr(part, field.name)
+        if field.name == "seed" or isinstance(value, str):
+            continue  # patterns and names have no nearness
+        if dataclasses.is_dataclass(value):
+            found += _numbers(value)
+        elif isinstance(value, tuple):
+            found += [float(np.log(v + 0.02)) for v in value]
+        else:
+            found.append(float(value))
+    return found
+
+
+class Judge(torch.nn.Module):
+    """Picture [N,3,128,128] in [-1, 1] -> standardised parameters [N,P]."""
+
+    def __init__(self, count: int, width: int = 32) -> None:
+        super().__init__()
+        channels = [3, width, width * 2, width * 3, width * 4, width * 6]
+        layers: list[torch.nn.Module] = []
+        for inner, outer in pairwise(channels):
+            layers += [torch.nn.Conv2d(inner, outer, 3, 2, 1), torch.nn.BatchNorm2d(outer), torch.nn.ReLU()]
+            layers += [torch.nn.Conv2d(outer, outer, 3, 1, 1), torch.nn.BatchNorm2d(outer), torch.nn.ReLU()]
+        self.body = torch.nn.Sequential(*layers)
+        self.head = torch.nn.Linear(channels[-1] * 16, count)
+        for name in ("mean", "std", "error"):
+            self.register_buffer(name, torch.ones(count))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """See the class."""
+        return self.head(self.body(x).flatten(1))
+
+
+def load(path: str | Path, device: str = "cpu") -> Judge:
+    """A judge that `train` wrote. Raises ValueError for another file."""
+    content = torch.load(path, map_location=device, weights_only=True)
+    if not isinstance(content, dict) or content.get("format") != _FORMAT:
+        raise ValueError(f"{path} holds no identity network; train one with python -m benchmarks.identity")
+    judge = Judge(len(content["state"]["mean"]), content["width"])  # float32 again
+    judge.load_state_dict(content["state"])
+    return judge.eval().to(device)
+
+
+@torch.inference_mode()
+def prefers_source(judge: Judge, picture: npt.NDArray[np.uint8], source: Person, target: Person) -> bool:
+    """Whether a picture uint8 [S,S,3] shows the source's identity rather than the target's."""
+    device = next(judge.parameters()).device
+    mean, std, error = (_buffer(judge, name) for name in ("mean", "std", "error"))
+    seen = judge(_input(picture[None]).to(device))[0]
+    distances = []
+    for person in (source, target):
+        wanted = (torch.from_numpy(parameters(person)).to(device) - mean) / std
+        distances.append(float(((seen - wanted).square() / error).sum()))
+    return distances[0] < distances[1]
+
+
+def train(items: Faces, held_out: Faces, steps: int, batch: int, device: str, width: int = 32) -> Judge:
+    """Train a judge on rendered items; one seed, one result."""
+    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
+    people = np.stack([parameters(synth.person(s)) for i in range(len(items)) for s in seeds(items.first, i)])
+    judge = Judge(people.shape[1], width).to(device)
+    _buffer(judge, "mean").copy_(torch.from_numpy(people.mean(0)))
+    _buffer(judge, "std").copy_(torch.from_numpy(people.std(0) + 1e-6))
+    adam = torch.optim.AdamW(judge.parameters(), 1e-3, weight_decay=0.02)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(adam, 2e-3, steps)
+    for _ in tqdm(range(steps), desc="Identity", unit="step", disable=None):
+        chosen = rng.choice(len(items), min(batch, len(items)), replace=False)
+        image, wanted = _batch(judge, items, chosen, rng.integers(2, size=len(chosen)), people)
+        loss = F.smooth_l1_loss(judge(_augmented(image, rng)), wanted)
+        adam.zero_grad()
+        torch.autograd.backward(loss)
+        adam.step()
+        schedule.step()
+    _measure(judge.eval(), held_out)
+    return judge
+
+
+@torch.inference_mode()
+def _measure(judge: Judge, held_out: Faces) -> None:
+    """The mean squared error of every parameter on people never seen; 1 is knowing nothing."""
+    count = min(_HELD_OUT, len(held_out))
+    people = np.stack([parameters(synth.person(s)) for i in range(count) for s in seeds(held_out.first, i)])
+    errors = []
+    for start in range(0, count, SHARD):
+        chosen = np.arange(start, min(start + SHARD, count))
+        for which in (0, 1):
+            image, wanted = _batch(judge, held_out, chosen, np.full(len(chosen), which), people)
+            errors.append((judge(image) - wanted).square())
+    error = torch.cat(errors).mean(0)
+    # A parameter that cannot be seen says nothing about anyone.
+    _buffer(judge, "error").copy_(torch.where(error < 0.8, error.clamp(min=0.02), torch.tensor(6e4)))
+
+
+def _batch(
+    judge: Judge, items: Faces, chosen: npt.NDArray[Any], which: npt.NDArray[Any], people: Floats
+) -> tuple[torch.Tensor, torch.Tensor]:
+    pictures = items.items(int(i) for i in chosen)[np.arange(len(chosen)), np.where(which, TARGET, SOURCE)]
+    device = next(judge.parameters()).device
+    wanted = torch.from_numpy(people[2 * chosen + which]).to(device)
+    standard = (wanted - _buffer(judge, "mean")) / _buffer(judge, "std")
+    return _input(pictures[..., :3]).to(device), standard
+
+
+def _augmented(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """A little blur and noise, so that a generator's softness does not mislead the judge."""
+    if rng.random() < 0.5:
+        image = F.interpolate(F.avg_pool2d(image, 2), scale_factor=2.0, mode="bilinear")
+    noise = rng.normal(0, 0.03, image.shape).astype(np.float32)
+    return image + torch.from_numpy(noise).to(image.device)
+
+
+def _input(pictures: npt.NDArray[np.uint8]) -> torch.Tensor:
+    x = torch.from_numpy(np.ascontiguousarray(pictures)).movedim(-1, 1).float() / 127.5 - 1
+    return x if x.shape[-1] == SIDE else F.interpolate(x, (SIDE, SIDE), mode="area")
+
+
+def _buffer(judge: Judge, name: str) -> torch.Tensor:
+    buffer = judge.get_buffer(name)
+    assert isinstance(buffer, torch.Tensor)
+    return buffer
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train and write the judge."""
+    arguments = _arguments(argv)
+    items = Faces(arguments.cache, arguments.size, arguments.count, workers=arguments.workers)
+    held_out = Faces(arguments.cache, arguments.size, arguments.held_out, first=FIRST_PREVIEW_SEED)
+    try:
+        judge = train(items, held_out, arguments.steps, arguments.batch, arguments.device, arguments.width)
+    finally:
+        items.close()
+    # Halves are plenty for a judge, and small enough to keep beside the benchmark.
+    state = {n: t.half() if t.is_floating_point() else t for n, t in judge.cpu().state_dict().items()}
+    content = {"format": _FORMAT, "width": arguments.width, "state": state}
+    with replacing(arguments.output, "--output") as temporary:
+        torch.save(content, temporary)
+    error = _buffer(judge, "error")
+    seen = error < 1
+    rate = float((1 - error[seen]).mean()) if seen.any() else 0.0
+    print(f"{arguments.output}: {int(seen.sum())} of {len(error)} parameters can be seen, mean R2 {rate:.2f}")
+    return 0
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Train the network that tells who a picture shows.")
+    parser.add_argument("--cache", required=True, help="rendered faces (e4s train faces)")
+    parser.add_argument("--output", required=True)
+    parser.add_argument("--count", type=int, default=3072, help="items to train on")
+    parser.add_argument("--held-out", type=int, default=_HELD_OUT, help="items to measure on")
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--width", type=int, default=32)
+    parser.add_argument("--workers", type=int, default=0)
+    parser.add_argument("--device", default="cpu")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,244 @@
+"""How good a model is on rendered faces, whose swaps have exact answers, beside three baselines.
+
+    python -m benchmarks.quality --weights model.safetensors --parser parser.safetensors --identity judge.pt
+    python -m benchmarks.quality ... --seeds 0:300 --json         the last line of output is one JSON object
+
+Seed s is a target; its source is the person of seed s + 500,000, seen in the target's pose and expression
+(what reenactment would deliver; `--source wild`: in a scene of its own) but in light and surroundings of its
+own. The exact answer is rendered from `synth.combine`. All runs through `Engine`: parsing, encoding,
+composing, decoding, blending. Figures are means over pictures; those of a region set are taken inside the
+regions, of the target and of the answer together, those of the whole face inside the head.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from tqdm import tqdm
+
+from benchmarks import baselines, metrics
+from e4s_engine import align, blend, compose, images, regions, synth
+from e4s_engine.engine import Engine
+from e4s_engine.errors import E4SError
+from e4s_engine.synth.params import Person
+from e4s_engine.synth.render import Picture
+from e4s_engine.training.faces import FIRST_PREVIEW_SEED, Swap, swap_of
+
+SETS: dict[str, tuple[int, ...] | None] = {
+    "swap": None,
+    "eyes": (regions.EYES,),
+    "nose": (regions.NOSE,),
+    "lips": (regions.LIPS,),
+    "hair": (regions.HAIR,),
+}
+KEYS = (
+    "recon_psnr", "recon_ssim", "swap_psnr", "swap_gain_db", "eyes_gain_db", "nose_gain_db", "lips_gain_db",
+    "hair_gain_db", "leakage", "parser_miou", "identity_rate",
+)  # fmt: skip
+FIRST_SOURCE = 500_000
+_FEW = 16  # a set's pixels below which a picture says nothing about it
+
+Figures = dict[str, dict[str, list[tuple[float, float]]]]  # set -> method -> (PSNR, SSIM) per picture
+
+
+@dataclass
+class Scores:
+    """What is gathered over the seeds."""
+
+    recon: list[tuple[float, float]]
+    swaps: Figures
+    leakage: float
+    confusion: metrics.Confusion
+    identity: list[bool]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A seed's pictures: source, target, and the target's labels as the engine knows them."""
+
+    source: Picture
+    target: Picture
+    source_labels: npt.NDArray[np.uint8]
+    target_labels: npt.NDArray[np.uint8]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure and print."""
+    arguments = _arguments(argv)
+    judge: Any = None
+    if arguments.identity is not None:
+        from benchmarks import identity
+
+        judge = identity.load(arguments.identity)
+    parser = {"none": None}.get(arguments.parser, arguments.parser)
+    try:
+        with Engine(arguments.weights, parser=parser, device=arguments.device) as engine:
+            scores = measure(engine, arguments.seeds, arguments.size, arguments.source == "driven", judge)
+    except E4SError as error:
+        print(f"quality: {error}", file=sys.stderr)
+        return 1
+    report(scores, arguments)
+    return 0
+
+
+def measure(engine: Engine, seeds: range, size: int = 256, driven: bool = True, judge: Any = None) -> Scores:
+    """All figures over some seeds. judge: the identity network, or None."""
+    empty: Figures = {name: defaultdict(list) for name in SETS}
+    scores = Scores([], empty, 0.0, metrics.Confusion(regions.COUNT), [])
+    for seed in tqdm(seeds, unit="seed", disable=None):
+        one_seed(engine, seed, size, driven, judge, scores)
+    return scores
+
+
+def one_seed(engine: Engine, seed: int, size: int, driven: bool, judge: Any, scores: Scores) -> None:
+    """A seed's reconstruction and swaps."""
+    swap = swap_of(FIRST_SOURCE + seed, seed, None, driven)
+    source, target = (synth.render(*pair, size) for pair in swap.pairs()[:2])
+    known = [_labels(engine, picture, scores) for picture in (source, target)]
+    case = Case(source, target, *known)
+    face = engine.encode(source.image, known[0], align=False)
+    again = engine.reconstruct(target.image, known[1], align=False).face
+    again = images.resize(again, size, size, Image.Resampling.LANCZOS)
+    scores.recon.append((metrics.psnr(again, target.image), metrics.ssim(again, target.image)))
+    for name, ids in SETS.items():
+        truth_of = Swap(swap.source, swap.target, swap.source_scene, swap.target_scene, ids)
+        truth = synth.render(*truth_of.pairs()[2], size)
+        names = None if ids is None else [regions.NAMES[i] for i in ids]
+        made = engine.swap(face, target.image, names, align=False, target_labels=known[1])
+        scores.leakage = max(scores.leakage, leakage(made, case, ids))
+        compare(name, ids, made.image, truth, case, scores)
+        if judge is not None and ids is None:
+            scores.identity.append(_is_source(judge, made.image, swap.source, swap.target))
+
+
+def compare(
+    name: str, ids: tuple[int, ...] | None, made: metrics.Pixels, truth: Picture, case: Case, scores: Scores
+) -> None:
+    """The swap and the baselines against the exact answer, inside the set."""
+    mask = _inside(ids, truth.labels) | _inside(ids, case.target.labels)
+    if mask.sum() < _FEW:
+        return
+    pasted = ids or (*regions.FACE,)
+    given = (case.source.image, case.source.labels, case.target.image, case.target.labels, pasted)
+    pictures = {"engine": made} | {n: method(*given) for n, method in baselines.BASELINES.items()}
+    for method, picture in pictures.items():
+        figures = (metrics.psnr(picture, truth.image, mask), metrics.ssim(picture, truth.image, mask))
+        scores.swaps[name][method].append(figures)
+
+
+def leakage(made: Any, case: Case, ids: tuple[int, ...] | None) -> float:
+    """The largest change of any pixel of the target to which the blend gives no weight."""
+    if ids is None:
+        foreground = compose.whole_face_foreground(made.labels, made.holes)
+    else:
+        foreground = compose.region_foreground(ids, made.labels, made.holes, case.target_labels)
+    size = len(case.target.image)
+    alpha = images.resize(blend.alpha(foreground, "feather"), size, size, Image.Resampling.BILINEAR)
+    outside = alpha == 0
+    if not outside.any():
+        return 0.0
+    change = np.abs(made.image.astype(int) - case.target.image)[outside]
+    return float(change.max())
+
+
+def _labels(engine: Engine, picture: Picture, scores: Scores) -> npt.NDArray[np.uint8]:
+    """The engine's labels where it has a parser, counted against the truth; else the truth."""
+    truth = regions.resize_nearest(picture.labels, regions.LABEL_SIZE)
+    if engine.parser == "none":
+        return truth
+    found = engine.parse(picture.image, align=False)
+    scores.confusion.add(truth, found)
+    return found
+
+
+def _inside(ids: tuple[int, ...] | None, labels: metrics.Pixels) -> metrics.Mask:
+    return labels != regions.BACKGROUND if ids is None else np.isin(labels, ids)
+
+
+def _is_source(judge: Any, picture: metrics.Pixels, source: Person, target: Person) -> bool:
+    from benchmarks import identity
+
+    return identity.prefers_source(judge, picture, source, target)
+
+
+def summary(scores: Scores) -> dict[str, float | None]:
+    """The figures of the JSON line; None for what could not be measured."""
+    recon = np.mean(scores.recon, axis=0)
+    found: dict[str, float | None] = dict.fromkeys(KEYS)
+    found |= {"recon_psnr": float(recon[0]), "recon_ssim": float(recon[1]), "leakage": scores.leakage}
+    for name, methods in scores.swaps.items():
+        if methods:
+            means = {method: float(np.mean([p for p, _ in values])) for method, values in methods.items()}
+            best = max(means[method] for method in baselines.BASELINES)
+            found[f"{name}_gain_db"] = means["engine"] - best
+            if name == "swap":
+                found["swap_psnr"] = means["engine"]
+    iou = scores.confusion.iou()
+    if not np.isnan(iou).all():
+        found["parser_miou"] = float(np.nanmean(iou))
+    if scores.identity:
+        found["identity_rate"] = float(np.mean(scores.identity))
+    return found
+
+
+def report(scores: Scores, arguments: argparse.Namespace) -> None:
+    """The tables, and with --json one JSON object as the last line."""
+    names = ("engine", *baselines.BASELINES)
+    print(f"seeds {arguments.seeds.start}:{arguments.seeds.stop}, source {arguments.source}, PSNR dB / SSIM")
+    print(f"{'':8}" + "".join(f"{name:>16}" for name in names) + f"{'pictures':>10}")
+    for name, methods in scores.swaps.items():
+        means = [np.mean(methods[m], axis=0) for m in names if methods]
+        cells = "".join(f"{p:>9.2f} / {s:.2f}" for p, s in means)
+        print(f"{name:8}{cells}{len(methods['engine']) if methods else 0:>10}")
+    iou = scores.confusion.iou()
+    if not np.isnan(iou).all():
+        print("parser IoU: " + ", ".join(f"{n} {v:.3f}" for n, v in zip(regions.NAMES, iou, strict=True)))
+    found = summary(scores)
+    for key, value in found.items():
+        print(f"{key:16}{'not measured' if value is None else f'{value:.4f}'}")
+    if arguments.json:
+        print(json.dumps(found))
+
+
+def _seeds(text: str) -> range:
+    first, separator, last = text.partition(":")
+    if not separator or not first.isdecimal() or not last.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected FROM:TO, got {text!r}")
+    if not int(first) < int(last) <= min(FIRST_SOURCE, FIRST_PREVIEW_SEED):
+        raise argparse.ArgumentTypeError(f"expected FROM < TO <= {FIRST_SOURCE}: higher ones are in use")
+    return range(int(first), int(last))
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Quality on rendered faces, against exact answers.")
+    parser.add_argument("--weights", help="default: what Engine() takes")
+    parser.add_argument("--parser", default="auto", help="weights, 'auto', or 'none' for the true labels")
+    beside = Path(__file__).with_name("identity.pt")
+    parser.add_argument(
+        "--identity",
+        default=beside if beside.is_file() else None,
+        help="the network that benchmarks.identity trains; default: identity.pt beside this file",
+    )
+    parser.add_argument("--seeds", type=_seeds, default=range(300), metavar="FROM:TO")
+    parser.add_argument("--source", choices=("driven", "wild"), default="driven")
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--json", action="store_true", help="end with one JSON object")
+    arguments = parser.parse_args(argv)
+    if arguments.size < align.CROP // 32:
+        parser.error("--size must be at least 32")
+    return arguments
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,189 @@
+"""Batches: which items a step sees, and those items as tensors.
+
+Every draw is a function of (seed, step): a resumed run sees what the uninterrupted one would have seen, and
+there is no order to store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from e4s_engine import compose, ops, regions
+from e4s_engine.training import faces
+from e4s_engine.training.faces import SOURCE, TARGET, TRUTH, Faces
+from e4s_engine.training.photos import Photos
+from e4s_engine.training.recipe import Growth
+
+Batch = dict[str, torch.Tensor]
+
+_KEPT = [r for r in range(regions.COUNT) if r not in regions.FACE and r not in (regions.EARS, regions.NECK)]
+_AHEAD = 3  # batches made ready in advance
+
+
+class Source(Protocol):
+    """Where batches come from. rng decides everything that is random in a batch."""
+
+    def batch(self, step: int, rng: np.random.Generator, rank: int, world: int, size: int) -> Batch:
+        """This rank's share of the step's batch of `size`."""
+
+    def report(self) -> str:
+        """What was left out, for the end of the run; empty if nothing was."""
+
+
+def generator(seed: int, step: int, stream: int = 0) -> np.random.Generator:
+    """The generator of a step."""
+    return np.random.default_rng([seed, step, stream])
+
+
+class RenderedSwaps:
+    """Batches of rendered swaps: all that a step of the RGI training needs.
+
+    pictures [N,3,S,S,4]: source, target, truth, each with its labels. own [N]: whether the source, else the
+    target, is to be reconstructed. composed [N,S,S]: the labels of the swap; taken [N,12]: whose style
+    vectors are the source's; whole [N]: whether the swap is that of the whole face. flips [N]: all of this is
+    to be mirrored, which the device does (`unpacked`).
+    """
+
+    def __init__(self, items: Faces, pool: Growth, flip: bool) -> None:
+        self._items, self._pool, self._flip = items, pool, flip
+
+    def batch(self, step: int, rng: np.random.Generator, rank: int, world: int, size: int) -> Batch:
+        """See `Source`."""
+        indices, flips = _draw(rng, self._available(step), rank, world, size, self._flip)
+        pictures = self._items.items(int(i) for i in indices)
+        chosen = [faces.choice(self._items.first, int(i)) for i in indices]
+        made = composition(pictures[:, SOURCE, ..., 3], pictures[:, TARGET, ..., 3], chosen)
+        own = (rng.random(size) < 0.5)[rank::world]
+        return _tensors(pictures=pictures, flips=flips, own=own, **made)
+
+    def report(self) -> str:
+        """Rendered faces are never left out."""
+        return ""
+
+    def _available(self, step: int) -> int:
+        grown = self._pool.start + int(step * self._pool.per_step)
+        return min(max(grown // faces.SHARD, 1) * faces.SHARD, len(self._items))
+
+
+class RenderedPictures(RenderedSwaps):
+    """Batches of single rendered pictures: pictures [N,1,S,S,4] and flips."""
+
+    def batch(self, step: int, rng: np.random.Generator, rank: int, world: int, size: int) -> Batch:
+        """See `Source`."""
+        indices, flips = _draw(rng, self._available(step), rank, world, size, self._flip)
+        which = rng.integers(faces.PICTURES, size=size)[rank::world]
+        pictures = self._items.items(int(i) for i in indices)[np.arange(len(which)), which]
+        return _tensors(pictures=pictures[:, None], flips=flips)
+
+
+class PhotoPictures:
+    """Batches of a user's photos: pictures [N,1,S,S,4] and flips. The regions know no left and right."""
+
+    def __init__(self, photos: Photos, flip: bool, threads: int = 4) -> None:
+        self.photos, self._flip = photos, flip
+        self._threads = ThreadPoolExecutor(threads)
+
+    def batch(self, step: int, rng: np.random.Generator, rank: int, world: int, size: int) -> Batch:
+        """See `Source`."""
+        indices, flips = _draw(rng, len(self.photos), rank, world, size, self._flip)
+        pictures = np.stack(list(self._threads.map(self.photos.item, [int(i) for i in indices])))
+        return _tensors(pictures=pictures[:, None], flips=flips)
+
+    def report(self) -> str:
+        """The files left out, one per line."""
+        return "\n".join(f"  {name}: {reason}" for name, reason in sorted(self.photos.broken.items()))
+
+
+def unpacked(batch: Batch, device: str) -> Batch:
+    """The batch there, ready for the networks: pictures as floats [N,3,S,S] in [-1, 1], labels [N,S,S].
+
+    image and image_labels; for swaps also source, target, truth, source_labels, target_labels.
+    """
+    moved = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
+    pictures, flips = moved.pop("pictures"), moved.pop("flips")
+    pictures = torch.where(flips.view(-1, 1, 1, 1, 1), pictures.flip(3), pictures)
+    colours = ops.reference.from_uint8(pictures[..., :3].flatten(0, 1), -1, 1)
+    colours = colours.unflatten(0, pictures.shape[:2])
+    labels = pictures[..., 3]
+    if "own" not in moved:
+        return moved | {"image": colours[:, 0], "image_labels": labels[:, 0]}
+    own, composed = moved["own"], moved["composed"]
+    return moved | {
+        "source": colours[:, SOURCE],
+        "target": colours[:, TARGET],
+        "truth": colours[:, TRUTH],
+        "source_labels": labels[:, SOURCE],
+        "target_labels": labels[:, TARGET],
+        "image": torch.where(own.view(-1, 1, 1, 1), colours[:, SOURCE], colours[:, TARGET]),
+        "image_labels": torch.where(own.view(-1, 1, 1), labels[:, SOURCE], labels[:, TARGET]),
+        "composed": torch.where(flips.view(-1, 1, 1), composed.flip(2), composed),
+    }
+
+
+def composition(
+    source: npt.NDArray[np.uint8], target: npt.NDArray[np.uint8], chosen: list[tuple[int, ...] | None]
+) -> dict[str, npt.NDArray[Any]]:
+    """What `compose` does to labels [N,S,S], and whose style vectors go into the swaps."""
+    composed = np.empty_like(target)
+    taken = np.zeros((len(target), regions.COUNT), bool)
+    for i, ids in enumerate(chosen):
+        if ids is None:
+            composed[i] = compose.whole_face_labels(source[i], target[i])[0]
+            taken[i] = ~np.isin(np.arange(regions.COUNT), _KEPT)
+        else:
+            composed[i] = compose.region_labels([(source[i], ids)], target[i])[0]
+            taken[i, list(ids)] = True
+    return {"composed": composed, "taken": taken, "whole": np.array([ids is None for ids in chosen])}
+
+
+def mixed_styles(source: torch.Tensor, target: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """What `compose` does to style vectors [N,12,D], differentiably."""
+    shown = (source != 0).any(2)
+    whole = batch["whole"][:, None]
+    keep_absent = torch.ones_like(shown)
+    keep_absent[:, [r for r in range(regions.COUNT) if r not in (regions.EARS, regions.MOUTH)]] = ~whole
+    take = batch["taken"] & (shown | ~keep_absent)
+    mixed = torch.where(take[:, :, None], source, target)
+    ears = torch.zeros_like(shown)
+    ears[:, regions.EARS : regions.EARS + 1] = whole
+    return torch.where((ears & ~shown)[:, :, None], target / 2, mixed)
+
+
+def stream(
+    source: Source, seed: int, start: int, steps: int, rank: int, world: int, size: int
+) -> Iterator[Batch]:
+    """The batches of steps start..steps-1, made ready by a thread ahead of their use."""
+    with ThreadPoolExecutor(1) as thread:
+
+        def make(step: int) -> Batch:
+            return source.batch(step, generator(seed, step), rank, world, size)
+
+        waiting = [thread.submit(make, step) for step in range(start, min(start + _AHEAD, steps))]
+        try:
+            for step in range(start, steps):
+                batch = waiting.pop(0).result()
+                if step + _AHEAD < steps:
+                    waiting.append(thread.submit(make, step + _AHEAD))
+                yield batch
+        finally:
+            for job in waiting:
+                job.cancel()
+
+
+def _draw(
+    rng: np.random.Generator, available: int, rank: int, world: int, size: int, flip: bool
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """A rank's items of a batch (no item twice where there are enough), and which are mirrored."""
+    indices = rng.choice(available, size, replace=size > available)[rank::world]
+    flips = rng.random(size)[rank::world] < (0.5 if flip else 0.0)
+    return indices, flips
+
+
+def _tensors(**arrays: npt.NDArray[Any]) -> Batch:
+    return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}

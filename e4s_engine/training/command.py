@@ -1,0 +1,198 @@
+"""`e4s train`: rendering, RGI training, parser training."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import math
+import sys
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from e4s_engine.errors import ArgumentError, BackendError
+
+Adder = Callable[[Any, str, Callable[[Namespace], int], str], argparse.ArgumentParser]
+
+
+def add(group: Any, command: Adder) -> None:
+    """The subcommands of `e4s train`. command: makes one of a name, a function and a help text."""
+    train = group.add_parser("train", help="train a model or a parser", description=__doc__)
+    kinds = train.add_subparsers(required=True, metavar="WHAT")
+    _add_faces(command(kinds, "faces", faces, "render the faces of a training beforehand"))
+    rgi = command(kinds, "rgi", run, "encoder, per-region MLPs and generator")
+    parser = command(kinds, "parser", run, "photo -> labels")
+    for name, made in (("demo", rgi), ("parser-demo", parser)):
+        made.set_defaults(kind=made.prog.rpartition(" ")[2])
+        made.add_argument("--recipe", default=name, help="a name or a .json file; default: %(default)s")
+        made.add_argument(
+            "--set", action="append", default=[], metavar="NAME=VALUE", help="change the recipe"
+        )
+        made.add_argument(
+            "-o", "--output", required=True, metavar="FOLDER", help="checkpoint, sheets, weights"
+        )
+        made.add_argument("--resume", action="store_true", help="go on from the folder's checkpoint")
+        made.add_argument("--init", metavar="FILE", help="start from the weights of this file")
+        _add_data(made)
+        _add_pace(made)
+    rgi.add_argument(
+        "--parser", metavar="FILE", help="a parser's weights, for the losses that look through it"
+    )
+    rgi.add_argument("--stylegan2", metavar="FILE", help="start the generator from this (rosinality format)")
+
+
+def _add_faces(made: argparse.ArgumentParser) -> None:
+    made.add_argument("--cache", required=True, metavar="FOLDER")
+    made.add_argument("--count", type=int, required=True, metavar="N", help="items, of three pictures each")
+    made.add_argument("--size", type=int, default=256)
+    made.add_argument("--workers", type=int, default=0, metavar="N", help="processes that render")
+
+
+def _add_data(made: argparse.ArgumentParser) -> None:
+    made.add_argument("--data", metavar="FOLDER", help="photos and labels (FFHQ or CelebAMask-HQ layout)")
+    formats = ("auto", "regions", "bisenet", "celebamask_hq")
+    made.add_argument("--label-format", choices=formats, default="auto", help="what label values mean")
+    made.add_argument("--cache", metavar="FOLDER", help="rendered faces; default: FOLDER/faces of the output")
+    made.add_argument("--workers", type=int, default=0, metavar="N", help="processes that render or read")
+
+
+def _add_pace(made: argparse.ArgumentParser) -> None:
+    made.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    made.add_argument("--precision", choices=("auto", "fp32", "bf16", "fp16"), default="auto")
+    made.add_argument("--minutes", type=float, default=math.inf, help="stop after so long, to be resumed")
+    made.add_argument("--save-every", type=int, default=1000, metavar="STEPS")
+    made.add_argument("--sheet-every", type=int, default=500, metavar="STEPS")
+
+
+def faces(arguments: Namespace) -> int:
+    """e4s train faces."""
+    from e4s_engine.training.faces import Faces
+
+    items = Faces(arguments.cache, arguments.size, arguments.count, workers=arguments.workers)
+    try:
+        items.complete()
+    finally:
+        items.close()
+    print(f"{arguments.cache}: {len(items)} items, {3 * len(items)} pictures")
+    return 0
+
+
+def run(arguments: Namespace) -> int:
+    """e4s train rgi, e4s train parser."""
+    import importlib.util
+
+    if importlib.util.find_spec("torch") is None:
+        raise BackendError("training needs PyTorch; install it with `pip install e4s_engine[torch]`")
+    return _run(arguments)
+
+
+def _run(arguments: Namespace) -> int:
+    from e4s_engine import config
+    from e4s_engine.training import loop, spread, tasks
+
+    chosen = _recipe(arguments)
+    if config.kind_of(chosen.model) != arguments.kind:
+        raise ArgumentError(f"recipe: {arguments.recipe} trains no {arguments.kind}")
+    rank, world, device = spread.begin(_device(arguments.device))
+    source, preview, close = _source(arguments, chosen, rank)
+    try:
+        tensors = _start(arguments, chosen)
+        task = tasks.new(chosen, tensors, _judge(arguments), device, arguments.precision)
+        made = loop.Run(
+            task, source, Path(arguments.output), chosen,
+            preview=preview, device=device, rank=rank, world=world,
+            save_every=arguments.save_every, sheet_every=arguments.sheet_every, minutes=arguments.minutes,
+        )  # fmt: skip
+        if arguments.resume:
+            made.resume()
+        done = made.train()
+    finally:
+        close()
+        spread.end()
+    if rank == 0:
+        _say(arguments, source.report(), done, made.step)
+    return 0
+
+
+def _say(arguments: Namespace, report: str, done: bool, step: int) -> None:
+    if report:
+        print(f"left out, as they could not be used:\n{report}", file=sys.stderr)
+    state = "done" if done else f"stopped at step {step}; go on with --resume"
+    print(f"{arguments.output}: {state}; the averaged weights are in {arguments.output}/model.safetensors")
+
+
+def _recipe(arguments: Namespace) -> Any:
+    from e4s_engine.training import recipe
+
+    name, kept = arguments.recipe, Path(arguments.output) / "recipe.json"
+    if arguments.resume and kept.is_file() and not arguments.set:
+        return recipe.from_json(kept.read_text(encoding="utf-8"))
+    if name in recipe.NAMED:
+        chosen = recipe.NAMED[name]
+    elif Path(name).is_file():
+        chosen = recipe.from_json(Path(name).read_text(encoding="utf-8"))
+    else:
+        raise ArgumentError(f"--recipe: expected a file or one of {', '.join(recipe.NAMED)}, got {name!r}")
+    chosen = recipe.changed(chosen, arguments.set)
+    if isinstance(chosen, recipe.RgiRecipe) and not (arguments.stylegan2 or arguments.init):
+        # What is frozen has to come from somewhere; from scratch all is learnt.
+        chosen = dataclasses.replace(chosen, freeze_convs=0, freeze_to_rgbs=0)
+    return chosen
+
+
+def _device(device: str) -> str:
+    from e4s_engine.backends.reference import choose_device
+
+    return choose_device(device)
+
+
+def _start(arguments: Namespace, chosen: Any) -> Any:
+    from e4s_engine.training import networks
+
+    if arguments.init:
+        return networks.from_file(arguments.init, chosen.model)
+    tensors = networks.initial(chosen.model, chosen.seed)
+    if arguments.kind == "rgi" and arguments.stylegan2:
+        networks.load_stylegan2(arguments.stylegan2, tensors)
+    return tensors
+
+
+def _judge(arguments: Namespace) -> Any:
+    """The parser whose features and labels the losses look at, if one is given."""
+    if arguments.kind != "rgi" or not arguments.parser:
+        return None
+    import torch
+
+    from e4s_engine import config, weights
+
+    model = weights.load(arguments.parser, "parser", "parser")
+    if not isinstance(model.config, config.ParserConfig) or model.config.table != "regions":
+        raise ArgumentError("--parser: the losses need a parser of the 12 regions (e4s train parser)")
+    return {name: torch.from_numpy(tensor) for name, tensor in model.tensors.items()}
+
+
+def _source(arguments: Namespace, chosen: Any, rank: int) -> tuple[Any, Any, Callable[[], None]]:
+    """Where batches come from, held-out pictures for the sheets, and what to call at the end."""
+    from e4s_engine.training import batches
+    from e4s_engine.training.faces import FIRST_PREVIEW_SEED, PREVIEWS, Faces
+    from e4s_engine.training.photos import Photos
+    from e4s_engine.training.recipe import Growth
+
+    rgi = arguments.kind == "rgi"
+    size = chosen.model.size if rgi else chosen.side // 2
+    if arguments.data:
+        photos = Photos(arguments.data, size if rgi else chosen.side, arguments.label_format)
+        source = batches.PhotoPictures(photos, chosen.flip, max(arguments.workers, 1))
+        few = min(8, len(photos))
+        return source, source.batch(0, batches.generator(chosen.seed, 0, 9), 0, 1, few), lambda: None
+    folder = arguments.cache or Path(arguments.output) / "faces"
+    workers = arguments.workers if rank == 0 else 0
+    items = Faces(folder, size, chosen.pool.count, workers=workers, render=rank == 0)
+    kind = batches.RenderedSwaps if rgi else batches.RenderedPictures
+    preview = None
+    if rank == 0:
+        held_out = Faces(folder, size, PREVIEWS, first=FIRST_PREVIEW_SEED)
+        rng = batches.generator(chosen.seed, 0, 9)
+        preview = kind(held_out, Growth(start=PREVIEWS), flip=False).batch(0, rng, 0, 1, PREVIEWS)
+    return kind(items, chosen.pool, chosen.flip), preview, items.close

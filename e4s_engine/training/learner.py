@@ -1,0 +1,120 @@
+"""One network being trained: its parameters, Adam, the rate's schedule, mixed precision."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from e4s_engine.errors import ArgumentError
+from e4s_engine.training import spread
+from e4s_engine.training.recipe import Schedule
+
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Precision:
+    """Autocast, and for fp16 the scaling of the loss that keeps small gradients from vanishing."""
+
+    def __init__(self, device: str, precision: str) -> None:
+        """precision: "auto" (bf16 on GPUs, else fp32), "fp32", "bf16" or "fp16" (GPUs only)."""
+        kind = device.partition(":")[0]
+        if precision == "auto":
+            precision = "bf16" if kind == "cuda" else "fp32"
+        if precision not in ("fp32", *DTYPES):
+            raise ArgumentError(f"precision: expected auto, fp32, bf16 or fp16, got {precision!r}")
+        if precision == "fp16" and kind != "cuda":
+            raise ArgumentError("precision: fp16 needs a GPU; on the CPU use 'fp32' or 'bf16'")
+        self.name, self._kind = precision, kind
+        self.scaler = torch.amp.GradScaler(kind, enabled=precision == "fp16")
+
+    def context(self) -> torch.autocast:
+        """Forward passes run in here."""
+        dtype = DTYPES.get(self.name, torch.bfloat16)
+        return torch.autocast(self._kind, dtype, enabled=self.name != "fp32")
+
+
+class Learner:
+    """Parameters that descend a loss. `tensors` holds all of a network's, those that do not learn too."""
+
+    def __init__(
+        self,
+        tensors: dict[str, Tensor],
+        trained: Iterable[str],
+        schedule: Schedule,
+        precision: Precision,
+        rate_of: Callable[[str], float],
+    ) -> None:
+        """rate_of: a parameter's rate at the schedule's height."""
+        self.tensors, self._schedule, self._precision = tensors, schedule, precision
+        self.trained = sorted(trained)
+        groups: dict[float, list[Tensor]] = {}
+        for name in self.trained:
+            groups.setdefault(rate_of(name), []).append(tensors[name].requires_grad_())
+        self._rates = list(groups)
+        self._parameters = [p for group in groups.values() for p in group]
+        fused = self._parameters[0].is_cuda
+        self.adam = torch.optim.Adam(
+            [{"params": group, "lr": rate} for rate, group in groups.items()],
+            betas=schedule.betas,
+            eps=1e-8,
+            fused=fused,
+        )
+
+    def descend(self, loss: Tensor, step: int) -> None:
+        """One step of Adam down the loss, averaged over all processes."""
+        scaler = self._precision.scaler
+        self.adam.zero_grad(set_to_none=True)
+        torch.autograd.backward(scaler.scale(loss))
+        gradients = []
+        for p in self._parameters:
+            if p.grad is None:
+                p.grad = torch.zeros_like(p)
+            gradients.append(p.grad)
+        spread.average(gradients)
+        scaler.unscale_(self.adam)
+        if self._schedule.clip:
+            torch.nn.utils.clip_grad_norm_(self._parameters, self._schedule.clip)
+        height = factor(self._schedule, step)
+        for group, rate in zip(self.adam.param_groups, self._rates, strict=True):
+            group["lr"] = rate * height
+        scaler.step(self.adam)
+        scaler.update()
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds of it."""
+        return {
+            "tensors": {name: tensor.detach() for name, tensor in self.tensors.items()},
+            "adam": self.adam.state_dict(),
+            "scaler": self._precision.scaler.state_dict(),
+        }
+
+    @torch.no_grad()
+    def restore(self, state: dict[str, Any]) -> None:
+        """Back to a checkpoint."""
+        for name, tensor in self.tensors.items():
+            tensor.copy_(state["tensors"][name])
+        self.adam.load_state_dict(state["adam"])
+        if state["scaler"]:
+            self._precision.scaler.load_state_dict(state["scaler"])
+
+
+def factor(schedule: Schedule, step: int) -> float:
+    """The rate's height at a step: up over the warm-up, down by the schedule."""
+    up = min(1.0, (step + 1) / schedule.warmup) if schedule.warmup else 1.0
+    if step < schedule.decay_from:
+        return up
+    if schedule.decay == "step":
+        return up * 0.1
+    past = (step - schedule.decay_from) / max(schedule.steps - schedule.decay_from, 1)
+    return up * (0.02 + 0.98 * (1 + math.cos(math.pi * min(past, 1.0))) / 2)
+
+
+@torch.no_grad()
+def follow(averaged: dict[str, Tensor], tensors: dict[str, Tensor], decay: float, step: int) -> None:
+    """The averaged copy a step nearer to the tensors; faster at first, when they are far from anything."""
+    weight = 1 - min(decay, (1 + step) / (10 + step))
+    torch._foreach_lerp_(list(averaged.values()), [tensors[name] for name in averaged], weight)

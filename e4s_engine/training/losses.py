@@ -1,0 +1,84 @@
+"""The loss terms. Pictures are [N,3,S,S] in [-1, 1]; terms are means: sizes do not change their scale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from e4s_engine import ops, parse, regions
+
+SCALES = 4
+_CALM = 0.1  # classes as rare as this or rarer are weighed alike
+
+
+def l2(made: Tensor, real: Tensor) -> Tensor:
+    """Mean squared difference."""
+    return F.mse_loss(made, real)
+
+
+def scales(made: Tensor, real: Tensor) -> Tensor:
+    """Absolute differences of colours and of gradients, at four scales: what needs no trained network."""
+    total = made.new_zeros(())
+    for scale in range(SCALES):
+        if scale:
+            made, real = F.avg_pool2d(made, 2), F.avg_pool2d(real, 2)
+        difference = made - real
+        total = total + difference.abs().mean()
+        for axis in (2, 3):
+            total = total + difference.diff(dim=axis).abs().mean()
+    return total / SCALES
+
+
+class ParserLosses:
+    """Losses by a trained parser of the project: likeness of its features, agreement with the labels."""
+
+    def __init__(self, weights: Mapping[str, Tensor]) -> None:
+        self._weights = weights
+
+    def __call__(self, made: Tensor, real: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """(features, parsing): LPIPS' distance over the backbone's maps; cross entropy to labels [N,S,S]."""
+        side = max(made.shape[-1], parse.SIDE)
+        mine = self._features(made, side)
+        with torch.no_grad():
+            theirs = self._features(real, side)
+        features = made.new_zeros(())
+        for a, b in zip(mine, theirs, strict=True):
+            features = (
+                features
+                + (F.normalize(a.float(), dim=1) - F.normalize(b.float(), dim=1)).square().sum(1).mean()
+            )
+        logits = parse.classify(ops.reference, mine, labels.shape[1], labels.shape[2], self._weights)
+        return features / len(mine), F.cross_entropy(logits.float(), labels.long())
+
+    def _features(self, image: Tensor, side: int) -> tuple[Tensor, Tensor, Tensor]:
+        if image.shape[-1] != side:
+            image = ops.reference.resize(image, side, side, "bilinear")
+        return parse.features(ops.reference, (image + 1) / 2, self._weights)
+
+
+def critic_on(real: Tensor, made: Tensor) -> Tensor:
+    """The discriminator's non-saturating loss, from its scores."""
+    return F.softplus(-real).mean() + F.softplus(made).mean()
+
+
+def critic_for(made: Tensor) -> Tensor:
+    """The generator's non-saturating loss, from the discriminator's scores."""
+    return F.softplus(-made).mean()
+
+
+def labelling(logits: Tensor, labels: Tensor, dice: float) -> tuple[Tensor, Tensor]:
+    """(cross entropy, soft Dice) of class logits [N,12,S,S]; rare classes weigh more in the first."""
+    labels = labels.long()
+    share = torch.bincount(labels.flatten(), minlength=regions.COUNT).float() / labels.numel()
+    weight = (share.clamp(min=_CALM / 10) / _CALM).clamp(max=1.0).rsqrt()
+    entropy = F.cross_entropy(logits.float(), labels, weight)
+    if not dice:
+        return entropy, entropy.new_zeros(())
+    chance = logits.float().softmax(1)
+    truth = F.one_hot(labels, regions.COUNT).permute(0, 3, 1, 2).to(chance.dtype)
+    both, either = (chance * truth).sum((0, 2, 3)), (chance + truth).sum((0, 2, 3))
+    shown = truth.sum((0, 2, 3)) > 0
+    return entropy, (1 - 2 * both / (either + 1))[shown].mean()

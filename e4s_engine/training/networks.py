@@ -1,0 +1,104 @@
+"""The trained parameters: dicts of tensors by official names, which the package's own networks run on."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from e4s_engine import config as configs
+from e4s_engine import schema, weights
+from e4s_engine.config import Config, ModelConfig
+from e4s_engine.errors import ArgumentError, WeightsError
+
+Parameters = dict[str, Tensor]
+
+_STATISTICS = ("running_mean", "running_var")
+
+
+def initial(config: Config, seed: int) -> Parameters:
+    """Parameters to start from: N(0, 1) where layers are equalised (StyleGAN2), He's elsewhere."""
+    dice = torch.Generator().manual_seed(seed)
+    return {name: _initial(name, shape, dice) for name, shape in schema.tensors(config).items()}
+
+
+def _initial(name: str, shape: schema.Shape, dice: torch.Generator) -> Tensor:
+    if name.endswith(("running_var", "modulation.bias")):
+        return torch.ones(shape)
+    if name == "latent_avg" or name.endswith(("running_mean", "bias", "noise.weight")):
+        return torch.zeros(shape)
+    if name.startswith("encoder.") and len(shape) == 1:
+        return torch.full(shape, 0.25)  # PReLU slopes
+    if len(shape) == 1:
+        return torch.ones(shape)  # batch norms
+    values = torch.randn(shape, generator=dice)
+    if name.startswith(("G.", "MLPs.")):
+        return values
+    return values * math.sqrt(2 / math.prod(shape[1:]))
+
+
+def is_trained(name: str) -> bool:
+    """Whether a tensor is learnt by descent: not the noise, latent_avg or a batch norm's statistics."""
+    return not (name.startswith("G.noises.") or name == "latent_avg" or name.endswith(_STATISTICS))
+
+
+def is_statistic(name: str) -> bool:
+    """Whether a tensor is a batch norm's running mean or variance."""
+    return name.endswith(_STATISTICS)
+
+
+def frozen(config: ModelConfig, convs: int, to_rgbs: int) -> frozenset[str]:
+    """The names of the generator's last `convs` convolutions and last `to_rgbs` toRGB layers."""
+    first_conv, first_rgb = 2 * config.doublings - convs, config.doublings - to_rgbs
+    prefixes = tuple(
+        [f"G.convs.{i}." for i in range(max(first_conv, 0), 2 * config.doublings)]
+        + [f"G.to_rgbs.{i}." for i in range(max(first_rgb, 0), config.doublings)]
+    )
+    return frozenset(name for name in schema.tensors(config) if prefixes and name.startswith(prefixes))
+
+
+def from_file(path: str | os.PathLike[str], config: Config) -> Parameters:
+    """A weight file's parameters, to train on from. Raises WeightsError if it is of another config."""
+    model = weights.load(path, configs.kind_of(config))
+    if model.config != config:
+        raise WeightsError(f"weights: {path} is {model.config}, the recipe says {config}")
+    return {name: torch.from_numpy(np.array(tensor)) for name, tensor in model.tensors.items()}
+
+
+def load_stylegan2(path: str | os.PathLike[str], parameters: Parameters) -> None:
+    """Put a StyleGAN2's generator into an RGI model: a checkpoint in the rosinality format.
+
+    Its `g_ema` holds the generator's tensors, `latent_avg` the mean latent, which every layer starts from.
+    Raises WeightsError for another kind of file, or a generator of another size.
+    """
+    content = weights.read_tensors(path, "stylegan2")
+    state = content.get("g_ema")
+    if not isinstance(state, Mapping):
+        raise WeightsError(f"stylegan2: {path} has no g_ema; expected a StyleGAN2 in the rosinality format")
+    wanted = [name for name in parameters if name.startswith("G.")]
+    for name in wanted:
+        tensor = state.get(name.removeprefix("G."))
+        if not isinstance(tensor, Tensor) or tensor.shape != parameters[name].shape:
+            got = list(tensor.shape) if isinstance(tensor, Tensor) else "nothing"
+            expected = list(parameters[name].shape)
+            raise WeightsError(f"stylegan2: {path}: {name.removeprefix('G.')} is {got}, expected {expected}")
+    average = content.get("latent_avg")
+    shape = parameters["latent_avg"].shape
+    if average is not None and (not isinstance(average, Tensor) or average.shape[-1] != shape[1]):
+        raise WeightsError(f"stylegan2: {path}: latent_avg does not fit, expected [{shape[1]}]")
+    for name in wanted:
+        parameters[name] = state[name.removeprefix("G.")].detach().float().clone()
+    if average is not None:
+        parameters["latent_avg"] = average.detach().float().reshape(-1, shape[1]).expand(shape).clone()
+
+
+def to_model(parameters: Mapping[str, Tensor], config: Config) -> weights.Model:
+    """The parameters as a model that can be saved. Raises ArgumentError where training went astray."""
+    bad = [name for name, tensor in parameters.items() if not torch.isfinite(tensor).all()]
+    if bad:
+        raise ArgumentError(f"training: {bad[0]} and {len(bad) - 1} more tensors are not finite")
+    return weights.Model(config, {n: t.detach().float().cpu().numpy() for n, t in parameters.items()})

@@ -1,0 +1,223 @@
+"""Recipes: everything that decides what a training run computes, as data.
+
+A run is a function of its recipe and its data alone. `NAMED` holds the ones worth keeping; `from_json` reads
+one from a file, `changed` replaces single values (`--set name=value` on the command line).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from e4s_engine import config as configs
+from e4s_engine.config import ModelConfig, ParserConfig
+from e4s_engine.errors import ArgumentError
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """How long and how fast. Rates are Adam's; batch is the pictures of one step on all devices together."""
+
+    steps: int = 300_000
+    batch: int = 16
+    rate: float = 1e-4
+    encoder_rate: float = 1.0  # the encoder's layers are not equalised: their rate as a factor of `rate`
+    warmup: int = 0  # steps over which the rate rises from 0
+    decay: str = "step"  # "step": times 0.1 at decay_from; "cosine": to 0 from decay_from to the end
+    decay_from: int = 100_000
+    betas: tuple[float, float] = (0.9, 0.999)
+    clip: float = 0.0  # the gradient's largest norm; 0 leaves it as it is
+    ema: float = 0.999  # of the averaged copy that is exported
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.batch < 1 or self.rate <= 0 or self.warmup < 0:
+            raise ArgumentError(f"schedule: impossible: {self}")
+        if self.decay not in ("step", "cosine") or not 0 <= self.ema < 1:
+            raise ArgumentError(f"schedule: decay {self.decay!r} (step, cosine), ema {self.ema} (0 to 1)")
+
+
+@dataclasses.dataclass(frozen=True)
+class Growth:
+    """How many rendered items there are to draw from: `start`, then `per_step` more each step, up to `count`.
+
+    The pool grows with the step, not with the clock, so that rendering beside the training changes no result:
+    a trainer that is ahead of the renderers waits.
+    """
+
+    start: int = 2048
+    per_step: float = 0.0
+    count: int = 2048
+
+
+@dataclasses.dataclass(frozen=True)
+class RgiRecipe:
+    """Training of an RGI model. The loss weights are the paper's where it has the term."""
+
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    schedule: Schedule = dataclasses.field(default_factory=Schedule)
+    pool: Growth = dataclasses.field(default_factory=Growth)
+    seed: int = 0
+    flip: bool = True
+    l2: float = 1.0
+    perceptual: float = 0.8
+    parsing: float = 0.1  # needs a parser
+    adversarial: float = 0.01
+    adversarial_from: int = 0  # the first step with a discriminator
+    adversarial_every: int = 15  # steps between two of the discriminator
+    r1: float = 0.0
+    r1_every: int = 16  # discriminator steps between two penalties
+    critic_channels: int = 512  # the most of the discriminator's channels
+    critic_rate: float = 1e-4
+    swap: float = 0.0  # weight of the exact answers to swaps (rendered pairs only); the paper has none
+    freeze_convs: int = 0  # of the generator's last convolutions, frozen (4 as published)
+    freeze_to_rgbs: int = 0  # likewise of its last toRGB layers (3 as published)
+
+
+@dataclasses.dataclass(frozen=True)
+class ParserRecipe:
+    """Training of a parser: cross entropy and soft Dice per region."""
+
+    model: ParserConfig = dataclasses.field(default_factory=lambda: ParserConfig(classes=12, table="regions"))
+    schedule: Schedule = dataclasses.field(default_factory=Schedule)
+    pool: Growth = dataclasses.field(default_factory=Growth)
+    seed: int = 0
+    flip: bool = True
+    dice: float = 1.0
+    jitter: float = 0.2  # strength of random brightness, contrast and colour
+    side: int = 512  # what the network sees
+
+    def __post_init__(self) -> None:
+        if self.model.table != "regions":
+            raise ArgumentError(f"model: parsers are trained on the regions, not on {self.model.table!r}")
+
+
+Recipe = RgiRecipe | ParserRecipe
+
+PAPER = RgiRecipe(freeze_convs=4, freeze_to_rgbs=3)
+
+_SMALL = ModelConfig(
+    size=256,
+    channels=(192, 192, 192, 160, 112, 72, 40),
+    latents=14,
+    latent_dim=96,
+    injected=14,  # every layer: a small generator cannot afford one that all regions share
+    mlp_hidden=128,
+    stem=32,
+    # Eyes and lips are seen by the finest tap alone (the others sample past them): it is the wide one.
+    stages=((48, 1), (128, 2), (160, 3), (224, 2)),
+)
+DEMO = RgiRecipe(
+    model=_SMALL,
+    schedule=Schedule(
+        steps=10_000,
+        batch=24,
+        rate=2e-3,
+        encoder_rate=0.25,
+        warmup=200,
+        decay="cosine",
+        decay_from=3000,
+        betas=(0.9, 0.99),
+        clip=5.0,
+        ema=0.998,
+    ),
+    pool=Growth(start=1024, per_step=1.0, count=10_240),
+    l2=2.0,
+    perceptual=0.8,
+    parsing=0.05,
+    adversarial=0.002,
+    adversarial_from=7500,
+    adversarial_every=2,
+    r1=1.0,
+    critic_channels=128,
+    critic_rate=1e-3,
+    swap=0.5,
+)
+DEMO_CPU = dataclasses.replace(
+    DEMO,
+    model=dataclasses.replace(
+        _SMALL,
+        channels=(192, 192, 192, 128, 80, 48, 24),
+        stem=16,
+        stages=((32, 1), (96, 2), (160, 3), (192, 2)),
+    ),
+    schedule=dataclasses.replace(DEMO.schedule, steps=12_000, batch=6, rate=1.5e-3, decay_from=4000),
+    pool=Growth(start=512, per_step=0.5, count=4096),
+    adversarial=0.0,
+)
+PARSER_DEMO = ParserRecipe(
+    model=ParserConfig(12, (32, 32, 64, 96, 128), context=64, fusion=128, table="regions"),
+    schedule=Schedule(
+        steps=5000, batch=32, rate=2e-3, warmup=100, decay="cosine", decay_from=500, clip=5.0, ema=0.995
+    ),
+    pool=Growth(start=1024, per_step=0.5, count=3072),
+)
+PARSER_DEMO_CPU = dataclasses.replace(
+    PARSER_DEMO,
+    schedule=dataclasses.replace(PARSER_DEMO.schedule, steps=6000, batch=8),
+    pool=Growth(start=512, per_step=0.5, count=3072),
+)
+
+NAMED: dict[str, Recipe] = {
+    "paper": PAPER,
+    "demo": DEMO,
+    "demo-cpu": DEMO_CPU,
+    "parser-demo": PARSER_DEMO,
+    "parser-demo-cpu": PARSER_DEMO_CPU,
+}
+
+
+def to_json(recipe: Recipe) -> str:
+    """The recipe as JSON."""
+    kind = configs.kind_of(recipe.model)
+    return json.dumps({"kind": kind, **dataclasses.asdict(recipe)}, indent=1, sort_keys=True)
+
+
+def from_json(text: str) -> Recipe:
+    """The recipe that `to_json` wrote; what a file leaves out is at its default. Raises ArgumentError."""
+    try:
+        fields: dict[str, Any] = json.loads(text)
+        kind = fields.pop("kind")
+        made = RgiRecipe if kind == "rgi" else ParserRecipe
+        parts: dict[str, Any] = {"schedule": Schedule, "pool": Growth, "model": configs.KINDS[kind]}
+        return made(
+            **{
+                name: parts[name](**{k: _tuples(v) for k, v in value.items()}) if name in parts else value
+                for name, value in fields.items()
+            }
+        )
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise ArgumentError(f"recipe: this is no recipe ({error})") from error
+
+
+def changed(recipe: Recipe, changes: Iterable[str]) -> Recipe:
+    """The recipe with "name=value" or "part.name=value" replaced; values are JSON. Raises ArgumentError."""
+    for change in changes:
+        name, separator, text = change.partition("=")
+        if not separator:
+            raise ArgumentError(f"--set: expected NAME=VALUE, got {change!r}")
+        try:
+            value = _tuples(json.loads(text))
+        except ValueError:
+            value = text
+        recipe = _replaced(recipe, name.split("."), value, name)
+    return recipe
+
+
+def _replaced(holder: Any, path: list[str], value: Any, name: str) -> Any:
+    known = {field.name: getattr(holder, field.name) for field in dataclasses.fields(holder)}
+    if path[0] not in known:
+        raise ArgumentError(f"--set: unknown {name!r}; known here are: {', '.join(known)}")
+    old = known[path[0]]
+    if len(path) > 1:
+        value = _replaced(old, path[1:], value, name)
+    elif isinstance(old, float) and isinstance(value, int):
+        value = float(value)
+    if not isinstance(value, type(old)):
+        raise ArgumentError(f"--set: {name} is {type(old).__name__}, got {value!r}")
+    return dataclasses.replace(holder, **{path[0]: value})
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value

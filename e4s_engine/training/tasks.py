@@ -1,0 +1,248 @@
+"""What is trained: a task takes steps on batches and shows what it has learnt."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from e4s_engine import decode, encode, ops, parse, regions
+from e4s_engine.config import Config
+from e4s_engine.training import critic, losses, networks
+from e4s_engine.training.batches import Batch, mixed_styles, unpacked
+from e4s_engine.training.learner import Learner, Precision
+from e4s_engine.training.recipe import ParserRecipe, RgiRecipe, Schedule
+
+Pixels = npt.NDArray[np.uint8]
+Figures = dict[str, Tensor]
+
+CRITIC = "critic"
+MODEL = "model"
+_AT_ONCE = 4  # pictures of a preview in one pass
+
+
+class Task(Protocol):
+    """A training task. learners["model"] is what is averaged and exported."""
+
+    config: Config
+    schedule: Schedule
+    learners: dict[str, Learner]
+
+    def step(self, batch: Batch, step: int, rng: np.random.Generator) -> Figures:
+        """Learn from a batch; the loss terms, on the device."""
+
+    def preview(self, batch: Batch, tensors: Mapping[str, Tensor]) -> tuple[Pixels, dict[str, float]]:
+        """A contact sheet of held-out pictures, and figures over them."""
+
+
+class Rgi:
+    """Reconstruction, and where batches hold them, swaps with their exact answers."""
+
+    def __init__(
+        self,
+        recipe: RgiRecipe,
+        tensors: networks.Parameters,
+        parser: Mapping[str, Tensor] | None,
+        device: str,
+        precision: Precision,
+    ) -> None:
+        """tensors: the parameters to start from. parser: weights for the losses that look through one."""
+        self.config: Config = recipe.model
+        self.schedule, self._recipe = recipe.schedule, recipe
+        self._device, self._precision = device, precision
+        self._parser = losses.ParserLosses(parser) if parser is not None else None
+        still = networks.frozen(recipe.model, recipe.freeze_convs, recipe.freeze_to_rgbs)
+        trained = [name for name in tensors if networks.is_trained(name) and name not in still]
+        slow = recipe.schedule.encoder_rate
+
+        def rate(name: str) -> float:
+            return recipe.schedule.rate * (slow if name.startswith("encoder.") else 1.0)
+
+        self.learners = {MODEL: Learner(tensors, trained, recipe.schedule, precision, rate)}
+        if recipe.adversarial:
+            judge = critic.initial(recipe.model.size, recipe.critic_channels, recipe.seed + 1)
+            judge = {name: tensor.to(device) for name, tensor in judge.items()}
+            calm = dataclasses.replace(recipe.schedule, betas=(0.0, 0.99))
+            self.learners[CRITIC] = Learner(judge, judge, calm, precision, lambda _: recipe.critic_rate)
+
+    def step(self, batch: Batch, step: int, rng: np.random.Generator) -> Figures:
+        """See `Task`."""
+        recipe, model = self._recipe, self.learners[MODEL]
+        b = unpacked(batch, self._device)
+        swaps = bool(recipe.swap) and "truth" in b
+        with self._precision.context():
+            if swaps:
+                made, swapped = self._both(b, model.tensors)
+            else:
+                made, swapped = self._reconstruct(b["image"], b["image_labels"], model.tensors), None
+        total, figures = self._compare(made, b["image"], b["image_labels"])
+        if swapped is not None:
+            extra, others = self._compare(swapped, b["truth"], b["composed"])
+            total = total + recipe.swap * extra
+            figures["swap"] = others["l2"]
+        judged = recipe.adversarial > 0 and step >= recipe.adversarial_from
+        if judged:
+            fakes = made if swapped is None else torch.cat([made, swapped])
+            judge = {name: t.detach() for name, t in self.learners[CRITIC].tensors.items()}
+            with self._precision.context():
+                figures["adv"] = losses.critic_for(critic.score(fakes, judge).float())
+            total = total + recipe.adversarial * figures["adv"]
+        model.descend(total, step)
+        if judged and step % recipe.adversarial_every == 0:
+            figures["critic"] = self._judge(b["image"], fakes[: len(made)].detach(), step)
+        return {name: value.detach() for name, value in figures.items()}
+
+    def preview(self, batch: Batch, tensors: Mapping[str, Tensor]) -> tuple[Pixels, dict[str, float]]:
+        """Per item: target, the target reconstructed, exact answer, swap, source; of photos the first two."""
+        rows: list[list[Tensor]] = []
+        with torch.inference_mode(), self._precision.context():
+            for start in range(0, len(batch["flips"]), _AT_ONCE):
+                b = unpacked({n: t[start : start + _AT_ONCE] for n, t in batch.items()}, self._device)
+                if "truth" in b:
+                    b |= {"image": b["target"], "image_labels": b["target_labels"]}
+                    b["own"] = torch.zeros_like(b["own"])
+                    made, swapped = self._both(b, tensors)
+                    cells = [b["target"], made, b["truth"], swapped, b["source"]]
+                else:
+                    cells = [b["image"], self._reconstruct(b["image"], b["image_labels"], tensors)]
+                rows += [list(row) for row in zip(*(c.float() for c in cells), strict=True)]
+        figures = {"recon_psnr": float(np.mean([psnr(row[1], row[0]) for row in rows]))}
+        if "own" in batch:
+            figures["swap_psnr"] = float(np.mean([psnr(row[3], row[2]) for row in rows]))
+        return sheet(rows[:8]), figures
+
+    def _reconstruct(self, image: Tensor, labels: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
+        styles = encode.encode(ops.reference, image, labels, tensors, self._recipe.model)
+        return decode.decode(ops.reference, styles, labels, tensors, self._recipe.model)
+
+    def _both(self, b: Batch, tensors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """The picture of every item reconstructed, and its swap; source and target are encoded once."""
+        pictures = torch.cat([b["source"], b["target"]])
+        labels = torch.cat([b["source_labels"], b["target_labels"]])
+        source, target = encode.encode(ops.reference, pictures, labels, tensors, self._recipe.model).chunk(2)
+        own = torch.where(b["own"][:, None, None], source, target)
+        styles = torch.cat([own, mixed_styles(source, target, b)])
+        masks = torch.cat([b["image_labels"], b["composed"]])
+        made, swapped = decode.decode(ops.reference, styles, masks, tensors, self._recipe.model).chunk(2)
+        return made, swapped
+
+    def _compare(self, made: Tensor, real: Tensor, labels: Tensor) -> tuple[Tensor, Figures]:
+        """The weighted sum of the terms that need no discriminator, and each of them."""
+        recipe, made = self._recipe, made.float()
+        figures = {"l2": losses.l2(made, real), "scales": losses.scales(made, real)}
+        total = recipe.l2 * figures["l2"] + recipe.perceptual * figures["scales"]
+        if self._parser is not None and (recipe.perceptual or recipe.parsing):
+            with self._precision.context():
+                figures["features"], figures["parsing"] = self._parser(made, real, labels)
+            total = total + recipe.perceptual * figures["features"] + recipe.parsing * figures["parsing"]
+        return total, figures
+
+    def _judge(self, real: Tensor, made: Tensor, step: int) -> Tensor:
+        """A step of the discriminator, with the penalty every so often (lazy regularisation)."""
+        recipe, judge = self._recipe, self.learners[CRITIC]
+        with self._precision.context():
+            scores = critic.score(torch.cat([real, made.to(real.dtype)]), judge.tensors).float()
+        loss = losses.critic_on(*scores.chunk(2))
+        total = loss
+        if recipe.r1 and step // recipe.adversarial_every % recipe.r1_every == 0:
+            total = total + recipe.r1 / 2 * recipe.r1_every * critic.penalty(real, judge.tensors)
+        judge.descend(total, step)
+        return loss
+
+
+class Parser:
+    """Labels from pictures."""
+
+    def __init__(
+        self, recipe: ParserRecipe, tensors: networks.Parameters, device: str, precision: Precision
+    ) -> None:
+        """tensors: the parameters to start from."""
+        self.config: Config = recipe.model
+        self.schedule, self._recipe = recipe.schedule, recipe
+        self._device, self._precision = device, precision
+        trained = [name for name in tensors if networks.is_trained(name)]
+        rate = recipe.schedule.rate
+        self.learners = {MODEL: Learner(tensors, trained, recipe.schedule, precision, lambda _: rate)}
+
+    def step(self, batch: Batch, step: int, rng: np.random.Generator) -> Figures:
+        """See `Task`."""
+        model = self.learners[MODEL]
+        b = unpacked(batch, self._device)
+        image = self._sized(jittered((b["image"] + 1) / 2, self._recipe.jitter, rng))
+        with self._precision.context():
+            logits = parse.logits(ops.training, image, model.tensors)
+        labels = ops.reference.resize_labels(b["image_labels"], *logits.shape[2:])
+        entropy, dice = losses.labelling(logits, labels, self._recipe.dice)
+        model.descend(entropy + self._recipe.dice * dice, step)
+        return {"entropy": entropy.detach(), "dice": dice.detach()}
+
+    def preview(self, batch: Batch, tensors: Mapping[str, Tensor]) -> tuple[Pixels, dict[str, float]]:
+        """Per item: picture, true labels, found labels; and the mean IoU over regions that are there."""
+        palette = torch.from_numpy(regions.PALETTE).to(self._device).float() / 127.5 - 1
+        rows: list[list[Tensor]] = []
+        counts = torch.zeros(regions.COUNT, regions.COUNT, device=self._device)
+        with torch.inference_mode(), self._precision.context():
+            for start in range(0, len(batch["flips"]), _AT_ONCE):
+                b = unpacked({n: t[start : start + _AT_ONCE] for n, t in batch.items()}, self._device)
+                image = self._sized((b["image"] + 1) / 2)
+                found = parse.logits(ops.reference, image, tensors).argmax(1)
+                truth = ops.reference.resize_labels(b["image_labels"], *found.shape[1:]).long()
+                index = (truth * regions.COUNT + found).flatten()
+                counts += torch.bincount(index, minlength=regions.COUNT**2).view(regions.COUNT, -1)
+                shown = [image * 2 - 1, palette[truth].movedim(-1, 1), palette[found].movedim(-1, 1)]
+                rows += [list(row) for row in zip(*shown, strict=True)]
+        either = counts.sum(0) + counts.sum(1) - counts.diagonal()
+        there = counts.sum(1) > 0
+        return sheet(rows[:6]), {"miou": float((counts.diagonal()[there] / either[there]).mean())}
+
+    def _sized(self, image: Tensor) -> Tensor:
+        """Pictures in [0, 1] at the side that the network sees."""
+        side = self._recipe.side
+        return image if image.shape[-1] == side else ops.reference.resize(image, side, side, "bilinear")
+
+
+def jittered(image: Tensor, strength: float, rng: np.random.Generator) -> Tensor:
+    """Pictures [N,3,S,S] in [0, 1] in another light: contrast, brightness, a tint and some noise."""
+    if not strength:
+        return image
+    n = len(image)
+
+    def draw(low: float, high: float, *shape: int) -> Tensor:
+        return torch.from_numpy(rng.uniform(low, high, shape).astype(np.float32)).to(image.device)
+
+    gain = 1 + strength * draw(-1, 1, n, 1, 1, 1) + strength / 3 * draw(-1, 1, n, 3, 1, 1)
+    shift = strength / 2 * draw(-1, 1, n, 1, 1, 1)
+    noise = draw(-0.5, 0.5, *image.shape) * draw(0, strength / 3, n, 1, 1, 1)
+    return ((image - 0.5) * gain + 0.5 + shift + noise).clamp(0, 1)
+
+
+def psnr(a: Tensor, b: Tensor) -> float:
+    """Of pictures in [-1, 1], the first clamped."""
+    return float(-10 * (((a.clamp(-1, 1) - b) / 2).square().mean() + 1e-10).log10())
+
+
+def sheet(rows: list[list[Tensor]]) -> Pixels:
+    """Pictures [3,S,S] in rows, as one picture [H,W,3]."""
+    grid = torch.cat([torch.cat([cell.float() for cell in row], 2) for row in rows], 1)
+    return np.ascontiguousarray(ops.reference.to_uint8(grid[None])[0].cpu().numpy())
+
+
+def new(
+    recipe: RgiRecipe | ParserRecipe,
+    tensors: networks.Parameters,
+    parser: Mapping[str, Tensor] | None,
+    device: str,
+    precision: str,
+) -> Task:
+    """The task of a recipe, its tensors on the device."""
+    placed = {name: tensor.to(device) for name, tensor in tensors.items()}
+    how = Precision(device, precision)
+    if isinstance(recipe, ParserRecipe):
+        return Parser(recipe, placed, device, how)
+    seen: Any = None if parser is None else {name: tensor.to(device) for name, tensor in parser.items()}
+    return Rgi(recipe, placed, seen, device, how)

@@ -1,0 +1,429 @@
+"""Training at toy size: data, steps, stopping and resuming, import and export."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from e4s_engine import cli, compose, regions, weights
+from e4s_engine.config import ModelConfig, ParserConfig
+from e4s_engine.engine import Engine
+from e4s_engine.errors import ArgumentError, E4SError, WeightsError
+from e4s_engine.training import batches, faces, learner, loop, networks, recipe, tasks
+from e4s_engine.training.photos import PARTS, Photos
+
+TOY = ModelConfig(
+    size=32,
+    channels=(16, 16, 16, 8),
+    latents=8,
+    latent_dim=16,
+    injected=8,
+    mlp_hidden=16,
+    stem=8,
+    stages=((16, 1), (16, 1), (16, 1), (16, 1)),
+    encoder_size=32,
+)
+TOY_PARSER = ParserConfig(12, (8, 8, 8, 16, 16), context=8, fusion=16, table="regions")
+SCHEDULE = recipe.Schedule(
+    steps=6, batch=4, rate=2e-3, warmup=2, decay="cosine", decay_from=2, betas=(0.9, 0.99), clip=5.0
+)
+POOL = recipe.Growth(8, 0, 8)
+RGI = recipe.RgiRecipe(
+    TOY, SCHEDULE, POOL, adversarial_from=2, adversarial_every=2, r1=1.0, r1_every=1, critic_channels=8,
+    swap=0.5,
+)  # fmt: skip
+PARSER = recipe.ParserRecipe(TOY_PARSER, SCHEDULE, POOL, side=64)
+
+
+@pytest.fixture(scope="session")
+def items(faces_cache):
+    return faces.Faces(faces_cache, 32, 8)
+
+
+@pytest.fixture
+def source(items):
+    return batches.RenderedSwaps(items, POOL, flip=True)
+
+
+def new_run(chosen, source, folder, **options):
+    torch.manual_seed(0)
+    kind = {"parser": None, "device": "cpu", "precision": "fp32"}
+    task = tasks.new(chosen, networks.initial(chosen.model, chosen.seed), **kind)
+    return loop.Run(task, source, folder, chosen, save_every=100, sheet_every=100, **options)
+
+
+def same(a, b):
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_rendered_items_are_swaps_with_their_answers(items):
+    pictures = items.items(range(8))
+    assert pictures.shape == (8, 3, 32, 32, 4)
+    chosen = [faces.choice(items.first, i) for i in range(64)]
+    assert 0.3 < chosen.count(None) / 64 < 0.6 and len(set(chosen)) == len(faces.CHOICES)
+    again = faces.swap_of(*faces.seeds(items.first, 3), chosen[3])
+    drawn = faces.synth.render(*again.pairs()[faces.TRUTH], 32, 2)
+    assert np.array_equal(drawn.image, pictures[3, faces.TRUTH, ..., :3])
+    assert np.array_equal(drawn.labels, pictures[3, faces.TRUTH, ..., 3])
+
+
+def test_training_seeds_are_no_test_seeds():
+    lowest = min(faces.seeds(faces.FIRST_TRAINING_SEED, 0))
+    highest = max(faces.seeds(faces.FIRST_PREVIEW_SEED, faces.SHARD - 1))
+    assert 500_000 < faces.FIRST_PREVIEW_SEED <= highest < lowest
+
+
+def test_a_shard_is_the_same_from_another_process(items, tmp_path):
+    elsewhere = faces.Faces(tmp_path, 32, 8, workers=1)
+    try:
+        assert np.array_equal(elsewhere.items([5]), items.items([5]))
+    finally:
+        elsewhere.close()
+
+
+def test_batches_depend_on_seed_and_step_alone(source):
+    def batch(step, rank=0, world=1):
+        return source.batch(step, batches.generator(0, step), rank, world, 4)
+
+    assert same(batch(3), batch(3))
+    assert not same(batch(3), batch(4))
+    halves = [batch(3, rank, 2) for rank in (0, 1)]
+    assert torch.equal(torch.stack([h["pictures"] for h in halves], 1).flatten(0, 1), batch(3)["pictures"])
+
+
+def test_mirrored_items_are_mirrored_altogether(source):
+    batch = source.batch(0, batches.generator(0, 0), 0, 1, 4)
+    batch["flips"] = torch.tensor([False] * 4)
+    plain = batches.unpacked(batch, "cpu")
+    batch["flips"] = torch.tensor([True, False, True, False])
+    mirrored = batches.unpacked(batch, "cpu")
+    for name in ("image", "truth", "source_labels", "composed"):
+        assert torch.equal(mirrored[name][::2], plain[name][::2].flip(-1))
+        assert torch.equal(mirrored[name][1::2], plain[name][1::2])
+    picked = torch.where(batch["own"][:, None, None], plain["source_labels"], plain["target_labels"])
+    assert torch.equal(plain["image_labels"], picked)
+
+
+def test_the_pool_grows_with_the_steps(items):
+    source = batches.RenderedSwaps(items, recipe.Growth(16, 0.5, 40), flip=False)
+    source._items = range(40)
+    assert [source._available(step) for step in (0, 15, 16, 48, 1000)] == [16, 16, 24, 40, 40]
+
+
+def test_mixed_styles_are_those_of_compose():
+    rng = np.random.default_rng(0)
+    given = rng.standard_normal((2, 6, 12, 8)).astype(np.float32)
+    given[rng.random((2, 6, 12)) < 0.3] = 0
+    labels = rng.integers(0, 12, (2, 6, 16, 16)).astype(np.uint8)
+    chosen = [None, None, None, (regions.EYES,), (regions.EARS, regions.MOUTH), (regions.HAIR, regions.LIPS)]
+    made = batches.composition(labels[0], labels[1], chosen)
+    batch = {name: torch.from_numpy(array) for name, array in made.items()}
+    mixed = batches.mixed_styles(*map(torch.from_numpy, given), batch).numpy()
+    for i, ids in enumerate(chosen):
+        source, target = given[0, i], given[1, i]
+        if ids is None:
+            wanted = compose.whole_face_styles(source, target)
+            parts = [(source, regions.FACE)]
+            assert np.array_equal(made["composed"][i], compose.whole_face_labels(*labels[:, i])[0])
+        else:
+            parts = [(source, ids)]
+            wanted = compose.region_styles(parts, target)
+        assert np.array_equal(mixed[i], compose.complete_styles(wanted, parts, target))
+
+
+@pytest.mark.parametrize("chosen", [RGI, PARSER], ids=["rgi", "parser"])
+def test_steps_lower_the_loss(chosen, source, tmp_path):
+    longer = replace(chosen, schedule=replace(SCHEDULE, steps=24, rate=5e-3), flip=False)
+    if chosen is RGI:
+        longer = replace(longer, adversarial=0.0)
+    run = new_run(longer, source, tmp_path)
+    batch = source.batch(0, batches.generator(0, 0), 0, 1, 4)
+    seen = [run._advance(batch) for _ in range(24)]
+    name = "scales" if chosen is RGI else "entropy"
+    assert seen[-1][name] < 0.8 * seen[0][name]
+
+
+def test_all_terms_are_there_and_finite(source):
+    parser = networks.initial(TOY_PARSER, 1)
+    task = tasks.new(RGI, networks.initial(TOY, 0), parser, "cpu", "fp32")
+    figures = task.step(source.batch(2, batches.generator(0, 2), 0, 1, 4), 2, batches.generator(0, 2))
+    assert set(figures) == {"l2", "scales", "features", "parsing", "swap", "adv", "critic"}
+    assert all(torch.isfinite(value) for value in figures.values())
+
+
+@pytest.mark.parametrize("chosen", [RGI, PARSER], ids=["rgi", "parser"])
+def test_resuming_is_exact_bit_by_bit(chosen, source, tmp_path):
+    whole = new_run(chosen, source, tmp_path / "whole")
+    assert whole.train()
+
+    class Interrupted(batches.RenderedSwaps):
+        def batch(self, step, *rest):
+            if step == 5:  # made ready while an earlier step runs
+                os.kill(os.getpid(), signal.SIGTERM)
+            return super().batch(step, *rest)
+
+    stopped = new_run(chosen, Interrupted(source._items, POOL, flip=True), tmp_path / "stopped")
+    assert not stopped.train()
+    assert 0 < stopped.step < 6
+    resumed = new_run(chosen, source, tmp_path / "stopped")
+    resumed.resume()
+    assert resumed.step == stopped.step
+    assert resumed.train()
+    for name in whole._task.learners:
+        assert same(whole._task.learners[name].tensors, resumed._task.learners[name].tensors)
+    assert same(whole.averaged, resumed.averaged)
+    kind = "rgi" if chosen is RGI else "parser"
+    first, second = (weights.load(tmp_path / f / "model.safetensors", kind) for f in ("whole", "stopped"))
+    assert all(np.array_equal(first.tensors[name], second.tensors[name]) for name in first.tensors)
+
+
+def test_a_killed_writer_leaves_the_old_checkpoint(source, tmp_path, monkeypatch):
+    run = new_run(PARSER, source, tmp_path)
+    run.save()
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+
+    def torn(content, path):
+        path.write_bytes(before[:100])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch, "save", torn)
+    with pytest.raises(KeyboardInterrupt):
+        run.save()
+    monkeypatch.undo()
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+    new_run(PARSER, source, tmp_path).resume()
+
+
+def test_another_recipes_checkpoint_is_refused(source, tmp_path):
+    new_run(PARSER, source, tmp_path).save()
+    with pytest.raises(ArgumentError, match="another"):
+        new_run(replace(PARSER, seed=1), source, tmp_path).resume()
+    (tmp_path / "checkpoint.pt").write_bytes(b"no checkpoint")
+    with pytest.raises(WeightsError, match="checkpoint"):
+        new_run(PARSER, source, tmp_path).resume()
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(source, tmp_path):
+    run = new_run(PARSER, source, tmp_path)
+    run._task.learners["model"].tensors["cp.resnet.conv1.weight"].data.fill_(float("nan"))
+    with pytest.raises(ArgumentError, match="not finite"):
+        run.train()
+
+
+def test_the_average_follows():
+    a, b = {"x": torch.zeros(3)}, {"x": torch.ones(3)}
+    learner.follow(a, b, 0.9, 10_000)
+    assert torch.allclose(a["x"], torch.full((3,), 0.1))
+    learner.follow(a, b, 0.9, 0)
+    assert torch.allclose(a["x"], torch.full((3,), 0.91))
+
+
+def test_schedules():
+    step = recipe.Schedule(steps=10, decay="step", decay_from=5, warmup=2)
+    assert [round(learner.factor(step, s), 3) for s in (0, 1, 4, 5, 9)] == [0.5, 1, 1, 0.1, 0.1]
+    cosine = recipe.Schedule(steps=10, decay="cosine", decay_from=0)
+    heights = [learner.factor(cosine, s) for s in range(11)]
+    assert heights[0] == 1 and heights[10] == pytest.approx(0.02) and heights == sorted(heights, reverse=True)
+
+
+def rosinality(path, config):
+    made = networks.initial(config, 7)
+    state = {name.removeprefix("G."): t for name, t in made.items() if name.startswith("G.")}
+    state["style.1.weight"] = torch.zeros(4, 4)
+    latent = torch.linspace(-1, 1, config.latent_dim)
+    torch.save({"g_ema": state, "latent_avg": latent}, path)
+    return state, latent
+
+
+def test_starts_from_a_stylegan2_and_freezes_as_published(source, tmp_path):
+    state, latent = rosinality(tmp_path / "g.pt", TOY)
+    tensors = networks.initial(TOY, 0)
+    networks.load_stylegan2(tmp_path / "g.pt", tensors)
+    assert torch.equal(tensors["G.convs.3.conv.weight"], state["convs.3.conv.weight"])
+    assert torch.equal(tensors["latent_avg"], latent.expand(8, -1))
+    chosen = replace(RGI, freeze_convs=4, freeze_to_rgbs=3, adversarial=0.0)
+    before = {name: tensor.clone() for name, tensor in tensors.items()}
+    task = tasks.new(chosen, tensors, None, "cpu", "fp32")
+    task.step(source.batch(0, batches.generator(0, 0), 0, 1, 4), 0, batches.generator(0, 0))
+    after = task.learners["model"].tensors
+    still = {name for name in after if torch.equal(after[name], before[name])}
+    frozen = networks.frozen(TOY, 4, 3)
+    assert frozen <= still and "latent_avg" in still and "G.noises.noise_1" in still
+    assert {n.split(".")[2] for n in frozen if n.startswith("G.convs.")} == {"2", "3", "4", "5"}
+    assert "G.convs.0.conv.weight" not in still and "MLPs.0.mlp.0.weight" not in still
+
+
+def test_a_stylegan2_of_another_size_is_refused(tmp_path):
+    rosinality(tmp_path / "g.pt", replace(TOY, channels=(16, 16, 8, 8)))
+    with pytest.raises(WeightsError, match="expected"):
+        networks.load_stylegan2(tmp_path / "g.pt", networks.initial(TOY, 0))
+    torch.save([1], tmp_path / "g.pt")
+    with pytest.raises(WeightsError, match="list"):
+        networks.load_stylegan2(tmp_path / "g.pt", networks.initial(TOY, 0))
+
+
+def write(path, array):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path)
+
+
+@pytest.fixture
+def picture():
+    rng = np.random.default_rng(0)
+    labels = np.zeros((64, 64), np.uint8)
+    labels[8:56, 8:56], labels[10:20, 10:50] = 1, 17  # skin and hair, to BiSeNet
+    return rng.integers(0, 256, (64, 64, 3), dtype=np.uint8), labels
+
+
+def test_ffhq_layout_with_broken_files(picture, tmp_path, capsys):
+    image, labels = picture
+    for i in range(4):
+        write(tmp_path / "images1024" / "00000" / f"{i:05d}.png", image)
+        write(tmp_path / "BiSeNet_mask" / "00000" / f"{i:05d}.png", labels)
+    (tmp_path / "images1024" / "00000" / "00001.png").write_bytes(b"not a picture")
+    (tmp_path / "BiSeNet_mask" / "00000" / "00002.png").unlink()
+    write(tmp_path / "BiSeNet_mask" / "00000" / "00003.png", labels + 90)
+    photos = Photos(tmp_path, 32)
+    pictures = [photos.item(i) for i in range(4)]
+    assert all(np.array_equal(p, pictures[0]) for p in pictures)  # only one is whole
+    assert set(np.unique(pictures[0][..., 3])) == {regions.BACKGROUND, regions.SKIN, regions.HAIR}
+    assert {Path(name).name for name in photos.broken} == {"00001.png", "00002.png", "00003.png"}
+    out = tmp_path / "run"
+    small = recipe.to_json(replace(PARSER, schedule=replace(SCHEDULE, steps=2, batch=2)))
+    (tmp_path / "small.json").write_text(small)
+    options = ["--recipe", str(tmp_path / "small.json"), "--data", str(tmp_path), "--device", "cpu"]
+    assert cli.main(["train", "parser", "-o", str(out), *options]) == 0
+    said = capsys.readouterr()
+    assert "done" in said.out and "00001.png" in said.err
+    assert weights.load(out / "model.safetensors", "parser").config == TOY_PARSER
+
+
+def test_celebamask_layouts(picture, tmp_path):
+    image, _ = picture
+    skin, lip = np.zeros((64, 64), np.uint8), np.zeros((64, 64), np.uint8)
+    skin[8:56, 8:56], lip[40:44, 20:40] = 255, 255
+    write(tmp_path / "CelebA-HQ-img" / "3.jpg", image)
+    for part, mask in (("skin", skin), ("u_lip", lip)):
+        write(tmp_path / "CelebAMask-HQ-mask-anno" / "0" / f"00003_{part}.png", mask)
+    by_parts = Photos(tmp_path, 64).item(0)
+    merged = np.where(lip > 0, 1 + PARTS.index("u_lip"), np.where(skin > 0, 1, 0)).astype(np.uint8)
+    write(tmp_path / "labels" / "3.png", merged)
+    by_map = Photos(tmp_path, 64).item(0)
+    assert np.array_equal(by_parts, by_map)
+    assert by_map[42, 30, 3] == regions.LIPS and by_map[20, 20, 3] == regions.SKIN
+
+
+def test_folders_of_no_layout_or_nothing_whole(tmp_path):
+    with pytest.raises(ArgumentError, match="images1024"):
+        Photos(tmp_path, 32)
+    (tmp_path / "images1024").mkdir()
+    (tmp_path / "images1024" / "1.png").write_bytes(b"")
+    with pytest.raises(ArgumentError, match="none of the 1"):
+        Photos(tmp_path, 32).item(0)
+
+
+def test_the_command_trains_and_the_engine_loads_it(faces_cache, tmp_path, capsys):
+    (tmp_path / "toy.json").write_text(recipe.to_json(RGI))
+    options = ["--recipe", str(tmp_path / "toy.json"), "--cache", str(faces_cache), "--device", "cpu"]
+    out = tmp_path / "run"
+    assert cli.main(["train", "rgi", "-o", str(out), *options, "--set", "schedule.steps=2"]) == 0
+    assert {p.name for p in out.iterdir()} >= {
+        "recipe.json",
+        "log.jsonl",
+        "checkpoint.pt",
+        "model.safetensors",
+    }
+    assert [p.name for p in (out / "sheets").iterdir()] == ["0000002.png"]
+    exported = weights.load(out / "model.safetensors", "rgi")
+    count = sum(tensor.size for tensor in exported.tensors.values())
+    assert (out / "model.safetensors").stat().st_size < 2 * count + 100_000
+    with Engine(out / "model.safetensors", parser=None, device="cpu") as engine:
+        made = faces.synth.render(faces.synth.person(1), faces.synth.scene(1), 64, 1)
+        assert engine.reconstruct(made.image, made.labels).face.shape == (32, 32, 3)
+    assert cli.main(["train", "rgi", "-o", str(out), *options, "--resume"]) == 0
+    assert cli.main(["train", "rgi", "-o", str(out), "--recipe", "nonsense"]) == 1
+    assert "expected a file or one of" in capsys.readouterr().err
+
+
+def test_half_precision_refuses_what_it_cannot_hold(tmp_path):
+    model = weights.random_model(TOY)
+    model.tensors["latent_avg"][0, 0] = 1e6
+    with pytest.raises(WeightsError, match="float16"):
+        weights.save(model, tmp_path / "m.safetensors", half=True)
+
+
+def test_recipes_as_json_and_changed():
+    for chosen in recipe.NAMED.values():
+        assert recipe.from_json(recipe.to_json(chosen)) == chosen
+    changed = recipe.changed(RGI, ["l2=3", "schedule.steps=7", "model.channels=[8,8,8,8]"])
+    assert (changed.l2, changed.schedule.steps, changed.model.channels) == (3.0, 7, (8, 8, 8, 8))
+    for wrong in ("l2", "nothing=1", "schedule.steps=a", "model.size=7"):
+        with pytest.raises(E4SError):
+            recipe.changed(RGI, [wrong])
+    with pytest.raises(ArgumentError):
+        recipe.from_json("{}")
+
+
+def test_shipped_recipes_fit_the_wheel():
+    shapes = [networks.schema.tensors(recipe.NAMED[name].model) for name in ("demo", "parser-demo")]
+    count = sum(int(np.prod(shape)) for model in shapes for shape in model.values())
+    assert 2 * count < 25e6
+
+
+SPREAD = """
+import os, sys
+from pathlib import Path
+import torch
+from e4s_engine.training import batches, faces, loop, networks, recipe, spread, tasks
+
+torch.set_num_threads(1)
+rank, world, device = spread.begin("cpu")
+chosen = recipe.from_json(Path(sys.argv[1]).read_text())
+source = batches.RenderedSwaps(faces.Faces(sys.argv[2], 32, 8), chosen.pool, True)
+for recipe_, kind in ((chosen, "rgi"), (recipe.from_json(Path(sys.argv[4]).read_text()), "parser")):
+    task = tasks.new(recipe_, networks.initial(recipe_.model, 0), None, device, "fp32")
+    folder = Path(sys.argv[3]) / kind
+    run = loop.Run(task, source, folder, recipe_, rank=rank, world=world)
+    assert run.train()
+    torch.save(run.averaged, Path(sys.argv[3]) / f"{kind}{rank}.pt")
+spread.end()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="gloo over localhost is tried on Linux only")
+def test_two_processes_take_the_same_steps(items, faces_cache, tmp_path):
+    short = replace(SCHEDULE, steps=3)
+    (tmp_path / "r.json").write_text(recipe.to_json(replace(RGI, schedule=short)))
+    (tmp_path / "p.json").write_text(recipe.to_json(replace(PARSER, schedule=short)))
+    (tmp_path / "spread.py").write_text(SPREAD)
+    items.items([0])
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [
+        sys.executable,
+        str(tmp_path / "spread.py"),
+        str(tmp_path / "r.json"),
+        str(faces_cache),
+        str(tmp_path),
+    ]
+    shared = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    running = [
+        subprocess.Popen([*command, str(tmp_path / "p.json")], env={**shared, "RANK": r, "LOCAL_RANK": r})
+        for r in ("0", "1")
+    ]
+    assert [process.wait(100) for process in running] == [0, 0]
+    for kind in ("rgi", "parser"):
+        first, second = (torch.load(tmp_path / f"{kind}{rank}.pt") for rank in (0, 1))
+        assert same(first, second)
+        assert all(torch.isfinite(tensor).all() for tensor in first.values())
