@@ -3,7 +3,7 @@
     python -m benchmarks.ops [--precision fp32,bf16] [--rounds 7] [--json]
 
 Both run the same shapes with the same number of threads, in turns, so that noise on a shared machine hits
-both; medians count. Set OMP_WAIT_POLICY=PASSIVE: PyTorch's threads otherwise spin on after a call. The peak is
+both; medians count. Set OMP_WAIT_POLICY=PASSIVE: PyTorch's threads else spin on after a call. The peak is
 measured too: a convolution whose operands stay in cache. The upsampling layers are transposed convolution and
 FIR in both. With --json the last line is one object.
 """
