@@ -56,6 +56,7 @@ class Engine:
 
         Raises WeightsError, ArgumentError, or BackendError where the machine lacks what was asked for.
         """
+        backends.check(backend, device, precision)
         path = _weights_path(weights)
         self._landmarks = landmark_models.resolve(landmarks)
         model = load_weights(path, "rgi", "weights")

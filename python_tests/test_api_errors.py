@@ -12,7 +12,7 @@ from conftest import TINY
 from PIL import Image
 
 import e4s_engine
-from e4s_engine import bench, errors, weights
+from e4s_engine import backends, bench, errors, weights
 from e4s_engine.engine import Engine
 from e4s_engine.errors import (
     AlignmentError,
@@ -534,3 +534,15 @@ def test_landmarks_that_would_not_be_used(engine, people):
     points = np.float64([[400, 400], [600, 410], [500, 520], [420, 640], [590, 650]])
     with pytest.raises(ArgumentError, match="image: align=False takes the photo as it is; pass no landmarks"):
         engine.crop(people[0][0], align=False, landmarks=points)
+
+
+def test_a_wrong_choice_is_found_before_the_weights_are_read():
+    with pytest.raises(ArgumentError, match="device: expected 'auto'"):
+        Engine("absent.safetensors", device="gpu")
+
+
+def test_a_gpu_at_hand_is_preferred(tiny_weights, monkeypatch):
+    """What "auto" asks for, shown by the reference backend's own choice of device on this machine."""
+    monkeypatch.setattr(backends, "_gpu_at_hand", lambda: True)
+    assert Engine(tiny_weights / "model.safetensors").backend == "reference"
+    assert Engine(tiny_weights / "model.safetensors", backend="native").backend == "native"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
+import os
 import re
 from typing import Protocol
 
@@ -39,15 +41,20 @@ class Backend(Protocol):
         """The plans it runs, as tables for people. Raises BackendError where it runs none."""
 
 
-def create(model: Model, parser: Model | None, backend: str, device: str, precision: str) -> Backend:
-    """Choose a backend once, by what was asked and what this machine has. Raises BackendError."""
+def check(backend: str, device: str, precision: str) -> None:
+    """Raise ArgumentError for a choice that no machine could meet: before weights are read for it."""
     if backend not in BACKENDS:
         raise ArgumentError(f"backend: expected one of {', '.join(BACKENDS)}, got {backend!r}")
     if precision not in PRECISIONS:
         raise ArgumentError(f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}")
     if not isinstance(device, str) or not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
         raise ArgumentError(f"device: expected 'auto', 'cpu', 'cuda' or 'cuda:N', got {device!r}")
-    on_gpu = device.startswith("cuda")
+
+
+def create(model: Model, parser: Model | None, backend: str, device: str, precision: str) -> Backend:
+    """Choose a backend once, by what was asked and what this machine has. Raises BackendError."""
+    check(backend, device, precision)
+    on_gpu = device.startswith("cuda") or (device == "auto" and backend != "native" and _gpu_at_hand())
     if backend == "native" or (backend == "auto" and not on_gpu):
         return _native(model, parser, on_gpu, precision)
     if importlib.util.find_spec("torch") is None:
@@ -57,6 +64,19 @@ def create(model: Model, parser: Model | None, backend: str, device: str, precis
     from e4s_engine.backends.reference import Reference
 
     return Reference(model, parser, device, precision)
+
+
+def _gpu_at_hand() -> bool:
+    """Whether PyTorch can use a GPU. It is imported only where there is a driver, as that takes a second."""
+    try:
+        ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
+    except OSError:
+        return False
+    if importlib.util.find_spec("torch") is None:
+        return False
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def _native(model: Model, parser: Model | None, on_gpu: bool, precision: str) -> Backend:
