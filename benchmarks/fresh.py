@@ -19,10 +19,13 @@ def main() -> None:
     import e4s_engine
 
     imported = time.perf_counter()
+    from e4s_engine import _native
+
     with tempfile.TemporaryDirectory() as folder:
         file = Path(sys.argv[1]) if len(sys.argv) > 1 else _random(Path(folder))
+        precision = "bf16" if _native.kernels("")[1] else "fp32"
         begun = time.perf_counter()
-        engine = e4s_engine.Engine(file, parser=None, device="cpu", backend="native")
+        engine = e4s_engine.Engine(file, parser=None, device="cpu", backend="native", precision=precision)
         ready = time.perf_counter()
     from e4s_engine import bench
 
