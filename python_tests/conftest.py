@@ -10,6 +10,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from e4s_engine import bench, weights
 from e4s_engine.config import ModelConfig, ParserConfig
@@ -27,6 +28,10 @@ TINY = ModelConfig(
     encoder_size=64,
 )
 TINY_PARSER = ParserConfig(classes=19, widths=(8, 8, 8, 16, 16), context=8, fusion=16)
+
+# Machines are noisy: no example fails for being slow. CI tries the same examples each time.
+settings.register_profile("e4s", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("e4s")
 
 _SHARED = Path(os.environ.get("E4S_SHARED", Path(__file__).parents[2] / "shared"))
 
