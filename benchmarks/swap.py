@@ -18,8 +18,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmarks import machine, variants
-from benchmarks.variants import Floats, Times
 from e4s_engine import _native, config, weights
+from e4s_engine.bench import Floats, Times
 from e4s_engine.weights import Model
 
 NAMES = ("published_fp32", "published_bf16", "onepass_fp32", "onepass_bf16", "native_fp32", "native_bf16")

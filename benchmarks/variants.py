@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any, Protocol
@@ -11,14 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from e4s_engine import align, bench, blend, compose, decode, encode, ops
+from e4s_engine import bench, decode, encode, ops
 from e4s_engine.backends.native import Native
+from e4s_engine.bench import Floats, Times
 from e4s_engine.config import ModelConfig
-from e4s_engine.pipeline import to_uint8
 from e4s_engine.weights import Model
-
-Floats = npt.NDArray[np.float32]
-Times = dict[str, float]
 
 _AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -101,38 +97,8 @@ def make(name: str, model: Model, device: str) -> Variant:
 
 
 def swap(variant: Variant, cached: Floats | None = None) -> tuple[Floats, Times]:
-    """One whole-face swap: the face [S,S,3] and the seconds of every stage.
-
-    cached: the source's style vectors [12,D], where the source was encoded before.
-    """
-    (source, source_labels), (target, target_labels) = bench.portrait(0), bench.portrait(1)
-    labels, holes = compose.whole_face_labels(source_labels, target_labels)
-    pixels, masks = np.stack([source, target]), np.stack([source_labels, target_labels])
-    first = 0 if cached is None else 1
-    clock = _Clock()
-    vectors = clock("encode", variant.encode, pixels[first:], masks[first:])
-    giver, taker = (vectors[0] if cached is None else cached), vectors[-1]
-    codes = clock("styles", variant.styles, compose.whole_face_styles(giver, taker)[None])
-    face = clock("decode", variant.decode, codes, labels[None])[0]
-    clock("blend", _blend, face, target, labels, holes)
-    clock.times["total"] = sum(clock.times.values())
-    return face, clock.times
-
-
-def _blend(face: Floats, target: Any, labels: Any, holes: Any) -> Any:
-    alpha = blend.alpha(compose.whole_face_foreground(labels, holes), "feather")
-    return align.paste(align.Crop(target, target, None), to_uint8(face), alpha)
-
-
-class _Clock:
-    def __init__(self) -> None:
-        self.times: Times = {}
-
-    def __call__(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
-        start = time.perf_counter()
-        value = function(*arguments)
-        self.times[name] = time.perf_counter() - start
-        return value
+    """One whole-face swap by a variant: see `bench.one_swap`."""
+    return bench.one_swap(variant.encode, variant.decode, variant.styles, cached)
 
 
 def psnr(found: Floats, expected: Floats) -> float:

@@ -47,6 +47,11 @@ def check(backend: str, device: str, precision: str) -> None:
         raise ArgumentError(f"backend: expected one of {', '.join(BACKENDS)}, got {backend!r}")
     if precision not in PRECISIONS:
         raise ArgumentError(f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}")
+    check_device(device)
+
+
+def check_device(device: str) -> None:
+    """Raise ArgumentError for what is no device's name."""
     if not isinstance(device, str) or not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
         raise ArgumentError(f"device: expected 'auto', 'cpu', 'cuda' or 'cuda:N', got {device!r}")
 

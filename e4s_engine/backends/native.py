@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from e4s_engine import _native, decode, encode, ops, parse, regions, schema
+from e4s_engine.align import CROP
 from e4s_engine.backends import Bytes, Floats
 from e4s_engine.config import Config, ModelConfig
 from e4s_engine.errors import BackendError
@@ -18,7 +19,6 @@ from e4s_engine.plan import Array, Conv, Plan, Vector
 from e4s_engine.weights import Model
 
 ISA_VARIABLE = "E4S_ISA"
-_LABEL_SIDE = 512
 _MOST_AT_ONCE = {"encode": 2, "decode": 1, "parse": 2}  # more only cost memory: one picture fills the cores
 
 
@@ -70,7 +70,7 @@ def record_encode(config: ModelConfig, precision: str, batch: int, height: int, 
     """The encoder: pixels and labels -> style vectors."""
     plan = Plan(precision)
     pixels = plan.pixels(batch, height, width)
-    labels = plan.labels(batch, _LABEL_SIDE, _LABEL_SIDE, regions.COUNT)
+    labels = plan.labels(batch, regions.LABEL_SIZE, regions.LABEL_SIZE, regions.COUNT)
     weights = plan.weights(schema.tensors(config))
     plan.output(encode.encode_pixels(ops.record, pixels, labels, weights, config))
     return plan
@@ -80,7 +80,7 @@ def record_decode(config: ModelConfig, precision: str, batch: int) -> Plan:
     """MLPs and generator: style vectors and labels -> float pictures."""
     plan = Plan(precision)
     styles = plan.vectors(batch, regions.COUNT, config.style_dim)
-    labels = plan.labels(batch, _LABEL_SIDE, _LABEL_SIDE, regions.COUNT)
+    labels = plan.labels(batch, regions.LABEL_SIZE, regions.LABEL_SIZE, regions.COUNT)
     weights = plan.weights(schema.tensors(config))
     plan.output(decode.decode(ops.record, styles, labels, weights, config))
     return plan
@@ -120,10 +120,10 @@ class Native:
         self._plans: dict[tuple[Any, ...], _native.Plan] = {}
         self._lock = threading.Lock()
         # All weights are packed now, so that the model's own arrays need not be kept.
-        self._store.add(record_encode(model.config, self.precision, 1, 1024, 1024), model.tensors)
-        self._store.add(record_decode(model.config, self.precision, 1), model.tensors)
-        if parser:
-            self._store.add(record_parse(parser.config, self.precision, 1, 1024, 1024), parser.tensors)
+        for name, plan in self._published_plans().items():
+            owner = parser if name == "parse" else model
+            assert owner is not None
+            self._store.add(plan, owner.tensors)
 
     def encode(self, images: Bytes, labels: Bytes) -> Floats:
         """Aligned crops [N,1024,1024,3] and labels [N,512,512] -> style vectors [N,12,D]."""
@@ -159,17 +159,20 @@ class Native:
         self._run("parse", (height, width), record, [images], classes)
         return classes
 
-    def describe(self) -> str:
-        """The plans at the published input sizes, as tables, with the arena and what sharing memory saves."""
-        side = 1024
+    def _published_plans(self) -> dict[str, Plan]:
+        """What a swap of one aligned crop runs, by the backend's calls."""
         plans = {
-            "encode": record_encode(self._config, self.precision, 1, side, side),
+            "encode": record_encode(self._config, self.precision, 1, CROP, CROP),
             "decode": record_decode(self._config, self.precision, 1),
         }
         if self._parser_config is not None:
-            plans["parse"] = record_parse(self._parser_config, self.precision, 1, side, side)
+            plans["parse"] = record_parse(self._parser_config, self.precision, 1, CROP, CROP)
+        return plans
+
+    def describe(self) -> str:
+        """The plans at the published input sizes, as tables, with the arena and what sharing memory saves."""
         parts = []
-        for name, plan in plans.items():
+        for name, plan in self._published_plans().items():
             compiled = compile_plan(plan, self._store, self._isa)
             arena, apart = compiled.arena_bytes / 1e6, compiled.unshared_bytes / 1e6
             head = f"{name}: {plan.flop / 1e9:.1f} GFLOP, {self.precision}, {compiled.isa}, "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,9 +11,9 @@ import numpy.typing as npt
 import torch
 
 from e4s_engine import decode, encode, ops, parse
-from e4s_engine.backends import Bytes, Floats
+from e4s_engine.backends import Bytes, Floats, check_device
 from e4s_engine.config import ModelConfig
-from e4s_engine.errors import ArgumentError, BackendError
+from e4s_engine.errors import BackendError
 from e4s_engine.weights import Model
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -90,8 +89,7 @@ class Reference:
 
 def choose_device(device: str) -> str:
     """The device that "auto", "cpu", "cuda" or "cuda:N" means here. Raises ArgumentError, BackendError."""
-    if not isinstance(device, str) or not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
-        raise ArgumentError(f"device: expected 'auto', 'cpu', 'cuda' or 'cuda:N', got {device!r}")
+    check_device(device)
     if device == "cpu":
         return device
     if not torch.cuda.is_available():
