@@ -226,7 +226,7 @@ def bench(arguments: Namespace) -> int:
     from e4s_engine import bench as timing
 
     if arguments.weights:
-        model = weights.load(arguments.weights, "rgi")
+        model = weights.open_model(arguments.weights, "rgi")
     else:
         print("no --weights: timing random weights of the official size", file=sys.stderr)
         model = weights.random_model(config.ModelConfig())

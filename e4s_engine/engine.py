@@ -19,7 +19,7 @@ from e4s_engine.inputs import Options, Portrait, RegionNames, Source
 from e4s_engine.pipeline import Job, Parser, Pipeline, known
 from e4s_engine.result import Face, Result
 from e4s_engine.weights import Model, find_parser
-from e4s_engine.weights import load as load_weights
+from e4s_engine.weights import open_model as load_weights
 
 logger = logging.getLogger("e4s_engine")
 

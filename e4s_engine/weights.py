@@ -11,9 +11,9 @@ import dataclasses
 import logging
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ from e4s_engine import config as configs
 from e4s_engine import schema
 from e4s_engine.errors import OutputError, WeightsError
 from e4s_engine.files import check_writable, replacing
+from e4s_engine.tensorfile import DTYPES, TensorFile, damaged, not_finite, some
 
 logger = logging.getLogger("e4s_engine")
 
@@ -32,9 +33,11 @@ FORMAT = "e4s_engine"
 FORMAT_VERSION = 1
 MAX_FILE_BYTES = 16 << 30
 _SUFFIXES = {".safetensors", ".pt", ".pth"}
+Item = TypeVar("Item")
+
 _LARGEST_HALF = float(np.finfo(np.float16).max)
 
-Tensors = dict[str, npt.NDArray[np.float32]]
+Tensors = Mapping[str, npt.NDArray[np.float32]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,12 +48,29 @@ class Model:
     tensors: Tensors
     extra: tuple[str, ...] = ()
 
+    def check(self) -> None:
+        """Raise WeightsError for NaN or infinity in tensors of an opened file that were not read so far."""
+        if isinstance(self.tensors, TensorFile):
+            self.tensors.check()
+
 
 def load(path: str | os.PathLike[str], kind: str, argument: str = "weights") -> Model:
     """Read a converted or an official weight file. kind: "rgi" or "parser". Raises WeightsError."""
+    model = open_model(path, kind, argument)
+    if not isinstance(model.tensors, TensorFile):
+        return model
+    read = {name: model.tensors[name] for name in progress(list(model.tensors), f"Loading {Path(path).name}")}
+    return dataclasses.replace(model, tensors=read)
+
+
+def open_model(path: str | os.PathLike[str], kind: str, argument: str = "weights") -> Model:
+    """As `load`, but a converted file's tensors are read one by one as they are asked for, and not kept.
+
+    Whoever has what it needs calls `Model.check`: values that are not finite are found by reading.
+    """
     file = _check_file(path, argument)
     model = (
-        _load_converted(file, argument) if file.suffix == ".safetensors" else _load_official(file, argument)
+        _open_converted(file, argument) if file.suffix == ".safetensors" else _load_official(file, argument)
     )
     found = configs.kind_of(model.config)
     if found != kind:
@@ -106,7 +126,7 @@ def save(model: Model, path: str | os.PathLike[str], *, half: bool = False) -> N
     if half:
         large = [name for name, tensor in tensors.items() if np.abs(tensor).max(initial=0) > _LARGEST_HALF]
         if large:
-            raise WeightsError(f"half: float16 cannot hold {_some(large)}; save as float32")
+            raise WeightsError(f"half: float16 cannot hold {some(large)}; save as float32")
         tensors = {name: tensor.astype(np.float16) for name, tensor in tensors.items()}
     with replacing(path, "out_safetensors") as temporary:
         try:
@@ -167,25 +187,21 @@ def _check_file(path: str | os.PathLike[str], argument: str) -> Path:
     return file
 
 
-def _load_converted(file: Path, argument: str) -> Model:
+def _open_converted(file: Path, argument: str) -> Model:
     try:
         with safetensors.safe_open(file, framework="numpy") as opened:
             config = _read_header(opened.metadata() or {}, file, argument)
-            names = list(opened.keys())
-            slices = {name: opened.get_slice(name) for name in names}
+            slices = {name: opened.get_slice(name) for name in list(opened.keys())}
             shapes = {name: tuple(s.get_shape()) for name, s in slices.items()}
             wanted = schema.tensors(config)
             _check_shapes(shapes, wanted, file, argument)
             for name in wanted:
-                if slices[name].get_dtype() not in ("F32", "F16"):
+                if slices[name].get_dtype() not in DTYPES:
                     dtype = slices[name].get_dtype()
                     raise WeightsError(f"{argument}: {file}: {name} is {dtype}, expected F32 or F16")
-            read = _with_progress(wanted, opened.get_tensor, f"Loading {file.name}")
     except (safetensors.SafetensorError, OSError) as error:
-        raise WeightsError(
-            f"{argument}: {file} is damaged or half-written ({error}); convert or download it again"
-        ) from error
-    return _checked(config, read, set(names) - set(wanted), file, argument)
+        raise damaged(file, argument, error) from error
+    return Model(config, TensorFile(file, wanted, argument), _named(set(slices) - set(wanted), file))
 
 
 def _read_header(metadata: Mapping[str, str], file: Path, argument: str) -> configs.Config:
@@ -230,10 +246,13 @@ def _load_official(file: Path, argument: str, ema: bool = False) -> Model:
     def to_float32(name: str) -> npt.NDArray[np.float32]:
         return np.ascontiguousarray(state[name].detach().float().numpy())
 
-    read = _with_progress(wanted, to_float32, f"Reading {file.name}")
+    read = {name: to_float32(name) for name in progress(list(wanted), f"Reading {file.name}")}
+    bad = [name for name, tensor in read.items() if not np.isfinite(tensor).all()]
+    if bad:
+        raise not_finite(bad, file, argument)
     constant = re.compile(r"\.kernel$|num_batches_tracked$")  # FIR taps and counters: not learned
     extra = {name for name in shapes if name not in wanted and not constant.search(name)}
-    return _checked(config, read, extra, file, argument)
+    return Model(config, read, _named(extra, file))
 
 
 def _unpickle(file: Path, argument: str) -> Any:
@@ -279,34 +298,24 @@ def _check_shapes(
 ) -> None:
     missing = [name for name in wanted if name not in shapes]
     if missing:
-        raise WeightsError(f"{argument}: {file} lacks {len(missing)} tensors: {_some(missing)}")
+        raise WeightsError(f"{argument}: {file} lacks {len(missing)} tensors: {some(missing)}")
     wrong = [
         f"{name} is {list(shapes[name])}, expected {list(shape)}"
         for name, shape in wanted.items()
         if tuple(shapes[name]) != shape
     ]
     if wrong:
-        raise WeightsError(f"{argument}: {file} has {len(wrong)} misshapen tensors: {_some(wrong)}")
+        raise WeightsError(f"{argument}: {file} has {len(wrong)} misshapen tensors: {some(wrong)}")
 
 
-def _checked(
-    config: configs.Config, tensors: Tensors, extra: Iterable[str], file: Path, argument: str
-) -> Model:
-    bad = [name for name, tensor in tensors.items() if not np.isfinite(tensor).all()]
-    if bad:
-        raise WeightsError(f"{argument}: {file} holds NaN or infinity in {_some(bad)}; the file is damaged")
+def _named(extra: Iterable[str], file: Path) -> tuple[str, ...]:
+    """Tensors nobody reads, in order; the log names them."""
     named = tuple(sorted(extra))
     if named:
-        logger.info("%s: %d tensors are not used: %s", file.name, len(named), _some(named))
-    return Model(config, tensors, named)
+        logger.info("%s: %d tensors are not used: %s", file.name, len(named), some(named))
+    return named
 
 
-def _with_progress(names: Iterable[str], read: Callable[[str], npt.NDArray[Any]], title: str) -> Tensors:
-    """Every tensor as float32, with a progress bar where that takes more than a second."""
-    bar = tqdm(list(names), desc=title, unit="tensor", delay=1, leave=False, disable=None)
-    return {name: np.asarray(read(name), dtype=np.float32) for name in bar}
-
-
-def _some(items: Sequence[str], most: int = 4) -> str:
-    listed = ", ".join(items[:most])
-    return listed if len(items) <= most else f"{listed} and {len(items) - most} more"
+def progress(items: Sequence[Item], title: str) -> Iterable[Item]:
+    """The items, with a progress bar where they take more than a second."""
+    return tqdm(items, desc=title, unit="tensor", delay=1, leave=False, disable=None)

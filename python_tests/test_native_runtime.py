@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,10 @@ import pytest
 from cases import REGIONS
 from native_tools import SMALL, kernels, make_model, native
 
-from e4s_engine import _native, backends
+from e4s_engine import _native, backends, weights
 from e4s_engine.config import ParserConfig
-from e4s_engine.errors import ArgumentError, BackendError
+from e4s_engine.engine import Engine
+from e4s_engine.errors import ArgumentError, BackendError, WeightsError
 
 PARSER = ParserConfig(widths=(16, 16, 24, 32, 32), context=16, fusion=32)
 
@@ -130,6 +132,16 @@ def test_needs_no_torch() -> None:
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     run = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "(1, 32, 32, 3)"
+
+
+@pytest.mark.parametrize("backend_name", backends.BACKENDS[1:])
+def test_nan_in_a_tensor_the_runtime_does_not_read(tmp_path: Path, backend_name: str) -> None:
+    model = make_model(SMALL)
+    name = "encoder.body.0.res_layer.5.fc1.weight"  # behind a mean of zeros: not part of any plan
+    bad = {**model.tensors, name: np.full_like(model.tensors[name], np.nan)}
+    weights.save(weights.Model(SMALL, bad), tmp_path / "model.safetensors")
+    with pytest.raises(WeightsError, match=f"weights: .*NaN or infinity in {name}"):
+        Engine(tmp_path / "model.safetensors", device="cpu", backend=backend_name)
 
 
 def described() -> tuple[list[dict[str, Any]], list[dict[str, Any]], Any, list[np.ndarray]]:

@@ -9,6 +9,8 @@ import zipfile
 from importlib import metadata
 from pathlib import Path
 
+import pytest
+
 import e4s_engine
 from e4s_engine import _native
 
@@ -88,3 +90,12 @@ def test_benchmark_prints_one_json_object(tiny_weights):
     assert last["ratio_onepass"] == last["published_s"] / last["onepass_s"]
     for stage in ("encode", "styles", "decode", "blend", "total"):
         assert stage in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not _native.kernels("")[1], reason="this processor multiplies no bf16")
+def test_a_swap_takes_less_than_a_gigabyte():
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.fresh"], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert json.loads(done.stdout.splitlines()[-1])["peak_mb_bf16"] < 1000

@@ -61,6 +61,9 @@ def rejected(path, *words, kind="rgi"):
     message = str(caught.value)
     assert message.startswith("weights: "), message
     assert all(word in message for word in words), message
+    with pytest.raises(WeightsError) as caught:
+        weights.open_model(path, kind).check()
+    assert str(caught.value) == message  # however a file is read
     return message
 
 
@@ -163,6 +166,34 @@ def test_nan_is_refused(tmp_path, value):
     model = weights.Model(TINY, {**MODELS["rgi"].tensors, NAME: wrong.numpy()})
     weights.save(model, tmp_path / "a.safetensors")
     rejected(tmp_path / "a.safetensors", "NaN or infinity", NAME)
+
+
+def test_every_tensor_that_is_not_finite_is_named(tmp_path):
+    names = [NAME, "latent_avg", "G.to_rgb1.bias"]
+    tensors = {name: np.full_like(MODELS["rgi"].tensors[name], np.nan) for name in names}
+    weights.save(weights.Model(TINY, {**MODELS["rgi"].tensors, **tensors}), tmp_path / "a.safetensors")
+    rejected(tmp_path / "a.safetensors", *names)
+
+
+def test_an_opened_file_is_read_tensor_by_tensor(tmp_path):
+    weights.save(MODELS["rgi"], tmp_path / "a.safetensors")
+    model = weights.open_model(tmp_path / "a.safetensors", "rgi")
+    assert_same(model, "rgi")
+    assert model.tensors[NAME] is not model.tensors[NAME]  # not kept, and the caller's to change
+
+
+def test_a_file_that_changes_while_it_is_open(tmp_path):
+    path = tmp_path / "a.safetensors"
+    weights.save(MODELS["rgi"], path)
+    model = weights.open_model(path, "rgi")
+    whole = path.read_bytes()
+    for data in (whole[:-100], whole + b"more"):
+        path.write_bytes(data)
+        with pytest.raises(WeightsError, match="changed while it was read"):
+            model.tensors[NAME]
+    path.unlink()
+    with pytest.raises(WeightsError, match="damaged"):
+        model.tensors[NAME]
 
 
 @pytest.mark.parametrize(

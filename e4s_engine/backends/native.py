@@ -16,7 +16,7 @@ from e4s_engine.backends import Bytes, Floats
 from e4s_engine.config import Config, ModelConfig
 from e4s_engine.errors import BackendError
 from e4s_engine.plan import Array, Conv, Plan, Vector
-from e4s_engine.weights import Model
+from e4s_engine.weights import Model, progress
 
 ISA_VARIABLE = "E4S_ISA"
 _MOST_AT_ONCE = {"encode": 2, "decode": 1, "parse": 2}  # more only cost memory: one picture fills the cores
@@ -29,12 +29,10 @@ class WeightStore:
         self.packed = _native.Weights()
         self._numbers: dict[Conv | Vector, int] = {}
 
-    def add(self, plan: Plan, arrays: Mapping[str, Array] | None) -> None:
-        """Pack what the plan reads and is not packed yet."""
-        for weight in plan.packed():
-            if weight in self._numbers:
-                continue
-            assert arrays is not None, f"{weight.key} was not packed when the model was loaded"
+    def add(self, plan: Plan, arrays: Mapping[str, Array]) -> None:
+        """Pack what the plan reads and is not packed yet, one tensor after the other."""
+        missing = dict.fromkeys(weight for weight in plan.packed() if weight not in self._numbers)
+        for weight in progress(list(missing), "Loading weights"):
             self._numbers[weight] = self._pack(weight, arrays)
 
     def number(self, weight: Conv | Vector) -> int:
@@ -124,6 +122,8 @@ class Native:
             owner = parser if name == "parse" else model
             assert owner is not None
             self._store.add(plan, owner.tensors)
+        for owner in filter(None, (model, parser)):
+            owner.check()
 
     def encode(self, images: Bytes, labels: Bytes) -> Floats:
         """Aligned crops [N,1024,1024,3] and labels [N,512,512] -> style vectors [N,12,D]."""
@@ -197,7 +197,6 @@ class Native:
         with self._lock:
             if key not in self._plans:
                 plan = record(key[1])
-                self._store.add(plan, None)
                 self._plans[key] = compile_plan(plan, self._store, self._isa, threads=self._threads)
             return self._plans[key]
 
