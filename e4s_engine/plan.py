@@ -129,7 +129,7 @@ class Plan:
     """Buffers and steps for one network, batch size and precision."""
 
     def __init__(self, precision: str) -> None:
-        self.type = TYPES[precision]
+        self.precision, self.type = precision, TYPES[precision]
         self.buffers: list[Buffer] = []
         self.steps: list[Step] = []
         self._externals = 0

@@ -62,9 +62,7 @@ def test_parser(precision: str) -> None:
     small = Image.fromarray(image).resize((400, 400)).resize((512, 512), Image.Resampling.BILINEAR)
     for pixels, name in ((image, "labels19"), (np.asarray(small), "labels19_from_400px")):
         classes = backend.parse(pixels[None])[0]
-        if precision == "bf16":
-            assert (classes == goldens[name]).mean() > 0.995
-        elif name == "labels19":
+        if name == "labels19":
             ordered = np.sort(goldens["logits_strided"], 0)
             clear = ordered[-1] - ordered[-2] > 1e-3
             assert (classes == goldens[name])[::8, ::8][clear].all()

@@ -84,6 +84,12 @@ def test_parse_reads_both_sizes(backend: Any) -> None:
         assert classes.shape == (1, 512, 512) and classes.max() < 19
 
 
+def test_labels_do_not_depend_on_the_precision(backend: Any) -> None:
+    image = np.random.default_rng(1).integers(0, 256, (1, 512, 512, 3)).astype(np.uint8)
+    exact = native.Native(make_model(SMALL), make_model(PARSER), "fp32")
+    assert np.array_equal(backend.parse(image), exact.parse(image))
+
+
 def test_labels_beyond_the_regions_are_refused(backend: Any) -> None:
     images, labels, styles = sample(1)
     labels[0, 3, 4] = REGIONS
@@ -97,9 +103,10 @@ def test_choices() -> None:
     model = make_model(SMALL)
     chosen = backends.create(model, None, "auto", "auto", "auto")
     assert (chosen.name, chosen.device) == ("native", "cpu")
-    assert chosen.precision == "fp32"
-    if any(precision == "bf16" for _, precision in kernels()):
-        assert backends.create(model, None, "auto", "cpu", "bf16").precision == "bf16"
+    assert chosen.precision == ("bf16" if _native.kernels("")[1] else "fp32")
+    assert native.Native(model, None, isa="portable").precision == "fp32"
+    for precision in sorted({precision for _, precision in kernels()}):
+        assert backends.create(model, None, "auto", "cpu", precision).precision == precision
     with pytest.raises(BackendError, match="fp16"):
         backends.create(model, None, "native", "cpu", "fp16")
     with pytest.raises(BackendError, match="bf16"):
