@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
+import venv
 import zipfile
 from importlib import metadata
 from pathlib import Path
@@ -68,16 +71,45 @@ def test_functions_are_not_hidden_by_submodules():
     assert not (ROOT / "e4s_engine" / "swap.py").exists()
 
 
-def test_wheel_holds_the_package_and_nothing_else(tmp_path):
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel of this checkout, built once."""
+    folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
-    subprocess.run([*command, "--wheel-dir", str(tmp_path), str(ROOT)], check=True)
-    (wheel,) = tmp_path.glob("*.whl")
+    subprocess.run([*command, "--wheel-dir", str(folder), str(ROOT)], check=True)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def test_wheel_holds_the_package_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     sources = {str(p.relative_to(ROOT)) for p in (ROOT / "e4s_engine").rglob("*.py")}
     assert sources <= set(names)
     assert "e4s_engine/py.typed" in names
     assert any(name.startswith("e4s_engine/_native") and name.endswith((".so", ".pyd")) for name in names)
     assert not [n for n in names if not n.startswith(("e4s_engine/", f"e4s_engine-{e4s_engine.__version__}"))]
+
+
+@pytest.mark.slow
+def test_a_clean_environment_without_torch(wheel, tmp_path):
+    """The base install from the wheel, away from the checkout: the engine end to end, and the command."""
+    venv.create(tmp_path / "clean", with_pip=True)
+    scripts = tmp_path / "clean" / "bin"
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+    def run(program, *arguments):
+        command = [scripts / program, *arguments]
+        return subprocess.run(command, check=False, capture_output=True, text=True, cwd=tmp_path, env=clean)
+
+    done = run("python", "-m", "pip", "install", "--quiet", wheel)
+    if done.returncode and re.search("No matching distribution|Connection", done.stderr):
+        pytest.skip("offline: pip cannot get numpy, pillow, safetensors and tqdm")
+    assert done.returncode == 0, done.stderr
+    done = run("python", ROOT / "python_tests" / "wheel_check.py")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(str(tmp_path / "clean")), done.stdout
+    done = run("e4s", "info", "--json")
+    assert json.loads(done.stdout)["torch"] == "not installed", done.stderr
 
 
 def test_benchmark_prints_one_json_object(tiny_weights):
