@@ -1,5 +1,6 @@
 """A whole-face swap at 1024 x 1024, stage by stage: PyTorch in the published form (every regional layer once
-per region, masked and summed), PyTorch in one pass, and the compiled runtime; all in turn on the same inputs.
+per region, masked and summed), PyTorch in one pass, the same under torch.compile ("compiled", if there is a
+C++ compiler), and the project's own runtime ("native"); all in turn on the same inputs.
 
     python -m benchmarks.swap                            random weights of the official size
     python -m benchmarks.swap --weights e4s.safetensors --parser parser.safetensors
@@ -22,7 +23,10 @@ from e4s_engine import _native, config, weights
 from e4s_engine.bench import Floats, Times
 from e4s_engine.weights import Model
 
-NAMES = ("published_fp32", "published_bf16", "onepass_fp32", "onepass_bf16", "native_fp32", "native_bf16")
+NAMES = (
+    "published_fp32", "published_bf16", "onepass_fp32", "onepass_bf16", "compiled_bf16",
+    "native_fp32", "native_bf16",
+)  # fmt: skip
 STAGES = ("encode", "styles", "decode", "blend", "total")
 AGREEMENT = 1e-3  # of fp32 pictures: nothing is timed that does not compute the same
 LEAST_PSNR = 40.0  # of bf16 pictures, likewise
@@ -105,12 +109,18 @@ def _summary(medians: Mapping[str, Mapping[str, float]], quality: Mapping[str, f
         "published_bf16_s": "published_bf16",
         "onepass_s": "onepass_fp32",
         "onepass_bf16_s": "onepass_bf16",
+        "onepass_compiled_bf16_s": "compiled_bf16",
         "native_fp32_s": "native_fp32",
         "native_bf16_s": "native_bf16",
     }
     summary: dict[str, Any] = {key: total[name] for key, name in keys.items() if name in total}
     if "published_fp32" in total:
-        ratios = {"onepass": "onepass_fp32", "fp32": "native_fp32", "bf16": "native_bf16"}
+        ratios = {
+            "onepass": "onepass_fp32",
+            "compiled": "compiled_bf16",
+            "fp32": "native_fp32",
+            "bf16": "native_bf16",
+        }
         for key, name in ratios.items():
             if name in total:
                 summary[f"ratio_{key}"] = total["published_fp32"] / total[name]
@@ -161,8 +171,8 @@ def _arguments() -> argparse.Namespace:
     if arguments.repeat < 1:
         parser.error("--repeat must be at least 1")
     if arguments.variants is None:
-        has_bf16 = _native.kernels("")[1]
-        arguments.variants = [name for name in NAMES if has_bf16 or name != "native_bf16"]
+        possible = {"native_bf16": _native.kernels("")[1], "compiled_bf16": variants.can_compile()}
+        arguments.variants = [name for name in NAMES if possible.get(name, True)]
     return arguments
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any, Protocol
@@ -35,8 +37,13 @@ class Variant(Protocol):
 class InTorch:
     """The networks over an ops namespace, one picture at a time on the CPU, all at once on a GPU."""
 
-    def __init__(self, model: Model, form: SimpleNamespace, precision: str, device: str) -> None:
+    def __init__(
+        self, model: Model, form: SimpleNamespace, precision: str, device: str, compiled: bool = False
+    ) -> None:
         assert isinstance(model.config, ModelConfig)
+        wrap: Callable[[Any], Any] = torch.compile if compiled else lambda function: function
+        self._encode, self._style_codes = wrap(encode.encode_pixels), wrap(decode.style_codes)
+        self._generate = wrap(decode.generate)
         self._config, self._form, self._device = model.config, form, device
         self._type = _AUTOCAST[precision]
         self._weights = {name: torch.from_numpy(t).to(device) for name, t in model.tensors.items()}
@@ -54,7 +61,7 @@ class InTorch:
 
     def encode(self, pixels: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> Floats:
         def one(image: Any, mask: Any) -> Any:
-            return encode.encode_pixels(self._form, image, mask, self._weights, self._config)
+            return self._encode(self._form, image, mask, self._weights, self._config)
 
         step = 1 if self._device == "cpu" else len(pixels)
         parts = [
@@ -63,16 +70,16 @@ class InTorch:
         return torch.cat(parts).float().cpu().numpy()
 
     def styles(self, vectors: Floats) -> Any:
-        return self._run(lambda x: decode.style_codes(self._form, x, self._weights), vectors)
+        return self._run(lambda x: self._style_codes(self._form, x, self._weights), vectors)
 
     def decode(self, codes: Any, labels: npt.NDArray[np.uint8]) -> Floats:
         def generate(code: Any, mask: Any) -> Any:
-            return decode.generate(self._form, code, mask, self._weights, self._config)
+            return self._generate(self._form, code, mask, self._weights, self._config)
 
         return self._run(generate, codes, labels).float().permute(0, 2, 3, 1).cpu().numpy()
 
 
-class Compiled:
+class Own:
     """The project's own runtime; its MLPs are part of the decode."""
 
     def __init__(self, model: Model, precision: str) -> None:
@@ -89,11 +96,17 @@ class Compiled:
 
 
 def make(name: str, model: Model, device: str) -> Variant:
-    """A variant by its name: FORM_PRECISION, the form published, onepass or native."""
+    """A variant by its name: FORM_PRECISION, the form published, onepass, compiled (onepass) or native."""
     form, _, precision = name.partition("_")
     if form == "native":
-        return Compiled(model, precision)
-    return InTorch(model, {"published": ops.published, "onepass": ops.reference}[form], precision, device)
+        return Own(model, precision)
+    operations = ops.published if form == "published" else ops.reference
+    return InTorch(model, operations, precision, device, compiled=form == "compiled")
+
+
+def can_compile() -> bool:
+    """Whether torch.compile finds the C++ compiler it needs."""
+    return any(shutil.which(name) for name in (os.environ.get("CXX") or "g++", "clang++"))
 
 
 def swap(variant: Variant, cached: Floats | None = None) -> tuple[Floats, Times]:
