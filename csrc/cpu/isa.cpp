@@ -4,6 +4,11 @@
 
 #include "error.h"
 
+#ifdef E4S_AMX_KERNELS
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #if defined(__x86_64__) || defined(_M_X64)
 #define E4S_X86_64 1
 #if defined(_MSC_VER)
@@ -85,14 +90,36 @@ CpuFeatures detect_cpu_features() {
 #endif
 }
 
+namespace {
+
+Kernels with_amx(Kernels kernels, const char* name, const ConvTileFn* tiles) {
+  kernels.name = name, kernels.conv_pixels_bf16 = kAmxPixels, kernels.conv_bf16 = tiles;
+  return kernels;
+}
+
+#ifdef E4S_AMX_KERNELS
+// Linux lets a process use tiles once it has asked for them.
+bool tiles_permitted() {
+  constexpr long request = 0x1023, tile_data = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  return syscall(SYS_arch_prctl, request, tile_data) == 0;
+}
+#endif
+
+}  // namespace
+
 Kernels choose_kernels(const std::string& name) {
   if (name == "portable") return portable::kernels;
+  if (name == "amx-emulated") return with_amx(portable::kernels, "amx_emulated", amx_emulated::conv_bf16);
   if (!name.empty() && name != "avx2" && name != "avx512" && name != "amx")
     throw ArgumentError("E4S_ISA: expected portable, avx2, avx512 or amx, got '" + name + "'");
 #ifdef E4S_X86_KERNELS
   const CpuFeatures has = detect_cpu_features();
   if (has.avx512 && (name.empty() || name == "avx512"))
     return has.avx512_bf16 ? avx512_bf16::kernels : avx512::kernels;
+#ifdef E4S_AMX_KERNELS
+  if (name == "amx" && has.amx_bf16 && has.avx512_bf16 && tiles_permitted())
+    return with_amx(avx512_bf16::kernels, "amx", amx::conv_bf16);
+#endif
   if (has.avx2_fma && (name.empty() || name == "avx2")) return avx2::kernels;
 #endif
   if (!name.empty()) throw BackendError("E4S_ISA: this processor or this build has no kernels for " + name);

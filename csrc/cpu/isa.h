@@ -20,7 +20,8 @@ struct CpuFeatures {
 CpuFeatures detect_cpu_features();
 
 // The kernels of the best set this processor and this build have, or of the set named in E4S_ISA ("portable",
-// "avx2", "avx512"). Throws BackendError where the processor or the build lacks the named one.
+// "avx2", "avx512", "amx"; for tests "amx-emulated"). Throws BackendError where the processor, its operating
+// system or the build lacks the named one. AMX is never chosen by itself: its kernels were not run yet.
 Kernels choose_kernels(const std::string& name);
 
 }  // namespace e4s

@@ -8,7 +8,7 @@ namespace e4s {
 
 constexpr int kLanes = 16;            // output channels per vector
 constexpr int kGroup = 4;             // vectors per group of packed weights
-constexpr int kTileMax = 12;          // most pixels of a register tile
+constexpr int kTileMax = 48;          // most pixels of a tile
 constexpr std::int64_t kDepth = 128;  // 32-bit words of input channels per pass: keeps weights in L2
 
 // One tap of a convolution: offsets into the input and into the packed weights, in 32-bit words. A word is
@@ -19,6 +19,7 @@ struct Tap {
 
 // sum over taps and words of pixel word times weight row, for a tile of any pixels.
 struct ConvTile {
+  int pixel_count;  // wanted; `pixels` and `sums` are as many as the tile has, the last ones of no interest
   const void* const* pixels;
   float* const* sums;
   const Tap* taps;
@@ -182,8 +183,9 @@ using ConvTileFn = void (*)(const ConvTile&);
 
 struct Kernels {
   const char* name;
-  const int* conv_pixels;       // of a register tile, by vectors in the group
+  const int* conv_pixels_f32;   // of a tile, by vectors in the group
   const ConvTileFn* conv_f32;   // likewise
+  const int* conv_pixels_bf16;  // likewise
   const ConvTileFn* conv_bf16;  // null where the processor has no bf16
   void (*finish)(const Finish&, const FinishSpan&);
   void (*norm_row)(const NormRow&);
@@ -226,5 +228,14 @@ extern const int conv_pixels[kGroup + 1];
 extern const ConvTileFn conv_f32[kGroup + 1];
 extern const ConvTileFn* const conv_bf16;
 }  // namespace avx512_bf16
+
+// The bf16 tiles alone: all else is that of avx512_bf16, and of portable.
+constexpr int kAmxPixels[kGroup + 1] = {0, 48, 48, 48, 48};
+namespace amx {
+extern const ConvTileFn conv_bf16[kGroup + 1];
+}
+namespace amx_emulated {
+extern const ConvTileFn conv_bf16[kGroup + 1];
+}
 
 }  // namespace e4s

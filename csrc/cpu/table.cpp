@@ -10,6 +10,7 @@ namespace E4S_NAMESPACE {
 const Kernels kernels = {E4S_TEXT(E4S_NAMESPACE),
                          conv_pixels,
                          conv_f32,
+                         conv_pixels,
                          conv_bf16,
                          finish,
                          norm_row,

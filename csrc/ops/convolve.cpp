@@ -23,7 +23,7 @@ Tiler::Tiler(const Kernels& cpu, const PackedConv& conv, int group)
       tile_(conv_tiles(cpu, conv.type)[conv.vectors(group)]),
       group_(group),
       lanes_(conv.vectors(group) * kLanes),
-      pixels_(cpu.conv_pixels[conv.vectors(group)]) {}
+      pixels_((conv.type == Type::f32 ? cpu.conv_pixels_f32 : cpu.conv_pixels_bf16)[conv.vectors(group)]) {}
 
 void Tiler::sum(const void* const* pixels, std::int64_t count, const Offset* taps, int tap_count, int run,
                 float* const* sums) const {
@@ -40,6 +40,7 @@ void Tiler::sum(const void* const* pixels, std::int64_t count, const Offset* tap
   Tap offsets[kMostTaps];
   tile.taps = offsets;
   tile.tap_count = tap_count;
+  const int rest = static_cast<int>(count - whole);
   for (std::int64_t word = 0; word < words; word += kDepth) {
     const std::int64_t depth = std::min(kDepth, words - word);
     tile.words = depth * run;
@@ -47,12 +48,13 @@ void Tiler::sum(const void* const* pixels, std::int64_t count, const Offset* tap
     tile.accumulate = word > 0;
     for (int t = 0; t < tap_count; ++t)
       offsets[t] = {taps[t].x * element / 4 + word, taps[t].index * depth * lanes_};
+    tile.pixel_count = pixels_;
     for (std::int64_t first = 0; first < whole; first += pixels_) {
       tile.pixels = pixels + first, tile.sums = sums + first;
       tile_(tile);
     }
     if (whole == count) continue;
-    tile.pixels = last_pixels, tile.sums = last_sums;
+    tile.pixel_count = rest, tile.pixels = last_pixels, tile.sums = last_sums;
     tile_(tile);
   }
 }
