@@ -31,8 +31,8 @@ Map layout(const BufferSpec& spec) {
   return m;
 }
 
-Builder::Builder(const StepSpec& step, const PlanSpec& plan, const Weights& weights)
-    : step_(step), plan_(plan), weights_(weights) {}
+Builder::Builder(const StepSpec& step, const PlanSpec& plan, const Weights& weights, const Kernels& cpu)
+    : step_(step), plan_(plan), weights_(weights), cpu_(cpu) {}
 
 void Builder::require(bool holds, const std::string& what) const {
   if (!holds) throw ArgumentError("plan: step " + step_.kind + ": " + what);
@@ -84,7 +84,10 @@ int Builder::weight(const std::string& name, std::size_t index) const {
 }
 
 const PackedConv* Builder::conv(const std::string& name, std::size_t index) const {
-  return &weights_.conv(weight(name, index));
+  const PackedConv& conv = weights_.conv(weight(name, index));
+  require(conv.type == Type::f32 || cpu_.conv_bf16 != nullptr,
+          "the kernels chosen (" + std::string(cpu_.name) + ") multiply no bf16");
+  return &conv;
 }
 
 const Vector* Builder::vector(const std::string& name, std::int64_t count, std::size_t index) const {
@@ -105,7 +108,7 @@ Plan::Plan(PlanSpec spec, std::shared_ptr<const Weights> weights, const Kernels&
   for (const StepSpec& step : spec_.steps) {
     const auto maker = makers().find(step.kind);
     if (maker == makers().end()) throw ArgumentError("plan: unknown step " + step.kind);
-    Builder builder(step, spec_, *weights_);
+    Builder builder(step, spec_, *weights_, cpu_);
     StepFn fn = maker->second(builder);
     steps_.push_back({std::move(fn), buffers + steps_.size()});
     reads.push_back(builder.reads);

@@ -55,7 +55,7 @@ using StepFn = std::function<void(const Run&)>;
 // Hands a maker its step's arguments, checked; collects what it needs. Everything throws ArgumentError.
 class Builder {
  public:
-  Builder(const StepSpec& step, const PlanSpec& plan, const Weights& weights);
+  Builder(const StepSpec& step, const PlanSpec& plan, const Weights& weights, const Kernels& cpu);
 
   bool has(const std::string& name) const { return step_.buffers.count(name) != 0; }
   bool has_weight(const std::string& name) const { return step_.weights.count(name) != 0; }
@@ -82,6 +82,7 @@ class Builder {
   const StepSpec& step_;
   const PlanSpec& plan_;
   const Weights& weights_;
+  const Kernels& cpu_;
 };
 
 using Maker = StepFn (*)(Builder&);

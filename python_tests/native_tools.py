@@ -13,16 +13,15 @@ import numpy as np
 import pytest
 from cases import REGIONS, Case
 
+from benchmarks.soak import SMALL  # noqa: F401  (the tests take it from here)
 from e4s_engine import config, schema
 from e4s_engine.plan import Plan
 from e4s_engine.weights import Model
 
 native = pytest.importorskip("e4s_engine.backends.native", reason="the compiled extension is not built")
 
-SMALL = config.ModelConfig(
-    size=32, channels=(32, 32, 16, 16), latents=8, latent_dim=32, injected=5, mlp_hidden=32, stem=16,
-    stages=((16, 1), (32, 2), (48, 1), (32, 1)), encoder_size=64,
-)  # fmt: skip
+
+EMULATED = ("amx-emulated", "bf16")  # the kernel over AMX's tiles, with the tiles in plain C++
 
 
 def kernels() -> list[tuple[str, str]]:
@@ -31,7 +30,7 @@ def kernels() -> list[tuple[str, str]]:
     from e4s_engine.errors import BackendError
 
     pairs = []
-    for isa in ("portable", "avx2", "avx512"):
+    for isa in ("portable", "avx2", "avx512", "amx"):
         try:
             _, has_bf16 = _native.kernels(isa)
         except BackendError:
@@ -40,8 +39,8 @@ def kernels() -> list[tuple[str, str]]:
     return pairs
 
 
-def run_case(case: Case, isa: str, precision: str, threads: int = 0) -> np.ndarray:
-    """Record and run a case over memory that starts as NaN, with guard bytes after every buffer."""
+def record_case(case: Case, precision: str) -> tuple[Plan, Any, np.ndarray]:
+    """A case's plan, its weights, and an array for its result."""
     plan = Plan(precision)
     symbols: dict[str, Any] = {}
     for name, array in case.inputs.items():
@@ -55,11 +54,17 @@ def run_case(case: Case, isa: str, precision: str, threads: int = 0) -> np.ndarr
     plan.output(out)
     store = native.WeightStore()
     store.add(plan, case.weights)
-    compiled = native.compile_plan(plan, store, isa, guard=True, poison=True, threads=threads)
     buffer = plan.buffers[-1]
     result = (
         np.empty(buffer.shape, np.uint8) if buffer.type == "u8" else np.full(buffer.shape, np.nan, np.float32)
     )
+    return plan, store, result
+
+
+def run_case(case: Case, isa: str, precision: str, threads: int = 0) -> np.ndarray:
+    """Record and run a case over memory that starts as NaN, with guard bytes after every buffer."""
+    plan, store, result = record_case(case, precision)
+    compiled = native.compile_plan(plan, store, isa, guard=True, poison=True, threads=threads)
     for _ in range(2):  # the second run finds what the first left
         compiled.run([*case.inputs.values(), result])
     return result

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from cases import CASES, TOLERANCE, Case
-from native_tools import expected, kernels, run_case
+from native_tools import EMULATED, expected, kernels, run_case
 
 
-@pytest.mark.parametrize(("isa", "precision"), kernels())
+@pytest.mark.parametrize(("isa", "precision"), [*kernels(), EMULATED])
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_agrees_with_reference(case: Case, isa: str, precision: str) -> None:
     got, want = run_case(case, isa, precision), expected(case)

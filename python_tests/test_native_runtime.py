@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import copy
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from cases import REGIONS
-from native_tools import SMALL, kernels, make_model, native
+from native_tools import EMULATED, SMALL, kernels, make_model, native
 
+from benchmarks.soak import soak
 from e4s_engine import _native, backends, weights
 from e4s_engine.config import ParserConfig
 from e4s_engine.engine import Engine
@@ -45,25 +44,11 @@ def test_batches_agree_with_singles(backend: Any) -> None:
         assert np.array_equal(backend.decode(styles[i : i + 1], labels[i : i + 1])[0], whole[1][i])
 
 
-def test_concurrent_runs_are_identical(backend: Any) -> None:
-    images, labels, styles = sample(2)
-    want = backend.encode(images, labels), backend.decode(styles, labels)
-    wrong: list[str] = []
-
-    def work(count: int) -> None:
-        for i in range(count):
-            batch = 1 + i % 2
-            if not np.array_equal(backend.encode(images[:batch], labels[:batch]), want[0][:batch]):
-                wrong.append("encode")
-            if not np.array_equal(backend.decode(styles[:batch], labels[:batch]), want[1][:batch]):
-                wrong.append("decode")
-
-    threads = [threading.Thread(target=work, args=(12,)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert wrong == []
+def test_500_swaps_from_four_threads(backend: Any) -> None:
+    images, labels, _ = sample(4)
+    report = soak(backend, images, labels, 500, 4)
+    assert report.wrong == 0
+    assert report.grown_mb is None or report.grown_mb < 8  # two arenas of this model
 
 
 def test_arena_shares_memory(backend: Any) -> None:
@@ -113,9 +98,22 @@ def test_choices() -> None:
         native.Native(model, None, "bf16", isa="portable")
     with pytest.raises(ArgumentError, match="E4S_ISA"):
         native.Native(model, None, isa="sse9")
+    assert _native.kernels("")[0] != "amx"  # until it has run on a processor that has it
     if not _native.cpu_features()["amx_bf16"]:
         with pytest.raises(BackendError, match="amx"):
             native.Native(model, None, isa="amx")
+
+
+def test_networks_on_emulated_amx() -> None:
+    images, labels, styles = sample(1)
+    exact = native.Native(make_model(SMALL), None, "fp32", isa="portable")
+    tiles = native.Native(make_model(SMALL), None, "bf16", isa=EMULATED[0])
+    assert tiles.isa == "amx_emulated"
+    for got, want in (
+        (tiles.encode(images, labels), exact.encode(images, labels)),
+        (tiles.decode(styles, labels), exact.decode(styles, labels)),
+    ):
+        assert np.sqrt(np.mean(np.square(got - want))) < 0.03 * np.sqrt(np.mean(np.square(want)))
 
 
 def test_environment_overrides() -> None:
@@ -149,75 +147,3 @@ def test_nan_in_a_tensor_the_runtime_does_not_read(tmp_path: Path, backend_name:
     weights.save(weights.Model(SMALL, bad), tmp_path / "model.safetensors")
     with pytest.raises(WeightsError, match=f"weights: .*NaN or infinity in {name}"):
         Engine(tmp_path / "model.safetensors", device="cpu", backend=backend_name)
-
-
-def described() -> tuple[list[dict[str, Any]], list[dict[str, Any]], Any, list[np.ndarray]]:
-    """A whole decode plan as the binding takes it, its weights and arrays to run it on."""
-    plan = native.record_decode(SMALL, "fp32", 1)
-    store = native.WeightStore()
-    store.add(plan, make_model(SMALL).tensors)
-    buffers = [dict(vars(buffer)) for buffer in plan.buffers]
-    steps = [
-        {"kind": s.kind, "buffers": dict(s.buffers), "numbers": {k: float(v) for k, v in s.numbers.items()},
-         "weights": {k: [store.number(w) for w in ws] for k, ws in s.weights.items()}}
-        for s in plan.steps
-    ]  # fmt: skip
-    _, labels, styles = sample(1)
-    return buffers, steps, store.packed, [styles, labels, np.empty((1, 32, 32, 3), np.float32)]
-
-
-def mutate(rng: np.random.Generator, buffers: list[dict[str, Any]], steps: list[dict[str, Any]]) -> None:
-    kind = rng.integers(0, 5)
-    buffer, step = buffers[rng.integers(len(buffers))], steps[rng.integers(len(steps))]
-    if kind == 0:
-        shape = list(buffer["shape"])
-        shape[rng.integers(4)] = int(rng.choice([-1, 0, 1, 2, 3, 16, 33, 64, 1 << 21]))
-        buffer["shape"] = tuple(shape)
-    elif kind == 1:
-        field = str(rng.choice(["type", "halo", "external", "limit"]))
-        buffer[field] = (
-            str(rng.choice(["f32", "bf16", "u8"])) if field == "type" else int(rng.integers(-2, 20))
-        )
-    elif kind == 2 and step["buffers"]:
-        step["buffers"][str(rng.choice(list(step["buffers"])))] = int(rng.integers(-1, len(buffers) + 1))
-    elif kind == 3 and step["weights"]:
-        listed = step["weights"][str(rng.choice(list(step["weights"])))]
-        listed[rng.integers(len(listed))] = int(rng.integers(-1, 80))
-    elif step["numbers"]:
-        step["numbers"][str(rng.choice(list(step["numbers"])))] = float(
-            rng.choice([-1, 0, 0.5, 1, 2, 1e9, np.nan])
-        )
-
-
-def test_broken_plans_are_refused_or_harmless() -> None:
-    count = int(os.environ.get("E4S_FUZZ", "1500"))
-    rng = np.random.default_rng(0)
-    buffers, steps, weights, arrays = described()
-    refused = 0
-    for _ in range(count):
-        broken = copy.deepcopy((buffers, steps))
-        for _ in range(rng.integers(1, 3)):
-            mutate(rng, *broken)
-        try:
-            _native.Plan(*broken, weights, guard=True).run(arrays)
-        except ArgumentError as error:
-            assert "beyond" not in str(error)
-            refused += 1
-    assert refused > count // 2
-
-
-def test_wrong_arrays_are_refused() -> None:
-    buffers, steps, weights, arrays = described()
-    plan = _native.Plan(buffers, steps, weights)
-    plan.run(arrays)
-    for broken in (
-        arrays[:2],
-        [arrays[0][:, :5], *arrays[1:]],
-        [arrays[0], arrays[1].transpose(0, 2, 1), arrays[2]],
-        [arrays[0].astype(np.float64), *arrays[1:]],
-    ):
-        with pytest.raises((ArgumentError, TypeError)):
-            plan.run(broken)
-    arrays[2].flags.writeable = False
-    with pytest.raises(ArgumentError, match="read-only"):
-        plan.run(arrays)

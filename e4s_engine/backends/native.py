@@ -54,17 +54,22 @@ class WeightStore:
 
 def compile_plan(plan: Plan, store: WeightStore, isa: str = "", **options: Any) -> _native.Plan:
     """Hand a plan to the runtime, which checks all of it. options: threads, guard, poison."""
-    buffers = [vars(buffer) for buffer in plan.buffers]
+    return _native.Plan(*described(plan, store), store.packed, isa, **options)
+
+
+def described(plan: Plan, store: WeightStore) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Buffers and steps as the binding takes them."""
+    buffers = [dict(vars(buffer)) for buffer in plan.buffers]
     steps = [
         {
             "kind": step.kind,
-            "buffers": step.buffers,
+            "buffers": dict(step.buffers),
             "weights": {name: [store.number(w) for w in listed] for name, listed in step.weights.items()},
             "numbers": {name: float(value) for name, value in step.numbers.items()},
         }
         for step in plan.steps
     ]
-    return _native.Plan(buffers, steps, store.packed, isa, **options)
+    return buffers, steps
 
 
 def record_encode(config: ModelConfig, precision: str, batch: int, height: int, width: int) -> Plan:
@@ -111,7 +116,7 @@ class Native:
     ) -> None:
         """precision: of encoder and generator, "auto": bf16 where the kernels have it; the parser is fp32.
 
-        isa: "portable", "avx2" or "avx512"; None: what E4S_ISA names, else the best. threads: 0: all.
+        isa: "portable", "avx2", "avx512" or "amx"; None: what E4S_ISA names, else the best. threads: 0: all.
         """
         assert isinstance(model.config, ModelConfig)
         self._isa = os.environ.get(ISA_VARIABLE, "") if isa is None else isa
