@@ -48,7 +48,8 @@ def test_500_swaps_from_four_threads(backend: Any) -> None:
     images, labels, _ = sample(4)
     report = soak(backend, images, labels, 500, 4)
     assert report.wrong == 0
-    assert report.grown_mb is None or report.grown_mb < 8  # two arenas of this model
+    if report.grown_mb is not None and _native.__version__ != "sanitized":  # those builds keep freed memory
+        assert report.grown_mb < 4
 
 
 def test_arena_shares_memory(backend: Any) -> None:
