@@ -1,0 +1,99 @@
+"""Runs a recorded plan's launches in Triton's interpreter, on the CPU, over poisoned and guarded memory."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import pytest
+from cases import REGIONS, Case
+
+# Triton decides at decoration whether functions are interpreted: set it for its own and for ours, and let
+# no other test inherit it.
+_before = os.environ.get("TRITON_INTERPRET")
+os.environ["TRITON_INTERPRET"] = "1"
+triton = pytest.importorskip("triton", reason="the kernels' tests need Triton (Linux: `pip install triton`)")
+torch = pytest.importorskip("torch", reason="the interpreter reads PyTorch's tensors")
+pytest.importorskip("triton.experimental.gluon")  # else loaded at the first launch, and not interpreted
+
+from e4s_engine import kernels, ops  # noqa: E402
+from e4s_engine.kernels.launch import Launch, Operand, Packed, Program  # noqa: E402
+from e4s_engine.plan import Arrays, Plan  # noqa: E402
+
+for _name in sorted(set(kernels.STEPS.values())):
+    kernels.module(_name)
+if _before is None:
+    del os.environ["TRITON_INTERPRET"]
+else:
+    os.environ["TRITON_INTERPRET"] = _before
+
+TYPES = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16, "u8": torch.uint8}
+GUARD = 256  # bytes after every block that no kernel may touch
+
+
+class Memory:
+    """A program's blocks, as NaN at first, each with a guard band behind it."""
+
+    def __init__(self, program: Program) -> None:
+        self._blocks = [
+            torch.full((bytes_ + GUARD,), 0xFF, dtype=torch.uint8)
+            for bytes_ in (-(-b // 16) * 16 for b in program.bytes)
+        ]
+
+    def block(self, index: int, kind: str) -> Any:
+        return self._blocks[index][:-GUARD].view(TYPES[kind])
+
+    def intact(self) -> bool:
+        return all(bool((block[-GUARD:] == 0xFF).all()) for block in self._blocks)
+
+
+def record(case: Case, precision: str) -> Plan:
+    """A case's plan, its inputs as externals in their order."""
+    plan = Plan(precision)
+    symbols: dict[str, Any] = {}
+    for name, array in case.inputs.items():
+        if name == "pixels":
+            symbols[name] = plan.pixels(*array.shape[:3])
+        elif name == "labels":
+            symbols[name] = plan.labels(*array.shape, REGIONS)
+        else:
+            symbols[name] = plan.vectors(*array.shape)
+    out = case.network(ops.record, symbols, plan.weights({k: v.shape for k, v in case.weights.items()}))
+    plan.output(out)
+    return plan
+
+
+def call(launch: Launch, memory: Memory, arrays: Arrays, kept: dict[Packed, Any]) -> None:
+    """Interpret one launch."""
+    module, _, name = launch.kernel.partition(".")
+    arguments: dict[str, Any] = {}
+    for parameter, pointer in launch.pointers.items():
+        if isinstance(pointer, Operand):
+            arguments[parameter] = memory.block(pointer.block, pointer.type)[pointer.offset :]
+        elif isinstance(pointer, Packed):
+            if pointer not in kept:
+                kept[pointer] = torch.from_numpy(pointer.values(arrays)).view(TYPES[pointer.type])
+            arguments[parameter] = kept[pointer]
+        else:
+            arguments[parameter] = None
+    if launch.count:
+        arguments["count"] = launch.batch
+    getattr(kernels.module(module), name)[launch.programs](**arguments, **launch.constants)
+
+
+def run(plan: Plan, inputs: list[np.ndarray], arrays: Arrays, precision: str = "") -> np.ndarray:
+    """The last external of a plan that ran twice: the second run finds what the first left."""
+    program = Program(plan, precision)
+    memory = Memory(program)
+    for i, buffer in enumerate(plan.buffers):
+        if 0 <= buffer.external < len(inputs):
+            value = torch.from_numpy(np.ascontiguousarray(inputs[buffer.external]))
+            memory.block(i, buffer.type)[: value.numel()] = value.flatten()
+    kept: dict[Packed, Any] = {}
+    for launch in program.launches:
+        call(launch, memory, arrays, kept)
+        assert memory.intact(), f"{launch.kernel} wrote beyond a block"
+    made = plan.buffers[-1]
+    values = memory.block(len(plan.buffers) - 1, made.type)
+    return values[: int(np.prod(made.shape))].clone().numpy().reshape(made.shape)
