@@ -1,6 +1,7 @@
 """Kernels to cubins, kept on disk: `python -m e4s_engine.kernels.compile --arch 80 90`.
 
-A kernel is specialised for a shape, a precision and an architecture, never for a batch size. Beside each cubin
+A kernel is specialised for a shape, a precision and an architecture; a batch counts only where it changes the
+tile. Beside each cubin
 lies a manifest: what the driver needs to launch it, and what the compiler said of it. A file's name holds a hash
 of everything that went into it, so an entry is never stale; a cubin's name is the hash of its own bytes, so
 writers at the same time cannot mix theirs, and a damaged one is found and compiled again.
@@ -61,13 +62,19 @@ def parameters(launch: Launch) -> list[dict[str, Any]]:
     return found
 
 
-@functools.lru_cache(maxsize=1)
-def source_hash() -> str:
-    """Of every file the kernels are written in."""
+@functools.lru_cache(maxsize=64)
+def source_hash(module: str) -> str:
+    """Of the file a kernel is written in and of those it takes functions from."""
+    folder, wanted, seen = Path(__file__).parent, [module], set[str]()
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        if path.name not in ("compile.py", "__init__.py"):
-            digest.update(path.read_bytes())
+    while wanted:
+        name = wanted.pop()
+        if name in seen or name in ("language", "launch", "tiles"):  # what these decide is in the constants
+            continue
+        seen.add(name)
+        text = (folder / f"{name}.py").read_text()
+        digest.update(text.encode())
+        wanted += sorted(re.findall(r"^from \.(\w+) import", text, re.MULTILINE))
     return digest.hexdigest()
 
 
@@ -80,7 +87,7 @@ def key(launch: Launch, arch: int) -> str:
         "constants": launch.constants,
         "tile": [launch.tile.warps, launch.tile.stages],
         "arch": arch,
-        "source": source_hash(),
+        "source": source_hash(launch.kernel.partition(".")[0]),
         "triton": language.VERSION,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:40]
@@ -150,7 +157,7 @@ def build(launch: Launch, arch: int, name: str) -> tuple[dict[str, Any], bytes]:
         "constants": launch.constants,
         "arch": arch,
         "triton": language.VERSION,
-        "source": source_hash(),
+        "source": source_hash(launch.kernel.partition(".")[0]),
         "cubin": hashlib.sha256(cubin).hexdigest()[:40],
         **ptxas_report(log),
     }

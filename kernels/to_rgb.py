@@ -86,7 +86,7 @@ def launch_to_rgb(c: Context) -> list[Launch]:
             constants(
                 h=x.h, w=x.w, x_pixel=x.pixel, channels=x.c, y_pixel=y.pixel,
                 regions=styles.w if styles else 1, style_pixel=styles.pixel if styles else 0, block_p=PIXELS,
-                block_c=power(x.c, 16, 64),
+                block_c=power(x.c, 16, 32),
             ),
             (blocks(y.pixels, PIXELS), 1),
             y.n,

@@ -24,7 +24,7 @@ from e4s_engine.plan import Arrays, Plan  # noqa: E402
 for _name in sorted(set(kernels.STEPS.values())):
     kernels.module(_name)
 # The interpreter's time goes by programs and steps, not by their size: few large tiles.
-kernels.module("tiles").FLOATS = 256
+kernels.module("tiles").FLOATS = 512
 kernels.module("tiles").FILL = 1
 for _name in ("argmax", "to_rgb"):
     kernels.module(_name).PIXELS = 512
