@@ -2,20 +2,23 @@
 
 A kernel is specialised for a shape, a precision and an architecture; a batch counts only where it changes the
 tile. Beside each cubin
-lies a manifest: what the driver needs to launch it, and what the compiler said of it. A file's name holds a hash
-of everything that went into it, so an entry is never stale; a cubin's name is the hash of its own bytes, so
-writers at the same time cannot mix theirs, and a damaged one is found and compiled again.
+lies a manifest: what the driver needs to launch it, and what the compiler said of it. A manifest's name holds
+a hash of everything that went into it, so an entry is never stale; a cubin's name is the hash of its own
+bytes, so writers at the same time cannot mix theirs, and a damaged one is found and compiled again.
 """
 
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
 import contextlib
+import dataclasses
 import functools
 import hashlib
 import importlib
 import io
 import json
+import multiprocessing
 import os
 import re
 import sys
@@ -28,7 +31,7 @@ from e4s_engine.errors import BackendError
 from e4s_engine.files import replacing
 
 from . import language
-from .launch import Launch, Operand, Packed, Program
+from .launch import Launch, Operand, Program
 
 FORMAT = 1  # of the manifest
 CACHE_VARIABLE = "E4S_CACHE"
@@ -138,7 +141,8 @@ def build(launch: Launch, arch: int, name: str) -> tuple[dict[str, Any], bytes]:
             break
     else:
         raise BackendError(
-            f"kernels: {launch.kernel} needs {made.metadata.shared} bytes of shared memory, sm_{arch} has {limit}"
+            f"kernels: {launch.kernel} needs {made.metadata.shared} bytes of shared memory, "
+            f"sm_{arch} has {limit}; choose smaller tiles for it in tiles.py"
         )
     cubin = made.asm["cubin"]
     listed = parameters(launch)
@@ -202,8 +206,9 @@ def _check_parameters(launch: Launch, made: Any, count: int) -> None:
     )
     if taken != count + 2 or scratch:
         raise BackendError(
-            f"kernels: Triton {language.VERSION} passes arguments of {launch.kernel} in a way this package does not "
-            f"know ({taken} of them, {count} and 2 expected; {scratch} bytes of scratch); use Triton 3.6"
+            f"kernels: Triton {language.VERSION} passes arguments of {launch.kernel} in a way that this "
+            f"package does not know ({taken} of them, {count} and 2 expected; {scratch} bytes of scratch); "
+            "use Triton 3.6"
         )
 
 
@@ -217,6 +222,31 @@ def ptxas_report(log: str) -> dict[str, int]:
 def distinct(programs: Iterable[Program], arch: int) -> dict[str, Launch]:
     """The kernels that programs need, by their names in the cache."""
     return {key(launch, arch): launch for program in programs for launch in program.launches}
+
+
+def warm(launches: Iterable[Launch], arch: int, jobs: int) -> Iterator[dict[str, Any]]:
+    """Manifests of all, compiled by `jobs` processes where there are several."""
+    # Compilers need the arguments' types alone; the weights behind them do not travel.
+    bare = [
+        dataclasses.replace(
+            launch,
+            pointers={
+                n: Operand(0, p.type, p.offset if isinstance(p, Operand) else 0) if p is not None else None
+                for n, p in launch.pointers.items()
+            },
+        )
+        for launch in launches
+    ]
+    if jobs < 2:
+        yield from (get(launch, arch)[0] for launch in bare)
+        return
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(jobs, context) as pool:
+        yield from pool.map(_manifest, bare, [arch] * len(bare))
+
+
+def _manifest(launch: Launch, arch: int) -> dict[str, Any]:
+    return get(launch, arch)[0]
 
 
 def published_programs(precision: str, batch: int = 1) -> Iterator[Program]:
@@ -233,8 +263,11 @@ def published_programs(precision: str, batch: int = 1) -> Iterator[Program]:
 def main(arguments: list[str] | None = None) -> int:
     """Compile a published model's kernels ahead of time; the exit status is 1 if any spills."""
     parser = argparse.ArgumentParser(prog="python -m e4s_engine.kernels.compile", description=main.__doc__)
-    parser.add_argument("--arch", type=int, nargs="+", default=[90], help="compute capabilities, such as 80 90")
+    parser.add_argument(
+        "--arch", type=int, nargs="+", default=[90], help="compute capabilities, such as 80 90"
+    )
     parser.add_argument("--precision", nargs="+", default=["bf16"], choices=["fp32", "bf16", "fp16"])
+    parser.add_argument("--jobs", type=int, default=1, help="processes that compile")
     parser.add_argument("--only", default="", help="kernels whose name begins so")
     parser.add_argument("--json", action="store_true", help="print one object per kernel")
     options = parser.parse_args(arguments)
@@ -244,8 +277,7 @@ def main(arguments: list[str] | None = None) -> int:
         for arch in options.arch:
             wanted = {k: v for k, v in distinct(programs, arch).items() if v.kernel.startswith(options.only)}
             start = time.perf_counter()
-            for number, launch in enumerate(wanted.values(), 1):
-                manifest, _ = get(launch, arch)
+            for number, manifest in enumerate(warm(wanted.values(), arch, options.jobs), 1):
                 spilled += manifest["spills"] > 0
                 _report(manifest, options.json, f"{number}/{len(wanted)}")
             seconds = time.perf_counter() - start
@@ -259,8 +291,9 @@ def _report(manifest: dict[str, Any], as_json: bool, number: str) -> None:
         return
     sizes = {k: v for k, v in manifest["constants"].items() if k.startswith("BLOCK")}
     print(
-        f"{number:<8}{manifest['kernel']:<30}{manifest['registers']:4d} registers {manifest['spills']:5d} spilled "
-        f"{manifest['shared']:7d} shared {manifest['warps']} warps {manifest['stages']} stages {sizes}",
+        f"{number:<8}{manifest['kernel']:<30}{manifest['registers']:4d} registers "
+        f"{manifest['spills']:5d} spilled {manifest['shared']:7d} shared "
+        f"{manifest['warps']} warps {manifest['stages']} stages {sizes}",
         flush=True,
     )
 

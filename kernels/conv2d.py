@@ -2,8 +2,8 @@
 
     acc[pixel, o] = sum over tap, c of x[pixel * stride + tap, c] * kernel[tap, c, o]
 
-then bias, PReLU or ReLU, residual, ReLU. The depth is one flat loop, so that loads stay in flight from one tap to
-the next. Where the input has fewer channels than a step is deep (pictures), a step spans several taps.
+then bias, PReLU or ReLU, residual, ReLU. The depth is one flat loop, so that loads stay in flight from one
+tap to the next. Where a step is deeper than the input has channels (pictures), it spans several taps.
 The linear layers of the plan come here too, as 1 x 1 convolutions over [N,1,R,C].
 """
 

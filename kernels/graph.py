@@ -14,15 +14,17 @@ from .launch import SIZES, Argument, Launch, Operand, Packed, Program
 Numbering = tuple[Callable[[Launch], int], Callable[[Packed], int]]
 
 
-def part(program: Program, slots: Mapping[int, int], numbering: Numbering) -> dict[str, Any]:
+def part(
+    program: Program, slots: Mapping[int, int], numbering: Numbering, launches: list[Launch] | None = None
+) -> dict[str, Any]:
     """A program's blocks and launches. slots: the plan's externals, by number -> slot.
 
-    numbering: what tells the number of a launch's kernel, and of weights.
+    numbering: what tells the number of a launch's kernel, and of weights. launches: some of them alone.
     """
     of_kernel, of_weight = numbering
     externals = [slots[b.external] if b.external >= 0 else -1 for b in program.plan.buffers]
     externals += [-1] * (len(program.bytes) - len(externals))  # temporaries
-    launches = [
+    listed = [
         {
             "kernel": of_kernel(launch),
             "grid": launch.programs,
@@ -33,9 +35,9 @@ def part(program: Program, slots: Mapping[int, int], numbering: Numbering) -> di
             ]
             + ([_value(launch.batch)] if launch.count else []),
         }
-        for launch in program.launches
+        for launch in (program.launches if launches is None else launches)
     ]
-    return {"blocks": list(zip(program.bytes, externals, strict=True)), "launches": launches}
+    return {"blocks": list(zip(program.bytes, externals, strict=True)), "launches": listed}
 
 
 def _argument(pointer: Argument, written: bool, of_weight: Callable[[Packed], int]) -> dict[str, Any]:

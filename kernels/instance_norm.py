@@ -1,8 +1,8 @@
 """Instance norm without affine parameters, then PReLU.
 
 Two launches: sums per part of the picture, then every program adds the parts up for its own channels and
-applies them. Sums are of the difference to the channel's first pixel, which keeps them accurate where the mean
-is far from zero, and of a fixed number of parts, so that results are the same in every run.
+applies them. Sums are of the difference to the channel's first pixel, which keeps them accurate where the
+mean is far from zero, and of a fixed number of parts, so that results are the same in every run.
 """
 
 from __future__ import annotations
@@ -73,9 +73,7 @@ def normalise(
     pixels = tl.program_id(0) * BLOCK_P + tl.arange(0, BLOCK_P)
     channels = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
     known = channels < CHANNELS
-    mean, factor = mean_and_factor(
-        x, sums, sample, channels, known, ROWS, X_PIXEL, SUMS, PARTS, PARTS_POWER
-    )
+    mean, factor = mean_and_factor(x, sums, sample, channels, known, ROWS, X_PIXEL, SUMS, PARTS, PARTS_POWER)
     live = (pixels < ROWS)[:, None] & known[None, :]
     places = sample * ROWS + pixels[:, None]
     value = tl.load(x + places * X_PIXEL + channels[None, :], mask=live, other=0.0).to(tl.float32)

@@ -1,6 +1,6 @@
 """The per-region MLPs as one grouped GEMM: a program takes a region, some columns and up to 16 samples.
 
-A single sample is a matter of reading 48 million weights; samples share a tile, so that a batch reads them once.
+A single sample is a matter of reading 48 million weights; samples share a tile, so a batch reads them once.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ def region_linear(
         total = tl.dot(a, b, total, input_precision=PRECISION)
     total += tl.load(biases + region * OUTPUTS + columns, mask=columns < OUTPUTS, other=0.0)
     if slope is not None:
-        total = tl.where(total > 0, total, total * tl.load(slope + columns, mask=columns < OUTPUTS, other=0.0))
+        total = tl.where(
+            total > 0, total, total * tl.load(slope + columns, mask=columns < OUTPUTS, other=0.0)
+        )
     live = (samples < count) & (columns < OUTPUTS)
     tl.store(y + places * Y_PIXEL + columns, total, mask=live)
 

@@ -1,7 +1,7 @@
 """The mean over each region's pixels, all regions in one pass; or over all pixels.
 
-A part of the picture is a product of its one-hot labels [regions, pixels] with its features [pixels, channels].
-The parts are added up in a second launch, always in the same order.
+A part of the picture is a product: one-hot labels [regions, pixels] times features [pixels, channels]. The
+parts are added up in a second launch, always in the same order.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ The style is a property of the output pixel: the row of A that feeds it is scale
     acc[pixel, o] = sum over tap, c of x[pixel + tap, c] * style[region of pixel, c] * kernel[tap, c, o]
 
 and the epilogue demodulates with that region's scale, adds noise and bias and activates. A tile whose pixels
-share a region, as nearly all do, reads one row of styles; a tile on a border gathers a row per pixel. Channels
-go round in the outer order and taps in the inner one, so that a step's styles stay in the first-level cache.
+share a region reads one row of styles; a tile on a border gathers a row per pixel. Channels go round in the
+outer order and taps in the inner one, so that a step's styles stay in the first-level cache.
 
 Upsampling (transposed convolution and FIR) is four 3 x 3 convolutions of the small map, one per parity of the
 output pixel, each with a kernel folded from both: programs side by side make the four phases of one tile.

@@ -69,9 +69,7 @@ def elementwise(channels: int) -> tuple[int, int]:
 
 def sizes(x: View, y: View) -> dict[str, int]:
     """The constants that maps of features have in common."""
-    return constants(
-        h=x.h, w=x.w, x_pixel=x.pixel, channels=x.c, height=y.h, width=y.w, y_pixel=y.pixel
-    )
+    return constants(h=x.h, w=x.w, x_pixel=x.pixel, channels=x.c, height=y.h, width=y.w, y_pixel=y.pixel)
 
 
 def launch_resize(c: Context) -> list[Launch]:

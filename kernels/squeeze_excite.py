@@ -1,6 +1,6 @@
 """The end of a residual unit: instance norm, gain, and the sum with the shortcut.
 
-An instance-normalised map has mean zero, so its excitation is a constant gain (see ops/squeeze_excite.py). The
+An instance-normalised map has mean zero, so its excitation is a constant gain (ops/squeeze_excite.py). The
 shortcut is the map itself, every n-th pixel of it, or a second normalised map.
 """
 
@@ -24,9 +24,7 @@ def norm_add(
     channels = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
     known = channels < CHANNELS
     live = (pixels < ROWS)[:, None] & known[None, :]
-    mean, factor = mean_and_factor(
-        x, sums, sample, channels, known, ROWS, X_PIXEL, SUMS, PARTS, PARTS_POWER
-    )
+    mean, factor = mean_and_factor(x, sums, sample, channels, known, ROWS, X_PIXEL, SUMS, PARTS, PARTS_POWER)
     places = sample * ROWS + pixels[:, None]
     value = tl.load(x + places * X_PIXEL + channels[None, :], mask=live, other=0.0).to(tl.float32)
     value = (value - mean[None, :]) * (factor * GAIN)[None, :]

@@ -1,7 +1,7 @@
 """toRGB: a modulated 1 x 1 convolution to three channels, bias, and the smaller picture through the FIR.
 
-Three columns are too few for matrix units, and the map is read once: this is as fast as memory. An output row
-takes 3/4 of the nearer and 1/4 of the farther row of the smaller picture, zero beyond the border; columns likewise.
+Three columns are too few for matrix units, and the map is read once: memory is what bounds it. An output row
+takes 3/4 of the nearer and 1/4 of the farther row of the smaller picture, 0 beyond the border; columns too.
 """
 
 from __future__ import annotations

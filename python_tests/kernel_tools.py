@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases import REGIONS, Case
 
 # Triton decides at decoration whether functions are interpreted: set it for its own and for ours, and let
 # no other test inherit it.
@@ -17,7 +16,7 @@ triton = pytest.importorskip("triton", reason="the kernels' tests need Triton (L
 torch = pytest.importorskip("torch", reason="the interpreter reads PyTorch's tensors")
 pytest.importorskip("triton.experimental.gluon")  # else loaded at the first launch, and not interpreted
 
-from e4s_engine import kernels, ops  # noqa: E402
+from e4s_engine import kernels  # noqa: E402
 from e4s_engine.kernels.launch import Launch, Operand, Packed, Program  # noqa: E402
 from e4s_engine.plan import Arrays, Plan  # noqa: E402
 
@@ -53,22 +52,6 @@ class Memory:
         return all(bool((block[-GUARD:] == 0xFF).all()) for block in self._blocks)
 
 
-def record(case: Case, precision: str) -> Plan:
-    """A case's plan, its inputs as externals in their order."""
-    plan = Plan(precision)
-    symbols: dict[str, Any] = {}
-    for name, array in case.inputs.items():
-        if name == "pixels":
-            symbols[name] = plan.pixels(*array.shape[:3])
-        elif name == "labels":
-            symbols[name] = plan.labels(*array.shape, REGIONS)
-        else:
-            symbols[name] = plan.vectors(*array.shape)
-    out = case.network(ops.record, symbols, plan.weights({k: v.shape for k, v in case.weights.items()}))
-    plan.output(out)
-    return plan
-
-
 def call(launch: Launch, memory: Memory, arrays: Arrays, kept: dict[Packed, Any]) -> None:
     """Interpret one launch."""
     module, _, name = launch.kernel.partition(".")
@@ -88,7 +71,7 @@ def call(launch: Launch, memory: Memory, arrays: Arrays, kept: dict[Packed, Any]
 
 
 def run(plan: Plan, inputs: list[np.ndarray], arrays: Arrays, precision: str = "") -> np.ndarray:
-    """The last external of a plan that ran twice: the second run finds what the first left."""
+    """The last external of a plan after its launches ran in their order."""
     program = Program(plan, precision)
     memory = Memory(program)
     for i, buffer in enumerate(plan.buffers):

@@ -40,8 +40,8 @@ def kernels() -> list[tuple[str, str]]:
     return pairs
 
 
-def run_case(case: Case, isa: str, precision: str, threads: int = 0) -> np.ndarray:
-    """Record and run a case over memory that starts as NaN, with guard bytes after every buffer."""
+def record_case(case: Case, precision: str) -> tuple[Plan, list[np.ndarray]]:
+    """A case's plan, and the inputs in the order of its externals."""
     plan = Plan(precision)
     symbols: dict[str, Any] = {}
     for name, array in case.inputs.items():
@@ -53,6 +53,12 @@ def run_case(case: Case, isa: str, precision: str, threads: int = 0) -> np.ndarr
             symbols[name] = plan.vectors(*array.shape)
     out = case.network(_ops().record, symbols, plan.weights({k: v.shape for k, v in case.weights.items()}))
     plan.output(out)
+    return plan, list(case.inputs.values())
+
+
+def run_case(case: Case, isa: str, precision: str, threads: int = 0) -> np.ndarray:
+    """Record and run a case over memory that starts as NaN, with guard bytes after every buffer."""
+    plan, inputs = record_case(case, precision)
     store = native.WeightStore()
     store.add(plan, case.weights)
     compiled = native.compile_plan(plan, store, isa, guard=True, poison=True, threads=threads)
@@ -61,7 +67,7 @@ def run_case(case: Case, isa: str, precision: str, threads: int = 0) -> np.ndarr
         np.empty(buffer.shape, np.uint8) if buffer.type == "u8" else np.full(buffer.shape, np.nan, np.float32)
     )
     for _ in range(2):  # the second run finds what the first left
-        compiled.run([*case.inputs.values(), result])
+        compiled.run([*inputs, result])
     return result
 
 

@@ -91,9 +91,7 @@ def test_every_launch_is_ordered_by_the_memory_it_touches(swap: Any) -> None:
     clashes = 0
     for i in range(len(nodes)):
         for j in range(i):
-            clash = any(
-                (a[2] or b[2]) and a[0] < b[1] and b[0] < a[1] for a in used[i] for b in used[j]
-            )
+            clash = any((a[2] or b[2]) and a[0] < b[1] and b[0] < a[1] for a in used[i] for b in used[j])
             clashes += clash
             assert not clash or j in before[i]
     assert clashes > len(nodes)
@@ -155,7 +153,9 @@ def test_no_driver_is_said_in_words() -> None:
     try:
         device = _native.CudaDevice(1 << 20)
     except BackendError as error:
-        assert re.search(r"device: (no CUDA driver|cuda:\d+ does not exist|.* failed: CUDA_ERROR)", str(error))
+        assert re.search(
+            r"device: (no CUDA driver|cuda:\d+ does not exist|.* failed: CUDA_ERROR)", str(error)
+        )
     else:
         pytest.fail(f"a device that cannot be: {device.name}")
 

@@ -50,6 +50,7 @@ Driver open_driver() {
   bind(d.context_pop, library, "cuCtxPopCurrent_v2");
   bind(d.memory_alloc, library, "cuMemAlloc_v2");
   bind(d.memory_free, library, "cuMemFree_v2");
+  bind(d.memory_set, library, "cuMemsetD8Async");
   bind(d.copy_in, library, "cuMemcpyHtoDAsync_v2");
   bind(d.copy_out, library, "cuMemcpyDtoHAsync_v2");
   bind(d.module_load, library, "cuModuleLoadData");

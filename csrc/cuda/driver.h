@@ -40,6 +40,7 @@ struct Driver {
   Result (*context_pop)(Context*);
   Result (*memory_alloc)(DevicePointer*, std::size_t);
   Result (*memory_free)(DevicePointer);
+  Result (*memory_set)(DevicePointer, unsigned char, std::size_t, Stream);
   Result (*copy_in)(DevicePointer, const void*, std::size_t, Stream);
   Result (*copy_out)(void*, DevicePointer, std::size_t, Stream);
   Result (*module_load)(Module*, const void*);

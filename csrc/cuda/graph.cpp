@@ -100,6 +100,9 @@ DeviceGraph::DeviceGraph(std::shared_ptr<Device> device, const GraphSpec& spec)
   const Current current(device_->context_);
   driver().check(driver().stream_create(&stream_, kNonBlocking), "making a stream");
   try {
+    // Zeros are labels and numbers of a sane size, whichever kernel of the graph is run alone.
+    driver().check(driver().memory_set(arena_->data(), 0, static_cast<std::size_t>(nodes_.bytes), stream_),
+                   "clearing memory");
     build();
   } catch (...) {
     release();

@@ -58,6 +58,23 @@ class Linker:
                 self._weights[packed] = self.device.add_weight(packed.values(arrays))
 
 
+def graph_of(linker: Linker, program: Any, launches: list[Any] | None = None) -> _native.CudaGraph:
+    """A program, or some of its launches, as a graph whose slots are the plan's externals by number."""
+    externals = [v for v, b in zip(program.views, program.plan.buffers, strict=False) if b.external >= 0]
+    slots = {number: number for number in range(len(externals))}
+    part = kernels.module("graph").part(program, slots, (linker.kernel, linker.weight), launches)
+    return _native.CudaGraph(linker.device, [view.bytes for view in externals], [part])
+
+
+def run_program(linker: Linker, program: Any, inputs: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """The last external of a program, the first ones given."""
+    made = program.plan.buffers[-1]
+    out = np.empty(made.shape, np.uint8 if made.type == "u8" else np.float32)
+    arrays = {i: np.ascontiguousarray(array) for i, array in enumerate(inputs)}
+    graph_of(linker, program).run(arrays, {len(inputs): out})
+    return out
+
+
 class Cuda:
     """Encoder, generator and parser on one GPU."""
 
@@ -159,20 +176,10 @@ class Cuda:
             arrays = {i: np.ascontiguousarray(array[part]) for i, array in enumerate(inputs)}
             self._graph(key, len(out[part]), record).run(arrays, {len(inputs): out[part]})
 
-    def _graph(
-        self, key: tuple[Any, ...], batch: int, record: Callable[[int], Plan]
-    ) -> _native.CudaGraph:
+    def _graph(self, key: tuple[Any, ...], batch: int, record: Callable[[int], Plan]) -> _native.CudaGraph:
         with self._lock:
             if (*key, batch) not in self._graphs:
-                program = self._program(record(batch))
-                externals = [v for v, b in zip(program.views, program.plan.buffers) if b.external >= 0]
-                slots = {number: number for number in range(len(externals))}
-                part = kernels.module("graph").part(
-                    program, slots, (self._linker.kernel, self._linker.weight)
-                )
-                self._graphs[(*key, batch)] = _native.CudaGraph(
-                    self._linker.device, [view.bytes for view in externals], [part]
-                )
+                self._graphs[(*key, batch)] = graph_of(self._linker, self._program(record(batch)))
             return self._graphs[(*key, batch)]
 
 
