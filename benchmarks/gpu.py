@@ -27,8 +27,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks import machine
-from e4s_engine import _native, bench, config, kernels, weights
+from e4s_engine import _native, bench, config, weights
 from e4s_engine.errors import E4SError
+from e4s_engine.kernels import module
 
 TESTS = Path(__file__).parents[1] / "python_tests"
 TOLERANCE = {"fp32": 1e-4, "fp16": 1e-2, "bf16": 4e-2}  # relative to the largest value
@@ -87,7 +88,7 @@ def _step(report: dict[str, Any], name: str, step: Callable[[], Any], options: a
 
 def _compile(arch: int, options: argparse.Namespace) -> dict[str, Any]:
     """Every kernel of the networks and the cases, on all cores."""
-    compiler = kernels.module("compile")
+    compiler = module("compile")
     programs = []
     for precision in options.precisions:
         for batch in options.batches:
@@ -109,7 +110,7 @@ def _cases(options: argparse.Namespace) -> list[Any]:
 def _program(case: Any, precision: str) -> Any:
     from native_tools import record_case
 
-    return kernels.module("launch").Program(record_case(case, precision)[0])
+    return module("launch").Program(record_case(case, precision)[0])
 
 
 def _check_ops(device: Any, options: argparse.Namespace) -> dict[str, Any]:
@@ -219,7 +220,7 @@ def _time_kernels(device: Any, options: argparse.Namespace) -> list[dict[str, An
     from e4s_engine.backends.cuda import Linker, graph_of
 
     model, parser = _models()
-    compiler = kernels.module("compile")
+    compiler = module("compile")
     rows = []
     for program, owner in zip(
         compiler.published_programs(options.precisions[0]), (model, model, parser), strict=True
@@ -277,7 +278,8 @@ def _events(run: Callable[[], Any], runs: int) -> float:
 
     for _ in range(3):
         run()
-    first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    event: Any = torch.cuda.Event
+    first, last = (event(enable_timing=True) for _ in range(2))
     first.record()
     for _ in range(runs):
         run()

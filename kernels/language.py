@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from typing import Any
 
-triton: Any
-tl: Any
+triton: Any = None
+tl: Any = None
 try:
-    import triton
-    import triton.language as tl
-
-    VERSION: str = triton.__version__
+    import triton as _triton
+    import triton.language as _language
 except ImportError:
-    triton = tl = None
-    VERSION = ""
+    pass
+else:
+    triton, tl = _triton, _language
+
+VERSION: str = triton.__version__ if triton else ""
 
 
 def jit(function: Any) -> Any:

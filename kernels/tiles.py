@@ -1,8 +1,8 @@
 """Default tiles of the matrix products: rows x columns of sums per program, and the depth of a step.
 
 Predictions, not measurements: no GPU was at hand. Large tiles reuse what they load; small ones fill the
-card's multiprocessors, which counts more below a hundred tiles. Three stages of 128 x 128 x 64 in 16 bits take
-96 KB of shared memory, within every card's limit.
+card's multiprocessors, which counts more below a hundred tiles. Three stages of 128 x 128 x 64 in 16 bits
+take 96 KB of shared memory, within every card's limit.
 """
 
 from __future__ import annotations

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from e4s_engine import _native, kernels, parse, regions
+from e4s_engine import _native, parse, regions
 from e4s_engine.align import CROP
 from e4s_engine.backends import Bytes, Floats
 from e4s_engine.backends.native import record_decode, record_encode, record_parse
 from e4s_engine.config import ModelConfig
 from e4s_engine.errors import ArgumentError
+from e4s_engine.kernels import module
 from e4s_engine.plan import Array, Plan
 from e4s_engine.weights import Model
 
@@ -34,7 +35,7 @@ class Linker:
 
     def __init__(self, device: _native.CudaDevice) -> None:
         self.device = device
-        self._compiler = kernels.module("compile")
+        self._compiler = module("compile")
         self._kernels: dict[str, int] = {}
         self._weights: dict[Any, int] = {}
 
@@ -62,7 +63,7 @@ def graph_of(linker: Linker, program: Any, launches: list[Any] | None = None) ->
     """A program, or some of its launches, as a graph whose slots are the plan's externals by number."""
     externals = [v for v, b in zip(program.views, program.plan.buffers, strict=False) if b.external >= 0]
     slots = {number: number for number in range(len(externals))}
-    part = kernels.module("graph").part(program, slots, (linker.kernel, linker.weight), launches)
+    part = module("graph").part(program, slots, (linker.kernel, linker.weight), launches)
     return _native.CudaGraph(linker.device, [view.bytes for view in externals], [part])
 
 
@@ -162,7 +163,7 @@ class Cuda:
         return plans
 
     def _program(self, plan: Plan) -> Any:
-        return kernels.module("launch").Program(plan)
+        return module("launch").Program(plan)
 
     def _run(
         self,
@@ -178,9 +179,10 @@ class Cuda:
 
     def _graph(self, key: tuple[Any, ...], batch: int, record: Callable[[int], Plan]) -> _native.CudaGraph:
         with self._lock:
-            if (*key, batch) not in self._graphs:
-                self._graphs[(*key, batch)] = graph_of(self._linker, self._program(record(batch)))
-            return self._graphs[(*key, batch)]
+            known = (*key, batch)
+            if known not in self._graphs:
+                self._graphs[known] = graph_of(self._linker, self._program(record(batch)))
+            return self._graphs[known]
 
 
 def _check_labels(labels: Bytes) -> None:
