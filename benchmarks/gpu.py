@@ -1,6 +1,6 @@
-"""Everything a GPU has to prove, in one call: compile, check, time. Needs an NVIDIA GPU, PyTorch and Triton.
+"""Everything a GPU has to prove, in one call: compile, check, time. Needs an NVIDIA GPU, PyTorch, Triton, pytest.
 
-    pip install --no-build-isolation --no-deps . && python -m benchmarks.gpu --out gpu.json
+    pip install --no-build-isolation --no-deps -e . && python -m benchmarks.gpu --out gpu.json
 
 1. Compiles every kernel for the card at hand, on all cores.
 2. Checks ops of the tests' case table and the whole networks on the device against the reference, then the
@@ -22,6 +22,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,7 @@ def main() -> int:
     }
     timings: dict[str, Callable[[], Any]] = {
         "stages_ms": lambda: _time_stages(options),
+        "swap_ms": lambda: _time_swaps(device, options),
         "kernels": lambda: _time_kernels(device, options),
         "torch_ms": lambda: _time_torch(options),
     }
@@ -93,6 +95,8 @@ def _compile(arch: int, options: argparse.Namespace) -> dict[str, Any]:
     for precision in options.precisions:
         for batch in options.batches:
             programs += list(compiler.published_programs(precision, batch))
+            swap = module("swap").record(config.ModelConfig(), precision, batch)
+            programs += [*swap.programs, SimpleNamespace(launches=swap.composition)]
         programs += [_program(case, precision) for case in _cases(options)]
     wanted = compiler.distinct(programs, arch)
     manifests = list(compiler.warm(wanted.values(), arch, options.jobs))
@@ -215,6 +219,24 @@ def _time_stages(options: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
+def _time_swaps(device: Any, options: argparse.Namespace) -> dict[str, float]:
+    """Milliseconds of a whole swap of aligned crops in one graph, 8-bit in and out, by precision and batch."""
+    from e4s_engine.backends.cuda import Linker, swap_graph
+
+    model, _ = _models()
+    found = {}
+    for precision in options.precisions:
+        linker = Linker(device)
+        for batch in options.batches:
+            swap = module("swap").record(model.config, precision, batch)
+            linker.add(swap, model.tensors)
+            graph = swap_graph(linker, swap)
+            graph.time(3)
+            rounds = [graph.time(options.runs) for _ in range(5)]
+            found[f"{precision} {batch}"] = statistics.median(rounds)
+    return found
+
+
 def _time_kernels(device: Any, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Every kernel of a swap alone, at batch 1: milliseconds, and TFLOP/s where it multiplies."""
     from e4s_engine.backends.cuda import Linker, graph_of
@@ -289,16 +311,12 @@ def _events(run: Callable[[], Any], runs: int) -> float:
 
 
 def _summary(report: Mapping[str, Any]) -> dict[str, float]:
-    """The keys that summaries of a swap have: two encodes and a decode."""
-    stages, torch_ms = report.get("stages_ms", {}), report.get("torch_ms", {})
-    if "bf16 encode 2" not in stages or "bf16 decode 1" not in stages:
+    """The keys that summaries of a swap have."""
+    swaps, torch_ms = report.get("swap_ms", {}), report.get("torch_ms", {})
+    if "bf16 1" not in swaps:
         return {}
-    latency = stages["bf16 encode 2"] + stages["bf16 decode 1"]
-    rates = [
-        1000 * batch / (stages[f"bf16 encode {2 * batch}"] + stages[f"bf16 decode {batch}"])
-        for batch in BATCHES
-        if f"bf16 encode {2 * batch}" in stages
-    ]
+    latency = swaps["bf16 1"]
+    rates = [1000 * batch / swaps[f"bf16 {batch}"] for batch in BATCHES if f"bf16 {batch}" in swaps]
     summary = {"cuda_latency_ms_b1": latency, "cuda_swaps_per_s": max(rates)}
     for key, name in (("eager", "published fp16"), ("compiled", "onepass fp16 compiled")):
         if name in torch_ms:

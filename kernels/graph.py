@@ -21,10 +21,17 @@ def part(
 
     numbering: what tells the number of a launch's kernel, and of weights. launches: some of them alone.
     """
-    of_kernel, of_weight = numbering
     externals = [slots[b.external] if b.external >= 0 else -1 for b in program.plan.buffers]
     externals += [-1] * (len(program.bytes) - len(externals))  # temporaries
-    listed = [
+    chosen = program.launches if launches is None else launches
+    blocks = list(zip(program.bytes, externals, strict=True))
+    return {"blocks": blocks, "launches": described(chosen, numbering)}
+
+
+def described(launches: list[Launch], numbering: Numbering) -> list[dict[str, Any]]:
+    """Launches as the runtime takes them."""
+    of_kernel, of_weight = numbering
+    return [
         {
             "kernel": of_kernel(launch),
             "grid": launch.programs,
@@ -35,9 +42,8 @@ def part(
             ]
             + ([_value(launch.batch)] if launch.count else []),
         }
-        for launch in (program.launches if launches is None else launches)
+        for launch in launches
     ]
-    return {"blocks": list(zip(program.bytes, externals, strict=True)), "launches": listed}
 
 
 def _argument(pointer: Argument, written: bool, of_weight: Callable[[Packed], int]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from e4s_engine import kernels  # noqa: E402
 from e4s_engine.kernels.launch import Launch, Operand, Packed, Program  # noqa: E402
 from e4s_engine.plan import Arrays, Plan  # noqa: E402
 
-for _name in sorted(set(kernels.STEPS.values())):
+for _name in sorted({*kernels.STEPS.values(), "compose"}):
     kernels.module(_name)
 # The interpreter's time goes by programs and steps, not by their size: few large tiles.
 kernels.module("tiles").FLOATS = 512
@@ -39,14 +39,17 @@ GUARD = 256  # bytes after every block that no kernel may touch
 class Memory:
     """A program's blocks, as NaN at first, each with a guard band behind it."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, sizes: list[int]) -> None:
         self._blocks = [
             torch.full((bytes_ + GUARD,), 0xFF, dtype=torch.uint8)
-            for bytes_ in (-(-b // 16) * 16 for b in program.bytes)
+            for bytes_ in (-(-b // 16) * 16 for b in sizes)
         ]
 
     def block(self, index: int, kind: str) -> Any:
-        return self._blocks[index][:-GUARD].view(TYPES[kind])
+        return self.bytes(index).view(TYPES[kind])
+
+    def bytes(self, index: int) -> Any:
+        return self._blocks[index][:-GUARD]
 
     def intact(self) -> bool:
         return all(bool((block[-GUARD:] == 0xFF).all()) for block in self._blocks)
@@ -67,13 +70,21 @@ def call(launch: Launch, memory: Memory, arrays: Arrays, kept: dict[Packed, Any]
             arguments[parameter] = None
     if launch.count:
         arguments["count"] = launch.batch
+    # The graph's order rests on this: nothing is written but what the launch says.
+    kept_as_they_are = [
+        (n, memory.bytes(p.block), memory.bytes(p.block).clone())
+        for n, p in launch.pointers.items()
+        if isinstance(p, Operand) and n not in launch.writes
+    ]
     getattr(kernels.module(module), name)[launch.programs](**arguments, **launch.constants)
+    for parameter, now, before in kept_as_they_are:
+        assert torch.equal(now, before), f"{launch.kernel} wrote to {parameter}"
 
 
 def run(plan: Plan, inputs: list[np.ndarray], arrays: Arrays, precision: str = "") -> np.ndarray:
     """The last external of a plan after its launches ran in their order."""
     program = Program(plan, precision)
-    memory = Memory(program)
+    memory = Memory(program.bytes)
     for i, buffer in enumerate(plan.buffers):
         if 0 <= buffer.external < len(inputs):
             value = torch.from_numpy(np.ascontiguousarray(inputs[buffer.external]))
@@ -85,3 +96,13 @@ def run(plan: Plan, inputs: list[np.ndarray], arrays: Arrays, precision: str = "
     made = plan.buffers[-1]
     values = memory.block(len(plan.buffers) - 1, made.type)
     return values[: int(np.prod(made.shape))].clone().numpy().reshape(made.shape)
+
+
+def interpret(launch: Launch, inputs: list[np.ndarray], sizes: list[int]) -> list[np.ndarray]:
+    """One launch over blocks of these sizes, the first ones given -> the bytes of all."""
+    memory = Memory(sizes)
+    for i, value in enumerate(inputs):
+        memory.block(i, "u8")[: value.nbytes] = torch.from_numpy(value).flatten().view(torch.uint8)
+    call(launch, memory, {}, {})
+    assert memory.intact(), f"{launch.kernel} wrote beyond a block"
+    return [memory.block(i, "u8")[:size].clone().numpy() for i, size in enumerate(sizes)]

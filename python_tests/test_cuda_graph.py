@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from native_tools import SMALL, native
+from native_tools import SMALL
 
-from e4s_engine import _native, kernels, regions
+from e4s_engine import _native, kernels
 from e4s_engine.errors import ArgumentError, BackendError
-from e4s_engine.kernels.launch import Launch, Packed, Program
+from e4s_engine.kernels.launch import Launch, Packed
 
-graph = kernels.module("graph")
 compiling = kernels.module("compile")
 
 
@@ -31,26 +33,25 @@ class Numbers:
     def weight(self, packed: Packed) -> int:
         return self.weights.setdefault(packed, len(self.weights))
 
-    def part(self, program: Program, slots: dict[int, int]) -> dict[str, Any]:
-        return graph.part(program, slots, (self.kernel, self.weight))
-
 
 @pytest.fixture(scope="module")
-def swap() -> tuple[list[Program], dict[str, Any]]:
-    """Two encodes, and a decode of what the second made: slots are pixels, labels, pixels, labels, styles,
-    styles, picture."""
-    encode = [Program(native.record_encode(SMALL, "bf16", 1, 128, 128)) for _ in range(2)]
-    decode = Program(native.record_decode(SMALL, "bf16", 1))
+def swap() -> tuple[Any, dict[str, Any]]:
+    """A whole swap: parts 0 and 1 are the encodes, 2 composes, 3 decodes."""
+    recorded = kernels.module("swap").record(SMALL, "bf16", 1)
     numbers = Numbers()
-    parts = [
-        numbers.part(encode[0], {0: 0, 1: 1, 2: 4}),
-        numbers.part(encode[1], {0: 2, 1: 3, 2: 5}),
-        numbers.part(decode, {0: 5, 1: 3, 2: 6}),
-    ]
-    styles = regions.COUNT * SMALL.style_dim * 4
-    slots = [128 * 128 * 3, 512 * 512, 128 * 128 * 3, 512 * 512, styles, styles, SMALL.size**2 * 3 * 4]
-    laid_out = _native.cuda_nodes(slots, parts, len(numbers.kernels), len(numbers.weights))
-    return [*encode, decode], laid_out
+    parts = recorded.parts((numbers.kernel, numbers.weight))
+    assert set(numbers.weights) == set(recorded.packed())
+    return recorded, _native.cuda_nodes(recorded.sizes, parts, len(numbers.kernels), len(numbers.weights))
+
+
+def launch_of(swap: Any, node: dict[str, Any]) -> Launch:
+    first, second = (program.launches for program in swap.encodes)
+    return [first, second, swap.composition, swap.decode.launches][node["part"]][node["launch"]]
+
+
+def bytes_of(swap: Any, node: dict[str, Any]) -> list[int]:
+    first, second = (program.bytes for program in swap.encodes)
+    return [first, second, swap.sizes, swap.decode.bytes][node["part"]]
 
 
 def ancestors(nodes: list[dict[str, Any]]) -> list[set[int]]:
@@ -61,32 +62,30 @@ def ancestors(nodes: list[dict[str, Any]]) -> list[set[int]]:
 
 
 def test_encodes_run_side_by_side_and_the_decode_waits(swap: Any) -> None:
-    _, laid_out = swap
-    nodes = laid_out["nodes"]
+    nodes = swap[1]["nodes"]
     before = ancestors(nodes)
     part = [node["part"] for node in nodes]
     for i in range(len(nodes)):
-        assert {part[j] for j in before[i]} <= ({part[i]} if part[i] < 2 else {1, 2})
-    last_encode = max(i for i in range(len(nodes)) if part[i] == 1)
-    assert last_encode in before[-1]
+        assert part[i] > 1 or {part[j] for j in before[i]} <= {part[i]}
+    for encode in (0, 1):
+        assert max(i for i in range(len(nodes)) if part[i] == encode) in before[-1]
     roots = [i for i, node in enumerate(nodes) if not node["dependencies"]]
-    assert {part[i] for i in roots} == {0, 1, 2}  # labels are resized and constants written meanwhile
+    assert {part[i] for i in roots} == {0, 1, 2, 3}  # labels are composed, constants written meanwhile
 
 
 def test_every_launch_is_ordered_by_the_memory_it_touches(swap: Any) -> None:
     """Nodes that may run at the same time share no memory that one of them writes."""
-    programs, laid_out = swap
+    recorded, laid_out = swap
     nodes, before = laid_out["nodes"], ancestors(laid_out["nodes"])
     used = []
     for node in nodes:
-        program = programs[node["part"]]
-        launch = program.launches[node["launch"]]
+        launch, sizes = launch_of(recorded, node), bytes_of(recorded, node)
         named = [(n, p) for n, p in launch.pointers.items() if p is not None]
         blocks = []
         for (name, pointer), (space, _, place) in zip(named, node["arguments"], strict=False):
             if space == "block":
                 start = place - pointer.offset * {"f32": 4, "bf16": 2, "u8": 1}[pointer.type]
-                blocks.append((start, start + program.bytes[pointer.block], name in launch.writes))
+                blocks.append((start, start + sizes[pointer.block], name in launch.writes))
         used.append(blocks)
     clashes = 0
     for i in range(len(nodes)):
@@ -106,16 +105,17 @@ def test_dependencies_are_the_last_ones_only(swap: Any) -> None:
 
 
 def test_memory_is_shared_within_a_part(swap: Any) -> None:
-    programs, laid_out = swap
-    assert laid_out["bytes"] < 0.7 * sum(sum(program.bytes) for program in programs)
+    recorded, laid_out = swap
+    apart = sum(sum(program.bytes) for program in recorded.programs)
+    assert laid_out["bytes"] - sum(recorded.sizes) < 0.5 * apart
 
 
 def test_arguments_are_the_manifests_parameters(swap: Any) -> None:
     """As many, in the order of the kernel's own signature, numbers last."""
-    programs, laid_out = swap
+    recorded, laid_out = swap
     folder = Path(compiling.__file__).parent
     for node in laid_out["nodes"]:
-        launch = programs[node["part"]].launches[node["launch"]]
+        launch = launch_of(recorded, node)
         listed = [p["name"] for p in compiling.parameters(launch)]
         assert len(node["arguments"]) == len(listed)
         module, _, name = launch.kernel.partition(".")
@@ -165,3 +165,18 @@ def test_weights_are_rounded_to_nearest_even() -> None:
     packed = Packed(("w",), "bf16", lambda _: values)
     back = (packed.values({}).astype(np.uint32) << 16).view(np.float32)
     assert back.tolist() == [1.0, 1.0, 1.015625, -3.140625]
+
+
+def test_the_gpu_script_says_where_there_is_no_gpu(tmp_path: Path) -> None:
+    try:
+        _native.CudaDevice(0)
+    except BackendError as error:
+        why = str(error)
+    else:
+        pytest.skip("this machine has a GPU: run `python -m benchmarks.gpu`")
+    command = [sys.executable, "-m", "benchmarks.gpu", "--out", str(tmp_path / "gpu.json")]
+    root = Path(__file__).parents[1]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root)
+    assert done.returncode == 2 and "no GPU here" in done.stderr, done.stderr
+    report = json.loads((tmp_path / "gpu.json").read_text())
+    assert report["gpu"] is None and report["why"] == why

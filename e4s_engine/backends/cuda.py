@@ -67,6 +67,12 @@ def graph_of(linker: Linker, program: Any, launches: list[Any] | None = None) ->
     return _native.CudaGraph(linker.device, [view.bytes for view in externals], [part])
 
 
+def swap_graph(linker: Linker, swap: Any) -> _native.CudaGraph:
+    """A whole-face swap as one graph; its weights must be loaded. Slots: see kernels/swap.py."""
+    parts = swap.parts((linker.kernel, linker.weight))
+    return _native.CudaGraph(linker.device, swap.sizes, parts)
+
+
 def run_program(linker: Linker, program: Any, inputs: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
     """The last external of a program, the first ones given."""
     made = program.plan.buffers[-1]
