@@ -5,6 +5,8 @@ bf16 is left to GPUs: the interpreter multiplies it as integers. No line of a ke
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from cases import CASES, Case, make_labels
@@ -18,6 +20,11 @@ from e4s_engine.kernels.launch import Operand
 # Largest error relative to the largest value; fp16 rounds to 11 bits after every step.
 TOLERANCE = {"fp32": 2e-5, "fp16": 1e-2}
 
+# The largest shapes take the interpreter ten seconds each: of those, half the variants.
+INTERPRETED = [
+    case for case in CASES if not re.match(r"regional-(48|64).*-(one|checkerboard)|conv-272.*relu", case.name)
+]
+
 
 def check(case: Case, precision: str) -> None:
     got = run(*record_case(case, precision), case.weights)
@@ -30,12 +37,12 @@ def check(case: Case, precision: str) -> None:
     assert np.abs(got - want).max() / max(np.abs(want).max(), 1e-3) < TOLERANCE[precision]
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", INTERPRETED, ids=str)
 def test_agrees_with_reference(case: Case) -> None:
     check(case, "fp32")
 
 
-@pytest.mark.parametrize("case", CASES[::9], ids=str)
+@pytest.mark.parametrize("case", INTERPRETED[::9], ids=str)
 def test_half_precision(case: Case) -> None:
     check(case, "fp16")
 
