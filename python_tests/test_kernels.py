@@ -24,6 +24,8 @@ TOLERANCE = {"fp32": 2e-5, "fp16": 1e-2}
 INTERPRETED = [
     case for case in CASES if not re.match(r"regional-(48|64).*-(one|checkerboard)|conv-272.*relu", case.name)
 ]
+# NumPy multiplies 16-bit matrices without BLAS.
+SMALL = [case for case in CASES if not re.match(r"regional-(48|64)|conv-272", case.name)]
 
 
 def check(case: Case, precision: str) -> None:
@@ -42,7 +44,7 @@ def test_agrees_with_reference(case: Case) -> None:
     check(case, "fp32")
 
 
-@pytest.mark.parametrize("case", INTERPRETED[::9], ids=str)
+@pytest.mark.parametrize("case", SMALL[::9], ids=str)
 def test_half_precision(case: Case) -> None:
     check(case, "fp16")
 
