@@ -22,7 +22,6 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -91,14 +90,12 @@ def _step(report: dict[str, Any], name: str, step: Callable[[], Any], options: a
 def _compile(arch: int, options: argparse.Namespace) -> dict[str, Any]:
     """Every kernel of the networks and the cases, on all cores."""
     compiler = module("compile")
-    programs = []
+    launches: list[Any] = []
     for precision in options.precisions:
         for batch in options.batches:
-            programs += list(compiler.published_programs(precision, batch))
-            swap = module("swap").record(config.ModelConfig(), precision, batch)
-            programs += [*swap.programs, SimpleNamespace(launches=swap.composition)]
-        programs += [_program(case, precision) for case in _cases(options)]
-    wanted = compiler.distinct(programs, arch)
+            launches += compiler.published_launches(precision, batch)
+        launches += [launch for case in _cases(options) for launch in _program(case, precision).launches]
+    wanted = compiler.distinct(launches, arch)
     manifests = list(compiler.warm(wanted.values(), arch, options.jobs))
     spilled = [m["kernel"] for m in manifests if m["spills"]]
     return {"kernels": len(manifests), "failures": [f"{name} spills" for name in spilled]}
@@ -249,7 +246,7 @@ def _time_kernels(device: Any, options: argparse.Namespace) -> list[dict[str, An
     ):
         linker = Linker(device)
         linker.add(program, owner.tensors)
-        for launch in compiler.distinct([program], device.arch).values():
+        for launch in compiler.distinct(program.launches, device.arch).values():
             graph = graph_of(linker, program, [launch])
             graph.time(3)
             rows.append(

@@ -219,9 +219,9 @@ def ptxas_report(log: str) -> dict[str, int]:
     return {"registers": int(registers.group(1)) if registers else -1, "spills": sum(map(int, spills))}
 
 
-def distinct(programs: Iterable[Program], arch: int) -> dict[str, Launch]:
-    """The kernels that programs need, by their names in the cache."""
-    return {key(launch, arch): launch for program in programs for launch in program.launches}
+def distinct(launches: Iterable[Launch], arch: int) -> dict[str, Launch]:
+    """The kernels that launches need, by their names in the cache."""
+    return {key(launch, arch): launch for launch in launches}
 
 
 def warm(launches: Iterable[Launch], arch: int, jobs: int) -> Iterator[dict[str, Any]]:
@@ -260,6 +260,16 @@ def published_programs(precision: str, batch: int = 1) -> Iterator[Program]:
     yield Program(native.record_parse(ParserConfig(), precision, batch, CROP, CROP))
 
 
+def published_launches(precision: str, batch: int = 1) -> list[Launch]:
+    """All that the published model runs: its networks one by one, and a swap as one graph."""
+    from e4s_engine.config import ModelConfig
+
+    from . import swap
+
+    stages = [launch for program in published_programs(precision, batch) for launch in program.launches]
+    return stages + swap.record(ModelConfig(), precision, batch).launches()
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Compile a published model's kernels ahead of time; the exit status is 1 if any spills."""
     parser = argparse.ArgumentParser(prog="python -m e4s_engine.kernels.compile", description=main.__doc__)
@@ -273,9 +283,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     spilled = 0
     for precision in options.precision:
-        programs = list(published_programs(precision))
+        launches = published_launches(precision)
         for arch in options.arch:
-            wanted = {k: v for k, v in distinct(programs, arch).items() if v.kernel.startswith(options.only)}
+            wanted = {k: v for k, v in distinct(launches, arch).items() if v.kernel.startswith(options.only)}
             start = time.perf_counter()
             for number, manifest in enumerate(warm(wanted.values(), arch, options.jobs), 1):
                 spilled += manifest["spills"] > 0
