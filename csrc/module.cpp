@@ -5,6 +5,7 @@
 
 #include "cpu/isa.h"
 #include "error.h"
+#include "module_cuda.h"
 #include "plan.h"
 
 namespace py = pybind11;
@@ -173,4 +174,6 @@ PYBIND11_MODULE(_native, m) {
       .def_property_readonly("isa", &BoundPlan::isa)
       .def_property_readonly("arena_bytes", [](const BoundPlan& p) { return p.plan().arena_bytes(); })
       .def_property_readonly("unshared_bytes", [](const BoundPlan& p) { return p.plan().unshared_bytes(); });
+
+  bind_cuda(m);
 }

@@ -39,8 +39,8 @@ def kernels() -> list[tuple[str, str]]:
     return pairs
 
 
-def record_case(case: Case, precision: str) -> tuple[Plan, Any, np.ndarray]:
-    """A case's plan, its weights, and an array for its result."""
+def record_case(case: Case, precision: str) -> tuple[Plan, list[np.ndarray]]:
+    """A case's plan, and the inputs in the order of its externals."""
     plan = Plan(precision)
     symbols: dict[str, Any] = {}
     for name, array in case.inputs.items():
@@ -52,22 +52,28 @@ def record_case(case: Case, precision: str) -> tuple[Plan, Any, np.ndarray]:
             symbols[name] = plan.vectors(*array.shape)
     out = case.network(_ops().record, symbols, plan.weights({k: v.shape for k, v in case.weights.items()}))
     plan.output(out)
+    return plan, list(case.inputs.values())
+
+
+def ready_case(case: Case, precision: str) -> tuple[Plan, Any, list[np.ndarray]]:
+    """A case's plan, its weights, and its inputs with an array for its result."""
+    plan, inputs = record_case(case, precision)
     store = native.WeightStore()
     store.add(plan, case.weights)
     buffer = plan.buffers[-1]
     result = (
         np.empty(buffer.shape, np.uint8) if buffer.type == "u8" else np.full(buffer.shape, np.nan, np.float32)
     )
-    return plan, store, result
+    return plan, store, [*inputs, result]
 
 
 def run_case(case: Case, isa: str, precision: str, threads: int = 0) -> np.ndarray:
     """Record and run a case over memory that starts as NaN, with guard bytes after every buffer."""
-    plan, store, result = record_case(case, precision)
+    plan, store, arrays = ready_case(case, precision)
     compiled = native.compile_plan(plan, store, isa, guard=True, poison=True, threads=threads)
     for _ in range(2):  # the second run finds what the first left
-        compiled.run([*case.inputs.values(), result])
-    return result
+        compiled.run(arrays)
+    return arrays[-1]
 
 
 def expected(case: Case) -> np.ndarray:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cases import CASES, REGIONS
-from native_tools import SMALL, kernels, make_model, native, record_case
+from native_tools import SMALL, kernels, make_model, native, ready_case
 
 from e4s_engine import _native
 from e4s_engine.errors import ArgumentError, E4SError
@@ -48,14 +48,9 @@ def small_plans() -> list[Described]:
     found = []
     for precision in sorted({p for _, p in kernels()}):
         for case in CASES[::4]:
-            plan, store, result = record_case(case, precision)
-            found.append(
-                Described(
-                    *native.described(plan, store),
-                    store.packed,
-                    [*map(np.copy, case.inputs.values()), result],
-                )
-            )
+            plan, store, arrays = ready_case(case, precision)
+            described = native.described(plan, store)
+            found.append(Described(*described, store.packed, [np.copy(array) for array in arrays]))
     return found
 
 

@@ -61,7 +61,7 @@ def create(model: Model, parser: Model | None, backend: str, device: str, precis
     check(backend, device, precision)
     on_gpu = device.startswith("cuda") or (device == "auto" and backend != "native" and _gpu_at_hand())
     if backend == "native" or (backend == "auto" and not on_gpu):
-        return _native(model, parser, on_gpu, precision)
+        return _native(model, parser, device if on_gpu else "cpu", precision)
     if importlib.util.find_spec("torch") is None:
         raise BackendError(
             "backend: the reference backend needs PyTorch; install it with `pip install e4s_engine[torch]`"
@@ -84,14 +84,16 @@ def _gpu_at_hand() -> bool:
     return torch.cuda.is_available()
 
 
-def _native(model: Model, parser: Model | None, on_gpu: bool, precision: str) -> Backend:
-    if on_gpu:
-        raise BackendError("device: the native backend runs on the CPU; use backend='reference' for CUDA")
+def _native(model: Model, parser: Model | None, device: str, precision: str) -> Backend:
     if importlib.util.find_spec("e4s_engine._native") is None:
         raise BackendError(
             "backend: the compiled extension is missing; install the package with `pip install .`, "
             "or use backend='reference' (PyTorch)"
         )
+    if device != "cpu":
+        from e4s_engine.backends.cuda import Cuda
+
+        return Cuda(model, parser, device, precision)
     from e4s_engine.backends.native import Native
 
     return Native(model, parser, precision)

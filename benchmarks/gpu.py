@@ -1,0 +1,343 @@
+"""All that only a GPU can prove, in one call: compile, check, time. Needs PyTorch, Triton and pytest there.
+
+    pip install --no-build-isolation --no-deps -e . && python -m benchmarks.gpu --out gpu.json
+
+1. Compiles every kernel for the card at hand, on all cores.
+2. Checks ops of the tests' case table and the whole networks on the device against the reference, then the
+   goldens where E4S_SHARED (or ../shared) holds them. Nothing is timed while a check fails.
+3. Times CUDA-graph replay by the device's events: encode and decode at several batches, every kernel alone,
+   and beside them PyTorch in the published form and the one-pass form under torch.compile.
+
+What it finds is in the file after every step, so that a run that is cut off is not lost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import machine
+from e4s_engine import _native, bench, config, weights
+from e4s_engine.errors import E4SError
+from e4s_engine.kernels import module
+
+TESTS = Path(__file__).parents[1] / "python_tests"
+TOLERANCE = {"fp32": 1e-4, "fp16": 1e-2, "bf16": 4e-2}  # relative to the largest value
+LEAST_PSNR = 48.0
+BATCHES = (1, 2, 4, 8, 16, 32)
+
+
+def main() -> int:
+    """Run all steps; 0 where all checks pass, 1 where one fails, 2 where there is no GPU."""
+    options = _arguments()
+    report: dict[str, Any] = {"machine": machine.describe(), "command": sys.argv[1:], "failures": []}
+    try:
+        device = _native.CudaDevice(0)
+    except E4SError as error:
+        report |= {"gpu": None, "why": str(error)}
+        _write(options.out, report)
+        print(f"no GPU here, nothing was run: {error}", file=sys.stderr)
+        return 2
+    report["gpu"] = {"name": device.name, "arch": device.arch}
+    steps: dict[str, Callable[[], Any]] = {
+        "compiled": lambda: _compile(device.arch, options),
+        "ops": lambda: _check_ops(device, options),
+        "networks": lambda: _check_networks(options),
+        "goldens": lambda: _check_goldens(options),
+    }
+    timings: dict[str, Callable[[], Any]] = {
+        "stages_ms": lambda: _time_stages(options),
+        "swap_ms": lambda: _time_swaps(device, options),
+        "kernels": lambda: _time_kernels(device, options),
+        "torch_ms": lambda: _time_torch(options),
+    }
+    for name, step in steps.items():
+        _step(report, name, step, options)
+    if report["failures"] and not options.time_anyway:
+        print(f"checks failed, nothing is timed: {report['failures']}", file=sys.stderr)
+        return 1
+    for name, step in timings.items():
+        _step(report, name, step, options)
+    _write(options.out, report | _summary(report))
+    return 1 if report["failures"] else 0
+
+
+def _step(report: dict[str, Any], name: str, step: Callable[[], Any], options: argparse.Namespace) -> None:
+    """Run one step; what it raises is a failure like any other, and the next step still runs."""
+    start = time.perf_counter()
+    try:
+        report[name] = step()
+        failed = report[name].get("failures", []) if isinstance(report[name], dict) else []
+        report["failures"] += [f"{name}: {what}" for what in failed]
+    except Exception as error:  # a report of what did run is worth more than a traceback alone
+        traceback.print_exc()
+        report["failures"].append(f"{name}: {type(error).__name__}: {error}")
+    report[f"{name}_s"] = round(time.perf_counter() - start, 1)
+    print(f"{name}: {report[f'{name}_s']} s", file=sys.stderr, flush=True)
+    _write(options.out, report)
+
+
+def _compile(arch: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Every kernel of the networks and the cases, on all cores."""
+    compiler = module("compile")
+    launches: list[Any] = []
+    for precision in options.precisions:
+        for batch in options.batches:
+            launches += compiler.published_launches(precision, batch)
+        launches += [launch for case in _cases(options) for launch in _program(case, precision).launches]
+    wanted = compiler.distinct(launches, arch)
+    manifests = list(compiler.warm(wanted.values(), arch, options.jobs))
+    spilled = [m["kernel"] for m in manifests if m["spills"]]
+    return {"kernels": len(manifests), "failures": [f"{name} spills" for name in spilled]}
+
+
+def _cases(options: argparse.Namespace) -> list[Any]:
+    sys.path.insert(0, str(TESTS))
+    from cases import CASES
+
+    return CASES[:: options.every]
+
+
+def _program(case: Any, precision: str) -> Any:
+    from native_tools import record_case
+
+    return module("launch").Program(record_case(case, precision)[0])
+
+
+def _check_ops(device: Any, options: argparse.Namespace) -> dict[str, Any]:
+    from native_tools import expected
+
+    from e4s_engine.backends.cuda import Linker, run_program
+
+    failures, worst = [], dict.fromkeys(options.precisions, 0.0)
+    for case in _cases(options):
+        want = expected(case)
+        for precision in options.precisions:
+            linker = Linker(device)
+            program = _program(case, precision)
+            linker.add(program, case.weights)
+            got = run_program(linker, program, list(case.inputs.values()))
+            if got.dtype == np.uint8:
+                wrong = float((got != want).mean()) > (0.001 if precision == "fp32" else 0.2)
+            else:
+                error = float(np.abs(got - want).max() / max(np.abs(want).max(), 1e-3))
+                worst[precision] = max(worst[precision], error)
+                wrong = not error < TOLERANCE[precision]
+            if wrong:
+                failures.append(f"{case.name} {precision}")
+    return {"failures": failures, "worst": worst}
+
+
+def _models() -> tuple[Any, Any]:
+    return weights.random_model(config.ModelConfig()), weights.random_model(config.ParserConfig())
+
+
+def _inputs(batch: int) -> tuple[Any, Any]:
+    people = [bench.portrait(seed) for seed in range(2)]
+    images, labels = (np.stack([p[i] for p in people]) for i in (0, 1))
+    return np.resize(images, (batch, *images.shape[1:])), np.resize(labels, (batch, *labels.shape[1:]))
+
+
+def _check_networks(options: argparse.Namespace) -> dict[str, Any]:
+    """Encode, decode and parse at the published size against PyTorch in fp32 on the same card."""
+    from e4s_engine.backends.cuda import Cuda
+    from e4s_engine.backends.reference import Reference
+
+    model, parser = _models()
+    images, labels = _inputs(2)
+    reference = Reference(model, parser, "cuda:0", "fp32")
+    styles = reference.encode(images, labels)
+    pictures, classes = reference.decode(styles, labels), reference.parse(images)
+    found: dict[str, Any] = {"failures": []}
+    for precision in options.precisions:
+        mine = Cuda(model, parser, "cuda:0", precision)
+        error = np.abs(mine.encode(images, labels) - styles).max() / np.abs(styles).max()
+        decibels = _psnr(mine.decode(styles, labels), pictures)
+        agreement = float((mine.parse(images) == classes).mean())
+        found[precision] = {"styles": float(error), "picture_db": decibels, "labels": agreement}
+        if not (decibels >= (LEAST_PSNR if precision != "fp32" else 80) and agreement > 0.98):
+            found["failures"].append(precision)
+    return found
+
+
+def _check_goldens(options: argparse.Namespace) -> dict[str, Any]:
+    """The published implementation's swap at 1024."""
+    from native_tools import golden_model
+
+    from e4s_engine.backends.cuda import Cuda
+
+    folder = Path(os.environ.get("E4S_SHARED", Path(__file__).parents[2] / "shared")) / "golden"
+    if not (folder / "recipe.py").is_file():
+        return {"skipped": f"no goldens at {folder}; set E4S_SHARED"}
+    os.environ["E4S_GOLDEN"] = str(folder)
+    found: dict[str, Any] = {"failures": []}
+    with np.load(folder / "rgi_1024_swap.npz") as opened:
+        goldens = dict(opened)
+    for precision in options.precisions:
+        backend = Cuda(golden_model(1024, int(goldens["seed"])), None, "cuda:0", precision)
+        picture = backend.decode(goldens["swapped_style_vectors"][None], goldens["swapped_labels"][None])[0]
+        want = goldens["swapped_strided"]
+        difference = float(np.abs(picture[::4, ::4] - want).max())
+        decibels = _psnr(picture[::4, ::4], want)
+        found[precision] = {"difference": difference, "db": decibels}
+        if not (difference < 1e-3 if precision == "fp32" else decibels >= LEAST_PSNR):
+            found["failures"].append(precision)
+    return found
+
+
+def _psnr(got: Any, want: Any) -> float:
+    error = float(np.square(got.clip(-1, 1) - want.clip(-1, 1)).mean())
+    return float(10 * np.log10(4 / max(error, 1e-20)))
+
+
+def _time_stages(options: argparse.Namespace) -> dict[str, Any]:
+    """Milliseconds of a graph's replay: medians of several rounds, by precision, stage and batch."""
+    from e4s_engine.backends.cuda import Cuda
+
+    model, parser = _models()
+    found: dict[str, Any] = {}
+    for precision in options.precisions:
+        backend = Cuda(model, parser, "cuda:0", precision)
+        for stage in ("encode", "decode", "parse"):
+            for batch in options.batches:
+                backend.time(stage, batch, 3)
+                rounds = [backend.time(stage, batch, options.runs) for _ in range(5)]
+                found[f"{precision} {stage} {batch}"] = statistics.median(rounds)
+    return found
+
+
+def _time_swaps(device: Any, options: argparse.Namespace) -> dict[str, float]:
+    """Milliseconds of a whole swap of aligned crops in one graph, 8-bit in and out, by batch."""
+    from e4s_engine.backends.cuda import Linker, swap_graph
+
+    model, _ = _models()
+    found = {}
+    for precision in options.precisions:
+        linker = Linker(device)
+        for batch in options.batches:
+            swap = module("swap").record(model.config, precision, batch)
+            linker.add(swap, model.tensors)
+            graph = swap_graph(linker, swap)
+            graph.time(3)
+            rounds = [graph.time(options.runs) for _ in range(5)]
+            found[f"{precision} {batch}"] = statistics.median(rounds)
+    return found
+
+
+def _time_kernels(device: Any, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Every kernel of a swap alone, at batch 1: milliseconds, and TFLOP/s where it multiplies."""
+    from e4s_engine.backends.cuda import Linker, graph_of
+
+    model, parser = _models()
+    compiler = module("compile")
+    rows = []
+    for program, owner in zip(
+        compiler.published_programs(options.precisions[0]), (model, model, parser), strict=True
+    ):
+        linker = Linker(device)
+        linker.add(program, owner.tensors)
+        for launch in compiler.distinct(program.launches, device.arch).values():
+            graph = graph_of(linker, program, [launch])
+            graph.time(3)
+            rows.append(
+                {"kernel": launch.kernel, "ms": graph.time(options.runs), "constants": launch.constants}
+            )
+    return sorted(rows, key=lambda row: -row["ms"])
+
+
+def _time_torch(options: argparse.Namespace) -> dict[str, Any]:
+    """A swap's two encodes and a decode in PyTorch on the same card: published, one pass, and compiled."""
+    import torch
+
+    from e4s_engine import decode, encode, ops
+
+    model, _ = _models()
+    images, labels = (torch.from_numpy(a).cuda() for a in _inputs(2))
+    placed = {name: torch.from_numpy(t).cuda() for name, t in model.tensors.items()}
+
+    def published() -> Any:
+        return swap(ops.published)
+
+    def one_pass() -> Any:
+        return swap(ops.reference)
+
+    def swap(form: Any) -> Any:
+        styles = encode.encode_pixels(form, images, labels, placed, model.config)
+        return decode.decode(form, styles[:1], labels[:1], placed, model.config)
+
+    found: dict[str, Any] = {}
+    for name, run, tf32, dtype in (
+        ("published fp32", published, False, None),
+        ("published tf32", published, True, None),
+        ("published fp16", published, True, torch.float16),
+        ("onepass fp16", one_pass, True, torch.float16),
+        ("onepass fp16 compiled", torch.compile(one_pass, mode="reduce-overhead"), True, torch.float16),
+    ):
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+        enabled = dtype is not None
+        try:
+            with torch.inference_mode(), torch.autocast("cuda", dtype or torch.float16, enabled=enabled):
+                found[name] = _events(run, 3 if "published" in name else options.runs)
+        except Exception as error:  # what a compiler cannot do is a result, too
+            found[name] = f"{type(error).__name__}: {error}"[:300]
+    return found
+
+
+def _events(run: Callable[[], Any], runs: int) -> float:
+    """Milliseconds per run, by events, after warming up."""
+    import torch
+
+    for _ in range(3):
+        run()
+    event: Any = torch.cuda.Event
+    first, last = (event(enable_timing=True) for _ in range(2))
+    first.record()
+    for _ in range(runs):
+        run()
+    last.record()
+    torch.cuda.synchronize()
+    return float(first.elapsed_time(last) / runs)
+
+
+def _summary(report: Mapping[str, Any]) -> dict[str, float]:
+    """The keys that summaries of a swap have."""
+    swaps, torch_ms = report.get("swap_ms", {}), report.get("torch_ms", {})
+    if "bf16 1" not in swaps:
+        return {}
+    latency = swaps["bf16 1"]
+    rates = [1000 * batch / swaps[f"bf16 {batch}"] for batch in BATCHES if f"bf16 {batch}" in swaps]
+    summary = {"cuda_latency_ms_b1": latency, "cuda_swaps_per_s": max(rates)}
+    for key, name in (("eager", "published fp16"), ("compiled", "onepass fp16 compiled")):
+        if isinstance(torch_ms.get(name), float):
+            summary[f"cuda_ratio_{key}"] = torch_ms[name] / latency
+    return summary
+
+
+def _write(path: Path, report: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(report, indent=1))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Prove and time the CUDA engine on this machine's GPU.")
+    parser.add_argument("--out", type=Path, default=Path("gpu.json"))
+    parser.add_argument("--precisions", nargs="+", default=["bf16", "fp32", "fp16"])
+    parser.add_argument("--batches", type=int, nargs="+", default=list(BATCHES))
+    parser.add_argument("--every", type=int, default=4, help="check each n-th case of the ops")
+    parser.add_argument("--runs", type=int, default=20, help="replays per timing")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes that compile")
+    parser.add_argument("--time-anyway", action="store_true", help="time even where a check fails")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

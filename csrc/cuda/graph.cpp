@@ -1,0 +1,205 @@
+#include "cuda/graph.h"
+
+#include <algorithm>
+
+#include "error.h"
+
+namespace e4s::cuda {
+namespace {
+
+constexpr int kCapabilityMajor = 75, kCapabilityMinor = 76;  // CUdevice_attribute
+constexpr int kMostDynamicShared = 8;                        // CUfunction_attribute
+constexpr int kSharedByDefault = 48 * 1024;
+constexpr unsigned kNonBlocking = 1;  // CUstream_flags
+
+}  // namespace
+
+Current::Current(Context context) { driver().check(driver().context_push(context), "choosing the device"); }
+
+Current::~Current() {
+  Context popped = nullptr;
+  driver().context_pop(&popped);
+}
+
+DeviceMemory::DeviceMemory(Context context, std::int64_t bytes) : context_(context) {
+  const Current current(context);
+  driver().check(driver().memory_alloc(&data_, static_cast<std::size_t>(std::max<std::int64_t>(bytes, 1))),
+                 "taking " + std::to_string(bytes) + " bytes of the device's memory");
+}
+
+DeviceMemory::~DeviceMemory() {
+  driver().context_push(context_);  // statuses are of no use here
+  driver().memory_free(data_);
+  Context popped = nullptr;
+  driver().context_pop(&popped);
+}
+
+Device::Device(int number) {
+  const Driver& d = driver();
+  int count = 0;
+  d.check(d.device_count(&count), "counting devices");
+  if (number < 0 || number >= count)
+    throw BackendError("device: cuda:" + std::to_string(number) + " does not exist, this machine has " +
+                       std::to_string(count) + " CUDA devices");
+  d.check(d.device_get(&device_, number), "opening the device");
+  char name[256] = {};
+  d.check(d.device_name(name, sizeof name - 1, device_), "reading the device's name");
+  name_ = name;
+  int major = 0, minor = 0;
+  d.check(d.device_attribute(&major, kCapabilityMajor, device_), "reading the device's capability");
+  d.check(d.device_attribute(&minor, kCapabilityMinor, device_), "reading the device's capability");
+  arch_ = major * 10 + minor;
+  d.check(d.context_retain(&context_, device_), "opening the device");
+}
+
+Device::~Device() {
+  const Driver& d = driver();
+  weights_.clear();
+  d.context_push(context_);
+  for (Module module : modules_) d.module_unload(module);
+  Context popped = nullptr;
+  d.context_pop(&popped);
+  d.context_release(device_);
+}
+
+int Device::add_kernel(const KernelSpec& spec) {
+  const Driver& d = driver();
+  const Current current(context_);
+  const std::lock_guard<std::mutex> lock(mutex_);
+  Module module = nullptr;
+  d.check(d.module_load(&module, spec.cubin.data()), "loading kernel " + spec.entry);
+  modules_.push_back(module);
+  Kernel kernel{nullptr, spec.shared, spec.warps, spec.scratch};
+  d.check(d.module_function(&kernel.function, module, spec.entry.c_str()), "finding kernel " + spec.entry);
+  if (spec.shared > kSharedByDefault)
+    d.check(d.function_attribute(kernel.function, kMostDynamicShared, spec.shared),
+            "giving kernel " + spec.entry + " its shared memory");
+  kernels_.push_back(kernel);
+  return static_cast<int>(kernels_.size()) - 1;
+}
+
+int Device::add_weight(const void* values, std::int64_t bytes) {
+  const Driver& d = driver();
+  auto memory = std::make_unique<DeviceMemory>(context_, bytes);
+  const Current current(context_);
+  d.check(d.copy_in(memory->data(), values, static_cast<std::size_t>(bytes), nullptr), "copying weights");
+  d.check(d.stream_wait(nullptr), "copying weights");
+  const std::lock_guard<std::mutex> lock(mutex_);
+  weights_.push_back(std::move(memory));
+  return static_cast<int>(weights_.size()) - 1;
+}
+
+DeviceGraph::DeviceGraph(std::shared_ptr<Device> device, const GraphSpec& spec)
+    : device_(std::move(device)), slots_(spec.slots) {
+  {
+    const std::lock_guard<std::mutex> lock(device_->mutex_);
+    nodes_ =
+        lay_out(spec, static_cast<int>(device_->kernels_.size()), static_cast<int>(device_->weights_.size()));
+  }
+  arena_ = std::make_unique<DeviceMemory>(device_->context_, nodes_.bytes);
+  const Current current(device_->context_);
+  driver().check(driver().stream_create(&stream_, kNonBlocking), "making a stream");
+  try {
+    // Zeros are labels and numbers of a sane size, whichever kernel of the graph is run alone.
+    driver().check(driver().memory_set(arena_->data(), 0, static_cast<std::size_t>(nodes_.bytes), stream_),
+                   "clearing memory");
+    build();
+  } catch (...) {
+    release();
+    throw;
+  }
+}
+
+void DeviceGraph::build() {
+  const Driver& d = driver();
+  Graph graph = nullptr;
+  d.check(d.graph_create(&graph, 0), "making a graph");
+  const auto guard = std::unique_ptr<GraphTag, Result (*)(Graph)>(graph, d.graph_destroy);
+  const std::lock_guard<std::mutex> lock(device_->mutex_);
+  std::vector<GraphNode> made;
+  for (const Node& node : nodes_.nodes) {
+    const Device::Kernel& kernel = device_->kernels_[static_cast<std::size_t>(node.kernel)];
+    // The driver copies the values now. A number fills the lower half of its eight bytes.
+    std::vector<std::uint64_t> values;
+    for (const Argument& a : node.arguments) {
+      const auto value = static_cast<std::uint64_t>(a.value);
+      if (a.space == Space::block)
+        values.push_back(arena_->data() + value);
+      else if (a.space == Space::weight)
+        values.push_back(device_->weights_[static_cast<std::size_t>(a.weight)]->data() + value);
+      else
+        values.push_back(value);
+    }
+    values.resize(values.size() + static_cast<std::size_t>(kernel.scratch), 0);
+    std::vector<void*> parameters;
+    for (std::uint64_t& value : values) parameters.push_back(&value);
+    std::vector<GraphNode> dependencies;
+    for (const int before : node.dependencies) dependencies.push_back(made[static_cast<std::size_t>(before)]);
+    const KernelNodeParams params{kernel.function,
+                                  node.grid[0],
+                                  node.grid[1],
+                                  node.grid[2],
+                                  static_cast<unsigned>(kernel.warps) * 32,
+                                  1,
+                                  1,
+                                  static_cast<unsigned>(kernel.shared),
+                                  parameters.data(),
+                                  nullptr};
+    GraphNode added = nullptr;
+    d.check(d.graph_add_kernel(&added, graph, dependencies.data(), dependencies.size(), &params),
+            "adding a kernel to a graph");
+    made.push_back(added);
+  }
+  d.check(d.graph_instantiate(&exec_, graph, 0), "instantiating a graph");
+}
+
+void DeviceGraph::release() {
+  if (exec_ != nullptr) driver().graph_exec_destroy(exec_);
+  if (stream_ != nullptr) driver().stream_destroy(stream_);
+  exec_ = nullptr, stream_ = nullptr;
+}
+
+DeviceGraph::~DeviceGraph() {
+  driver().context_push(device_->context_);
+  if (stream_ != nullptr) driver().stream_wait(stream_);
+  release();
+  Context popped = nullptr;
+  driver().context_pop(&popped);
+}
+
+void DeviceGraph::run(const std::vector<const void*>& inputs, const std::vector<void*>& outputs) {
+  const Driver& d = driver();
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const Current current(device_->context_);
+  const auto place = [&](std::size_t slot) {
+    return arena_->data() + static_cast<std::uint64_t>(nodes_.slots[slot]);
+  };
+  const auto size = [&](std::size_t slot) { return static_cast<std::size_t>(slots_[slot]); };
+  for (std::size_t i = 0; i < inputs.size(); ++i)
+    if (inputs[i] != nullptr) d.check(d.copy_in(place(i), inputs[i], size(i), stream_), "copying an input");
+  d.check(d.graph_launch(exec_, stream_), "launching a graph");
+  for (std::size_t i = 0; i < outputs.size(); ++i)
+    if (outputs[i] != nullptr)
+      d.check(d.copy_out(outputs[i], place(i), size(i), stream_), "copying an output");
+  d.check(d.stream_wait(stream_), "running a graph");
+}
+
+float DeviceGraph::time(int runs) {
+  const Driver& d = driver();
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const Current current(device_->context_);
+  Event first = nullptr, last = nullptr;
+  d.check(d.event_create(&first, 0), "making an event");
+  const auto first_guard = std::unique_ptr<EventTag, Result (*)(Event)>(first, d.event_destroy);
+  d.check(d.event_create(&last, 0), "making an event");
+  const auto last_guard = std::unique_ptr<EventTag, Result (*)(Event)>(last, d.event_destroy);
+  d.check(d.event_record(first, stream_), "recording an event");
+  for (int i = 0; i < runs; ++i) d.check(d.graph_launch(exec_, stream_), "launching a graph");
+  d.check(d.event_record(last, stream_), "recording an event");
+  d.check(d.stream_wait(stream_), "running a graph");
+  float milliseconds = 0;
+  d.check(d.event_elapsed(&milliseconds, first, last), "reading events");
+  return milliseconds / static_cast<float>(std::max(runs, 1));
+}
+
+}  // namespace e4s::cuda

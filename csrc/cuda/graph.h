@@ -1,0 +1,102 @@
+// A device with its kernels and weights, and CUDA graphs over them.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "cuda/driver.h"
+#include "cuda/nodes.h"
+
+namespace e4s::cuda {
+
+// A compiled kernel, as its manifest describes it.
+struct KernelSpec {
+  std::string entry;
+  std::string cubin;
+  int shared = 0, warps = 4;
+  int scratch = 0;  // pointers behind the arguments that stay null
+};
+
+// Makes a device's context the calling thread's, for as long as it lives.
+class Current {
+ public:
+  explicit Current(Context context);
+  ~Current();
+  Current(const Current&) = delete;
+  Current& operator=(const Current&) = delete;
+};
+
+// Memory of a device; freed with the context current.
+class DeviceMemory {
+ public:
+  DeviceMemory(Context context, std::int64_t bytes);
+  ~DeviceMemory();
+  DeviceMemory(const DeviceMemory&) = delete;
+  DeviceMemory& operator=(const DeviceMemory&) = delete;
+  DevicePointer data() const { return data_; }
+
+ private:
+  Context context_;
+  DevicePointer data_ = 0;
+};
+
+class Device {
+ public:
+  explicit Device(int number);
+  ~Device();
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
+
+  int add_kernel(const KernelSpec& spec);
+  int add_weight(const void* values, std::int64_t bytes);
+  const std::string& name() const { return name_; }
+  int arch() const { return arch_; }
+
+ private:
+  friend class DeviceGraph;
+  struct Kernel {
+    Function function;
+    int shared, warps, scratch;
+  };
+
+  int device_ = 0, arch_ = 0;
+  std::string name_;
+  Context context_ = nullptr;
+  std::mutex mutex_;  // of the lists below
+  std::vector<Module> modules_;
+  std::vector<Kernel> kernels_;
+  std::vector<std::unique_ptr<DeviceMemory>> weights_;
+};
+
+// Nodes as one executable graph, over an arena and on a stream of its own. One run at a time.
+class DeviceGraph {
+ public:
+  DeviceGraph(std::shared_ptr<Device> device, const GraphSpec& spec);
+  ~DeviceGraph();
+  DeviceGraph(const DeviceGraph&) = delete;
+  DeviceGraph& operator=(const DeviceGraph&) = delete;
+
+  // Copies inputs to their slots, runs, and copies outputs back: pointers by slot, null where nothing is
+  // copied.
+  void run(const std::vector<const void*>& inputs, const std::vector<void*>& outputs);
+  // Milliseconds per run of the graph alone, by the device's own events.
+  float time(int runs);
+  const std::vector<std::int64_t>& slot_bytes() const { return slots_; }
+  std::int64_t bytes() const { return nodes_.bytes; }
+
+ private:
+  void build();
+  void release();
+
+  std::shared_ptr<Device> device_;
+  Nodes nodes_;
+  std::vector<std::int64_t> slots_;
+  std::unique_ptr<DeviceMemory> arena_;
+  Stream stream_ = nullptr;
+  GraphExec exec_ = nullptr;
+  std::mutex mutex_;
+};
+
+}  // namespace e4s::cuda

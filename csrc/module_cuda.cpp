@@ -1,0 +1,142 @@
+// Python bindings of the CUDA part.
+#include "module_cuda.h"
+
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+
+#include "cuda/graph.h"
+#include "error.h"
+
+namespace py = pybind11;
+
+namespace {
+
+using e4s::cuda::Space;
+
+Space space_of(const std::string& name) {
+  if (name == "block") return Space::block;
+  if (name == "weight") return Space::weight;
+  if (name == "value") return Space::value;
+  throw e4s::ArgumentError("graph: unknown kind of argument " + name);
+}
+
+const char* name_of(Space space) {
+  return space == Space::block ? "block" : space == Space::weight ? "weight" : "value";
+}
+
+e4s::cuda::LaunchSpec launch_spec(const py::dict& d) {
+  e4s::cuda::LaunchSpec launch;
+  launch.kernel = d["kernel"].cast<int>();
+  launch.grid = d["grid"].cast<std::array<std::int64_t, 3>>();
+  for (const py::handle item : d["arguments"].cast<py::list>()) {
+    const auto a = item.cast<py::dict>();
+    launch.arguments.push_back({space_of(a["space"].cast<std::string>()), a["index"].cast<std::int64_t>(),
+                                a["offset"].cast<std::int64_t>(), a["written"].cast<bool>()});
+  }
+  return launch;
+}
+
+e4s::cuda::GraphSpec graph_spec(const std::vector<std::int64_t>& slots, const std::vector<py::dict>& parts) {
+  e4s::cuda::GraphSpec spec;
+  spec.slots = slots;
+  for (const py::dict& p : parts) {
+    e4s::cuda::PartSpec part;
+    for (const auto& [bytes, slot] : p["blocks"].cast<std::vector<std::pair<std::int64_t, int>>>())
+      part.blocks.push_back({bytes, slot});
+    for (const py::handle launch : p["launches"].cast<py::list>())
+      part.launches.push_back(launch_spec(launch.cast<py::dict>()));
+    spec.parts.push_back(std::move(part));
+  }
+  return spec;
+}
+
+py::dict lay_out(const std::vector<std::int64_t>& slots, const std::vector<py::dict>& parts, int kernels,
+                 int weights) {
+  const e4s::cuda::Nodes laid_out = e4s::cuda::lay_out(graph_spec(slots, parts), kernels, weights);
+  py::list nodes;
+  for (const e4s::cuda::Node& node : laid_out.nodes) {
+    py::list arguments;
+    for (const e4s::cuda::Argument& a : node.arguments)
+      arguments.append(py::make_tuple(name_of(a.space), a.weight, a.value));
+    py::dict d;
+    d["part"] = node.part;
+    d["launch"] = node.launch;
+    d["kernel"] = node.kernel;
+    d["grid"] = node.grid;
+    d["arguments"] = arguments;
+    d["dependencies"] = node.dependencies;
+    nodes.append(d);
+  }
+  py::dict result;
+  result["bytes"] = laid_out.bytes;
+  result["slots"] = laid_out.slots;
+  result["nodes"] = nodes;
+  return result;
+}
+
+// Pointers by slot from {slot: array}, checked against the slots' sizes.
+std::vector<void*> pointers(const e4s::cuda::DeviceGraph& graph, const std::map<int, py::array>& arrays,
+                            bool written) {
+  const std::vector<std::int64_t>& bytes = graph.slot_bytes();
+  std::vector<void*> found(bytes.size(), nullptr);
+  for (const auto& [slot, array] : arrays) {
+    const auto index = static_cast<std::size_t>(slot);
+    if (slot < 0 || index >= bytes.size()) throw e4s::ArgumentError("graph: no such slot");
+    if ((array.flags() & py::array::c_style) == 0 || array.nbytes() != bytes[index])
+      throw e4s::ArgumentError("graph: the array of slot " + std::to_string(slot) + " must be dense, of " +
+                               std::to_string(bytes[index]) + " bytes");
+    if (written && !array.writeable()) throw e4s::ArgumentError("graph: an output is read-only");
+    found[index] = const_cast<void*>(array.data());
+  }
+  return found;
+}
+
+void run(e4s::cuda::DeviceGraph& graph, const std::map<int, py::array>& inputs,
+         const std::map<int, py::array>& outputs) {
+  const std::vector<void*> in = pointers(graph, inputs, false), out = pointers(graph, outputs, true);
+  const py::gil_scoped_release release;
+  graph.run({in.begin(), in.end()}, out);
+}
+
+}  // namespace
+
+void bind_cuda(py::module_& m) {
+  using e4s::cuda::Device;
+  using e4s::cuda::DeviceGraph;
+  m.def("cuda_nodes", lay_out, py::arg("slots"), py::arg("parts"), py::arg("kernels"), py::arg("weights"),
+        "A graph's memory and nodes, without a device.");
+  py::class_<Device, std::shared_ptr<Device>>(m, "CudaDevice")
+      .def(py::init<int>(), py::arg("number"))
+      .def(
+          "add_kernel",
+          [](Device& device, const std::string& entry, const py::bytes& cubin, int shared, int warps,
+             int scratch) {
+            const e4s::cuda::KernelSpec spec{entry, cubin, shared, warps, scratch};
+            const py::gil_scoped_release release;
+            return device.add_kernel(spec);
+          },
+          py::arg("entry"), py::arg("cubin"), py::arg("shared"), py::arg("warps"), py::arg("scratch"))
+      .def("add_weight",
+           [](Device& device, const py::array& values) {
+             if ((values.flags() & py::array::c_style) == 0)
+               throw e4s::ArgumentError("weights: expected a dense array");
+             return device.add_weight(values.data(), values.nbytes());
+           })
+      .def_property_readonly("name", &Device::name)
+      .def_property_readonly("arch", &Device::arch);
+  py::class_<DeviceGraph>(m, "CudaGraph")
+      .def(py::init([](std::shared_ptr<Device> device, const std::vector<std::int64_t>& slots,
+                       const std::vector<py::dict>& parts) {
+             return std::make_unique<DeviceGraph>(std::move(device), graph_spec(slots, parts));
+           }),
+           py::arg("device"), py::arg("slots"), py::arg("parts"))
+      .def("run", run, py::arg("inputs"), py::arg("outputs"))
+      .def(
+          "time",
+          [](DeviceGraph& graph, int runs) {
+            const py::gil_scoped_release release;
+            return graph.time(runs);
+          },
+          py::arg("runs"))
+      .def_property_readonly("bytes", &DeviceGraph::bytes);
+}

@@ -1,0 +1,197 @@
+"""The networks on an NVIDIA GPU: recorded plans, Triton kernels as cubins, one CUDA graph per call.
+
+Nothing of Python runs between the kernels, and PyTorch not at all. Kernels come from the cache on disk or are
+compiled for the card at hand when an engine is made, which takes minutes the first time
+(`python -m e4s_engine.kernels.compile` does it ahead).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from e4s_engine import _native, parse, regions
+from e4s_engine.align import CROP
+from e4s_engine.backends import Bytes, Floats
+from e4s_engine.backends.native import record_decode, record_encode, record_parse
+from e4s_engine.config import ModelConfig
+from e4s_engine.errors import ArgumentError
+from e4s_engine.kernels import module
+from e4s_engine.plan import Array, Plan
+from e4s_engine.weights import Model
+
+logger = logging.getLogger("e4s_engine")
+
+_MOST_AT_ONCE = 8  # pictures to a graph: more fill the card no better
+
+
+class Linker:
+    """Kernels and weights of a device by number, each loaded once."""
+
+    def __init__(self, device: _native.CudaDevice) -> None:
+        self.device = device
+        self._compiler = module("compile")
+        self._kernels: dict[str, int] = {}
+        self._weights: dict[Any, int] = {}
+
+    def kernel(self, launch: Any) -> int:
+        """The number of a launch's kernel, compiled and loaded where it is not yet."""
+        key = self._compiler.key(launch, self.device.arch)
+        if key not in self._kernels:
+            manifest, cubin = self._compiler.get(launch, self.device.arch)
+            sizes = {name: manifest[name] for name in ("shared", "warps", "scratch")}
+            self._kernels[key] = self.device.add_kernel(manifest["entry"], cubin, **sizes)
+        return self._kernels[key]
+
+    def weight(self, packed: Any) -> int:
+        """The number of weights that `add` has loaded."""
+        return self._weights[packed]
+
+    def add(self, program: Any, arrays: Mapping[str, Array]) -> None:
+        """Load what a program reads and is not on the device yet."""
+        for packed in program.packed():
+            if packed not in self._weights:
+                self._weights[packed] = self.device.add_weight(packed.values(arrays))
+
+
+def graph_of(linker: Linker, program: Any, launches: list[Any] | None = None) -> _native.CudaGraph:
+    """A program, or some of its launches, as a graph whose slots are the plan's externals by number."""
+    externals = [v for v, b in zip(program.views, program.plan.buffers, strict=False) if b.external >= 0]
+    slots = {number: number for number in range(len(externals))}
+    part = module("graph").part(program, slots, (linker.kernel, linker.weight), launches)
+    return _native.CudaGraph(linker.device, [view.bytes for view in externals], [part])
+
+
+def swap_graph(linker: Linker, swap: Any) -> _native.CudaGraph:
+    """A whole-face swap as one graph; its weights must be loaded. Slots: see kernels/swap.py."""
+    parts = swap.parts((linker.kernel, linker.weight))
+    return _native.CudaGraph(linker.device, swap.sizes, parts)
+
+
+def run_program(linker: Linker, program: Any, inputs: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """The last external of a program, the first ones given."""
+    made = program.plan.buffers[-1]
+    out = np.empty(made.shape, np.uint8 if made.type == "u8" else np.float32)
+    arrays = {i: np.ascontiguousarray(array) for i, array in enumerate(inputs)}
+    graph_of(linker, program).run(arrays, {len(inputs): out})
+    return out
+
+
+class Cuda:
+    """Encoder, generator and parser on one GPU."""
+
+    name = "native"
+
+    def __init__(self, model: Model, parser: Model | None, device: str, precision: str = "auto") -> None:
+        """Raises BackendError where there is no driver, no such device or no kernel for it."""
+        assert isinstance(model.config, ModelConfig)
+        number = int(device.partition(":")[2] or 0)
+        self.device = f"cuda:{number}"
+        self.precision = "fp32" if precision == "auto" else precision  # as on the CPU: speed is asked for
+        self._linker = Linker(_native.CudaDevice(number))
+        self._config = model.config
+        self._parser_config = parser.config if parser else None
+        self._graphs: dict[tuple[Any, ...], _native.CudaGraph] = {}
+        self._lock = threading.Lock()
+        for name, plan in self._published_plans().items():
+            owner = parser if name == "parse" else model
+            assert owner is not None
+            self._linker.add(self._program(plan), owner.tensors)
+        logger.info("engine: %s, sm_%d", self._linker.device.name, self._linker.device.arch)
+
+    def encode(self, images: Bytes, labels: Bytes) -> Floats:
+        """Aligned crops [N,1024,1024,3] and labels [N,512,512] -> style vectors [N,12,D]."""
+        _check_labels(labels)
+        height, width = images.shape[1:3]
+        styles = np.empty((len(images), regions.COUNT, self._config.style_dim), np.float32)
+
+        def record(batch: int) -> Plan:
+            return record_encode(self._config, self.precision, batch, height, width)
+
+        self._run(("encode", height, width), record, [images, labels], styles)
+        return styles
+
+    def decode(self, styles: Floats, labels: Bytes) -> Floats:
+        """Style vectors [N,12,D] and labels [N,512,512] -> images [N,S,S,3], unclamped."""
+        _check_labels(labels)
+        pictures = np.empty((len(styles), self._config.size, self._config.size, 3), np.float32)
+
+        def record(batch: int) -> Plan:
+            return record_decode(self._config, self.precision, batch)
+
+        self._run(("decode",), record, [np.asarray(styles, np.float32), labels], pictures)
+        return pictures
+
+    def parse(self, images: Bytes) -> Bytes:
+        """Pictures [N,1024,1024,3] or [N,512,512,3] -> the parser's own classes [N,512,512]."""
+        config = self._parser_config
+        assert config is not None, "the engine asks for labels when there is no parser"
+        height, width = images.shape[1:3]
+        classes = np.empty((len(images), parse.SIDE, parse.SIDE), np.uint8)
+
+        def record(batch: int) -> Plan:
+            return record_parse(config, self.precision, batch, height, width)
+
+        self._run(("parse", height, width), record, [images], classes)
+        return classes
+
+    def describe(self) -> str:
+        """The plans at the published input sizes, as tables."""
+        parts = []
+        for name, plan in self._published_plans().items():
+            launches = len(self._program(plan).launches)
+            parts.append(
+                f"{name}: {plan.flop / 1e9:.1f} GFLOP, {self.precision}, {launches} launches\n{plan.table()}"
+            )
+        return "\n\n".join(parts)
+
+    def time(self, kind: str, batch: int, runs: int) -> float:
+        """Milliseconds of one launch of the graph of a published stage, by the device's events."""
+
+        def record(count: int) -> Plan:
+            return self._published_plans(count)[kind]
+
+        size = {"encode": (CROP, CROP), "parse": (CROP, CROP), "decode": ()}[kind]
+        return self._graph((kind, *size), batch, record).time(runs)
+
+    def _published_plans(self, batch: int = 1) -> dict[str, Plan]:
+        plans = {
+            "encode": record_encode(self._config, self.precision, batch, CROP, CROP),
+            "decode": record_decode(self._config, self.precision, batch),
+        }
+        if self._parser_config is not None:
+            plans["parse"] = record_parse(self._parser_config, self.precision, batch, CROP, CROP)
+        return plans
+
+    def _program(self, plan: Plan) -> Any:
+        return module("launch").Program(plan)
+
+    def _run(
+        self,
+        key: tuple[Any, ...],
+        record: Callable[[int], Plan],
+        inputs: list[npt.NDArray[Any]],
+        out: npt.NDArray[Any],
+    ) -> None:
+        for start in range(0, len(out), _MOST_AT_ONCE):
+            part = slice(start, start + _MOST_AT_ONCE)
+            arrays = {i: np.ascontiguousarray(array[part]) for i, array in enumerate(inputs)}
+            self._graph(key, len(out[part]), record).run(arrays, {len(inputs): out[part]})
+
+    def _graph(self, key: tuple[Any, ...], batch: int, record: Callable[[int], Plan]) -> _native.CudaGraph:
+        with self._lock:
+            known = (*key, batch)
+            if known not in self._graphs:
+                self._graphs[known] = graph_of(self._linker, self._program(record(batch)))
+            return self._graphs[known]
+
+
+def _check_labels(labels: Bytes) -> None:
+    most = int(labels.max(initial=0))
+    if most >= regions.COUNT:
+        raise ArgumentError(f"labels: expected values below {regions.COUNT}, got {most}")

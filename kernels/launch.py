@@ -1,0 +1,240 @@
+"""A plan's steps as launches: kernel, grid, arguments; what the graph builder lays out and the tests run.
+
+A launch is for one shape: every size is a constant of the kernel, so its arguments are pointers (and a count
+of samples where a tile holds several). On the GPU feature maps have no halo, since kernels mask what lies
+outside; pixels keep the plan's padding to 16 channels (pictures: 4), so that loads stay aligned.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from e4s_engine.plan import Arrays, Buffer, Conv, Plan, Step, Vector
+
+SIZES = {"f32": 4, "bf16": 2, "f16": 2, "u8": 1}
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """A buffer as kernels see it: [N,H,W,C] with `pixel` elements from one pixel to the next."""
+
+    n: int
+    h: int
+    w: int
+    c: int
+    pixel: int
+    type: str
+
+    @property
+    def pixels(self) -> int:
+        """Of one sample."""
+        return self.h * self.w
+
+    @property
+    def bytes(self) -> int:
+        """What it occupies."""
+        return self.n * self.pixels * self.pixel * SIZES[self.type]
+
+
+def view(buffer: Buffer) -> View:
+    """The layout of a plan's buffer on the GPU."""
+    n, h, w, c = buffer.shape
+    dense = buffer.external >= 0 or buffer.type == "u8"
+    return View(n, h, w, c, c if dense else 4 if c == 3 else padded(c), buffer.type)
+
+
+def padded(channels: int) -> int:
+    """Channels rounded up to a multiple of 16."""
+    return -(-channels // 16) * 16
+
+
+def power(count: int, low: int = 1, high: int = 1 << 30) -> int:
+    """The smallest power of two that holds `count`, within bounds that are powers of two themselves."""
+    return min(max(1 << (count - 1).bit_length(), low), high)
+
+
+def blocks(count: int, block: int) -> int:
+    """How many blocks cover `count`."""
+    return -(-count // block)
+
+
+@dataclasses.dataclass(frozen=True)
+class Packed:
+    """Weights in a kernel's layout. make: the model's arrays -> float values; `type` is what is stored."""
+
+    key: tuple[str, ...]
+    type: str
+    make: Callable[[Arrays], Any] = dataclasses.field(compare=False)
+
+    def values(self, arrays: Arrays) -> np.ndarray:
+        """The stored values: float32, float16, or the upper halves of float32 (bf16) as uint16."""
+        made = np.ascontiguousarray(self.make(arrays), np.float32)
+        if self.type == "f32":
+            return made
+        if self.type == "f16":
+            return made.astype(np.float16)
+        bits = made.view(np.uint32)
+        return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
+
+
+@dataclasses.dataclass(frozen=True)
+class Operand:
+    """A block of the arena (or the caller's memory) from an element on."""
+
+    block: int
+    type: str
+    offset: int = 0
+
+
+Argument = Operand | Packed | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Tile:
+    """How a program shares its work: warps, and loads in flight."""
+
+    warps: int = 4
+    stages: int = 3
+
+
+@dataclasses.dataclass
+class Launch:
+    """One kernel call. grid: programs over x and y; z are the samples, `samples` to a program.
+
+    kernel: "module.function" in this package. pointers: by parameter, in order; None is left out of the
+    kernel. writes: which of them it writes. constants: all other parameters. count: whether the kernel takes
+    the number of samples as `count`.
+    """
+
+    kernel: str
+    pointers: dict[str, Argument]
+    writes: tuple[str, ...]
+    constants: dict[str, Any]
+    grid: tuple[int, int]
+    batch: int
+    samples: int = 1
+    count: bool = False
+    tile: Tile = dataclasses.field(default_factory=Tile)
+
+    @property
+    def programs(self) -> tuple[int, int, int]:
+        """The whole grid."""
+        return (*self.grid, blocks(self.batch, self.samples))
+
+
+class Program:
+    """A plan's launches and the blocks of memory they share: the plan's buffers, then temporaries."""
+
+    def __init__(self, plan: Plan, precision: str = "") -> None:
+        """precision: of products of 32-bit values, "ieee" or "tf32"; "" is ieee in fp32 plans, else tf32."""
+        from . import STEPS, module
+
+        self.plan = plan
+        self.precision = precision or ("ieee" if plan.type == "f32" else "tf32")
+        self.views = [view(buffer) for buffer in plan.buffers]
+        self.bytes = [v.bytes for v in self.views]
+        self.launches: list[Launch] = []
+        for step in plan.steps:
+            maker = module(STEPS[step.kind])
+            self.launches += getattr(maker, f"launch_{step.kind}")(Context(self, step))
+
+    def packed(self) -> dict[Packed, None]:
+        """Every weight the launches read, once each, in order."""
+        pointers = (p for launch in self.launches for p in launch.pointers.values())
+        return dict.fromkeys(p for p in pointers if isinstance(p, Packed))
+
+
+class Context:
+    """A step as the makers of launches see it."""
+
+    def __init__(self, program: Program, step: Step) -> None:
+        self.step = step
+        self.precision = program.precision
+        self._program = program
+
+    def has(self, name: str) -> bool:
+        """Whether the step has this buffer or weight."""
+        return name in self.step.buffers or name in self.step.weights
+
+    def view(self, name: str) -> View:
+        """A buffer's layout."""
+        return self._program.views[self.step.buffers[name]]
+
+    def buffer(self, name: str, offset: int = 0) -> Operand | None:
+        """A buffer as an argument; None where the step has none of that name."""
+        if name not in self.step.buffers:
+            return None
+        return Operand(self.step.buffers[name], self.view(name).type, offset)
+
+    def limit(self, name: str) -> int:
+        """What labels are below."""
+        return self._program.plan.buffers[self.step.buffers[name]].limit
+
+    def flag(self, name: str) -> bool:
+        """A number that is 0 or 1; 0 where it is absent."""
+        return bool(self.step.numbers.get(name, 0))
+
+    def integer(self, name: str) -> int:
+        """A whole number."""
+        return int(self.step.numbers[name])
+
+    def real(self, name: str) -> float:
+        """A number."""
+        return float(self.step.numbers[name])
+
+    def vector(self, name: str) -> Packed | None:
+        """Plain values in fp32; None where the step has none of that name."""
+        if name not in self.step.weights:
+            return None
+        values = self.step.weights[name][0]
+        assert isinstance(values, Vector)
+        return Packed((*values.key, "plain"), "f32", values.make)
+
+    def vectors(self, name: str) -> Packed:
+        """The values of a list, one after the other."""
+        listed = self.step.weights[name]
+        key = tuple(part for values in listed for part in values.key)
+        return Packed(
+            (*key, "plain"), "f32", lambda arrays: np.stack([np.asarray(v.make(arrays)) for v in listed])
+        )
+
+    def conv(self, name: str, depth: int, index: int = 0) -> Packed:
+        """A convolution's weights as [taps, depth, outputs padded to 16]: the GEMM's right side."""
+        conv = self.step.weights[name][index]
+        assert isinstance(conv, Conv)
+        return Packed((*conv.key, f"taps{depth}"), conv.type, lambda arrays: taps(conv, arrays, depth))
+
+    def temporary(self, count: int, kind: str = "f32") -> Operand:
+        """Memory that lives while this step's launches run."""
+        self._program.bytes.append(count * SIZES[kind])
+        return Operand(len(self._program.bytes) - 1, kind)
+
+
+def kernel_of(conv: Conv, arrays: Arrays) -> np.ndarray:
+    """A convolution's weights [O,I,k,k] with its scales multiplied in."""
+    kernel, out_scale, in_scale = conv.make(arrays)
+    if out_scale is not None:
+        kernel = kernel * np.asarray(out_scale)[:, None, None, None]
+    return kernel if in_scale is None else kernel * np.asarray(in_scale)[None, :, None, None]
+
+
+def taps(conv: Conv, arrays: Arrays, depth: int) -> np.ndarray:
+    """[O,I,k,k] -> [k*k, depth, O padded], zero where nothing is."""
+    return gemm_layout(kernel_of(conv, arrays), depth)
+
+
+def gemm_layout(kernel: np.ndarray, depth: int) -> np.ndarray:
+    """[O,I,k,k] -> [k*k, depth, O padded], zero where nothing is."""
+    outputs, inputs, size, _ = kernel.shape
+    laid_out = np.zeros((size * size, depth, padded(outputs)), np.float32)
+    laid_out[:, :inputs, :outputs] = kernel.transpose(2, 3, 1, 0).reshape(size * size, inputs, outputs)
+    return laid_out
+
+
+def constants(**values: Any) -> dict[str, Any]:
+    """Constants of a kernel by their names in it: upper case."""
+    return {name.upper(): value for name, value in values.items()}

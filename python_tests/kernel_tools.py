@@ -1,0 +1,108 @@
+"""Runs a recorded plan's launches in Triton's interpreter, on the CPU, over poisoned and guarded memory."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import pytest
+
+# Triton decides at decoration whether functions are interpreted: set it for its own and for ours, and let
+# no other test inherit it.
+_before = os.environ.get("TRITON_INTERPRET")
+os.environ["TRITON_INTERPRET"] = "1"
+triton = pytest.importorskip("triton", reason="the kernels' tests need Triton (Linux: `pip install triton`)")
+torch = pytest.importorskip("torch", reason="the interpreter reads PyTorch's tensors")
+pytest.importorskip("triton.experimental.gluon")  # else loaded at the first launch, and not interpreted
+
+from e4s_engine import kernels  # noqa: E402
+from e4s_engine.kernels.launch import Launch, Operand, Packed, Program  # noqa: E402
+from e4s_engine.plan import Arrays, Plan  # noqa: E402
+
+for _name in sorted({*kernels.STEPS.values(), "compose"}):
+    kernels.module(_name)
+# The interpreter's time goes by programs and steps, not by their size: few large tiles.
+kernels.module("tiles").FLOATS = 512
+kernels.module("tiles").FILL = 1
+for _name in ("argmax", "to_rgb"):
+    kernels.module(_name).PIXELS = 512
+if _before is None:
+    del os.environ["TRITON_INTERPRET"]
+else:
+    os.environ["TRITON_INTERPRET"] = _before
+
+TYPES = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16, "u8": torch.uint8}
+GUARD = 256  # bytes after every block that no kernel may touch
+
+
+class Memory:
+    """A program's blocks, as NaN at first, each with a guard band behind it."""
+
+    def __init__(self, sizes: list[int]) -> None:
+        self._blocks = [
+            torch.full((bytes_ + GUARD,), 0xFF, dtype=torch.uint8)
+            for bytes_ in (-(-b // 16) * 16 for b in sizes)
+        ]
+
+    def block(self, index: int, kind: str) -> Any:
+        return self.bytes(index).view(TYPES[kind])
+
+    def bytes(self, index: int) -> Any:
+        return self._blocks[index][:-GUARD]
+
+    def intact(self) -> bool:
+        return all(bool((block[-GUARD:] == 0xFF).all()) for block in self._blocks)
+
+
+def call(launch: Launch, memory: Memory, arrays: Arrays, kept: dict[Packed, Any]) -> None:
+    """Interpret one launch."""
+    module, _, name = launch.kernel.partition(".")
+    arguments: dict[str, Any] = {}
+    for parameter, pointer in launch.pointers.items():
+        if isinstance(pointer, Operand):
+            arguments[parameter] = memory.block(pointer.block, pointer.type)[pointer.offset :]
+        elif isinstance(pointer, Packed):
+            if pointer not in kept:
+                kept[pointer] = torch.from_numpy(pointer.values(arrays)).view(TYPES[pointer.type])
+            arguments[parameter] = kept[pointer]
+        else:
+            arguments[parameter] = None
+    if launch.count:
+        arguments["count"] = launch.batch
+    # The graph's order rests on this: nothing is written but what the launch says.
+    kept_as_they_are = [
+        (n, memory.bytes(p.block), memory.bytes(p.block).clone())
+        for n, p in launch.pointers.items()
+        if isinstance(p, Operand) and n not in launch.writes
+    ]
+    getattr(kernels.module(module), name)[launch.programs](**arguments, **launch.constants)
+    for parameter, now, before in kept_as_they_are:
+        assert torch.equal(now, before), f"{launch.kernel} wrote to {parameter}"
+
+
+def run(plan: Plan, inputs: list[np.ndarray], arrays: Arrays, precision: str = "") -> np.ndarray:
+    """The last external of a plan after its launches ran in their order."""
+    program = Program(plan, precision)
+    memory = Memory(program.bytes)
+    for i, buffer in enumerate(plan.buffers):
+        if 0 <= buffer.external < len(inputs):
+            value = torch.from_numpy(np.ascontiguousarray(inputs[buffer.external]))
+            memory.block(i, buffer.type)[: value.numel()] = value.flatten()
+    kept: dict[Packed, Any] = {}
+    for launch in program.launches:
+        call(launch, memory, arrays, kept)
+        assert memory.intact(), f"{launch.kernel} wrote beyond a block"
+    made = plan.buffers[-1]
+    values = memory.block(len(plan.buffers) - 1, made.type)
+    return values[: int(np.prod(made.shape))].clone().numpy().reshape(made.shape)
+
+
+def interpret(launch: Launch, inputs: list[np.ndarray], sizes: list[int]) -> list[np.ndarray]:
+    """One launch over blocks of these sizes, the first ones given -> the bytes of all."""
+    memory = Memory(sizes)
+    for i, value in enumerate(inputs):
+        memory.block(i, "u8")[: value.nbytes] = torch.from_numpy(value).flatten().view(torch.uint8)
+    call(launch, memory, {}, {})
+    assert memory.intact(), f"{launch.kernel} wrote beyond a block"
+    return [memory.block(i, "u8")[:size].clone().numpy() for i, size in enumerate(sizes)]

@@ -1,0 +1,109 @@
+"""The CUDA backend on a device that only keeps books: sizes, batches and numbers as a real one sees them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from native_tools import SMALL, make_model
+
+from e4s_engine import _native, kernels, regions
+from e4s_engine.backends import cuda
+from e4s_engine.config import ParserConfig
+from e4s_engine.errors import ArgumentError
+
+PARSER = ParserConfig(widths=(16, 16, 24, 32, 32), context=16, fusion=32)
+
+
+class Device:
+    """Takes kernels and weights, and checks what it is given."""
+
+    name, arch = "a card of paper", 90
+
+    def __init__(self, number: int) -> None:
+        self.kernels: list[str] = []
+        self.weights: list[int] = []
+
+    def add_kernel(self, entry: str, cubin: bytes, shared: int, warps: int, scratch: int) -> int:
+        assert cubin and warps in (4, 8) and scratch == 2
+        self.kernels.append(entry)
+        return len(self.kernels) - 1
+
+    def add_weight(self, values: np.ndarray) -> int:
+        assert values.flags.c_contiguous
+        self.weights.append(values.nbytes)
+        return len(self.weights) - 1
+
+
+class Graph:
+    """Lays out its parts as the runtime does, and answers with ones."""
+
+    runs: list[list[int]] = []  # noqa: RUF012
+
+    def __init__(self, device: Device, slots: list[int], parts: list[dict[str, Any]]) -> None:
+        self.slots = slots
+        self.nodes = _native.cuda_nodes(slots, parts, len(device.kernels), len(device.weights))["nodes"]
+        assert self.nodes
+
+    def run(self, inputs: dict[int, np.ndarray], outputs: dict[int, np.ndarray]) -> None:
+        arrays = inputs | outputs
+        assert [arrays[i].nbytes for i in range(len(self.slots))] == self.slots
+        for array in outputs.values():
+            array[...] = 1
+        Graph.runs.append([len(array) for array in arrays.values()])
+
+    def time(self, runs: int) -> float:
+        return float(runs)
+
+
+@pytest.fixture
+def backend(monkeypatch: pytest.MonkeyPatch) -> cuda.Cuda:
+    def get(launch: Any, arch: int) -> tuple[dict[str, Any], bytes]:
+        return {"entry": launch.kernel, "shared": 0, "warps": launch.tile.warps, "scratch": 2}, b"cubin"
+
+    monkeypatch.setattr(kernels.module("compile"), "get", get)
+    monkeypatch.setattr(_native, "CudaDevice", Device)
+    monkeypatch.setattr(_native, "CudaGraph", Graph)
+    monkeypatch.setattr(Graph, "runs", [])
+    return cuda.Cuda(make_model(SMALL), make_model(PARSER), "cuda:0", "bf16")
+
+
+def test_batches_are_cut_and_sizes_fit(backend: cuda.Cuda) -> None:
+    images = np.zeros((10, 128, 128, 3), np.uint8)
+    labels = np.zeros((10, 512, 512), np.uint8)
+    styles = backend.encode(images, labels)
+    assert styles.shape == (10, regions.COUNT, SMALL.style_dim) and (styles == 1).all()
+    assert backend.decode(styles, labels).shape == (10, SMALL.size, SMALL.size, 3)
+    assert backend.parse(np.zeros((1, 1024, 1024, 3), np.uint8)).shape == (1, 512, 512)
+    assert Graph.runs == [[8] * 3, [2] * 3, [8] * 3, [2] * 3, [1] * 2]
+
+
+def test_weights_and_kernels_are_loaded_once(backend: cuda.Cuda) -> None:
+    device = backend._linker.device
+    weights = len(device.weights)
+    for _ in range(2):
+        backend.encode(np.zeros((1, 1024, 1024, 3), np.uint8), np.zeros((1, 512, 512), np.uint8))
+    loaded = len(device.kernels)
+    backend.encode(np.zeros((1, 1024, 1024, 3), np.uint8), np.zeros((1, 512, 512), np.uint8))
+    assert (len(device.kernels), len(device.weights)) == (loaded, weights)
+    assert backend.time("encode", 1, 7) == 7
+
+
+def test_a_whole_swap_takes_the_same_weights(backend: cuda.Cuda) -> None:
+    linker, swap = backend._linker, kernels.module("swap").record(SMALL, "bf16", 2)
+    weights = len(linker.device.weights)
+    linker.add(swap, {})  # all of them are there
+    graph = cuda.swap_graph(linker, swap)
+    assert len(graph.nodes) == len(swap.launches()) and len(linker.device.weights) == weights
+
+
+def test_labels_beyond_the_regions_are_refused(backend: cuda.Cuda) -> None:
+    labels = np.full((1, 512, 512), regions.COUNT, np.uint8)
+    with pytest.raises(ArgumentError, match="labels: expected values below 12, got 12"):
+        backend.encode(np.zeros((1, 128, 128, 3), np.uint8), labels)
+
+
+def test_it_says_what_it_runs(backend: cuda.Cuda) -> None:
+    text = backend.describe()
+    assert all(word in text for word in ("encode:", "decode:", "parse:", "bf16", "launches", "regional_conv"))
