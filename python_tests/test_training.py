@@ -37,7 +37,7 @@ TOY_PARSER = ParserConfig(12, (8, 8, 8, 16, 16), context=8, fusion=16, table="re
 SCHEDULE = recipe.Schedule(
     steps=6, batch=4, rate=2e-3, warmup=2, decay="cosine", decay_from=2, betas=(0.9, 0.99), clip=5.0
 )
-POOL = recipe.Growth(8, 0, 8)
+POOL = recipe.Pool(8, 0, 8)
 RGI = recipe.RgiRecipe(
     TOY, SCHEDULE, POOL, adversarial_from=2, adversarial_every=2, r1=1.0, r1_every=1, critic_channels=8,
     swap=0.5,
@@ -115,7 +115,7 @@ def test_mirrored_items_are_mirrored_altogether(source):
 
 
 def test_the_pool_grows_with_the_steps(items):
-    source = batches.RenderedSwaps(items, recipe.Growth(16, 0.5, 40), flip=False)
+    source = batches.RenderedSwaps(items, recipe.Pool(16, 0.5, 40), flip=False)
     source._items = range(40)
     assert [source._available(step) for step in (0, 15, 16, 48, 1000)] == [16, 16, 24, 40, 40]
 
@@ -372,6 +372,25 @@ def test_recipes_as_json_and_changed():
             recipe.changed(RGI, [wrong])
     with pytest.raises(ArgumentError):
         recipe.from_json("{}")
+
+
+def test_small_pictures_come_first(source):
+    grown = replace(RGI, growth=((0, 16), (2, 32)), adversarial=0.0)
+    tensors = networks.initial(TOY, 0)
+    networks.still_above(tensors, 16)
+    above = [name for name in tensors if name.startswith(("G.convs.4", "G.convs.5", "G.to_rgbs.2"))]
+    before = {name: tensors[name].clone() for name in above}
+    assert not before["G.to_rgbs.2.conv.weight"].any() and before["G.convs.5.conv.weight"].any()
+    task = tasks.new(grown, tensors, None, "cpu", "fp32")
+    for step in range(4):
+        now = task.learners[tasks.MODEL].tensors
+        assert all(torch.equal(now[name], before[name]) for name in above) == (step <= 2)
+        task.step(source.batch(step, batches.generator(0, step), 0, 1, 4), step, None)
+    for wrong in (((1, 16),), ((0, 32), (5, 16)), ((0, 12),), ((0, 64),)):
+        with pytest.raises(ArgumentError, match="growth"):
+            replace(grown, growth=wrong)
+    with pytest.raises(ArgumentError, match="adversarial_from"):
+        replace(grown, adversarial=1.0, adversarial_from=1)
 
 
 def test_shipped_recipes_fit_the_wheel():

@@ -89,8 +89,9 @@ def run(arguments: Namespace) -> int:
 
 def _run(arguments: Namespace) -> int:
     from e4s_engine import config
-    from e4s_engine.training import loop, spread, tasks
+    from e4s_engine.training import loop, memory, spread, tasks
 
+    memory.keep()
     chosen = _recipe(arguments)
     if config.kind_of(chosen.model) != arguments.kind:
         raise ArgumentError(f"recipe: {arguments.recipe} trains no {arguments.kind}")
@@ -153,6 +154,8 @@ def _start(arguments: Namespace, chosen: Any) -> Any:
     if arguments.init:
         return networks.from_file(arguments.init, chosen.model)
     tensors = networks.initial(chosen.model, chosen.seed)
+    if arguments.kind == "rgi" and chosen.growth:
+        networks.still_above(tensors, chosen.growth[0][1])
     if arguments.kind == "rgi" and arguments.stylegan2:
         networks.load_stylegan2(arguments.stylegan2, tensors)
     return tensors
@@ -177,7 +180,7 @@ def _source(arguments: Namespace, chosen: Any, rank: int) -> tuple[Any, Any, Cal
     from e4s_engine.training import batches
     from e4s_engine.training.faces import FIRST_PREVIEW_SEED, PREVIEWS, Faces
     from e4s_engine.training.photos import Photos
-    from e4s_engine.training.recipe import Growth
+    from e4s_engine.training.recipe import Pool
 
     rgi = arguments.kind == "rgi"
     size = chosen.model.size if rgi else chosen.side // 2
@@ -194,5 +197,5 @@ def _source(arguments: Namespace, chosen: Any, rank: int) -> tuple[Any, Any, Cal
     if rank == 0:
         held_out = Faces(folder, size, PREVIEWS, first=FIRST_PREVIEW_SEED)
         rng = batches.generator(chosen.seed, 0, 9)
-        preview = kind(held_out, Growth(start=PREVIEWS), flip=False).batch(0, rng, 0, 1, PREVIEWS)
+        preview = kind(held_out, Pool(start=PREVIEWS), flip=False).batch(0, rng, 0, 1, PREVIEWS)
     return kind(items, chosen.pool, chosen.flip), preview, items.close

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 from collections.abc import Mapping
@@ -49,6 +50,23 @@ def is_trained(name: str) -> bool:
 def is_statistic(name: str) -> bool:
     """Whether a tensor is a batch norm's running mean or variance."""
     return name.endswith(_STATISTICS)
+
+
+def shrunk(config: ModelConfig, side: int) -> ModelConfig:
+    """The model up to a smaller side: its parameters are the first of the whole model's."""
+    if side == config.size:
+        return config
+    channels = config.channels[: side.bit_length() - 2]
+    encoder_size = min(config.encoder_size, 2 * side)
+    return dataclasses.replace(config, size=side, channels=channels, encoder_size=encoder_size)
+
+
+def still_above(parameters: Parameters, side: int) -> None:
+    """Have the toRGB layers beyond a side add nothing, until they learn to: pictures grow without a jolt."""
+    level = side.bit_length() - 3
+    while (name := f"G.to_rgbs.{level}.conv.weight") in parameters:
+        parameters[name] = torch.zeros_like(parameters[name])
+        level += 1
 
 
 def frozen(config: ModelConfig, convs: int, to_rgbs: int) -> frozenset[str]:

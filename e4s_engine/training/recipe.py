@@ -39,7 +39,7 @@ class Schedule:
 
 
 @dataclasses.dataclass(frozen=True)
-class Growth:
+class Pool:
     """How many rendered items there are to draw from: `start`, then `per_step` more each step, up to `count`.
 
     The pool grows with the step, not with the clock, so that rendering beside the training changes no result:
@@ -51,13 +51,32 @@ class Growth:
     count: int = 2048
 
 
+Growth = tuple[tuple[int, int], ...]
+
+
+def side_at(growth: Growth, step: int, full: int) -> int:
+    """The side of a step's pictures. growth: (first step, side), in order; () is the full side throughout.
+
+    Small pictures first (progressive growing, Karras et al. 2018): most of what is to be learnt shows in
+    them, at a fraction of the cost.
+    """
+    return next((side for first, side in reversed(growth) if first <= step), full)
+
+
+def _check_growth(growth: Growth, full: int) -> None:
+    firsts, sides = [first for first, _ in growth], [side for _, side in growth]
+    known = all(8 <= side <= full and side & (side - 1) == 0 for side in sides)
+    if growth and not (firsts[0] == 0 and firsts == sorted(firsts) and sides == sorted(sides) and known):
+        raise ArgumentError(f"growth: expected rising (step, side) from step 0, sides 8 to {full}: {growth}")
+
+
 @dataclasses.dataclass(frozen=True)
 class RgiRecipe:
     """Training of an RGI model. The loss weights are the paper's where it has the term."""
 
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
     schedule: Schedule = dataclasses.field(default_factory=Schedule)
-    pool: Growth = dataclasses.field(default_factory=Growth)
+    pool: Pool = dataclasses.field(default_factory=Pool)
     seed: int = 0
     flip: bool = True
     l2: float = 1.0
@@ -73,6 +92,13 @@ class RgiRecipe:
     swap: float = 0.0  # weight of the exact answers to swaps (rendered pairs only); the paper has none
     freeze_convs: int = 0  # of the generator's last convolutions, frozen (4 as published)
     freeze_to_rgbs: int = 0  # likewise of its last toRGB layers (3 as published)
+    growth: Growth = ()  # of the pictures made; the encoder sees them at twice the side
+
+    def __post_init__(self) -> None:
+        _check_growth(self.growth, self.model.size)
+        full_from = self.growth[-1][0] if self.growth else 0
+        if self.adversarial and self.adversarial_from < full_from:
+            raise ArgumentError(f"adversarial_from: the discriminator needs the full size, from {full_from}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,14 +107,16 @@ class ParserRecipe:
 
     model: ParserConfig = dataclasses.field(default_factory=lambda: ParserConfig(classes=12, table="regions"))
     schedule: Schedule = dataclasses.field(default_factory=Schedule)
-    pool: Growth = dataclasses.field(default_factory=Growth)
+    pool: Pool = dataclasses.field(default_factory=Pool)
     seed: int = 0
     flip: bool = True
     dice: float = 1.0
     jitter: float = 0.2  # strength of random brightness, contrast and colour
     side: int = 512  # what the network sees
+    growth: Growth = ()
 
     def __post_init__(self) -> None:
+        _check_growth(self.growth, self.side)
         if self.model.table != "regions":
             raise ArgumentError(f"model: parsers are trained on the regions, not on {self.model.table!r}")
 
@@ -122,7 +150,7 @@ DEMO = RgiRecipe(
         clip=5.0,
         ema=0.998,
     ),
-    pool=Growth(start=1024, per_step=1.0, count=10_240),
+    pool=Pool(start=1024, per_step=1.0, count=10_240),
     l2=2.0,
     perceptual=0.8,
     parsing=0.05,
@@ -134,6 +162,7 @@ DEMO = RgiRecipe(
     critic_rate=1e-3,
     swap=0.5,
 )
+# Two cores, hours: a slimmer model, small pictures first, no discriminator.
 DEMO_CPU = dataclasses.replace(
     DEMO,
     model=dataclasses.replace(
@@ -142,8 +171,9 @@ DEMO_CPU = dataclasses.replace(
         stem=16,
         stages=((32, 1), (96, 2), (160, 3), (192, 2)),
     ),
-    schedule=dataclasses.replace(DEMO.schedule, steps=12_000, batch=6, rate=1.5e-3, decay_from=4000),
-    pool=Growth(start=512, per_step=0.5, count=4096),
+    schedule=dataclasses.replace(DEMO.schedule, steps=2800, batch=8, decay_from=1200),
+    pool=Pool(start=1024, per_step=1.0, count=2048),
+    growth=((0, 32), (600, 64), (1950, 128), (2450, 256)),
     adversarial=0.0,
 )
 PARSER_DEMO = ParserRecipe(
@@ -151,12 +181,13 @@ PARSER_DEMO = ParserRecipe(
     schedule=Schedule(
         steps=5000, batch=32, rate=2e-3, warmup=100, decay="cosine", decay_from=500, clip=5.0, ema=0.995
     ),
-    pool=Growth(start=1024, per_step=0.5, count=3072),
+    pool=Pool(start=1024, per_step=0.5, count=3072),
 )
 PARSER_DEMO_CPU = dataclasses.replace(
     PARSER_DEMO,
-    schedule=dataclasses.replace(PARSER_DEMO.schedule, steps=6000, batch=8),
-    pool=Growth(start=512, per_step=0.5, count=3072),
+    schedule=dataclasses.replace(PARSER_DEMO.schedule, steps=3300, batch=8),
+    pool=Pool(start=256, per_step=1.0, count=2048),
+    growth=((0, 256), (2700, 512)),
 )
 
 NAMED: dict[str, Recipe] = {
@@ -180,13 +211,13 @@ def from_json(text: str) -> Recipe:
         fields: dict[str, Any] = json.loads(text)
         kind = fields.pop("kind")
         made = RgiRecipe if kind == "rgi" else ParserRecipe
-        parts: dict[str, Any] = {"schedule": Schedule, "pool": Growth, "model": configs.KINDS[kind]}
-        return made(
-            **{
-                name: parts[name](**{k: _tuples(v) for k, v in value.items()}) if name in parts else value
-                for name, value in fields.items()
-            }
-        )
+        parts: dict[str, Any] = {"schedule": Schedule, "pool": Pool, "model": configs.KINDS[kind]}
+        for name, value in fields.items():
+            if name in parts:
+                fields[name] = parts[name](**{k: _tuples(v) for k, v in value.items()})
+            else:
+                fields[name] = _tuples(value)
+        return made(**fields)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise ArgumentError(f"recipe: this is no recipe ({error})") from error
 

@@ -9,14 +9,15 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from e4s_engine import decode, encode, ops, parse, regions
-from e4s_engine.config import Config
+from e4s_engine.config import Config, ModelConfig
 from e4s_engine.training import critic, losses, networks
 from e4s_engine.training.batches import Batch, mixed_styles, unpacked
 from e4s_engine.training.learner import Learner, Precision
-from e4s_engine.training.recipe import ParserRecipe, RgiRecipe, Schedule
+from e4s_engine.training.recipe import ParserRecipe, RgiRecipe, Schedule, side_at
 
 Pixels = npt.NDArray[np.uint8]
 Figures = dict[str, Tensor]
@@ -74,12 +75,15 @@ class Rgi:
         """See `Task`."""
         recipe, model = self._recipe, self.learners[MODEL]
         b = unpacked(batch, self._device)
+        config = networks.shrunk(recipe.model, side_at(recipe.growth, step, recipe.model.size))
         swaps = bool(recipe.swap) and "truth" in b
         with self._precision.context():
             if swaps:
-                made, swapped = self._both(b, model.tensors)
+                made, swapped = self._both(b, model.tensors, config)
             else:
-                made, swapped = self._reconstruct(b["image"], b["image_labels"], model.tensors), None
+                made, swapped = self._reconstruct(b["image"], b["image_labels"], model.tensors, config), None
+        for name in ("image", "truth") if swaps else ("image",):
+            b[name] = F.adaptive_avg_pool2d(b[name], config.size)
         total, figures = self._compare(made, b["image"], b["image_labels"])
         if swapped is not None:
             extra, others = self._compare(swapped, b["truth"], b["composed"])
@@ -106,29 +110,32 @@ class Rgi:
                 if "truth" in b:
                     b |= {"image": b["target"], "image_labels": b["target_labels"]}
                     b["own"] = torch.zeros_like(b["own"])
-                    made, swapped = self._both(b, tensors)
+                    made, swapped = self._both(b, tensors, self._recipe.model)
                     cells = [b["target"], made, b["truth"], swapped, b["source"]]
                 else:
-                    cells = [b["image"], self._reconstruct(b["image"], b["image_labels"], tensors)]
+                    image, labels = b["image"], b["image_labels"]
+                    cells = [image, self._reconstruct(image, labels, tensors, self._recipe.model)]
                 rows += [list(row) for row in zip(*(c.float() for c in cells), strict=True)]
         figures = {"recon_psnr": float(np.mean([psnr(row[1], row[0]) for row in rows]))}
         if "own" in batch:
             figures["swap_psnr"] = float(np.mean([psnr(row[3], row[2]) for row in rows]))
         return sheet(rows[:8]), figures
 
-    def _reconstruct(self, image: Tensor, labels: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
-        styles = encode.encode(ops.reference, image, labels, tensors, self._recipe.model)
-        return decode.decode(ops.reference, styles, labels, tensors, self._recipe.model)
+    def _reconstruct(
+        self, image: Tensor, labels: Tensor, tensors: Mapping[str, Tensor], config: ModelConfig
+    ) -> Tensor:
+        styles = encode.encode(ops.reference, image, labels, tensors, config)
+        return decode.decode(ops.reference, styles, labels, tensors, config)
 
-    def _both(self, b: Batch, tensors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    def _both(self, b: Batch, tensors: Mapping[str, Tensor], config: ModelConfig) -> tuple[Tensor, Tensor]:
         """The picture of every item reconstructed, and its swap; source and target are encoded once."""
         pictures = torch.cat([b["source"], b["target"]])
         labels = torch.cat([b["source_labels"], b["target_labels"]])
-        source, target = encode.encode(ops.reference, pictures, labels, tensors, self._recipe.model).chunk(2)
+        source, target = encode.encode(ops.reference, pictures, labels, tensors, config).chunk(2)
         own = torch.where(b["own"][:, None, None], source, target)
         styles = torch.cat([own, mixed_styles(source, target, b)])
         masks = torch.cat([b["image_labels"], b["composed"]])
-        made, swapped = decode.decode(ops.reference, styles, masks, tensors, self._recipe.model).chunk(2)
+        made, swapped = decode.decode(ops.reference, styles, masks, tensors, config).chunk(2)
         return made, swapped
 
     def _compare(self, made: Tensor, real: Tensor, labels: Tensor) -> tuple[Tensor, Figures]:
@@ -173,9 +180,12 @@ class Parser:
         """See `Task`."""
         model = self.learners[MODEL]
         b = unpacked(batch, self._device)
-        image = self._sized(jittered((b["image"] + 1) / 2, self._recipe.jitter, rng))
+        side = side_at(self._recipe.growth, step, self._recipe.side)
+        image = sized(jittered((b["image"] + 1) / 2, self._recipe.jitter, rng), side)
         with self._precision.context():
-            logits = parse.logits(ops.training, image, model.tensors)
+            taps = parse.features(ops.training, image, model.tensors)
+            # Judged at half the side, that of rendered pictures: the network's own maps are an eighth.
+            logits = parse.classify(ops.training, taps, side // 2, side // 2, model.tensors)
         labels = ops.reference.resize_labels(b["image_labels"], *logits.shape[2:])
         entropy, dice = losses.labelling(logits, labels, self._recipe.dice)
         model.descend(entropy + self._recipe.dice * dice, step)
@@ -189,7 +199,7 @@ class Parser:
         with torch.inference_mode(), self._precision.context():
             for start in range(0, len(batch["flips"]), _AT_ONCE):
                 b = unpacked({n: t[start : start + _AT_ONCE] for n, t in batch.items()}, self._device)
-                image = self._sized((b["image"] + 1) / 2)
+                image = sized((b["image"] + 1) / 2, self._recipe.side)
                 found = parse.logits(ops.reference, image, tensors).argmax(1)
                 truth = ops.reference.resize_labels(b["image_labels"], *found.shape[1:]).long()
                 index = (truth * regions.COUNT + found).flatten()
@@ -199,11 +209,6 @@ class Parser:
         either = counts.sum(0) + counts.sum(1) - counts.diagonal()
         there = counts.sum(1) > 0
         return sheet(rows[:6]), {"miou": float((counts.diagonal()[there] / either[there]).mean())}
-
-    def _sized(self, image: Tensor) -> Tensor:
-        """Pictures in [0, 1] at the side that the network sees."""
-        side = self._recipe.side
-        return image if image.shape[-1] == side else ops.reference.resize(image, side, side, "bilinear")
 
 
 def jittered(image: Tensor, strength: float, rng: np.random.Generator) -> Tensor:
@@ -219,6 +224,11 @@ def jittered(image: Tensor, strength: float, rng: np.random.Generator) -> Tensor
     shift = strength / 2 * draw(-1, 1, n, 1, 1, 1)
     noise = draw(-0.5, 0.5, *image.shape) * draw(0, strength / 3, n, 1, 1, 1)
     return ((image - 0.5) * gain + 0.5 + shift + noise).clamp(0, 1)
+
+
+def sized(image: Tensor, side: int) -> Tensor:
+    """Pictures at the side that a network sees."""
+    return image if image.shape[-1] == side else ops.reference.resize(image, side, side, "bilinear")
 
 
 def psnr(a: Tensor, b: Tensor) -> float:
