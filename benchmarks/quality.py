@@ -27,6 +27,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from benchmarks import baselines, metrics
+from benchmarks.perceptual import Perceptual
 from e4s_engine import align, blend, compose, images, regions, synth
 from e4s_engine.engine import Engine
 from e4s_engine.errors import E4SError
@@ -42,8 +43,8 @@ SETS: dict[str, tuple[int, ...] | None] = {
     "hair": (regions.HAIR,),
 }
 KEYS = (
-    "recon_psnr", "recon_ssim", "swap_psnr", "swap_gain_db", "eyes_gain_db", "nose_gain_db", "lips_gain_db",
-    "hair_gain_db", "leakage", "parser_miou", "identity_rate",
+    "recon_psnr", "recon_ssim", "recon_perceptual", "swap_psnr", "swap_gain_db", "eyes_gain_db",
+    "nose_gain_db", "lips_gain_db", "hair_gain_db", "leakage", "parser_miou", "identity_rate",
 )  # fmt: skip
 FIRST_SOURCE = 500_000
 _FEW = 16  # a set's pixels below which a picture says nothing about it
@@ -55,7 +56,7 @@ Figures = dict[str, dict[str, list[tuple[float, float]]]]  # set -> method -> (P
 class Scores:
     """What is gathered over the seeds."""
 
-    recon: list[tuple[float, float]]
+    recon: list[tuple[float, float, float]]
     swaps: Figures
     leakage: float
     confusion: metrics.Confusion
@@ -95,12 +96,15 @@ def measure(engine: Engine, seeds: range, size: int = 256, driven: bool = True, 
     """All figures over some seeds. judge: the identity network, or None."""
     empty: Figures = {name: defaultdict(list) for name in SETS}
     scores = Scores([], empty, 0.0, metrics.Confusion(regions.COUNT), [])
+    distance = Perceptual()
     for seed in tqdm(seeds, unit="seed", disable=None):
-        one_seed(engine, seed, size, driven, judge, scores)
+        one_seed(engine, seed, size, driven, judge, distance, scores)
     return scores
 
 
-def one_seed(engine: Engine, seed: int, size: int, driven: bool, judge: Any, scores: Scores) -> None:
+def one_seed(
+    engine: Engine, seed: int, size: int, driven: bool, judge: Any, distance: Perceptual, scores: Scores
+) -> None:
     """A seed's reconstruction and swaps."""
     swap = swap_of(FIRST_SOURCE + seed, seed, None, driven)
     source, target = (synth.render(*pair, size) for pair in swap.pairs()[:2])
@@ -109,7 +113,8 @@ def one_seed(engine: Engine, seed: int, size: int, driven: bool, judge: Any, sco
     face = engine.encode(source.image, known[0], align=False)
     again = engine.reconstruct(target.image, known[1], align=False).face
     again = images.resize(again, size, size, Image.Resampling.LANCZOS)
-    scores.recon.append((metrics.psnr(again, target.image), metrics.ssim(again, target.image)))
+    pair = (again, target.image)
+    scores.recon.append((metrics.psnr(*pair), metrics.ssim(*pair), distance(*pair)))
     for name, ids in SETS.items():
         truth_of = Swap(swap.source, swap.target, swap.source_scene, swap.target_scene, ids)
         truth = synth.render(*truth_of.pairs()[2], size)
@@ -175,7 +180,8 @@ def summary(scores: Scores) -> dict[str, float | None]:
     """The figures of the JSON line; None for what could not be measured."""
     recon = np.mean(scores.recon, axis=0)
     found: dict[str, float | None] = dict.fromkeys(KEYS)
-    found |= {"recon_psnr": float(recon[0]), "recon_ssim": float(recon[1]), "leakage": scores.leakage}
+    found |= {"recon_psnr": float(recon[0]), "recon_ssim": float(recon[1])}
+    found |= {"recon_perceptual": float(recon[2]), "leakage": scores.leakage}
     for name, methods in scores.swaps.items():
         if methods:
             means = {method: float(np.mean([p for p, _ in values])) for method, values in methods.items()}

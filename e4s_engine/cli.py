@@ -176,7 +176,10 @@ def _add_labels(command: argparse.ArgumentParser) -> None:
 
 def _add_engine(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--weights", metavar="FILE", help="safetensors or official .pt; default: $E4S_WEIGHTS"
+        "--weights",
+        metavar="FILE",
+        help="safetensors or official .pt; default: $E4S_WEIGHTS, else the bundled demo model, which knows "
+        "rendered faces only",
     )
     command.add_argument("--parser", default="auto", metavar="FILE", help="parser weights, 'auto' or 'none'")
     command.add_argument("--landmarks", metavar="MODULE:NAME", help="a landmark model to import")

@@ -40,7 +40,7 @@ def swap(arguments: Namespace) -> int:
         _check_outputs([arguments.explain], "--explain")
         if Path(arguments.explain).resolve() == outputs[0].resolve():
             raise ArgumentError("--explain: is the same file as --output; give it another name")
-    with _engine(arguments) as engine:
+    with _photo_engine(arguments) as engine:
         sources = _sources(engine, arguments, regions)
         failed = 0
         bar = tqdm(
@@ -140,7 +140,7 @@ def _write_sheet(
 def edit(arguments: Namespace) -> int:
     """e4s edit."""
     _check_outputs([arguments.output])
-    with _engine(arguments) as engine:
+    with _photo_engine(arguments) as engine:
         result = engine.edit(
             arguments.image,
             arguments.reference,
@@ -160,7 +160,7 @@ def edit(arguments: Namespace) -> int:
 def reconstruct(arguments: Namespace) -> int:
     """e4s reconstruct."""
     _check_outputs([arguments.output])
-    with _engine(arguments) as engine:
+    with _photo_engine(arguments) as engine:
         labels = _read_labels(arguments.labels, arguments, "--labels")
         points = _read_landmarks(arguments.image_landmarks, "--image-landmarks")
         options = {"blend": arguments.blend, "align": _align(arguments), "landmarks": points}
@@ -178,7 +178,7 @@ def parse(arguments: Namespace) -> int:
         _check_outputs([arguments.save_labels], "--save-labels")
         if Path(arguments.save_labels).suffix.lower() not in _LOSSLESS:
             raise ArgumentError("--save-labels: JPEG and WebP would change the labels; write .png")
-    with _engine(arguments) as engine:
+    with _photo_engine(arguments) as engine:
         points = _read_landmarks(arguments.image_landmarks, "--image-landmarks")
         labels = engine.parse(arguments.image, align=_align(arguments), landmarks=points)
         crop = engine.crop(arguments.image, align=_align(arguments), landmarks=points)
@@ -205,13 +205,11 @@ def info(arguments: Namespace) -> int:
     """e4s info."""
     from e4s_engine import info
 
-    with_engine = _engine(arguments) if arguments.weights else None
+    engine = _engine(arguments)
     if arguments.plan:
-        if with_engine is None:
-            raise ArgumentError("--plan: needs --weights, to know the model")
-        print(with_engine.plan())
+        print(engine.plan())
         return 0
-    report = info.report(with_engine)
+    report = info.report(engine)
     if arguments.json:
         print(json.dumps(report))
     else:
@@ -249,14 +247,24 @@ def demo(arguments: Namespace) -> int:
     output = Path(arguments.output)
     output.parent.mkdir(parents=True, exist_ok=True)
     _check_outputs([output])
-    if not arguments.weights:
-        print("no --weights: random weights, so what is swapped is noise; this shows that the chain works")
-    options = {"device": arguments.device, "precision": arguments.precision, "backend": arguments.backend}
-    make = _engine if arguments.weights else lambda _: chain.random_engine(**options)
-    with make(arguments) as engine:
+    with _engine(arguments) as engine:
         images.write(chain.sheet(engine, arguments.seed), output, "--output")
     print(f"look at {output}")
     return 0
+
+
+def _photo_engine(arguments: Namespace) -> Engine:
+    """The engine for a user's own pictures, of which the bundled model knows nothing."""
+    from e4s_engine.engine import BUNDLED
+
+    engine = _engine(arguments)
+    if engine.weights == BUNDLED:
+        print(
+            "note: the bundled demo model was trained on rendered faces only; for photos of people give "
+            "--weights (see the README)",
+            file=sys.stderr,
+        )
+    return engine
 
 
 def _engine(arguments: Namespace) -> Engine:

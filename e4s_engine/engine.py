@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from e4s_engine import backends, inputs
 from e4s_engine import landmarks as landmark_models
 from e4s_engine.config import ModelConfig, ParserConfig
-from e4s_engine.errors import ArgumentError, ClosedError, WeightsError
+from e4s_engine.errors import ArgumentError, ClosedError
 from e4s_engine.inputs import Options, Portrait, RegionNames, Source
 from e4s_engine.pipeline import Job, Parser, Pipeline, known
 from e4s_engine.result import Face, Result
@@ -24,6 +25,7 @@ from e4s_engine.weights import open_model as load_weights
 logger = logging.getLogger("e4s_engine")
 
 WEIGHTS_VARIABLE = "E4S_WEIGHTS"
+BUNDLED = Path(__file__).with_name("models") / "demo.safetensors"
 
 
 class Engine:
@@ -46,7 +48,8 @@ class Engine:
         """Load a model.
 
         weights: converted safetensors or an official `.pt`; None is the file that the environment variable
-            E4S_WEIGHTS names.
+            E4S_WEIGHTS names, and without that the bundled demo model: 256 x 256, trained on faces that the
+            project renders itself, no match for photos of real people (models/README.md).
         parser: "auto" (the parser beside the weights, if there is one), a path to converted or official
             parser weights, a callable image uint8 [H, W, 3] -> labels [h, w] in 0..11, or None.
         landmarks: a callable image uint8 [H, W, 3] -> list of [68, 2] or [5, 2] arrays in pixels, or its
@@ -66,7 +69,7 @@ class Engine:
         assert classes is None or isinstance(classes, ParserConfig)
         runtime = backends.create(model, parser_model, backend, device, precision)
         self._pipeline: Pipeline | None = Pipeline(runtime, own_parser, classes, model.config.size)
-        self.config = model.config
+        self.config, self.weights = model.config, Path(path)
         self.backend, self.device, self.precision = runtime.name, runtime.device, runtime.precision
         self.parser = "callable" if own_parser else "none" if classes is None else "network"
         logger.info("engine: %s backend on %s in %s", self.backend, self.device, self.precision)
@@ -279,13 +282,12 @@ def _image_only(portrait: Portrait) -> Portrait:
 
 
 def _weights_path(weights: str | os.PathLike[str] | None) -> str | os.PathLike[str]:
-    path = weights if weights is not None else os.environ.get(WEIGHTS_VARIABLE)
-    if path is None or (isinstance(path, str) and not path):
-        raise WeightsError(
-            "weights: this version ships no model; pass converted safetensors or the official "
-            f"iteration_300000.pt, or name the file in the environment variable {WEIGHTS_VARIABLE}"
-        )
-    return path
+    if weights is not None:
+        return weights
+    if named := os.environ.get(WEIGHTS_VARIABLE):
+        return named
+    logger.info("engine: no weights given, taking the bundled demo model: it knows rendered faces only")
+    return BUNDLED
 
 
 def _load_parser(

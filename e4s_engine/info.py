@@ -12,25 +12,22 @@ if TYPE_CHECKING:
     from e4s_engine.engine import Engine
 
 
-def report(engine: Engine | None = None) -> dict[str, Any]:
+def report(engine: Engine) -> dict[str, Any]:
     """Name -> value, in the order to print."""
-    facts: dict[str, Any] = {
+    config = engine.config
+    return {
         "e4s_engine": __version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "cpu features": _cpu_features(),
         "torch": _torch(),
+        "weights": str(engine.weights),
+        "model": f"RGI at {config.size}, styles [12, {config.style_dim}], K = {config.injected}",
+        "parser": engine.parser,
+        "backend": engine.backend,
+        "device": engine.device,
+        "precision": engine.precision,
     }
-    if engine is not None:
-        config = engine.config
-        facts |= {
-            "model": f"RGI at {config.size}, styles [12, {config.style_dim}], K = {config.injected}",
-            "parser": engine.parser,
-            "backend": engine.backend,
-            "device": engine.device,
-            "precision": engine.precision,
-        }
-    return facts
 
 
 def _cpu_features() -> str:

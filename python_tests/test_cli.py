@@ -220,7 +220,6 @@ def test_info_prints_the_plan(e4s, fails):
     for word in ("encode: ", "decode: ", "arena", "without reuse", "regional_conv", "GFLOP", "offset"):
         assert word in out
     assert "the native one does" in fails("info", "--plan", "--backend", "reference")
-    assert "--plan: needs --weights" in fails("info", "--plan", model=False)
 
 
 def test_landmarks_of_a_single_photo(e4s, engine):
@@ -252,13 +251,14 @@ def test_convert(e4s):
     assert weights.load("parser.safetensors", "parser").config == TINY_PARSER
 
 
-def test_info(e4s):
+def test_info(e4s, monkeypatch):
     code, out, err = e4s("info", "--json")
     report = json.loads(out)
     assert (code, err) == (0, "")
     assert report["parser"] == "network" and report["backend"] == "native" and "64" in report["model"]
+    monkeypatch.delenv("E4S_WEIGHTS", raising=False)
     code, out, err = e4s("info", model=False)
-    assert (code, err) == (0, "") and "e4s_engine:" in out and "cpu features:" in out and "model:" not in out
+    assert (code, err) == (0, "") and "cpu features:" in out and "demo.safetensors" in out
 
 
 def test_bench(e4s):
@@ -420,10 +420,18 @@ def test_bad_conversions(fails, arguments, words):
 
 
 def test_weights_from_the_environment(e4s, fails, tiny_weights, monkeypatch):
+    monkeypatch.setenv("E4S_WEIGHTS", "absent.pt")
     message = fails(*SWAP, model=False)
-    assert "weights: " in message and "E4S_WEIGHTS" in message and "iteration_300000.pt" in message
+    assert "weights: " in message and "absent.pt" in message
     monkeypatch.setenv("E4S_WEIGHTS", str(tiny_weights / "model.safetensors"))
     done(e4s(*SWAP, "--regions", "eyes", model=False))
+
+
+def test_the_bundled_model_says_what_it_is_for(e4s, monkeypatch):
+    monkeypatch.delenv("E4S_WEIGHTS", raising=False)
+    code, _, err = e4s("parse", "a.png", "-o", "parsed.png", model=False)
+    assert code == 0 and "rendered faces only" in err
+    assert "rendered" not in e4s("parse", "a.png", "-o", "parsed.png")[2]
 
 
 def test_an_existing_output_survives_a_failure(fails, monkeypatch):

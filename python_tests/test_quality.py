@@ -13,8 +13,8 @@ from e4s_engine import synth
 from e4s_engine.training.faces import Faces, swap_of
 
 KEYS = {
-    "recon_psnr", "recon_ssim", "swap_psnr", "swap_gain_db", "eyes_gain_db", "nose_gain_db", "lips_gain_db",
-    "hair_gain_db", "leakage", "parser_miou", "identity_rate",
+    "recon_psnr", "recon_ssim", "recon_perceptual", "swap_psnr", "swap_gain_db", "eyes_gain_db",
+    "nose_gain_db", "lips_gain_db", "hair_gain_db", "leakage", "parser_miou", "identity_rate",
 }  # fmt: skip
 
 

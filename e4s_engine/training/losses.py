@@ -40,20 +40,25 @@ class ParserLosses:
 
     def __call__(self, made: Tensor, real: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """(features, parsing): LPIPS' distance over the backbone's maps; cross entropy to labels [N,S,S]."""
-        side = max(made.shape[-1], parse.SIDE)
-        mine = self._features(made, side)
-        with torch.no_grad():
-            theirs = self._features(real, side)
-        features = made.new_zeros(())
-        for a, b in zip(mine, theirs, strict=True):
-            features = (
-                features
-                + (F.normalize(a.float(), dim=1) - F.normalize(b.float(), dim=1)).square().sum(1).mean()
-            )
+        mine = self._taps(made)
         logits = parse.classify(ops.reference, mine, labels.shape[1], labels.shape[2], self._weights)
-        return features / len(mine), F.cross_entropy(logits.float(), labels.long())
+        return self._distance(mine, real), F.cross_entropy(logits.float(), labels.long())
 
-    def _features(self, image: Tensor, side: int) -> tuple[Tensor, Tensor, Tensor]:
+    def features(self, made: Tensor, real: Tensor) -> Tensor:
+        """The first of the two terms alone."""
+        return self._distance(self._taps(made), real)
+
+    def _distance(self, mine: tuple[Tensor, Tensor, Tensor], real: Tensor) -> Tensor:
+        with torch.no_grad():
+            theirs = self._taps(real)
+        total = real.new_zeros(())
+        for a, b in zip(mine, theirs, strict=True):
+            gap = F.normalize(a.float(), dim=1) - F.normalize(b.float(), dim=1)
+            total = total + gap.square().sum(1).mean()
+        return total / len(mine)
+
+    def _taps(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        side = max(image.shape[-1], parse.SIDE)
         if image.shape[-1] != side:
             image = ops.reference.resize(image, side, side, "bilinear")
         return parse.features(ops.reference, (image + 1) / 2, self._weights)

@@ -171,9 +171,9 @@ DEMO_CPU = dataclasses.replace(
         stem=16,
         stages=((32, 1), (96, 2), (160, 3), (192, 2)),
     ),
-    schedule=dataclasses.replace(DEMO.schedule, steps=2800, batch=8, decay_from=1200),
+    schedule=dataclasses.replace(DEMO.schedule, steps=2200, batch=8, decay_from=1200),
     pool=Pool(start=1024, per_step=1.0, count=2048),
-    growth=((0, 32), (600, 64), (1950, 128), (2450, 256)),
+    growth=((0, 32), (600, 64), (1700, 128), (1960, 256)),
     adversarial=0.0,
 )
 PARSER_DEMO = ParserRecipe(
