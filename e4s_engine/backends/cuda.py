@@ -1,8 +1,8 @@
 """The networks on an NVIDIA GPU: recorded plans, Triton kernels as cubins, one CUDA graph per call.
 
 Nothing of Python runs between the kernels, and PyTorch not at all. Kernels come from the cache on disk or are
-compiled for the card at hand when an engine is made, which takes minutes the first time
-(`python -m e4s_engine.kernels.compile` does it ahead).
+compiled for the card at hand at the first call that needs them, which takes minutes
+(`python -m e4s_engine.kernels.compile --jobs 8` does it ahead).
 """
 
 from __future__ import annotations
