@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
+import interpreted  # noqa: F401
 import numpy as np
 import pytest
 
-# Triton decides at decoration whether functions are interpreted: set it for its own and for ours, and let
-# no other test inherit it.
-_before = os.environ.get("TRITON_INTERPRET")
-os.environ["TRITON_INTERPRET"] = "1"
+from e4s_engine import kernels
+from e4s_engine.kernels.launch import Launch, Operand, Packed, Program
+from e4s_engine.plan import Arrays, Plan
+
 triton = pytest.importorskip("triton", reason="the kernels' tests need Triton (Linux: `pip install triton`)")
 torch = pytest.importorskip("torch", reason="the interpreter reads PyTorch's tensors")
-pytest.importorskip("triton.experimental.gluon")  # else loaded at the first launch, and not interpreted
 
-from e4s_engine import kernels  # noqa: E402
-from e4s_engine.kernels.launch import Launch, Operand, Packed, Program  # noqa: E402
-from e4s_engine.plan import Arrays, Plan  # noqa: E402
-
-for _name in sorted({*kernels.STEPS.values(), "compose"}):
-    kernels.module(_name)
 # The interpreter's time goes by programs and steps, not by their size: few large tiles.
 kernels.module("tiles").FLOATS = 512
 kernels.module("tiles").FILL = 1
 for _name in ("argmax", "to_rgb"):
     kernels.module(_name).PIXELS = 512
-if _before is None:
-    del os.environ["TRITON_INTERPRET"]
-else:
-    os.environ["TRITON_INTERPRET"] = _before
 
 TYPES = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16, "u8": torch.uint8}
 GUARD = 256  # bytes after every block that no kernel may touch

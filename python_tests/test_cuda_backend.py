@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import interpreted  # noqa: F401
 import numpy as np
 import pytest
 from native_tools import SMALL, make_model

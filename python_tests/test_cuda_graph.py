@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import interpreted  # noqa: F401
 import numpy as np
 import pytest
 from native_tools import SMALL

@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import interpreted  # noqa: F401
 import pytest
 
 from e4s_engine import kernels

@@ -1,0 +1,25 @@
+"""Have Triton interpret the kernels in this process, whichever test file imports them first.
+
+Triton decides when it is imported, and again for every kernel when it is decorated. So all of it is imported
+here, and no process that a test starts inherits the setting.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+
+from e4s_engine import kernels
+
+_before = os.environ.get("TRITON_INTERPRET")
+os.environ["TRITON_INTERPRET"] = "1"
+if importlib.util.find_spec("triton") is not None:
+    import triton.experimental.gluon  # else loaded at the first launch, and not interpreted
+    import triton.language  # noqa: F401
+
+    for _name in sorted({*kernels.STEPS.values(), "compose"}):
+        kernels.module(_name)
+if _before is None:
+    del os.environ["TRITON_INTERPRET"]
+else:
+    os.environ["TRITON_INTERPRET"] = _before
