@@ -42,6 +42,9 @@ class InTorch:
     ) -> None:
         assert isinstance(model.config, ModelConfig)
         wrap: Callable[[Any], Any] = torch.compile if compiled else lambda function: function
+        if compiled:
+            # A layer's function is compiled anew for every layer: 8, the default, leaves most of them eager.
+            torch._dynamo.config.recompile_limit = 64
         self._encode, self._style_codes = wrap(encode.encode_pixels), wrap(decode.style_codes)
         self._generate = wrap(decode.generate)
         self._config, self._form, self._device = model.config, form, device
