@@ -22,7 +22,8 @@ import numpy as np
 import torch
 
 from e4s_engine import _native, ops
-from e4s_engine.backends.native import WeightStore, compile_plan, record_decode, record_encode, record_parse
+from e4s_engine.backends.native import WeightStore, compile_plan
+from e4s_engine.backends.plans import published
 from e4s_engine.config import ModelConfig, ParserConfig
 from e4s_engine.ops import regional_conv
 from e4s_engine.plan import Constant, Plan, Step, Symbol
@@ -33,12 +34,7 @@ Shape = tuple[int, int, int, int, int, int, bool]  # inputs, outputs, kernel, st
 def convolutions() -> dict[Shape, tuple[str, int]]:
     """The distinct convolutions of the published networks: shape -> (network, how many of them)."""
     found: dict[Shape, tuple[str, int]] = {}
-    plans = {
-        "encode": record_encode(ModelConfig(), "fp32", 1, 1024, 1024),
-        "decode": record_decode(ModelConfig(), "fp32", 1),
-        "parse": record_parse(ParserConfig(), "fp32", 1, 1024, 1024),
-    }
-    for network, plan in plans.items():
+    for network, plan in published(ModelConfig(), ParserConfig(), "fp32", "fp32").items():
         for step in plan.steps:
             shape = _shape(plan, step)
             if shape is not None:

@@ -8,8 +8,6 @@ values of the same parser compare.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 
@@ -25,7 +23,7 @@ class Perceptual:
     def __init__(self) -> None:
         found = weights.find_parser(BUNDLED)
         assert found is not None, "the package ships a parser"
-        model = weights.load(Path(found), "parser")
+        model = weights.load(found, "parser")
         self._losses = ParserLosses({name: torch.from_numpy(t) for name, t in model.tensors.items()})
 
     @torch.inference_mode()

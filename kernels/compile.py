@@ -251,13 +251,10 @@ def _manifest(launch: Launch, arch: int) -> dict[str, Any]:
 
 def published_programs(precision: str, batch: int = 1) -> Iterator[Program]:
     """The networks of a published swap."""
-    from e4s_engine.align import CROP
-    from e4s_engine.backends import native
+    from e4s_engine.backends.plans import published
     from e4s_engine.config import ModelConfig, ParserConfig
 
-    yield Program(native.record_encode(ModelConfig(), precision, batch, CROP, CROP))
-    yield Program(native.record_decode(ModelConfig(), precision, batch))
-    yield Program(native.record_parse(ParserConfig(), precision, batch, CROP, CROP))
+    yield from map(Program, published(ModelConfig(), ParserConfig(), precision, precision, batch).values())
 
 
 def published_launches(precision: str, batch: int = 1) -> list[Launch]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from .language import jit, tl
-from .launch import Context, Launch, blocks, constants
-from .resize import elementwise, sizes
+from .launch import Context, Launch
+from .resize import map_launch
 
 
 @jit
@@ -31,15 +31,4 @@ def max_pool(
 
 def launch_max_pool(c: Context) -> list[Launch]:
     """A map of half the size."""
-    x, y = c.view("x"), c.view("y")
-    down, across = elementwise(x.c)
-    return [
-        Launch(
-            "max_pool.max_pool",
-            {"x": c.buffer("x"), "y": c.buffer("y")},
-            ("y",),
-            sizes(x, y) | constants(block_p=down, block_c=across),
-            (blocks(y.pixels, down), blocks(x.c, across)),
-            y.n,
-        )
-    ]
+    return [map_launch(c, "max_pool.max_pool")]

@@ -72,17 +72,20 @@ def sizes(x: View, y: View) -> dict[str, int]:
     return constants(h=x.h, w=x.w, x_pixel=x.pixel, channels=x.c, height=y.h, width=y.w, y_pixel=y.pixel)
 
 
-def launch_resize(c: Context) -> list[Launch]:
-    """A resized map."""
+def map_launch(c: Context, kernel: str, **more: int) -> Launch:
+    """A map of features from another: a program for some pixels of y and some channels."""
     x, y = c.view("x"), c.view("y")
     down, across = elementwise(x.c)
-    return [
-        Launch(
-            "resize.resize",
-            {"x": c.buffer("x"), "y": c.buffer("y")},
-            ("y",),
-            sizes(x, y) | constants(mode=c.integer("mode"), block_p=down, block_c=across),
-            (blocks(y.pixels, down), blocks(x.c, across)),
-            y.n,
-        )
-    ]
+    return Launch(
+        kernel,
+        {"x": c.buffer("x"), "y": c.buffer("y")},
+        ("y",),
+        sizes(x, y) | constants(**more, block_p=down, block_c=across),
+        (blocks(y.pixels, down), blocks(x.c, across)),
+        y.n,
+    )
+
+
+def launch_resize(c: Context) -> list[Launch]:
+    """A resized map."""
+    return [map_launch(c, "resize.resize", mode=c.integer("mode"))]

@@ -8,10 +8,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from e4s_engine import decode, encode, ops, regions, schema
+from e4s_engine import regions
 from e4s_engine.align import CROP
+from e4s_engine.backends.plans import record_decode, record_encode
 from e4s_engine.config import ModelConfig
-from e4s_engine.plan import Plan
 
 from . import compose
 from .graph import Numbering, described, part
@@ -65,7 +65,8 @@ class Swap:
 
 def record(config: ModelConfig, precision: str, batch: int) -> Swap:
     """The graph of `batch` swaps."""
-    encodes = (_encode(config, precision, batch), _encode(config, precision, batch))
+    first, second = (Program(record_encode(config, precision, batch, CROP, CROP)) for _ in range(2))
+    picture_of = Program(record_decode(config, precision, batch, whole=True))
     area, styles = regions.LABEL_SIZE**2, regions.COUNT * config.style_dim * 4
     pixels, picture = CROP * CROP * 3, config.size**2 * 3
     sizes = [pixels, area, pixels, area, styles, styles, styles, area, area, picture]
@@ -77,26 +78,8 @@ def record(config: ModelConfig, precision: str, batch: int) -> Swap:
             _slot("source_styles"), _slot("target_styles"), _slot("styles"), batch, config.style_dim
         ),
     ]
-    return Swap([size * batch for size in sizes], encodes, composition, _decode(config, precision, batch))
+    return Swap([size * batch for size in sizes], (first, second), composition, picture_of)
 
 
 def _slot(name: str) -> Operand:
     return Operand(SLOTS.index(name), "f32" if name.endswith("styles") else "u8")
-
-
-def _encode(config: ModelConfig, precision: str, batch: int) -> Program:
-    plan = Plan(precision)
-    pixels = plan.pixels(batch, CROP, CROP)
-    labels = plan.labels(batch, regions.LABEL_SIZE, regions.LABEL_SIZE, regions.COUNT)
-    weights = plan.weights(schema.tensors(config))
-    plan.output(encode.encode_pixels(ops.record, pixels, labels, weights, config))
-    return Program(plan)
-
-
-def _decode(config: ModelConfig, precision: str, batch: int) -> Program:
-    plan = Plan(precision)
-    styles = plan.vectors(batch, regions.COUNT, config.style_dim)
-    labels = plan.labels(batch, regions.LABEL_SIZE, regions.LABEL_SIZE, regions.COUNT)
-    weights = plan.weights(schema.tensors(config))
-    ops.record.to_uint8(decode.decode(ops.record, styles, labels, weights, config))
-    return Program(plan)

@@ -15,6 +15,7 @@ from native_tools import EMULATED, SMALL, kernels, make_model, native
 
 from benchmarks.soak import soak
 from e4s_engine import _native, backends, weights
+from e4s_engine.backends.plans import record_decode
 from e4s_engine.config import ParserConfig
 from e4s_engine.engine import Engine
 from e4s_engine.errors import ArgumentError, BackendError, WeightsError
@@ -53,7 +54,7 @@ def test_500_swaps_from_four_threads(backend: Any) -> None:
 
 
 def test_arena_shares_memory(backend: Any) -> None:
-    plan = native.record_decode(SMALL, backend.precision, 1)
+    plan = record_decode(SMALL, backend.precision, 1)
     store = native.WeightStore()
     store.add(plan, make_model(SMALL).tensors)
     compiled = native.compile_plan(plan, store)

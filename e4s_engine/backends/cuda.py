@@ -18,7 +18,7 @@ import numpy.typing as npt
 from e4s_engine import _native, parse, regions
 from e4s_engine.align import CROP
 from e4s_engine.backends import Bytes, Floats
-from e4s_engine.backends.native import record_decode, record_encode, record_parse
+from e4s_engine.backends.plans import published, record_decode, record_encode, record_parse
 from e4s_engine.config import ModelConfig
 from e4s_engine.errors import ArgumentError
 from e4s_engine.kernels import module
@@ -160,13 +160,7 @@ class Cuda:
         return self._graph((kind, *size), batch, record).time(runs)
 
     def _published_plans(self, batch: int = 1) -> dict[str, Plan]:
-        plans = {
-            "encode": record_encode(self._config, self.precision, batch, CROP, CROP),
-            "decode": record_decode(self._config, self.precision, batch),
-        }
-        if self._parser_config is not None:
-            plans["parse"] = record_parse(self._parser_config, self.precision, batch, CROP, CROP)
-        return plans
+        return published(self._config, self._parser_config, self.precision, self.precision, batch)
 
     def _program(self, plan: Plan) -> Any:
         return module("launch").Program(plan)

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from e4s_engine import _native, decode, encode, ops, parse, regions, schema
-from e4s_engine.align import CROP
+from e4s_engine import _native, parse, regions
 from e4s_engine.backends import Bytes, Floats
-from e4s_engine.config import Config, ModelConfig
+from e4s_engine.backends.plans import published, record_decode, record_encode, record_parse
+from e4s_engine.config import ModelConfig
 from e4s_engine.errors import BackendError
 from e4s_engine.plan import Array, Conv, Plan, Vector
 from e4s_engine.weights import Model, progress
@@ -70,34 +70,6 @@ def described(plan: Plan, store: WeightStore) -> tuple[list[dict[str, Any]], lis
         for step in plan.steps
     ]
     return buffers, steps
-
-
-def record_encode(config: ModelConfig, precision: str, batch: int, height: int, width: int) -> Plan:
-    """The encoder: pixels and labels -> style vectors."""
-    plan = Plan(precision)
-    pixels = plan.pixels(batch, height, width)
-    labels = plan.labels(batch, regions.LABEL_SIZE, regions.LABEL_SIZE, regions.COUNT)
-    weights = plan.weights(schema.tensors(config))
-    plan.output(encode.encode_pixels(ops.record, pixels, labels, weights, config))
-    return plan
-
-
-def record_decode(config: ModelConfig, precision: str, batch: int) -> Plan:
-    """MLPs and generator: style vectors and labels -> float pictures."""
-    plan = Plan(precision)
-    styles = plan.vectors(batch, regions.COUNT, config.style_dim)
-    labels = plan.labels(batch, regions.LABEL_SIZE, regions.LABEL_SIZE, regions.COUNT)
-    weights = plan.weights(schema.tensors(config))
-    plan.output(decode.decode(ops.record, styles, labels, weights, config))
-    return plan
-
-
-def record_parse(config: Config, precision: str, batch: int, height: int, width: int) -> Plan:
-    """The parser: pixels -> classes."""
-    plan = Plan(precision)
-    pixels = plan.pixels(batch, height, width)
-    parse.classes(ops.record, pixels, plan.weights(schema.tensors(config)))
-    return plan
 
 
 class Native:
@@ -171,14 +143,7 @@ class Native:
         return classes
 
     def _published_plans(self) -> dict[str, Plan]:
-        """What a swap of one aligned crop runs, by the backend's calls."""
-        plans = {
-            "encode": record_encode(self._config, self.precision, 1, CROP, CROP),
-            "decode": record_decode(self._config, self.precision, 1),
-        }
-        if self._parser_config is not None:
-            plans["parse"] = record_parse(self._parser_config, PARSER_PRECISION, 1, CROP, CROP)
-        return plans
+        return published(self._config, self._parser_config, self.precision, PARSER_PRECISION)
 
     def describe(self) -> str:
         """The plans at the published input sizes, as tables, with the arena and what sharing memory saves."""

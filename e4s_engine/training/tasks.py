@@ -82,8 +82,9 @@ class Rgi:
                 made, swapped = self._both(b, model.tensors, config)
             else:
                 made, swapped = self._reconstruct(b["image"], b["image_labels"], model.tensors, config), None
-        for name in ("image", "truth") if swaps else ("image",):
-            b[name] = F.adaptive_avg_pool2d(b[name], config.size)
+        if config.size < recipe.model.size:
+            for name in ("image", "truth") if swaps else ("image",):
+                b[name] = F.adaptive_avg_pool2d(b[name], config.size)
         total, figures = self._compare(made, b["image"], b["image_labels"])
         if swapped is not None:
             extra, others = self._compare(swapped, b["truth"], b["composed"])
