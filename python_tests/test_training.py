@@ -19,7 +19,7 @@ from e4s_engine import cli, compose, regions, weights
 from e4s_engine.config import ModelConfig, ParserConfig
 from e4s_engine.engine import Engine
 from e4s_engine.errors import ArgumentError, E4SError, WeightsError
-from e4s_engine.training import batches, faces, learner, loop, networks, recipe, tasks
+from e4s_engine.training import batches, faces, learner, loop, losses, muon, networks, recipe, tasks
 from e4s_engine.training.photos import PARTS, Photos
 
 TOY = ModelConfig(
@@ -42,6 +42,7 @@ RGI = recipe.RgiRecipe(
     TOY, SCHEDULE, POOL, adversarial_from=2, adversarial_every=2, r1=1.0, r1_every=1, critic_channels=8,
     swap=0.5,
 )  # fmt: skip
+MUON = replace(RGI, schedule=replace(SCHEDULE, muon=5e-3), emphasis=0.3)
 PARSER = recipe.ParserRecipe(TOY_PARSER, SCHEDULE, POOL, side=64)
 
 
@@ -141,15 +142,15 @@ def test_mixed_styles_are_those_of_compose():
         assert np.array_equal(mixed[i], compose.complete_styles(wanted, parts, target))
 
 
-@pytest.mark.parametrize("chosen", [RGI, PARSER], ids=["rgi", "parser"])
+@pytest.mark.parametrize("chosen", [RGI, MUON, PARSER], ids=["rgi", "muon", "parser"])
 def test_steps_lower_the_loss(chosen, source, tmp_path):
     longer = replace(chosen, schedule=replace(SCHEDULE, steps=24, rate=5e-3), flip=False)
-    if chosen is RGI:
+    if chosen is not PARSER:
         longer = replace(longer, adversarial=0.0)
     run = new_run(longer, source, tmp_path)
     batch = source.batch(0, batches.generator(0, 0), 0, 1, 4)
     seen = [run._advance(batch) for _ in range(24)]
-    name = "scales" if chosen is RGI else "entropy"
+    name = "entropy" if chosen is PARSER else "scales"
     assert seen[-1][name] < 0.8 * seen[0][name]
 
 
@@ -161,7 +162,7 @@ def test_all_terms_are_there_and_finite(source):
     assert all(torch.isfinite(value) for value in figures.values())
 
 
-@pytest.mark.parametrize("chosen", [RGI, PARSER], ids=["rgi", "parser"])
+@pytest.mark.parametrize("chosen", [RGI, MUON, PARSER], ids=["rgi", "muon", "parser"])
 def test_resuming_is_exact_bit_by_bit(chosen, source, tmp_path):
     whole = new_run(chosen, source, tmp_path / "whole")
     assert whole.train()
@@ -182,7 +183,7 @@ def test_resuming_is_exact_bit_by_bit(chosen, source, tmp_path):
     for name in whole._task.learners:
         assert same(whole._task.learners[name].tensors, resumed._task.learners[name].tensors)
     assert same(whole.averaged, resumed.averaged)
-    kind = "rgi" if chosen is RGI else "parser"
+    kind = "parser" if chosen is PARSER else "rgi"
     first, second = (weights.load(tmp_path / f / "model.safetensors", kind) for f in ("whole", "stopped"))
     assert all(np.array_equal(first.tensors[name], second.tensors[name]) for name in first.tensors)
 
@@ -234,6 +235,44 @@ def test_schedules():
     cosine = recipe.Schedule(steps=10, decay="cosine", decay_from=0)
     heights = [learner.factor(cosine, s) for s in range(11)]
     assert heights[0] == 1 and heights[10] == pytest.approx(0.02) and heights == sorted(heights, reverse=True)
+
+
+def test_muons_step_is_orthogonal_and_as_large_as_asked():
+    dice = torch.Generator().manual_seed(0)
+    tall, wide = (torch.randn(2, *shape, generator=dice) for shape in ((40, 16), (16, 40)))
+    for made in (muon.orthogonal(tall), muon.orthogonal(wide)):
+        singular = torch.linalg.svdvals(made)
+        assert singular.min() > 0.5 and singular.max() < 1.3
+    assert not muon.orthogonal(torch.zeros(1, 16, 16)).any()  # layers that are not used yet stay still
+    weight = torch.zeros(1, 32, 16, 3, 3, requires_grad=True)
+    weight.grad = torch.randn(weight.shape, generator=dice)
+    muon.Muon([{"params": [weight], "lr": 0.01}]).step()
+    assert weight.square().mean().sqrt().item() == pytest.approx(0.01, rel=0.2)
+    assert (weight * weight.grad).sum() < 0
+
+
+def test_matrices_are_muons_and_the_rest_adams():
+    assert muon.matrix(torch.zeros(1, 32, 16, 3, 3)).shape == (32, 144)
+    assert muon.matrix(torch.zeros(16, 32)).shape == (16, 32)
+    for other in (torch.zeros(64), torch.zeros(1, 64, 4, 4), torch.zeros(1, 3, 64, 1, 1)):
+        assert muon.matrix(other) is None
+    task = tasks.new(MUON, networks.initial(TOY, 0), None, "cpu", "fp32")
+    kinds = [type(optimiser).__name__ for optimiser in task.learners[tasks.MODEL]._optimisers]
+    assert kinds == ["Adam", "Muon"]
+
+
+def test_small_regions_weigh_more():
+    labels = torch.zeros(1, 16, 16, dtype=torch.uint8)
+    labels[0, :8, :8] = 6  # a quarter of the picture, and a sixteenth
+    labels[0, 12:, 12:] = regions.EYES
+    weight = losses.emphasis(labels, 0.5)
+    assert weight.mean().item() == pytest.approx(1.0)
+    assert (weight[0, 0, 15, 15] / weight[0, 0, 0, 0]).item() == pytest.approx(2.0)
+    assert torch.equal(losses.emphasis(labels, 0.0), torch.ones(1, 1, 16, 16))
+    made, real = torch.rand(2, 1, 3, 16, 16).unbind()
+    for loss in (losses.l2, losses.scales):
+        assert loss(made, real, torch.ones(1, 1, 16, 16)).item() == pytest.approx(loss(made, real).item())
+        assert loss(made, real, weight).item() != pytest.approx(loss(made, real).item())
 
 
 def rosinality(path, config):

@@ -1,4 +1,4 @@
-"""One network being trained: its parameters, Adam, the rate's schedule, mixed precision."""
+"""One network being trained: its parameters, their optimisers, the rate's schedule, mixed precision."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from e4s_engine.errors import ArgumentError
-from e4s_engine.training import spread
+from e4s_engine.training import muon, spread
 from e4s_engine.training.recipe import Schedule
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -47,27 +47,34 @@ class Learner:
         schedule: Schedule,
         precision: Precision,
         rate_of: Callable[[str], float],
+        share_of: Callable[[str], float] | None = None,
     ) -> None:
-        """rate_of: a parameter's rate at the schedule's height."""
+        """rate_of: a parameter's rate under Adam, at the schedule's height. share_of: of matrices, Muon's."""
         self.tensors, self._schedule, self._precision = tensors, schedule, precision
         self.trained = sorted(trained)
-        groups: dict[float, list[Tensor]] = {}
+        adams: dict[float, list[Tensor]] = {}
+        muons: dict[float, list[Tensor]] = {}
         for name in self.trained:
-            groups.setdefault(rate_of(name), []).append(tensors[name].requires_grad_())
-        self._rates = list(groups)
-        self._parameters = [p for group in groups.values() for p in group]
-        fused = self._parameters[0].is_cuda
-        self.adam = torch.optim.Adam(
-            [{"params": group, "lr": rate} for rate, group in groups.items()],
-            betas=schedule.betas,
-            eps=1e-8,
-            fused=fused,
-        )
+            p = tensors[name].requires_grad_()
+            if share_of is not None and muon.matrix(p) is not None:
+                muons.setdefault(share_of(name), []).append(p)
+            else:
+                adams.setdefault(rate_of(name), []).append(p)
+        self._parameters = [tensors[name] for name in self.trained]
+        self._optimisers: list[torch.optim.Optimizer] = []
+        if adams:
+            fused = self._parameters[0].is_cuda
+            self._optimisers.append(
+                torch.optim.Adam(_groups(adams), betas=schedule.betas, eps=1e-8, fused=fused)
+            )
+        if muons:
+            self._optimisers.append(muon.Muon(_groups(muons)))
 
     def descend(self, loss: Tensor, step: int) -> None:
-        """One step of Adam down the loss, averaged over all processes."""
+        """One step down the loss, averaged over all processes."""
         scaler = self._precision.scaler
-        self.adam.zero_grad(set_to_none=True)
+        for p in self._parameters:
+            p.grad = None
         torch.autograd.backward(scaler.scale(loss))
         gradients = []
         for p in self._parameters:
@@ -75,20 +82,22 @@ class Learner:
                 p.grad = torch.zeros_like(p)
             gradients.append(p.grad)
         spread.average(gradients)
-        scaler.unscale_(self.adam)
+        for optimiser in self._optimisers:
+            scaler.unscale_(optimiser)
         if self._schedule.clip:
             torch.nn.utils.clip_grad_norm_(self._parameters, self._schedule.clip)
         height = factor(self._schedule, step)
-        for group, rate in zip(self.adam.param_groups, self._rates, strict=True):
-            group["lr"] = rate * height
-        scaler.step(self.adam)
+        for optimiser in self._optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = group["full"] * height
+            scaler.step(optimiser)
         scaler.update()
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds of it."""
         return {
             "tensors": {name: tensor.detach() for name, tensor in self.tensors.items()},
-            "adam": self.adam.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self._optimisers],
             "scaler": self._precision.scaler.state_dict(),
         }
 
@@ -97,9 +106,15 @@ class Learner:
         """Back to a checkpoint."""
         for name, tensor in self.tensors.items():
             tensor.copy_(state["tensors"][name])
-        self.adam.load_state_dict(state["adam"])
+        for optimiser, kept in zip(self._optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(kept)
         if state["scaler"]:
             self._precision.scaler.load_state_dict(state["scaler"])
+
+
+def _groups(parameters: dict[float, list[Tensor]]) -> list[dict[str, Any]]:
+    """Parameter groups by rate; "full" is what the schedule's height multiplies."""
+    return [{"params": group, "lr": rate, "full": rate} for rate, group in parameters.items()]
 
 
 def factor(schedule: Schedule, step: int) -> float:

@@ -30,7 +30,7 @@ from e4s_engine.training.learner import follow
 from e4s_engine.training.tasks import MODEL, Task
 
 CHECKPOINT, EXPORT = "checkpoint.pt", "model.safetensors"
-FORMAT = "e4s_engine training 1"
+FORMAT = "e4s_engine training 2"
 _READ_EVERY = 10  # steps between two looks at the losses: each waits for the device
 
 

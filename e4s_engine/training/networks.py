@@ -36,10 +36,14 @@ def _initial(name: str, shape: schema.Shape, dice: torch.Generator) -> Tensor:
         return torch.full(shape, 0.25)  # PReLU slopes
     if len(shape) == 1:
         return torch.ones(shape)  # batch norms
-    values = torch.randn(shape, generator=dice)
+    return torch.randn(shape, generator=dice) * scale(name, shape)
+
+
+def scale(name: str, shape: schema.Shape) -> float:
+    """The deviation of a weight's first values."""
     if name.startswith(("G.", "MLPs.")):
-        return values
-    return values * math.sqrt(2 / math.prod(shape[1:]))
+        return 1.0
+    return math.sqrt(2 / math.prod(shape[1:]))
 
 
 def is_trained(name: str) -> bool:

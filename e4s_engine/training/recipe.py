@@ -18,12 +18,13 @@ from e4s_engine.errors import ArgumentError
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-    """How long and how fast. Rates are Adam's; batch is the pictures of one step on all devices together."""
+    """How long and how fast. `rate` is Adam's; batch is the pictures of one step on all devices together."""
 
     steps: int = 300_000
     batch: int = 16
     rate: float = 1e-4
     encoder_rate: float = 1.0  # the encoder's layers are not equalised: their rate as a factor of `rate`
+    muon: float = 0.0  # Muon's step for RGI weight matrices, as a share of their first scale; 0: Adam for all
     warmup: int = 0  # steps over which the rate rises from 0
     decay: str = "step"  # "step": times 0.1 at decay_from; "cosine": to 0 from decay_from to the end
     decay_from: int = 100_000
@@ -32,7 +33,7 @@ class Schedule:
     ema: float = 0.999  # of the averaged copy that is exported
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.batch < 1 or self.rate <= 0 or self.warmup < 0:
+        if self.steps < 1 or self.batch < 1 or self.rate <= 0 or self.warmup < 0 or self.muon < 0:
             raise ArgumentError(f"schedule: impossible: {self}")
         if self.decay not in ("step", "cosine") or not 0 <= self.ema < 1:
             raise ArgumentError(f"schedule: decay {self.decay!r} (step, cosine), ema {self.ema} (0 to 1)")
@@ -81,6 +82,7 @@ class RgiRecipe:
     flip: bool = True
     l2: float = 1.0
     perceptual: float = 0.8
+    emphasis: float = 0.0  # of small regions' pixels: the power of 1 / (a region's share of the picture)
     parsing: float = 0.1  # needs a parser
     adversarial: float = 0.01
     adversarial_from: int = 0  # the first step with a discriminator
@@ -143,7 +145,8 @@ DEMO = RgiRecipe(
         batch=24,
         rate=2e-3,
         encoder_rate=0.25,
-        warmup=200,
+        muon=4e-3,
+        warmup=100,
         decay="cosine",
         decay_from=3000,
         betas=(0.9, 0.99),
@@ -151,8 +154,9 @@ DEMO = RgiRecipe(
         ema=0.998,
     ),
     pool=Pool(start=1024, per_step=1.0, count=10_240),
-    l2=2.0,
+    l2=4.0,
     perceptual=0.8,
+    emphasis=0.3,
     parsing=0.05,
     adversarial=0.002,
     adversarial_from=7500,
@@ -160,7 +164,7 @@ DEMO = RgiRecipe(
     r1=1.0,
     critic_channels=128,
     critic_rate=1e-3,
-    swap=0.5,
+    swap=0.75,
 )
 # Two cores, hours: a slimmer model, small pictures first, no discriminator.
 DEMO_CPU = dataclasses.replace(
@@ -171,9 +175,9 @@ DEMO_CPU = dataclasses.replace(
         stem=16,
         stages=((32, 1), (96, 2), (160, 3), (192, 2)),
     ),
-    schedule=dataclasses.replace(DEMO.schedule, steps=2200, batch=8, decay_from=1200),
+    schedule=dataclasses.replace(DEMO.schedule, steps=2950, batch=8, decay_from=1200),
     pool=Pool(start=1024, per_step=1.0, count=2048),
-    growth=((0, 32), (600, 64), (1700, 128), (1960, 256)),
+    growth=((0, 32), (500, 64), (2000, 128), (2600, 256)),
     adversarial=0.0,
 )
 PARSER_DEMO = ParserRecipe(

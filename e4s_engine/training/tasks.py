@@ -64,7 +64,11 @@ class Rgi:
         def rate(name: str) -> float:
             return recipe.schedule.rate * (slow if name.startswith("encoder.") else 1.0)
 
-        self.learners = {MODEL: Learner(tensors, trained, recipe.schedule, precision, rate)}
+        def share(name: str) -> float:
+            return recipe.schedule.muon * networks.scale(name, tensors[name].shape)
+
+        shares = share if recipe.schedule.muon else None
+        self.learners = {MODEL: Learner(tensors, trained, recipe.schedule, precision, rate, shares)}
         if recipe.adversarial:
             judge = critic.initial(recipe.model.size, recipe.critic_channels, recipe.seed + 1)
             judge = {name: tensor.to(device) for name, tensor in judge.items()}
@@ -142,7 +146,10 @@ class Rgi:
     def _compare(self, made: Tensor, real: Tensor, labels: Tensor) -> tuple[Tensor, Figures]:
         """The weighted sum of the terms that need no discriminator, and each of them."""
         recipe, made = self._recipe, made.float()
-        figures = {"l2": losses.l2(made, real), "scales": losses.scales(made, real)}
+        weight = None
+        if recipe.emphasis:
+            weight = F.adaptive_avg_pool2d(losses.emphasis(labels, recipe.emphasis), made.shape[-1])
+        figures = {"l2": losses.l2(made, real, weight), "scales": losses.scales(made, real, weight)}
         total = recipe.l2 * figures["l2"] + recipe.perceptual * figures["scales"]
         if self._parser is not None and (recipe.perceptual or recipe.parsing):
             with self._precision.context():

@@ -1,0 +1,63 @@
+"""Muon: momentum whose step is made orthogonal (Jordan and others 2024).
+
+The step of a weight matrix is the matrix nearest to its momentum among those whose singular values are all
+one, so that directions in which gradients are small are learnt as fast as the rest. Convolutions count as
+matrices of outputs times (inputs x taps). Adam is left with what is no matrix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+LEAST = 16  # rows and columns; below, an orthogonal step has little over Adam's
+_MOMENTUM = 0.95
+_ROUNDS = ((3.4445, -4.7750, 2.0315),) * 5  # the quintic's coefficients, tuned by the authors for five rounds
+
+
+def matrix(tensor: Tensor) -> Tensor | None:
+    """A weight as a matrix of outputs times the rest; None if it is none, or too narrow a one."""
+    if tensor.ndim == 5:  # the generator's: [1,O,I,k,k]
+        tensor = tensor.squeeze(0)
+    if tensor.ndim < 2:
+        return None
+    flat = tensor.flatten(1)
+    return flat if min(flat.shape) >= LEAST else None
+
+
+def orthogonal(matrices: Tensor) -> Tensor:  # [K,m,n] -> [K,m,n]
+    """About the nearest matrices with orthonormal rows or columns, by Newton-Schulz rounds in bf16."""
+    wide = matrices if matrices.shape[1] <= matrices.shape[2] else matrices.mT
+    norm = wide.norm(dim=(1, 2), keepdim=True)
+    x = (wide / (norm + 1e-12)).bfloat16()
+    for a, b, c in _ROUNDS:
+        square = x @ x.mT
+        x = a * x + (b * square + c * (square @ square)) @ x
+    return (x if wide is matrices else x.mT).to(matrices.dtype)
+
+
+class Muon(torch.optim.Optimizer):
+    """Muon with Nesterov's momentum. A group's lr is the root mean square of its weights' steps."""
+
+    def __init__(self, groups: Iterable[dict[str, Any]]) -> None:
+        """groups: of parameters that `matrix` takes, each with its lr."""
+        super().__init__(groups, {"lr": 0.0})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """One step. Matrices of one shape go together: regions have a dozen small ones of each."""
+        alike: dict[torch.Size, list[tuple[Tensor, Tensor, float]]] = {}
+        for group in self.param_groups:
+            for p in group["params"]:
+                kept = self.state[p].setdefault("momentum", torch.zeros_like(p))
+                kept.lerp_(p.grad, 1 - _MOMENTUM)
+                direction = matrix(p.grad.lerp(kept, _MOMENTUM))
+                assert direction is not None
+                alike.setdefault(direction.shape, []).append((p, direction, group["lr"]))
+        for shape, entries in alike.items():
+            steps = orthogonal(torch.stack([direction for _, direction, _ in entries]))
+            for (p, _, rate), step in zip(entries, steps, strict=True):
+                p.sub_(step.view_as(p), alpha=rate * max(shape) ** 0.5)
