@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from e4s_engine import backends, inputs
 from e4s_engine import landmarks as landmark_models
+from e4s_engine.backends import gather
 from e4s_engine.config import ModelConfig, ParserConfig
 from e4s_engine.errors import ArgumentError, ClosedError
 from e4s_engine.inputs import Options, Portrait, RegionNames, Source
@@ -44,6 +45,8 @@ class Engine:
         device: str = "auto",
         precision: str = "auto",
         backend: str = "auto",
+        max_batch: int = 1,
+        max_wait_ms: float = 2.0,
     ) -> None:
         """Load a model.
 
@@ -56,10 +59,14 @@ class Engine:
             name as "module:attribute".
         device: "auto", "cpu", "cuda" or "cuda:N". precision: "auto", "fp32", "bf16" or "fp16".
         backend: "auto", "native" or "reference".
+        max_batch: pictures of concurrent calls that go through a network together, 1 to 256; 1: every call
+            for itself. max_wait_ms: how long a call may wait for others before each network, 0 to 10000;
+            those that come while a batch runs gather for the next one, whatever this is.
 
         Raises WeightsError, ArgumentError, or BackendError where the machine lacks what was asked for.
         """
         backends.check(backend, device, precision)
+        gather.check(max_batch, max_wait_ms)
         path = _weights_path(weights)
         self._landmarks = landmark_models.resolve(landmarks)
         model = load_weights(path, "rgi", "weights")
@@ -68,6 +75,8 @@ class Engine:
         classes = parser_model.config if parser_model is not None else None
         assert classes is None or isinstance(classes, ParserConfig)
         runtime = backends.create(model, parser_model, backend, device, precision)
+        if max_batch > 1:
+            runtime = gather.Gathered(runtime, int(max_batch), float(max_wait_ms))
         self._pipeline: Pipeline | None = Pipeline(runtime, own_parser, classes, model.config.size)
         self.config, self.weights = model.config, Path(path)
         self.backend, self.device, self.precision = runtime.name, runtime.device, runtime.precision

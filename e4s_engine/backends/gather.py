@@ -1,0 +1,158 @@
+"""Concurrent calls gathered into batches.
+
+A service has many threads with a picture each, and a device that is better used by several pictures at once.
+The oldest waiting call of a kind leads: when its time is up or the batch is full, it runs the batch on its
+own thread and hands out the results. There is no thread of our own that a fork would lose.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import numpy as np
+
+from e4s_engine.backends import Backend, Bytes, Floats
+from e4s_engine.errors import ArgumentError
+
+MAX_BATCH, MAX_WAIT_MS = 256, 10_000.0
+# Batches of a kind that run at once: what comes meanwhile gathers for the next. On a GPU one batch is copied
+# while another runs.
+_AT_A_TIME = {"cpu": 1, "cuda": 2}
+
+
+class _Request:
+    """One call: arrays of as many pictures, and in the end its share of the result or an error."""
+
+    def __init__(self, arrays: tuple[Any, ...]) -> None:
+        self.arrays = arrays
+        self.arrived = time.monotonic()
+        self.result: Any = None
+        self.error: Exception | None = None
+
+    @property
+    def done(self) -> bool:
+        return self.result is not None or self.error is not None
+
+    def __len__(self) -> int:
+        return len(self.arrays[0])
+
+
+class Gathered:
+    """A backend whose concurrent calls run together."""
+
+    def __init__(self, backend: Backend, max_batch: int, max_wait_ms: float) -> None:
+        """max_batch: pictures to gather. max_wait_ms: how long a call waits for others, at each network."""
+        self._backend = backend
+        self.name, self.device, self.precision = backend.name, backend.device, backend.precision
+        self._most, self._seconds = max_batch, max_wait_ms / 1000
+        self._at_a_time = _AT_A_TIME[backend.device.partition(":")[0]]
+        self._changed = threading.Condition()
+        self._waiting: dict[Hashable, deque[_Request]] = defaultdict(deque)
+        self._running: dict[Hashable, int] = defaultdict(int)
+
+    def encode(self, images: Bytes, labels: Bytes) -> Floats:
+        """See `Backend`."""
+        return self._call(("encode", images.shape[1:]), self._backend.encode, images, labels)
+
+    def decode(self, styles: Floats, labels: Bytes) -> Floats:
+        """See `Backend`."""
+        return self._call("decode", self._backend.decode, styles, labels)
+
+    def parse(self, images: Bytes) -> Bytes:
+        """See `Backend`."""
+        return self._call(("parse", images.shape[1:]), self._backend.parse, images)
+
+    def describe(self) -> str:
+        """See `Backend`."""
+        return self._backend.describe()
+
+    def _call(self, kind: Hashable, run: Callable[..., Any], *arrays: Any) -> Any:
+        request = _Request(arrays)
+        with self._changed:
+            queue = self._waiting[kind]
+            queue.append(request)
+            self._changed.notify_all()
+        batch = self._take(kind, queue, request)
+        if batch:
+            self._lead(kind, queue, batch, run)
+        if request.error is not None:
+            raise request.error
+        return request.result
+
+    def _take(self, kind: Hashable, queue: deque[_Request], request: _Request) -> list[_Request]:
+        """Wait until this call is done (then nothing is left to run), or leads a batch: itself and others."""
+        with self._changed:
+            try:
+                while not self._is_ready(kind, queue, request):
+                    leads = bool(queue) and queue[0] is request and self._running[kind] < self._at_a_time
+                    left = request.arrived + self._seconds - time.monotonic()
+                    self._changed.wait(max(left, 0.0) if leads else None)
+            except BaseException:  # the waiting was interrupted: this call alone is given up
+                if request in queue:
+                    queue.remove(request)
+                self._changed.notify_all()
+                raise
+            if request.done:
+                return []
+            batch = [queue.popleft()]
+            while queue and sum(map(len, batch)) + len(queue[0]) <= self._most:
+                batch.append(queue.popleft())
+            self._running[kind] += 1
+            return batch
+
+    def _is_ready(self, kind: Hashable, queue: deque[_Request], request: _Request) -> bool:
+        if request.done:
+            return True
+        if not queue or queue[0] is not request or self._running[kind] >= self._at_a_time:
+            return False
+        late = time.monotonic() >= request.arrived + self._seconds
+        return late or sum(map(len, queue)) >= self._most
+
+    def _lead(
+        self, kind: Hashable, queue: deque[_Request], batch: list[_Request], run: Callable[..., Any]
+    ) -> None:
+        try:
+            _run_together(run, batch)
+        finally:
+            with self._changed:
+                self._running[kind] -= 1
+                # Interrupted (by a signal, on the main thread): the others' calls are still to be done.
+                queue.extendleft(reversed([r for r in batch[1:] if not r.done]))
+                self._changed.notify_all()
+
+
+def _run_together(run: Callable[..., Any], batch: list[_Request]) -> None:
+    """Run a batch; where it fails, call by call, so that an error reaches the call at fault alone."""
+    if len(batch) > 1:
+        joined = [np.concatenate(parts) for parts in zip(*(r.arrays for r in batch), strict=True)]
+        try:
+            made = run(*joined)
+        except Exception:  # which call was at fault shows below
+            pass
+        else:
+            ends = np.cumsum([len(request) for request in batch])
+            for request, end in zip(batch, ends, strict=True):
+                # A copy, not a view: that would keep the whole batch alive.
+                request.result = made[end - len(request) : end].copy()
+            return
+    for request in batch:
+        try:
+            request.result = run(*request.arrays)
+        except Exception as error:
+            request.error = error
+
+
+def check(max_batch: Any, max_wait_ms: Any) -> None:
+    """Raise ArgumentError for what is no size or no time."""
+    whole = isinstance(max_batch, (int, np.integer)) and not isinstance(max_batch, bool)
+    if not whole or not 1 <= max_batch <= MAX_BATCH:
+        raise ArgumentError(f"max_batch: expected an integer from 1 to {MAX_BATCH}, got {max_batch!r}")
+    real = isinstance(max_wait_ms, (int, float, np.integer, np.floating))
+    if not real or isinstance(max_wait_ms, bool) or not 0 <= max_wait_ms <= MAX_WAIT_MS:
+        raise ArgumentError(
+            f"max_wait_ms: expected milliseconds from 0 to {MAX_WAIT_MS:.0f}, got {max_wait_ms!r}"
+        )
