@@ -15,4 +15,14 @@ struct BackendError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// A device's memory does not suffice; what is there still works.
+struct DeviceMemoryError : BackendError {
+  using BackendError::BackendError;
+};
+
+// A device failed in a way that leaves this process no use of it.
+struct DeviceLostError : BackendError {
+  using BackendError::BackendError;
+};
+
 }  // namespace e4s

@@ -119,6 +119,10 @@ void translate(std::exception_ptr pointer) {
     if (pointer) std::rethrow_exception(pointer);
   } catch (const e4s::ArgumentError& error) {
     raise("ArgumentError", error.what());
+  } catch (const e4s::DeviceMemoryError& error) {
+    raise("DeviceMemoryError", error.what());
+  } catch (const e4s::DeviceLostError& error) {
+    raise("DeviceLostError", error.what());
   } catch (const e4s::BackendError& error) {
     raise("BackendError", error.what());
   }

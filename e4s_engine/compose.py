@@ -19,7 +19,7 @@ Styles = npt.NDArray[np.float32]
 Part = tuple[Labels, Sequence[int]]  # one source's labels and the regions taken from it
 
 _KEPT_TEXTURE = (regions.BACKGROUND, regions.HAIR, regions.GLASSES, regions.EARRINGS)
-_NOT_PASTED = (regions.BACKGROUND, regions.EARRINGS, regions.HAIR)
+NOT_PASTED = (regions.BACKGROUND, regions.EARRINGS, regions.HAIR)
 
 # Who lies over whom where parts of several sources claim one pixel; later wins.
 _ORDER = (
@@ -122,7 +122,7 @@ def mix(target: Styles, source: Styles, extent: float) -> Styles:
 
 def whole_face_foreground(labels: Labels, holes: Mask) -> Mask:
     """What the published code pastes: all but background, earrings and hair, and every hole."""
-    return ~np.isin(labels, _NOT_PASTED) | holes
+    return ~np.isin(labels, NOT_PASTED) | holes
 
 
 def region_foreground(chosen: Sequence[int], labels: Labels, holes: Mask, target: Labels) -> Mask:

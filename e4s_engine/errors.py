@@ -44,5 +44,13 @@ class BackendError(E4SError, RuntimeError):
     """The requested device, precision or backend is not available on this machine."""
 
 
+class DeviceMemoryError(BackendError):
+    """A GPU's memory does not suffice. The engine works on; smaller batches or fewer other programs help."""
+
+
+class DeviceLostError(BackendError):
+    """A GPU failed in a way that leaves this process no use of it; every later call raises this, too."""
+
+
 class ClosedError(E4SError, RuntimeError):
     """The engine was closed and cannot run any more."""

@@ -1,6 +1,7 @@
-"""A whole-face swap of aligned crops as one graph: two encodes side by side, labels and styles, the decode.
+"""A whole-face swap of aligned crops as one graph: two encodes side by side, composition, decode, paste.
 
-8-bit pixels and labels of both faces in; 8-bit pixels, labels and holes out.
+8-bit pixels and labels of both faces in; 8-bit pixels of the face and, where the model makes pictures of the
+crop's size, of the face pasted into the target's crop, labels and holes out.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from e4s_engine.align import CROP
 from e4s_engine.backends.plans import record_decode, record_encode
 from e4s_engine.config import ModelConfig
 
-from . import compose
+from . import compose, feather
 from .graph import Numbering, described, part
 from .launch import Launch, Operand, Packed, Program
 
 SLOTS = (
     "source_pixels", "source_labels", "target_pixels", "target_labels", "source_styles", "target_styles",
-    "styles", "labels", "holes", "picture",
+    "styles", "labels", "holes", "picture", "pasted",
 )  # fmt: skip
 
 ENCODED = ("pixels", "labels", "styles")  # the externals of an encode
@@ -27,12 +28,14 @@ ENCODED = ("pixels", "labels", "styles")  # the externals of an encode
 
 @dataclasses.dataclass
 class Swap:
-    """The parts of the graph. sizes: bytes of the slots, in their order."""
+    """The parts of the graph. sizes: bytes of the slots, in their order. temporaries: of the paste."""
 
     sizes: list[int]
     encodes: tuple[Program, Program]
     composition: list[Launch]
     decode: Program
+    paste: list[Launch]
+    temporaries: list[int]
 
     @property
     def programs(self) -> list[Program]:
@@ -42,7 +45,7 @@ class Swap:
     def launches(self) -> list[Launch]:
         """All of them, in order."""
         first, second = (program.launches for program in self.encodes)
-        return [*first, *second, *self.composition, *self.decode.launches]
+        return [*first, *second, *self.composition, *self.decode.launches, *self.paste]
 
     def packed(self) -> dict[Packed, None]:
         """Every weight they read."""
@@ -55,12 +58,12 @@ class Swap:
             part(program, {i: slot[f"{whose}_{what}"] for i, what in enumerate(ENCODED)}, numbering)
             for whose, program in zip(("source", "target"), self.encodes, strict=True)
         )
-        middle = {
-            "blocks": [(size, i) for i, size in enumerate(self.sizes)],
-            "launches": described(self.composition, numbering),
-        }
+        shared = [(size, i) for i, size in enumerate(self.sizes)]
+        middle = {"blocks": shared, "launches": described(self.composition, numbering)}
         last = part(self.decode, {0: slot["styles"], 1: slot["labels"], 2: slot["picture"]}, numbering)
-        return [first, second, middle, last]
+        own = [(size, -1) for size in self.temporaries]
+        paste = {"blocks": shared + own, "launches": described(self.paste, numbering)}
+        return [first, second, middle, last, paste]
 
 
 def record(config: ModelConfig, precision: str, batch: int) -> Swap:
@@ -69,7 +72,7 @@ def record(config: ModelConfig, precision: str, batch: int) -> Swap:
     picture_of = Program(record_decode(config, precision, batch, whole=True))
     area, styles = regions.LABEL_SIZE**2, regions.COUNT * config.style_dim * 4
     pixels, picture = CROP * CROP * 3, config.size**2 * 3
-    sizes = [pixels, area, pixels, area, styles, styles, styles, area, area, picture]
+    sizes = [pixels, area, pixels, area, styles, styles, styles, area, area, picture, pixels]
     composition = [
         compose.launch_labels(
             _slot("source_labels"), _slot("target_labels"), _slot("labels"), _slot("holes"), batch
@@ -78,7 +81,20 @@ def record(config: ModelConfig, precision: str, batch: int) -> Swap:
             _slot("source_styles"), _slot("target_styles"), _slot("styles"), batch, config.style_dim
         ),
     ]
-    return Swap([size * batch for size in sizes], (first, second), composition, picture_of)
+    paste = _paste(batch) if config.size == CROP else []
+    temporaries = feather.temporary_sizes(regions.LABEL_SIZE) if paste else []
+    return Swap(
+        [size * batch for size in sizes], (first, second), composition, picture_of,
+        paste, [size * batch for size in temporaries],
+    )  # fmt: skip
+
+
+def _paste(batch: int) -> list[Launch]:
+    names = {"labels": "labels", "holes": "holes", "face": "picture", "photo": "target_pixels"}
+    slots = {name: _slot(slot) for name, slot in (names | {"pasted": "pasted"}).items()}
+    kinds = ("u8", "u8", "u8", "u8", "f32")
+    temporaries = [Operand(len(SLOTS) + i, kind) for i, kind in enumerate(kinds)]
+    return feather.launches(slots, temporaries, batch, regions.LABEL_SIZE)
 
 
 def _slot(name: str) -> Operand:

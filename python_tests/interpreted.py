@@ -17,7 +17,7 @@ if importlib.util.find_spec("triton") is not None:
     import triton.experimental.gluon  # else loaded at the first launch, and not interpreted
     import triton.language  # noqa: F401
 
-    for _name in sorted({*kernels.STEPS.values(), "compose"}):
+    for _name in sorted({*kernels.STEPS.values(), "compose", "feather"}):
         kernels.module(_name)
 if _before is None:
     del os.environ["TRITON_INTERPRET"]

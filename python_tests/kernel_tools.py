@@ -89,9 +89,15 @@ def run(plan: Plan, inputs: list[np.ndarray], arrays: Arrays, precision: str = "
 
 def interpret(launch: Launch, inputs: list[np.ndarray], sizes: list[int]) -> list[np.ndarray]:
     """One launch over blocks of these sizes, the first ones given -> the bytes of all."""
+    return interpret_all([launch], dict(enumerate(inputs)), sizes)
+
+
+def interpret_all(launches: list[Launch], given: dict[int, np.ndarray], sizes: list[int]) -> list[np.ndarray]:
+    """Launches in their order over blocks of these sizes, some of them given -> the bytes of all."""
     memory = Memory(sizes)
-    for i, value in enumerate(inputs):
+    for i, value in given.items():
         memory.block(i, "u8")[: value.nbytes] = torch.from_numpy(value).flatten().view(torch.uint8)
-    call(launch, memory, {}, {})
-    assert memory.intact(), f"{launch.kernel} wrote beyond a block"
+    for launch in launches:
+        call(launch, memory, {}, {})
+        assert memory.intact(), f"{launch.kernel} wrote beyond a block"
     return [memory.block(i, "u8")[:size].clone().numpy() for i, size in enumerate(sizes)]

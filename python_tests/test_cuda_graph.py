@@ -15,6 +15,7 @@ import pytest
 from native_tools import SMALL
 
 from e4s_engine import _native, kernels
+from e4s_engine.config import ModelConfig
 from e4s_engine.errors import ArgumentError, BackendError
 from e4s_engine.kernels.launch import Launch, Packed
 
@@ -47,7 +48,7 @@ def swap() -> tuple[Any, dict[str, Any]]:
 
 def launch_of(swap: Any, node: dict[str, Any]) -> Launch:
     first, second = (program.launches for program in swap.encodes)
-    return [first, second, swap.composition, swap.decode.launches][node["part"]][node["launch"]]
+    return [first, second, swap.composition, swap.decode.launches, swap.paste][node["part"]][node["launch"]]
 
 
 def bytes_of(swap: Any, node: dict[str, Any]) -> list[int]:
@@ -128,6 +129,22 @@ def test_arguments_are_the_manifests_parameters(swap: Any) -> None:
         assert taken == listed
         assert {n for n, constant in signature if constant} == set(launch.constants)
         assert node["grid"] == list(launch.programs)
+
+
+def test_the_published_swap_ends_in_a_paste() -> None:
+    recorded = kernels.module("swap").record(ModelConfig(), "bf16", 2)
+    numbers = Numbers()
+    parts = recorded.parts((numbers.kernel, numbers.weight))
+    nodes = _native.cuda_nodes(recorded.sizes, parts, len(numbers.kernels), len(numbers.weights))["nodes"]
+    before = ancestors(nodes)
+    last = nodes[-1]
+    assert last["part"] == 4 and launch_of(recorded, last).kernel == "feather.paste"
+    decoded = max(i for i, node in enumerate(nodes) if node["part"] == 3)
+    composed = next(i for i, node in enumerate(nodes) if node["part"] == 2)
+    assert {decoded, composed} <= before[-1]
+    # The mask needs no picture: it is made beside the decode.
+    masks = [i for i, node in enumerate(nodes) if node["part"] == 4][:-1]
+    assert not any(nodes[j]["part"] == 3 for i in masks for j in before[i])
 
 
 def test_impossible_graphs_are_refused() -> None:

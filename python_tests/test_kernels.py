@@ -10,10 +10,10 @@ import re
 import numpy as np
 import pytest
 from cases import CASES, Case, make_labels
-from kernel_tools import interpret, run
+from kernel_tools import interpret, interpret_all, run
 from native_tools import expected, record_case
 
-from e4s_engine import compose
+from e4s_engine import align, blend, compose
 from e4s_engine.kernels import module
 from e4s_engine.kernels.launch import Operand
 
@@ -75,3 +75,36 @@ def test_composed_styles(extent: float) -> None:
         want = compose.whole_face_styles(s, t, extent)
         want = compose.complete_styles(want, [(s, (1, 2, 3, 5, 6, 9))], t)
         assert np.allclose(got, want, atol=1e-6)
+
+
+@pytest.mark.parametrize("side", [24, 40])
+def test_the_feathered_paste(side: int) -> None:
+    """All of its passes, batch 2, against the pipeline's own blending; both sizes are small ones."""
+    dice = np.random.default_rng(side)
+    full, area = 2 * side, side * side
+    labels = dice.choice([0, 4, 6, 6, 6, 11], (2, side, side)).astype(np.uint8)
+    labels[:, 4:-6, 5:-4] = 6
+    labels[1] = 6
+    holes = (dice.random((2, side, side)) < 0.01).astype(np.uint8)
+    face, photo = dice.integers(0, 256, (2, 2, full, full, 3), dtype=np.uint8)
+    feather = module("feather")
+    sizes = [2 * s for s in (area, area, 12 * area, 12 * area, 12 * area, *feather.temporary_sizes(side))]
+    slots = {n: Operand(i, "u8") for i, n in enumerate(("labels", "holes", "face", "photo", "pasted"))}
+    temporaries = [Operand(5 + i, kind) for i, kind in enumerate(("u8", "u8", "u8", "u8", "f32"))]
+    given = {0: labels, 1: holes, 2: face, 3: photo}
+    made = interpret_all(feather.launches(slots, temporaries, 2, side), given, sizes)
+    pasted = made[4].reshape(2, full, full, 3)
+    for i in range(2):
+        foreground = compose.whole_face_foreground(labels[i], holes[i].astype(bool))
+        alpha = blend_at(foreground, full)
+        want = align.composite(photo[i], face[i], alpha).astype(int)
+        assert np.abs(pasted[i] - want).max() <= 1
+        assert (pasted[i] == want).mean() > 0.999
+    assert 0 < (pasted[0] == photo[0]).mean() < 1
+
+
+def blend_at(foreground: np.ndarray, full: int) -> np.ndarray:
+    """`blend.alpha`, feathered, at another size."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blend, "CROP", full)
+        return blend.alpha(foreground, "feather")

@@ -7,6 +7,9 @@
 #include <dlfcn.h>
 #endif
 
+#include <algorithm>
+#include <iterator>
+
 #include "error.h"
 
 namespace e4s::cuda {
@@ -50,6 +53,8 @@ Driver open_driver() {
   bind(d.context_pop, library, "cuCtxPopCurrent_v2");
   bind(d.memory_alloc, library, "cuMemAlloc_v2");
   bind(d.memory_free, library, "cuMemFree_v2");
+  bind(d.host_alloc, library, "cuMemHostAlloc");
+  bind(d.host_free, library, "cuMemFreeHost");
   bind(d.memory_set, library, "cuMemsetD8Async");
   bind(d.copy_in, library, "cuMemcpyHtoDAsync_v2");
   bind(d.copy_out, library, "cuMemcpyDtoHAsync_v2");
@@ -74,6 +79,12 @@ Driver open_driver() {
   return d;
 }
 
+constexpr Result kOutOfMemory = 2;
+// CUDA_ERROR_DEINITIALIZED, _ECC_UNCORRECTABLE, _ILLEGAL_ADDRESS, _LAUNCH_TIMEOUT, _CONTEXT_IS_DESTROYED,
+// _ASSERT, _HARDWARE_STACK_ERROR, _ILLEGAL_INSTRUCTION, _MISALIGNED_ADDRESS, _INVALID_ADDRESS_SPACE,
+// _INVALID_PC, _LAUNCH_FAILED, _UNKNOWN: the driver gives the same answer to everything that follows.
+constexpr Result kLost[] = {4, 214, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 999};
+
 }  // namespace
 
 void Driver::check(Result result, const std::string& what) const {
@@ -81,8 +92,13 @@ void Driver::check(Result result, const std::string& what) const {
   const char *name = nullptr, *text = nullptr;
   error_name(result, &name);
   error_string(result, &text);
-  throw BackendError("device: " + what + " failed: " + (name != nullptr ? name : std::to_string(result)) +
-                     (text != nullptr ? std::string(" (") + text + ")" : std::string()));
+  const std::string message = "device: " + what +
+                              " failed: " + (name != nullptr ? name : std::to_string(result)) +
+                              (text != nullptr ? std::string(" (") + text + ")" : std::string());
+  if (result == kOutOfMemory) throw DeviceMemoryError(message);
+  if (std::find(std::begin(kLost), std::end(kLost), result) != std::end(kLost))
+    throw DeviceLostError(message + "; this process has to start anew to use it");
+  throw BackendError(message);
 }
 
 const Driver& driver() {

@@ -40,6 +40,8 @@ struct Driver {
   Result (*context_pop)(Context*);
   Result (*memory_alloc)(DevicePointer*, std::size_t);
   Result (*memory_free)(DevicePointer);
+  Result (*host_alloc)(void**, std::size_t, unsigned);
+  Result (*host_free)(void*);
   Result (*memory_set)(DevicePointer, unsigned char, std::size_t, Stream);
   Result (*copy_in)(DevicePointer, const void*, std::size_t, Stream);
   Result (*copy_out)(void*, DevicePointer, std::size_t, Stream);
@@ -61,7 +63,8 @@ struct Driver {
   Result (*graph_exec_destroy)(GraphExec);
   Result (*graph_launch)(GraphExec, Stream);
 
-  // Throws BackendError with the driver's words unless `result` is success.
+  // Throws with the driver's words unless `result` is success: DeviceMemoryError, DeviceLostError,
+  // BackendError.
   void check(Result result, const std::string& what) const;
 };
 

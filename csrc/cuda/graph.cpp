@@ -1,6 +1,7 @@
 #include "cuda/graph.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "error.h"
 
@@ -30,6 +31,19 @@ DeviceMemory::DeviceMemory(Context context, std::int64_t bytes) : context_(conte
 DeviceMemory::~DeviceMemory() {
   driver().context_push(context_);  // statuses are of no use here
   driver().memory_free(data_);
+  Context popped = nullptr;
+  driver().context_pop(&popped);
+}
+
+HostMemory::HostMemory(Context context, std::int64_t bytes) : context_(context) {
+  const Current current(context);
+  driver().check(driver().host_alloc(&data_, static_cast<std::size_t>(std::max<std::int64_t>(bytes, 1)), 0),
+                 "taking " + std::to_string(bytes) + " bytes of locked memory");
+}
+
+HostMemory::~HostMemory() {
+  driver().context_push(context_);
+  driver().host_free(data_);
   Context popped = nullptr;
   driver().context_pop(&popped);
 }
@@ -97,6 +111,9 @@ DeviceGraph::DeviceGraph(std::shared_ptr<Device> device, const GraphSpec& spec)
         lay_out(spec, static_cast<int>(device_->kernels_.size()), static_cast<int>(device_->weights_.size()));
   }
   arena_ = std::make_unique<DeviceMemory>(device_->context_, nodes_.bytes);
+  std::int64_t staged = 0;
+  for (std::size_t i = 0; i < slots_.size(); ++i) staged = std::max(staged, nodes_.slots[i] + slots_[i]);
+  staging_ = std::make_unique<HostMemory>(device_->context_, staged);
   const Current current(device_->context_);
   driver().check(driver().stream_create(&stream_, kNonBlocking), "making a stream");
   try {
@@ -174,14 +191,25 @@ void DeviceGraph::run(const std::vector<const void*>& inputs, const std::vector<
   const auto place = [&](std::size_t slot) {
     return arena_->data() + static_cast<std::uint64_t>(nodes_.slots[slot]);
   };
+  const auto staged = [&](std::size_t slot) { return staging_->data() + nodes_.slots[slot]; };
   const auto size = [&](std::size_t slot) { return static_cast<std::size_t>(slots_[slot]); };
-  for (std::size_t i = 0; i < inputs.size(); ++i)
-    if (inputs[i] != nullptr) d.check(d.copy_in(place(i), inputs[i], size(i), stream_), "copying an input");
-  d.check(d.graph_launch(exec_, stream_), "launching a graph");
-  for (std::size_t i = 0; i < outputs.size(); ++i)
-    if (outputs[i] != nullptr)
-      d.check(d.copy_out(outputs[i], place(i), size(i), stream_), "copying an output");
+  try {
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      if (inputs[i] == nullptr) continue;
+      std::memcpy(staged(i), inputs[i], size(i));
+      d.check(d.copy_in(place(i), staged(i), size(i), stream_), "copying an input");
+    }
+    d.check(d.graph_launch(exec_, stream_), "launching a graph");
+    for (std::size_t i = 0; i < outputs.size(); ++i)
+      if (outputs[i] != nullptr)
+        d.check(d.copy_out(staged(i), place(i), size(i), stream_), "copying an output");
+  } catch (...) {
+    d.stream_wait(stream_);  // what was begun still uses the staging memory
+    throw;
+  }
   d.check(d.stream_wait(stream_), "running a graph");
+  for (std::size_t i = 0; i < outputs.size(); ++i)
+    if (outputs[i] != nullptr) std::memcpy(outputs[i], staged(i), size(i));
 }
 
 float DeviceGraph::time(int runs) {

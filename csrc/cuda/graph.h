@@ -42,6 +42,20 @@ class DeviceMemory {
   DevicePointer data_ = 0;
 };
 
+// Memory of the host that a device copies to and from by itself, without a copy of the driver's between.
+class HostMemory {
+ public:
+  HostMemory(Context context, std::int64_t bytes);
+  ~HostMemory();
+  HostMemory(const HostMemory&) = delete;
+  HostMemory& operator=(const HostMemory&) = delete;
+  char* data() const { return static_cast<char*>(data_); }
+
+ private:
+  Context context_;
+  void* data_ = nullptr;
+};
+
 class Device {
  public:
   explicit Device(int number);
@@ -94,6 +108,7 @@ class DeviceGraph {
   Nodes nodes_;
   std::vector<std::int64_t> slots_;
   std::unique_ptr<DeviceMemory> arena_;
+  std::unique_ptr<HostMemory> staging_;  // of the slots, laid out as at the arena's start
   Stream stream_ = nullptr;
   GraphExec exec_ = nullptr;
   std::mutex mutex_;

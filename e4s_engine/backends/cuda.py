@@ -8,8 +8,8 @@ compiled for the card at hand at the first call that needs them, which takes min
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from e4s_engine import _native, parse, regions
 from e4s_engine.align import CROP
 from e4s_engine.backends import Bytes, Floats
+from e4s_engine.backends.instances import Instances
 from e4s_engine.backends.plans import published, record_decode, record_encode, record_parse
 from e4s_engine.config import ModelConfig
 from e4s_engine.errors import ArgumentError
@@ -28,6 +29,7 @@ from e4s_engine.weights import Model
 logger = logging.getLogger("e4s_engine")
 
 _MOST_AT_ONCE = 8  # pictures to a graph: more fill the card no better
+_IN_FLIGHT = 2  # instances of a graph: one is copied to and from while the other computes
 
 
 class Linker:
@@ -96,8 +98,7 @@ class Cuda:
         self._linker = Linker(_native.CudaDevice(number))
         self._config = model.config
         self._parser_config = parser.config if parser else None
-        self._graphs: dict[tuple[Any, ...], _native.CudaGraph] = {}
-        self._lock = threading.Lock()
+        self._graphs: Instances[_native.CudaGraph] = Instances(_IN_FLIGHT)
         for name, plan in self._published_plans().items():
             owner = parser if name == "parse" else model
             assert owner is not None
@@ -157,7 +158,8 @@ class Cuda:
             return self._published_plans(count)[kind]
 
         size = {"encode": (CROP, CROP), "parse": (CROP, CROP), "decode": ()}[kind]
-        return self._graph((kind, *size), batch, record).time(runs)
+        with self._graph((kind, *size), batch, record) as graph:
+            return graph.time(runs)
 
     def _published_plans(self, batch: int = 1) -> dict[str, Plan]:
         return published(self._config, self._parser_config, self.precision, self.precision, batch)
@@ -175,14 +177,13 @@ class Cuda:
         for start in range(0, len(out), _MOST_AT_ONCE):
             part = slice(start, start + _MOST_AT_ONCE)
             arrays = {i: np.ascontiguousarray(array[part]) for i, array in enumerate(inputs)}
-            self._graph(key, len(out[part]), record).run(arrays, {len(inputs): out[part]})
+            with self._graph(key, len(out[part]), record) as graph:
+                graph.run(arrays, {len(inputs): out[part]})
 
-    def _graph(self, key: tuple[Any, ...], batch: int, record: Callable[[int], Plan]) -> _native.CudaGraph:
-        with self._lock:
-            known = (*key, batch)
-            if known not in self._graphs:
-                self._graphs[known] = graph_of(self._linker, self._program(record(batch)))
-            return self._graphs[known]
+    def _graph(
+        self, key: tuple[Any, ...], batch: int, record: Callable[[int], Plan]
+    ) -> AbstractContextManager[_native.CudaGraph]:
+        return self._graphs.use((*key, batch), lambda: graph_of(self._linker, self._program(record(batch))))
 
 
 def _check_labels(labels: Bytes) -> None:

@@ -1,0 +1,167 @@
+"""The feathered paste of a generated face over its crop, both at twice the labels' side.
+
+The same steps as e4s_engine/blend.py: the foreground is widened at the labels' size, shrunk and blurred at
+the crop's, and what comes out is the face's opacity. Windows are separable, one pass per axis: memory decides
+here, not arithmetic.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from e4s_engine import blend, compose
+
+from .compose import mask
+from .language import jit, tl
+from .launch import Launch, Operand, blocks, constants
+
+BLOCK = 1024
+SIGMA = 2.0  # OpenCV's for 11 taps
+_TAPS = [math.exp(-(d**2) / (2 * SIGMA**2)) for d in range(-blend.RADIUS, blend.RADIUS + 1)]
+
+
+@jit
+def foreground(
+    labels, holes, wide,
+    SIDE: tl.constexpr, NOT_PASTED: tl.constexpr, RADIUS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    sample = tl.program_id(2).to(tl.int64)
+    pixels = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    column = pixels % SIDE
+    live = pixels < SIDE * SIDE
+    places = sample * (SIDE * SIDE) + pixels
+    out = tl.zeros((BLOCK,), tl.int32)
+    for shift in range(-RADIUS, RADIUS + 1):
+        inside = live & (column + shift >= 0) & (column + shift < SIDE)
+        label = tl.load(labels + places + shift, mask=inside, other=0).to(tl.int32)
+        hole = tl.load(holes + places + shift, mask=inside, other=0).to(tl.int32)
+        pasted = tl.where(inside & ((NOT_PASTED >> label) & 1 == 0), 1, hole)
+        out = tl.maximum(out, pasted)
+    tl.store(wide + places, out.to(tl.uint8), mask=live)
+
+
+@jit
+def widen(x, wide, SIDE: tl.constexpr, RADIUS: tl.constexpr, BLOCK: tl.constexpr):
+    sample = tl.program_id(2).to(tl.int64)
+    pixels = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    row = pixels // SIDE
+    live = pixels < SIDE * SIDE
+    places = sample * (SIDE * SIDE) + pixels
+    out = tl.zeros((BLOCK,), tl.int32)
+    for shift in range(-RADIUS, RADIUS + 1):
+        inside = live & (row + shift >= 0) & (row + shift < SIDE)
+        out = tl.maximum(out, tl.load(x + places + shift * SIDE, mask=inside, other=0).to(tl.int32))
+    tl.store(wide + places, out.to(tl.uint8), mask=live)
+
+
+@jit
+def shrink(
+    x, small,
+    SIDE: tl.constexpr, WIDTH: tl.constexpr, AXIS: tl.constexpr, RADIUS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    # Doubled bilinearly a pixel is whole where both its neighbours are: the smallest of a window of doubled
+    # pixels is the smallest of all that these come from. AXIS 1 doubles the columns, AXIS 0 the rows.
+    sample = tl.program_id(2).to(tl.int64)
+    pixels = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    row = pixels // WIDTH
+    column = pixels % WIDTH
+    position = column if AXIS == 1 else row
+    height = SIDE if AXIS == 1 else 2 * SIDE
+    live = pixels < height * WIDTH
+    first = tl.maximum((tl.maximum(position - RADIUS, 0) - 1) >> 1, 0)
+    last = tl.minimum(((tl.minimum(position + RADIUS, 2 * SIDE - 1) - 1) >> 1) + 1, SIDE - 1)
+    out = tl.full((BLOCK,), 1, tl.int32)
+    for step in range(0, RADIUS + 2):
+        near = tl.minimum(first + step, last)
+        place = row * SIDE + near if AXIS == 1 else near * WIDTH + column
+        here = tl.load(x + sample * (SIDE * (SIDE if AXIS == 1 else WIDTH)) + place, mask=live, other=1)
+        out = tl.minimum(out, here.to(tl.int32))
+    tl.store(small + sample * (height * WIDTH) + pixels, out.to(tl.uint8), mask=live)
+
+
+@jit
+def mirrored(position, SIDE: tl.constexpr):
+    position = tl.abs(position)
+    return tl.where(position < SIDE, position, 2 * (SIDE - 1) - position)
+
+
+@jit
+def bell(pixels, shift, SCALE: tl.constexpr, SPREAD: tl.constexpr):
+    distance = (pixels * 0 + shift).to(tl.float32)
+    return tl.exp(distance * distance * SPREAD) * SCALE
+
+
+@jit
+def blur(x, blurred, SIDE: tl.constexpr, RADIUS: tl.constexpr, SCALE: tl.constexpr, SPREAD: tl.constexpr,
+         BLOCK: tl.constexpr):  # fmt: skip
+    sample = tl.program_id(2).to(tl.int64) * (SIDE * SIDE)
+    pixels = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    row, column = pixels // SIDE, pixels % SIDE
+    live = pixels < SIDE * SIDE
+    out = tl.zeros((BLOCK,), tl.float32)
+    for shift in range(-RADIUS, RADIUS + 1):
+        weight = bell(pixels, shift, SCALE, SPREAD)
+        near = mirrored(row + shift, SIDE) * SIDE + column
+        out += weight * tl.load(x + sample + near, mask=live, other=0).to(tl.float32)
+    tl.store(blurred + sample + pixels, out * 255, mask=live)
+
+
+@jit
+def paste(
+    x, face, photo, pasted,
+    SIDE: tl.constexpr, RADIUS: tl.constexpr, SCALE: tl.constexpr, SPREAD: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    sample = tl.program_id(2).to(tl.int64) * (SIDE * SIDE)
+    pixels = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    row, column = pixels // SIDE, pixels % SIDE
+    live = pixels < SIDE * SIDE
+    blurred = tl.zeros((BLOCK,), tl.float32)
+    for shift in range(-RADIUS, RADIUS + 1):
+        weight = bell(pixels, shift, SCALE, SPREAD)
+        near = row * SIDE + mirrored(column + shift, SIDE)
+        blurred += weight * tl.load(x + sample + near, mask=live, other=0.0)
+    alpha = (blurred + 0.5).to(tl.int32)
+    for channel in range(0, 3):
+        places = (sample + pixels) * 3 + channel
+        over = tl.load(face + places, mask=live, other=0).to(tl.int32)
+        under = tl.load(photo + places, mask=live, other=0).to(tl.int32)
+        mixed = (over * alpha + under * (255 - alpha) + 127) // 255
+        tl.store(pasted + places, mixed.to(tl.uint8), mask=live)
+
+
+def launches(
+    slots: dict[str, Operand], temporaries: Sequence[Operand], batch: int, side: int
+) -> list[Launch]:
+    """The whole paste. slots: labels and holes at `side`, face, photo and pasted at twice that.
+
+    temporaries: u8 of side^2, side^2, 2 side^2 and 4 side^2 elements per sample, f32 of 4 side^2.
+    """
+    rows, wide, narrow, small, soft = temporaries
+    window = constants(radius=blend.RADIUS, block=BLOCK)
+    full = 2 * side
+    curve = constants(scale=1 / sum(_TAPS), spread=-1 / (2 * SIGMA**2))
+
+    def launch(name: str, pixels: int, writes: str, values: dict[str, float], **pointers: Operand) -> Launch:
+        grid = (blocks(pixels, BLOCK), 1)
+        return Launch(f"feather.{name}", dict(pointers), (writes,), values | window, grid, batch)
+
+    return [
+        launch("foreground", side * side, "wide",
+               constants(side=side, not_pasted=mask(compose.NOT_PASTED)),
+               labels=slots["labels"], holes=slots["holes"], wide=rows),
+        launch("widen", side * side, "wide", constants(side=side), x=rows, wide=wide),
+        launch("shrink", side * full, "small", constants(side=side, width=full, axis=1),
+               x=wide, small=narrow),
+        launch("shrink", full * full, "small", constants(side=side, width=full, axis=0),
+               x=narrow, small=small),
+        launch("blur", full * full, "blurred", constants(side=full) | curve, x=small, blurred=soft),
+        launch("paste", full * full, "pasted", constants(side=full) | curve,
+               x=soft, face=slots["face"], photo=slots["photo"], pasted=slots["pasted"]),
+    ]  # fmt: skip
+
+
+def temporary_sizes(side: int) -> list[int]:
+    """Bytes per sample of what lies between the passes."""
+    area = side * side
+    return [area, area, 2 * area, 4 * area, 16 * area]

@@ -1,0 +1,164 @@
+"""The whole CUDA path but for the arithmetic, over a driver that keeps books (fake_cuda.c).
+
+Not collected by itself: `test_cuda_driver.py` builds that driver and runs this file in a process of its own.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+FAKE = ctypes.CDLL(os.environ["FAKE_CUDA"])  # before the extension looks for a driver
+
+from e4s_engine import kernels, regions  # noqa: E402
+from e4s_engine.engine import Engine  # noqa: E402
+from e4s_engine.errors import BackendError, DeviceLostError, DeviceMemoryError  # noqa: E402
+
+OUT_OF_MEMORY, ILLEGAL_ADDRESS, OTHER = 2, 700, 1
+ALIVE = ("memory", "bytes", "locked", "modules", "streams", "graphs", "execs", "contexts")
+CALLS = (
+    "cuMemAlloc_v2",
+    "cuMemHostAlloc",
+    "cuStreamCreate",
+    "cuGraphAddKernelNode",
+    "cuGraphInstantiateWithFlags",
+    "cuModuleLoadData",
+    "cuMemcpyHtoDAsync_v2",
+    "cuMemcpyDtoHAsync_v2",
+    "cuGraphLaunch",
+    "cuStreamSynchronize",
+)
+LABELS = np.random.default_rng(3).integers(0, regions.COUNT, (64, 64), dtype=np.uint8)
+A, B = (np.random.default_rng(s).integers(0, 256, (96, 96, 3), dtype=np.uint8) for s in (1, 2))
+
+
+def count(name: str) -> int:
+    return ctypes.c_long.in_dll(FAKE, f"fake_{name}").value
+
+
+def alive() -> dict[str, int]:
+    return {name: count(name) for name in ALIVE}
+
+
+def fail(name: str, code: int, after: int = 0, forever: bool = False) -> None:
+    FAKE.fake_fail(name.encode(), code, after, int(forever))
+
+
+def limit(bytes_: int) -> None:
+    ctypes.c_long.in_dll(FAKE, "fake_limit").value = bytes_
+
+
+@pytest.fixture(autouse=True)
+def books(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Cubins of paper; and at the end of every test nothing is left and nothing was done wrong."""
+
+    def get(launch: Any, arch: int) -> tuple[dict[str, Any], bytes]:
+        return {"entry": launch.kernel, "shared": 0, "warps": launch.tile.warps, "scratch": 2}, b"cubin"
+
+    monkeypatch.setattr(kernels.module("compile"), "get", get)
+    fail("", 0)
+    limit(0)
+    yield
+    assert count("wrong") == 0
+    assert not any(alive().values()), alive()
+
+
+@pytest.fixture
+def made(tiny_weights: Path) -> Iterator[Engine]:
+    with Engine(
+        tiny_weights / "model.safetensors", backend="native", device="cuda", precision="bf16"
+    ) as engine:
+        yield engine
+
+
+def swap(engine: Engine) -> Any:
+    return engine.swap(A, B, source_labels=LABELS, target_labels=LABELS)
+
+
+def test_swaps_take_memory_once_and_closing_frees_it(made: Engine) -> None:
+    assert (made.device, made.backend, made.precision) == ("cuda:0", "native", "bf16")
+    assert swap(made).image.shape == B.shape
+    before, nodes, launches = alive(), count("nodes"), count("launches")
+    for _ in range(3):
+        swap(made)
+    assert alive() == before and count("nodes") == nodes and count("launches") == launches + 6
+    assert made.parse(A).shape == (512, 512)
+    made.close()
+    assert not any(alive().values())
+
+
+def test_threads_share_two_instances_of_each_graph(made: Engine) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        results = list(pool.map(lambda _: swap(made), range(18)))
+    assert all(np.array_equal(result.image, results[0].image) for result in results)
+    assert count("execs") <= 4  # encode and decode
+
+
+def test_short_memory_frees_what_lies_idle(made: Engine) -> None:
+    made.encode(A, LABELS)
+    assert count("execs") == 1
+    limit(count("bytes"))
+    made.decode(np.zeros((regions.COUNT, made.config.style_dim), np.float32), LABELS)
+    assert count("execs") == 1  # the encoder's graph made room
+
+
+def test_no_memory_at_all_is_an_error_and_the_engine_works_on(made: Engine) -> None:
+    swap(made)
+    limit(1)
+    with pytest.raises(DeviceMemoryError, match=r"CUDA_ERROR_OUT_OF_MEMORY \(so it was told\)"):
+        made.parse(A)
+    limit(0)
+    made.parse(A)
+    swap(made)
+
+
+def test_calls_take_turns_where_there_is_no_memory_for_one_more(made: Engine) -> None:
+    made.encode(A, LABELS)
+    limit(count("bytes"))
+    with ThreadPoolExecutor(4) as pool:
+        faces = list(pool.map(lambda _: made.encode(A, LABELS), range(12)))
+    assert len(faces) == 12 and count("execs") == 1
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_whatever_fails_leaks_nothing_and_the_next_call_works(made: Engine, call: str) -> None:
+    fail(call, OTHER)
+    with pytest.raises(BackendError, match=r"device: .* failed: CUDA_ERROR_OTHER"):
+        swap(made)
+    swap(made)
+
+
+def test_an_engine_that_cannot_load_leaves_nothing(tiny_weights: Path) -> None:
+    for call in ("cuMemAlloc_v2", "cuMemcpyHtoDAsync_v2", "cuStreamSynchronize"):
+        for after in (0, 7):
+            fail(call, OUT_OF_MEMORY, after)
+            with pytest.raises(DeviceMemoryError):
+                Engine(tiny_weights / "model.safetensors", backend="native", device="cuda")
+    with pytest.raises(BackendError, match="cuda:3 does not exist, this machine has 1"):
+        Engine(tiny_weights / "model.safetensors", backend="native", device="cuda:3")
+
+
+@pytest.mark.parametrize("call", ["cuGraphLaunch", "cuGraphInstantiateWithFlags", "cuStreamSynchronize"])
+def test_a_lost_device_is_said_by_every_later_call(made: Engine, call: str) -> None:
+    made.parse(A)
+    fail(call, ILLEGAL_ADDRESS)
+    for _ in range(3):
+        with pytest.raises(DeviceLostError, match=r"CUDA_ERROR_ILLEGAL_ADDRESS.*start anew"):
+            swap(made)
+    launches = count("launches")
+    with pytest.raises(DeviceLostError):
+        made.parse(A)
+    assert count("launches") == launches
+
+
+def test_time_is_the_devices(made: Engine) -> None:
+    backend: Any = made._pipeline
+    measure: Callable[..., float] = backend.backend.time
+    assert measure("decode", 1, 3) == pytest.approx(2.0)
