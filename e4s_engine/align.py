@@ -148,8 +148,7 @@ def paste(crop: Crop, face: Pixels, alpha: Pixels) -> Pixels:
 
 def composite(photo: Pixels, face: Pixels, alpha: Pixels) -> Pixels:
     """alpha / 255 of the face over the photo, rounded. All at one size."""
-    weight = alpha[:, :, None].astype(np.uint32)
-    return ((face * weight + photo * (255 - weight) + 127) // 255).astype(np.uint8)
+    return np.array(Image.composite(*(Image.fromarray(pixels) for pixels in (face, photo, alpha))))
 
 
 def _paste_quad(photo: Pixels, quad: Points, face: Pixels, alpha: Pixels) -> Pixels:

@@ -32,9 +32,8 @@ def alpha(foreground: Mask, mode: str) -> Pixels:
         return (_double(foreground.astype(np.float32)) >= 0.5).astype(np.uint8) * 255
     if mode == "multiband":
         foreground = _window(foreground, _REACH, np.maximum)
-    wide = _double(_window(foreground, RADIUS, np.maximum).astype(np.float32))
-    # The published code truncates to 8 bits before scaling: only fully covered pixels count.
-    eroded = _window(wide >= 1, RADIUS, np.minimum)
+    wide = _double_whole(_window(foreground, RADIUS, np.maximum))
+    eroded = _window(wide, RADIUS, np.minimum)
     return _gaussian(eroded.astype(np.float32) * 255)
 
 
@@ -98,14 +97,17 @@ def _pyramid_up(image: Floats) -> Floats:
 
 def _window(mask: Mask, radius: int, pick: np.ufunc) -> Mask:
     """Maximum or minimum over a square window; what lies outside the image does not count."""
+    width = 2 * radius + 1
+    values = np.pad(mask, radius, constant_values=pick is np.minimum).view(np.uint8)
     for axis in (0, 1):
-        rows = np.moveaxis(mask, axis, 0)
-        out = rows.copy()
-        for shift in range(1, radius + 1):
-            pick(out[shift:], rows[:-shift], out=out[shift:])
-            pick(out[:-shift], rows[shift:], out=out[:-shift])
-        mask = np.moveaxis(out, 0, axis)
-    return mask
+        rows = np.moveaxis(values, axis, 0)
+        covered = 1  # rows that each holds the extreme of, from itself on
+        while covered < width:
+            shift = min(covered, width - covered)
+            rows = pick(rows[:-shift], rows[shift:])
+            covered += shift
+        values = np.moveaxis(rows, 0, axis)
+    return values.view(np.bool_)
 
 
 def _double(mask: Floats) -> Floats:
@@ -117,6 +119,17 @@ def _double(mask: Floats) -> Floats:
         doubled = np.stack([0.25 * before + 0.75 * rows, 0.75 * rows + 0.25 * after], axis=1)
         mask = np.moveaxis(doubled.reshape(-1, rows.shape[1]), 0, axis)
     assert mask.shape == (CROP, CROP)
+    return mask
+
+
+def _double_whole(mask: Mask) -> Mask:
+    """Where `_double` of a mask is 1: the published code truncates to 8 bits before scaling."""
+    for axis in (0, 1):
+        rows = np.moveaxis(mask, axis, 0)
+        before = np.concatenate([rows[:1], rows[:-1]])
+        after = np.concatenate([rows[1:], rows[-1:]])
+        doubled = np.stack([before & rows, rows & after], axis=1)
+        mask = np.moveaxis(doubled.reshape(-1, rows.shape[1]), 0, axis)
     return mask
 
 
