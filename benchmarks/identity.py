@@ -23,10 +23,10 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from e4s_engine import synth
 from e4s_engine.files import replacing
 from e4s_engine.synth.params import Person
-from e4s_engine.training.faces import FIRST_PREVIEW_SEED, SHARD, SOURCE, TARGET, Faces, seeds
+from e4s_engine.training import muon
+from e4s_engine.training.faces import FIRST_PREVIEW_SEED, PICTURES, SHARD, Faces, choice, seeds, swap_of
 
 Floats = npt.NDArray[np.float32]
 
@@ -34,6 +34,7 @@ SIDE = 128
 GROUPS = ("face", "nose", "eyes", "brows", "lips")
 _FORMAT = "e4s_engine identity 1"
 _HELD_OUT = 4 * SHARD  # items
+_SHIFT = 6  # pixels that pictures are moved by, at most
 
 
 def parameters(person: Person) -> Floats:
@@ -102,37 +103,59 @@ def prefers_source(judge: Judge, picture: npt.NDArray[np.uint8], source: Person,
     return distances[0] < distances[1]
 
 
+def people_of(items: Faces, count: int) -> Floats:
+    """The parameters of who is on the pictures, [count,3,P]: source, target, and whom the swap shows."""
+    found = []
+    for i in range(count):
+        swap = swap_of(*seeds(items.first, i), choice(items.first, i))
+        found.append([parameters(person) for person, _ in swap.pairs()])
+    return np.array(found, np.float32)
+
+
 def train(items: Faces, held_out: Faces, steps: int, batch: int, device: str, width: int = 32) -> Judge:
     """Train a judge on rendered items; one seed, one result."""
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
-    people = np.stack([parameters(synth.person(s)) for i in range(len(items)) for s in seeds(items.first, i)])
-    judge = Judge(people.shape[1], width).to(device)
-    _buffer(judge, "mean").copy_(torch.from_numpy(people.mean(0)))
-    _buffer(judge, "std").copy_(torch.from_numpy(people.std(0) + 1e-6))
-    adam = torch.optim.AdamW(judge.parameters(), 1e-3, weight_decay=0.02)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(adam, 2e-3, steps)
+    people = people_of(items, len(items))
+    judge = Judge(people.shape[2], width).to(device)
+    _buffer(judge, "mean").copy_(torch.from_numpy(people.mean((0, 1))))
+    _buffer(judge, "std").copy_(torch.from_numpy(people.std((0, 1)) + 1e-6))
+    optimisers = _optimisers(judge)
+    schedules = [
+        torch.optim.lr_scheduler.OneCycleLR(o, [g["lr"] for g in o.param_groups], steps, cycle_momentum=False)
+        for o in optimisers
+    ]
     for _ in tqdm(range(steps), desc="Identity", unit="step", disable=None):
         chosen = rng.choice(len(items), min(batch, len(items)), replace=False)
-        image, wanted = _batch(judge, items, chosen, rng.integers(2, size=len(chosen)), people)
+        image, wanted = _batch(judge, items, chosen, rng.integers(PICTURES, size=len(chosen)), people)
         loss = F.smooth_l1_loss(judge(_augmented(image, rng)), wanted)
-        adam.zero_grad()
+        judge.zero_grad()
         torch.autograd.backward(loss)
-        adam.step()
-        schedule.step()
+        for optimiser, schedule in zip(optimisers, schedules, strict=True):
+            optimiser.step()
+            schedule.step()
     _measure(judge.eval(), held_out)
     return judge
+
+
+def _optimisers(judge: Judge) -> list[torch.optim.Optimizer]:
+    """Muon for the convolutions, in steps of a hundredth of their first scale; AdamW for the rest."""
+    matrices = [p for p in judge.body.parameters() if muon.matrix(p) is not None]
+    known = set(map(id, matrices))
+    rest = [p for p in judge.parameters() if id(p) not in known]
+    groups = [{"params": [p], "lr": 0.01 * float(p.detach().std())} for p in matrices]
+    return [torch.optim.AdamW(rest, 2e-3, weight_decay=0.02), muon.Muon(groups)]
 
 
 @torch.inference_mode()
 def _measure(judge: Judge, held_out: Faces) -> None:
     """The mean squared error of every parameter on people never seen; 1 is knowing nothing."""
     count = min(_HELD_OUT, len(held_out))
-    people = np.stack([parameters(synth.person(s)) for i in range(count) for s in seeds(held_out.first, i)])
+    people = people_of(held_out, count)
     errors = []
     for start in range(0, count, SHARD):
         chosen = np.arange(start, min(start + SHARD, count))
-        for which in (0, 1):
+        for which in range(PICTURES):
             image, wanted = _batch(judge, held_out, chosen, np.full(len(chosen), which), people)
             errors.append((judge(image) - wanted).square())
     error = torch.cat(errors).mean(0)
@@ -143,15 +166,18 @@ def _measure(judge: Judge, held_out: Faces) -> None:
 def _batch(
     judge: Judge, items: Faces, chosen: npt.NDArray[Any], which: npt.NDArray[Any], people: Floats
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    pictures = items.items(int(i) for i in chosen)[np.arange(len(chosen)), np.where(which, TARGET, SOURCE)]
+    pictures = items.items(int(i) for i in chosen)[np.arange(len(chosen)), which]
     device = next(judge.parameters()).device
-    wanted = torch.from_numpy(people[2 * chosen + which]).to(device)
+    wanted = torch.from_numpy(people[chosen, which]).to(device)
     standard = (wanted - _buffer(judge, "mean")) / _buffer(judge, "std")
     return _input(pictures[..., :3]).to(device), standard
 
 
 def _augmented(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """A little blur and noise, so that a generator's softness does not mislead the judge."""
+    """Moved a little; and some blur and noise, so that a generator's softness does not mislead the judge."""
+    down, right = (int(s) for s in rng.integers(0, 2 * _SHIFT + 1, 2))
+    side = image.shape[-1]
+    image = F.pad(image, (_SHIFT,) * 4, "replicate")[:, :, down : down + side, right : right + side]
     if rng.random() < 0.5:
         image = F.interpolate(F.avg_pool2d(image, 2), scale_factor=2.0, mode="bilinear")
     noise = rng.normal(0, 0.03, image.shape).astype(np.float32)
