@@ -5,7 +5,8 @@
 1. Compiles every kernel for the card at hand, on all cores.
 2. Checks ops of the tests' case table and the whole networks on the device against the reference, then the
    goldens where E4S_SHARED (or ../shared) holds them. Nothing is timed while a check fails.
-3. Times CUDA-graph replay by the device's events: encode and decode at several batches, every kernel alone,
+3. Looks for better tiles for some minutes (kernels/tune.py), and checks the networks once more with them.
+4. Times CUDA-graph replay by the device's events: encode and decode at several batches, every kernel alone,
    and beside them PyTorch in the published form and the one-pass form under torch.compile.
 
 What it finds is in the file after every step, so that a run that is cut off is not lost.
@@ -56,6 +57,8 @@ def main() -> int:
         "goldens": lambda: _check_goldens(options),
     }
     timings: dict[str, Callable[[], Any]] = {
+        "tuned": lambda: _tune(options),
+        "networks_tuned": lambda: _check_networks(options),
         "stages_ms": lambda: _time_stages(options),
         "swap_ms": lambda: _time_swaps(device, options),
         "kernels": lambda: _time_kernels(device, options),
@@ -200,6 +203,12 @@ def _psnr(got: Any, want: Any) -> float:
     return float(10 * np.log10(4 / max(error, 1e-20)))
 
 
+def _tune(options: argparse.Namespace) -> dict[str, Any]:
+    """Tiles for one precision at batch 1, kept in the cache."""
+    wanted = ["--seconds", str(options.tune), "--precision", options.precisions[0]]
+    return {"status": module("tune").main(wanted) if options.tune > 0 else None}
+
+
 def _time_stages(options: argparse.Namespace) -> dict[str, Any]:
     """Milliseconds of a graph's replay: medians of several rounds, by precision, stage and batch."""
     from e4s_engine.backends.cuda import Cuda
@@ -221,11 +230,12 @@ def _time_swaps(device: Any, options: argparse.Namespace) -> dict[str, float]:
     from e4s_engine.backends.cuda import Linker, swap_graph
 
     model, _ = _models()
+    table = module("tune").load(device.name)
     found = {}
     for precision in options.precisions:
         linker = Linker(device)
         for batch in options.batches:
-            swap = module("swap").record(model.config, precision, batch)
+            swap = module("swap").record(model.config, precision, batch, table)
             linker.add(swap, model.tensors)
             graph = swap_graph(linker, swap)
             graph.time(3)
@@ -334,6 +344,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--batches", type=int, nargs="+", default=list(BATCHES))
     parser.add_argument("--every", type=int, default=4, help="check each n-th case of the ops")
     parser.add_argument("--runs", type=int, default=20, help="replays per timing")
+    parser.add_argument("--tune", type=float, default=120.0, help="seconds to look for better tiles; 0: none")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes that compile")
     parser.add_argument("--time-anyway", action="store_true", help="time even where a check fails")
     return parser.parse_args()

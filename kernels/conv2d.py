@@ -80,7 +80,8 @@ def launch_conv(c: Context) -> list[Launch]:
     kernel = c.step.weights["kernel"][0]
     outputs, inputs, size = kernel.shape[:3]  # type: ignore[union-attr]
     depth = 4 if inputs == 3 else padded(inputs)
-    block = tiles.block(y.pixels, outputs, depth, x.type, y.n)
+    problem = tiles.Problem("conv2d", y.pixels, outputs, depth, x.type, y.n)
+    block = tiles.choose(problem, c.table)
     return [
         Launch(
             "conv2d.conv2d",
@@ -103,5 +104,6 @@ def launch_conv(c: Context) -> list[Launch]:
             (blocks(y.pixels, block.m), blocks(outputs, block.n)),
             y.n,
             tile=block.tile,
+            problem=problem,
         )
     ]  # fmt: skip

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from e4s_engine.plan import Arrays, Buffer, Conv, Plan, Step, Vector
+
+if TYPE_CHECKING:
+    from .tiles import Problem, Table
 
 SIZES = {"f32": 4, "bf16": 2, "f16": 2, "u8": 1}
 
@@ -119,6 +122,7 @@ class Launch:
     samples: int = 1
     count: bool = False
     tile: Tile = dataclasses.field(default_factory=Tile)
+    problem: Problem | None = None  # what a tuner may choose another tile for
 
     @property
     def programs(self) -> tuple[int, int, int]:
@@ -129,11 +133,15 @@ class Launch:
 class Program:
     """A plan's launches and the blocks of memory they share: the plan's buffers, then temporaries."""
 
-    def __init__(self, plan: Plan, precision: str = "") -> None:
-        """precision: of products of 32-bit values, "ieee" or "tf32"; "" is ieee in fp32 plans, else tf32."""
+    def __init__(self, plan: Plan, precision: str = "", table: Table | None = None) -> None:
+        """precision: of products of 32-bit values, "ieee" or "tf32"; "" is ieee in fp32 plans, else tf32.
+
+        table: tiles that were measured.
+        """
         from . import STEPS, module
 
         self.plan = plan
+        self.table = table or {}
         self.precision = precision or ("ieee" if plan.type == "f32" else "tf32")
         self.views = [view(buffer) for buffer in plan.buffers]
         self.bytes = [v.bytes for v in self.views]
@@ -155,6 +163,11 @@ class Context:
         self.step = step
         self.precision = program.precision
         self._program = program
+
+    @property
+    def table(self) -> Table:
+        """Tiles that were measured."""
+        return self._program.table
 
     def has(self, name: str) -> bool:
         """Whether the step has this buffer or weight."""

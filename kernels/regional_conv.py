@@ -149,7 +149,8 @@ def launch_regional_conv(c: Context) -> list[Launch]:
     depth, phases = padded(x.c), 4 if upsample else 1
     conv = c.step.weights["kernel"][0]
     assert isinstance(conv, Conv)
-    block = tiles.block(x.pixels, y.c, depth, x.type, y.n * phases)
+    problem = tiles.Problem("regional_conv", x.pixels, y.c, depth, x.type, y.n * phases)
+    block = tiles.choose(problem, c.table)
     styles = c.view("styles") if c.has("styles") else None
     return [
         Launch(
@@ -175,5 +176,6 @@ def launch_regional_conv(c: Context) -> list[Launch]:
             (phases * blocks(x.pixels, block.m), blocks(y.c, block.n)),
             y.n,
             tile=block.tile,
+            problem=problem,
         )
     ]  # fmt: skip

@@ -17,6 +17,7 @@ from e4s_engine.config import ModelConfig
 from . import compose, feather
 from .graph import Numbering, described, part
 from .launch import Launch, Operand, Packed, Program
+from .tiles import Table
 
 SLOTS = (
     "source_pixels", "source_labels", "target_pixels", "target_labels", "source_styles", "target_styles",
@@ -66,10 +67,11 @@ class Swap:
         return [first, second, middle, last, paste]
 
 
-def record(config: ModelConfig, precision: str, batch: int) -> Swap:
-    """The graph of `batch` swaps."""
-    first, second = (Program(record_encode(config, precision, batch, CROP, CROP)) for _ in range(2))
-    picture_of = Program(record_decode(config, precision, batch, whole=True))
+def record(config: ModelConfig, precision: str, batch: int, table: Table | None = None) -> Swap:
+    """The graph of `batch` swaps. table: tiles that were measured."""
+    encodes = [record_encode(config, precision, batch, CROP, CROP) for _ in range(2)]
+    first, second = (Program(plan, table=table) for plan in encodes)
+    picture_of = Program(record_decode(config, precision, batch, whole=True), table=table)
     area, styles = regions.LABEL_SIZE**2, regions.COUNT * config.style_dim * 4
     pixels, picture = CROP * CROP * 3, config.size**2 * 3
     sizes = [pixels, area, pixels, area, styles, styles, styles, area, area, picture, pixels]

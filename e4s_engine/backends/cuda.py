@@ -96,6 +96,7 @@ class Cuda:
         self.device = f"cuda:{number}"
         self.precision = "fp32" if precision == "auto" else precision  # as on the CPU: speed is asked for
         self._linker = Linker(_native.CudaDevice(number))
+        self._table = module("tune").load(self._linker.device.name)
         self._config = model.config
         self._parser_config = parser.config if parser else None
         self._graphs: Instances[_native.CudaGraph] = Instances(_IN_FLIGHT)
@@ -165,7 +166,7 @@ class Cuda:
         return published(self._config, self._parser_config, self.precision, self.precision, batch)
 
     def _program(self, plan: Plan) -> Any:
-        return module("launch").Program(plan)
+        return module("launch").Program(plan, table=self._table)
 
     def _run(
         self,
