@@ -21,7 +21,7 @@ import statistics
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +36,17 @@ TESTS = Path(__file__).parents[1] / "python_tests"
 TOLERANCE = {"fp32": 1e-4, "fp16": 1e-2, "bf16": 4e-2}  # relative to the largest value
 LEAST_PSNR = 48.0
 BATCHES = (1, 2, 4, 8, 16, 32)
+CHECKS = ("compiled", "ops", "networks", "goldens")
+TIMINGS = ("tuned", "networks_tuned", "stages_ms", "swap_ms", "kernels", "torch_ms")
+# What `benchmarks.swap --device cuda` runs.
+SWAP = ("compiled", "networks", "stages_ms", "swap_ms", "kernels", "torch_ms")
 
 
-def main() -> int:
-    """Run all steps; 0 where all checks pass, 1 where one fails, 2 where there is no GPU."""
-    options = _arguments()
-    report: dict[str, Any] = {"machine": machine.describe(), "command": sys.argv[1:], "failures": []}
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the steps; 0 where all checks pass, 1 where one fails, 2 where there is no GPU."""
+    options = _arguments(argv)
+    given = sys.argv[1:] if argv is None else list(argv)
+    report: dict[str, Any] = {"machine": machine.describe(), "command": given, "failures": []}
     try:
         device = _native.CudaDevice(0)
     except E4SError as error:
@@ -65,13 +70,18 @@ def main() -> int:
         "torch_ms": lambda: _time_torch(options),
     }
     for name, step in steps.items():
-        _step(report, name, step, options)
+        if name in options.steps:
+            _step(report, name, step, options)
     if report["failures"] and not options.time_anyway:
         print(f"checks failed, nothing is timed: {report['failures']}", file=sys.stderr)
         return 1
     for name, step in timings.items():
-        _step(report, name, step, options)
-    _write(options.out, report | _summary(report))
+        if name in options.steps:
+            _step(report, name, step, options)
+    summary = _summary(report)
+    _write(options.out, report | summary)
+    if options.json:
+        print(json.dumps(summary))
     return 1 if report["failures"] else 0
 
 
@@ -337,7 +347,7 @@ def _write(path: Path, report: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(report, indent=1))
 
 
-def _arguments() -> argparse.Namespace:
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Prove and time the CUDA engine on this machine's GPU.")
     parser.add_argument("--out", type=Path, default=Path("gpu.json"))
     parser.add_argument("--precisions", nargs="+", default=["bf16", "fp32", "fp16"])
@@ -347,7 +357,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--tune", type=float, default=120.0, help="seconds to look for better tiles; 0: none")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes that compile")
     parser.add_argument("--time-anyway", action="store_true", help="time even where a check fails")
-    return parser.parse_args()
+    parser.add_argument("--steps", nargs="+", choices=CHECKS + TIMINGS, default=CHECKS + TIMINGS)
+    parser.add_argument("--json", action="store_true", help="end with the summary as one JSON object")
+    return parser.parse_args(argv)
 
 
 if __name__ == "__main__":

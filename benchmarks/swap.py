@@ -6,6 +6,7 @@ C++ compiler), and the project's own runtime ("native"); all in turn on the same
     python -m benchmarks.swap --weights e4s.safetensors --parser parser.safetensors
     python -m benchmarks.swap --variants published_fp32 onepass_fp32
     python -m benchmarks.swap --json                     the last line of output is one JSON object
+    python -m benchmarks.swap --device cuda              the CUDA engine beside PyTorch there: see gpu.py
 """
 
 from __future__ import annotations
@@ -35,6 +36,10 @@ LEAST_PSNR = 40.0  # of bf16 pictures, likewise
 def main() -> int:
     """Measure and print; 1 if a variant does not compute the same."""
     arguments = _arguments()
+    if arguments.device == "cuda":
+        from benchmarks import gpu
+
+        return gpu.main(["--steps", *gpu.SWAP, *(["--json"] if arguments.json else [])])
     model, parser = _models(arguments)
     made = {name: variants.make(name, model, arguments.device) for name in arguments.variants}
     faces = {name: variants.swap(variant)[0] for name, variant in made.items()}  # warms up, too
@@ -164,7 +169,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--weights", help="default: random weights of the official size")
     parser.add_argument("--parser", help="parser weights; default: random ones of the official size")
     parser.add_argument("--repeat", type=int, default=5)
-    parser.add_argument("--device", default="cpu", help="of the PyTorch variants")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--variants", nargs="+", choices=NAMES, help="default: all this processor can run")
     parser.add_argument("--json", action="store_true", help="end with one JSON object")
     arguments = parser.parse_args()
