@@ -87,9 +87,7 @@ class Pipeline:
         self.label(portraits)
         missing = list({id(p): p for p in portraits if p.styles is None}.values())
         if missing:
-            crops = np.stack([p.crop.image for p in missing if p.crop is not None])
-            labels = np.stack([p.labels for p in missing if p.labels is not None])
-            for portrait, styles in zip(missing, self.backend.encode(crops, labels), strict=True):
+            for portrait, styles in zip(missing, self.backend.encode(*_stacked(missing)), strict=True):
                 portrait.styles = styles
 
     def decode(self, styles: compose.Styles, labels: Labels) -> npt.NDArray[np.float32]:
@@ -108,10 +106,43 @@ class Pipeline:
 
     def _swap_some(self, jobs: Sequence[Job], options: Options) -> list[Result]:
         self.label([job.target for job in jobs])
-        active = [job for job in jobs if job.chosen != ()]
-        self.complete([portrait for job in active for portrait in (job.target, *(p for p, _ in job.parts))])
-        rendered = iter(self._render([(job.target, _compose(job, options)) for job in active], options))
-        return [self._untouched(job.target) if job.chosen == () else next(rendered) for job in jobs]
+        whole = [self._is_whole(job, jobs, options) for job in jobs]
+        staged = [job for job, at_once in zip(jobs, whole, strict=True) if job.chosen != () and not at_once]
+        self.complete([portrait for job in staged for portrait in (job.target, *(p for p, _ in job.parts))])
+        rendered = iter(self._render([(job.target, _compose(job, options)) for job in staged], options))
+        swapped = iter(self._swap_whole([job for job, at_once in zip(jobs, whole, strict=True) if at_once]))
+        return [
+            self._untouched(job.target) if job.chosen == () else next(swapped if at_once else rendered)
+            for job, at_once in zip(jobs, whole, strict=True)
+        ]
+
+    def _is_whole(self, job: Job, jobs: Sequence[Job], options: Options) -> bool:
+        """Whether the backend does all of this job in one go: as published, between two aligned crops.
+
+        Of a source that comes again, or was encoded already, the style vectors are used again instead.
+        """
+        if not self.backend.swaps or job.chosen is not None or options != Options(align=options.align):
+            return False
+        source, target = job.parts[0][0], job.target
+        fresh = source.crop is not None and source.styles is None and target.styles is None
+        once = sum(source is part for other in jobs for part, _ in other.parts) == 1
+        crop = target.crop
+        return (
+            fresh and once and crop is not None and crop.quad is None and crop.photo.shape == crop.image.shape
+        )
+
+    def _swap_whole(self, jobs: Sequence[Job]) -> list[Result]:
+        if not jobs:
+            return []
+        sources = [job.parts[0][0] for job in jobs]
+        targets = [job.target for job in jobs]
+        self.label(sources)
+        made = self.backend.swap(*_stacked(sources), *_stacked(targets))
+        # Copies: views would keep the whole batch alive.
+        return [
+            Result(image.copy(), face.copy(), labels.copy(), holes > 0)
+            for image, face, labels, holes in zip(*made, strict=True)
+        ]
 
     def reconstruct(self, portrait: Portrait, options: Options) -> Result:
         """The portrait's own style vectors in its own labels, pasted over it."""
@@ -136,6 +167,12 @@ class Pipeline:
         assert crop is not None and mask is not None
         face = images.resize(crop.image, self.size, self.size, Image.Resampling.LANCZOS)
         return Result(crop.photo.copy(), face.copy(), mask.copy(), np.zeros(mask.shape, bool))
+
+
+def _stacked(portraits: Sequence[Portrait]) -> tuple[Pixels, Labels]:
+    """Crops and labels of labelled portraits."""
+    crops = np.stack([portrait.crop.image for portrait in portraits if portrait.crop is not None])
+    return crops, np.stack([portrait.labels for portrait in portraits if portrait.labels is not None])
 
 
 def to_uint8(image: npt.NDArray[np.float32]) -> Pixels:

@@ -6,6 +6,7 @@ Not collected by itself: `test_cuda_driver.py` builds that driver and runs this 
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,9 @@ import pytest
 
 FAKE = ctypes.CDLL(os.environ["FAKE_CUDA"])  # before the extension looks for a driver
 
-from e4s_engine import kernels, regions  # noqa: E402
+from conftest import TINY  # noqa: E402
+
+from e4s_engine import bench, kernels, regions, weights  # noqa: E402
 from e4s_engine.engine import Engine  # noqa: E402
 from e4s_engine.errors import BackendError, DeviceLostError, DeviceMemoryError  # noqa: E402
 
@@ -156,6 +159,19 @@ def test_a_lost_device_is_said_by_every_later_call(made: Engine, call: str) -> N
     with pytest.raises(DeviceLostError):
         made.parse(A)
     assert count("launches") == launches
+
+
+def test_a_published_swap_is_one_launch(tmp_path: Path) -> None:
+    config = dataclasses.replace(TINY, size=1024, channels=(8,) * 9, latents=18)
+    weights.save(weights.random_model(config), tmp_path / "w.safetensors")
+    picture, labels = bench.portrait(0)
+    with Engine(tmp_path / "w.safetensors", backend="native", device="cuda") as engine:
+        launches = count("launches")
+        made = engine.swap(picture, picture, source_labels=labels, target_labels=labels)
+        assert count("launches") == launches + 1
+        assert made.image.shape == made.face.shape == (1024, 1024, 3)
+        engine.swap(picture, picture, "face", source_labels=labels, target_labels=labels)
+        assert count("launches") == launches + 3
 
 
 def test_time_is_the_devices(made: Engine) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import interpreted  # noqa: F401
@@ -15,6 +16,7 @@ from e4s_engine.config import ParserConfig
 from e4s_engine.errors import ArgumentError
 
 PARSER = ParserConfig(widths=(16, 16, 24, 32, 32), context=16, fusion=32)
+WHOLE = dataclasses.replace(SMALL, size=1024, channels=(16,) * 9, latents=18)
 
 
 class Device:
@@ -49,7 +51,7 @@ class Graph:
 
     def run(self, inputs: dict[int, np.ndarray], outputs: dict[int, np.ndarray]) -> None:
         arrays = inputs | outputs
-        assert [arrays[i].nbytes for i in range(len(self.slots))] == self.slots
+        assert all(array.nbytes == self.slots[i] for i, array in arrays.items())
         for array in outputs.values():
             array[...] = 1
         Graph.runs.append([len(array) for array in arrays.values()])
@@ -97,6 +99,20 @@ def test_a_whole_swap_takes_the_same_weights(backend: cuda.Cuda) -> None:
     linker.add(swap, {})  # all of them are there
     graph = cuda.swap_graph(linker, swap)
     assert len(graph.nodes) == len(swap.launches()) and len(linker.device.weights) == weights
+
+
+def test_swaps_in_one_go_fill_every_slot(backend: cuda.Cuda) -> None:
+    assert not backend.swaps  # its pictures are not of the crop's size
+    whole = cuda.Cuda(make_model(WHOLE), None, "cuda:0", "bf16")
+    assert whole.swaps
+    crops, labels = np.zeros((9, 1024, 1024, 3), np.uint8), np.zeros((9, 512, 512), np.uint8)
+    Graph.runs.clear()
+    made = whole.swap(crops, labels, crops, labels)
+    assert Graph.runs == [[8] * 8, [1] * 8]
+    assert [array.shape for array in made] == [crops.shape, crops.shape, labels.shape, labels.shape]
+    assert all((array == 1).all() for array in made)
+    with pytest.raises(ArgumentError, match="labels"):
+        whole.swap(crops[:1], labels[:1], crops[:1], labels[:1] + 12)
 
 
 def test_labels_beyond_the_regions_are_refused(backend: cuda.Cuda) -> None:

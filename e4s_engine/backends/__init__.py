@@ -6,7 +6,7 @@ import ctypes
 import importlib.util
 import os
 import re
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +21,22 @@ BACKENDS = ("auto", "native", "reference")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 
+class Swapped(NamedTuple):
+    """Whole-face swaps of aligned crops: what `Backend.swap` makes."""
+
+    pasted: Bytes  # the faces blended into the target crops, [N,1024,1024,3]
+    faces: Bytes  # [N,S,S,3]
+    labels: Bytes  # [N,512,512]
+    holes: Bytes  # [N,512,512], 0 or 1
+
+
 class Backend(Protocol):
     """The networks of one model on one device. Safe to call from many threads."""
 
     device: str
     precision: str
     name: str
+    swaps: bool  # whether it has `swap`
 
     def encode(self, images: Bytes, labels: Bytes) -> Floats:
         """Aligned crops [N,1024,1024,3] and labels [N,512,512] -> style vectors [N,12,D]."""
@@ -36,6 +46,12 @@ class Backend(Protocol):
 
     def parse(self, images: Bytes) -> Bytes:
         """Pictures [N,1024,1024,3] or [N,512,512,3] -> the parser's own classes [N,512,512]."""
+
+    def swap(self, sources: Bytes, source_labels: Bytes, targets: Bytes, target_labels: Bytes) -> Swapped:
+        """Whole-face swaps as published, composition and feathered paste included, in one go.
+
+        Aligned crops [N,1024,1024,3] and labels [N,512,512]. Only where `swaps` is true.
+        """
 
     def describe(self) -> str:
         """The plans it runs, as tables for people. Raises BackendError where it runs none."""

@@ -8,7 +8,7 @@ compiled for the card at hand at the first call that needs them, which takes min
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from e4s_engine import _native, parse, regions
 from e4s_engine.align import CROP
-from e4s_engine.backends import Bytes, Floats
+from e4s_engine.backends import Bytes, Floats, Swapped
 from e4s_engine.backends.instances import Instances
 from e4s_engine.backends.plans import published, record_decode, record_encode, record_parse
 from e4s_engine.config import ModelConfig
@@ -29,6 +29,8 @@ from e4s_engine.weights import Model
 logger = logging.getLogger("e4s_engine")
 
 _MOST_AT_ONCE = 8  # pictures to a graph: more fill the card no better
+GIVEN = ("source_pixels", "source_labels", "target_pixels", "target_labels")  # slots of a swap's graph
+MADE = ("pasted", "picture", "labels", "holes")
 _IN_FLIGHT = 2  # instances of a graph: one is copied to and from while the other computes
 
 
@@ -96,6 +98,7 @@ class Cuda:
         self.device = f"cuda:{number}"
         self.precision = "fp32" if precision == "auto" else precision  # as on the CPU: speed is asked for
         self._linker = Linker(_native.CudaDevice(number))
+        self.swaps = model.config.size == CROP  # else the face has to be resized before it is pasted
         self._table = module("tune").load(self._linker.device.name)
         self._config = model.config
         self._parser_config = parser.config if parser else None
@@ -142,6 +145,36 @@ class Cuda:
         self._run(("parse", height, width), record, [images], classes)
         return classes
 
+    def swap(self, sources: Bytes, source_labels: Bytes, targets: Bytes, target_labels: Bytes) -> Swapped:
+        """Whole-face swaps of aligned crops [N,1024,1024,3] with labels [N,512,512], in one launch each."""
+        for labels in (source_labels, target_labels):
+            _check_labels(labels)
+        count, side = len(targets), self._config.size
+        made = Swapped(
+            np.empty_like(targets),
+            np.empty((count, side, side, 3), np.uint8),
+            np.empty_like(target_labels),
+            np.empty_like(target_labels),
+        )
+        given = (sources, source_labels, targets, target_labels)
+        slots = module("swap").SLOTS
+        for part in _parts(count):
+            inputs = {
+                slots.index(name): np.ascontiguousarray(array[part])
+                for name, array in zip(GIVEN, given, strict=True)
+            }
+            outputs = {slots.index(name): array[part] for name, array in zip(MADE, made, strict=True)}
+            with self._swap_graph(len(targets[part])) as graph:
+                graph.run(inputs, outputs)
+        return made
+
+    def _swap_graph(self, batch: int) -> AbstractContextManager[_native.CudaGraph]:
+        def build() -> _native.CudaGraph:
+            swap = module("swap").record(self._config, self.precision, batch, self._table)
+            return swap_graph(self._linker, swap)
+
+        return self._graphs.use(("swap", batch), build)
+
     def describe(self) -> str:
         """The plans at the published input sizes, as tables."""
         parts = []
@@ -175,8 +208,7 @@ class Cuda:
         inputs: list[npt.NDArray[Any]],
         out: npt.NDArray[Any],
     ) -> None:
-        for start in range(0, len(out), _MOST_AT_ONCE):
-            part = slice(start, start + _MOST_AT_ONCE)
+        for part in _parts(len(out)):
             arrays = {i: np.ascontiguousarray(array[part]) for i, array in enumerate(inputs)}
             with self._graph(key, len(out[part]), record) as graph:
                 graph.run(arrays, {len(inputs): out[part]})
@@ -185,6 +217,11 @@ class Cuda:
         self, key: tuple[Any, ...], batch: int, record: Callable[[int], Plan]
     ) -> AbstractContextManager[_native.CudaGraph]:
         return self._graphs.use((*key, batch), lambda: graph_of(self._linker, self._program(record(batch))))
+
+
+def _parts(count: int) -> Iterator[slice]:
+    for start in range(0, count, _MOST_AT_ONCE):
+        yield slice(start, min(start + _MOST_AT_ONCE, count))
 
 
 def _check_labels(labels: Bytes) -> None:

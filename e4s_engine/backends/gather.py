@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from e4s_engine.backends import Backend, Bytes, Floats
+from e4s_engine.backends import Backend, Bytes, Floats, Swapped
 from e4s_engine.errors import ArgumentError
 
 MAX_BATCH, MAX_WAIT_MS = 256, 10_000.0
@@ -48,6 +48,7 @@ class Gathered:
         """max_batch: pictures to gather. max_wait_ms: how long a call waits for others, at each network."""
         self._backend = backend
         self.name, self.device, self.precision = backend.name, backend.device, backend.precision
+        self.swaps = backend.swaps
         self._most, self._seconds = max_batch, max_wait_ms / 1000
         self._at_a_time = _AT_A_TIME[backend.device.partition(":")[0]]
         self._changed = threading.Condition()
@@ -65,6 +66,10 @@ class Gathered:
     def parse(self, images: Bytes) -> Bytes:
         """See `Backend`."""
         return self._call(("parse", images.shape[1:]), self._backend.parse, images)
+
+    def swap(self, sources: Bytes, source_labels: Bytes, targets: Bytes, target_labels: Bytes) -> Swapped:
+        """See `Backend`."""
+        return self._call("swap", self._backend.swap, sources, source_labels, targets, target_labels)
 
     def describe(self) -> str:
         """See `Backend`."""
@@ -136,14 +141,20 @@ def _run_together(run: Callable[..., Any], batch: list[_Request]) -> None:
         else:
             ends = np.cumsum([len(request) for request in batch])
             for request, end in zip(batch, ends, strict=True):
-                # A copy, not a view: that would keep the whole batch alive.
-                request.result = made[end - len(request) : end].copy()
+                request.result = _share(made, slice(end - len(request), end))
             return
     for request in batch:
         try:
             request.result = run(*request.arrays)
         except Exception as error:
             request.error = error
+
+
+def _share(made: Any, part: slice) -> Any:
+    """A call's part of what was made. A copy: a view would keep the whole batch alive."""
+    if isinstance(made, Swapped):
+        return Swapped(*(array[part].copy() for array in made))
+    return made[part].copy()
 
 
 def check(max_batch: Any, max_wait_ms: Any) -> None:
