@@ -5,6 +5,7 @@
 
 #include "cpu/isa.h"
 #include "error.h"
+#include "module_arrays.h"
 #include "module_cuda.h"
 #include "plan.h"
 
@@ -179,5 +180,6 @@ PYBIND11_MODULE(_native, m) {
       .def_property_readonly("arena_bytes", [](const BoundPlan& p) { return p.plan().arena_bytes(); })
       .def_property_readonly("unshared_bytes", [](const BoundPlan& p) { return p.plan().unshared_bytes(); });
 
+  bind_arrays(m);
   bind_cuda(m);
 }

@@ -6,6 +6,7 @@
 
 #include "cuda/graph.h"
 #include "error.h"
+#include "module_arrays.h"
 
 namespace py = pybind11;
 
@@ -74,28 +75,47 @@ py::dict lay_out(const std::vector<std::int64_t>& slots, const std::vector<py::d
   return result;
 }
 
-// Pointers by slot from {slot: array}, checked against the slots' sizes.
-std::vector<void*> pointers(const e4s::cuda::DeviceGraph& graph, const std::map<int, py::array>& arrays,
-                            bool written) {
+// Where a slot's bytes are: in a NumPy array, a CudaArray, or (pointer, bytes) of an array on the device,
+// whose owner vouches for them.
+std::pair<e4s::cuda::Place, std::int64_t> place_of(const py::handle& value, bool written) {
+  if (py::isinstance<e4s::DeviceArray>(value)) {
+    const auto& array = value.cast<const e4s::DeviceArray&>();
+    return {{reinterpret_cast<void*>(array.memory.data()), true}, array.bytes};
+  }
+  if (py::isinstance<py::tuple>(value)) {
+    const auto [pointer, bytes] = value.cast<std::pair<std::uint64_t, std::int64_t>>();
+    return {{reinterpret_cast<void*>(pointer), true}, bytes};
+  }
+  const auto array = value.cast<py::array>();
+  if ((array.flags() & py::array::c_style) == 0) throw e4s::ArgumentError("graph: an array is not dense");
+  if (written && !array.writeable()) throw e4s::ArgumentError("graph: an output is read-only");
+  return {{const_cast<void*>(array.data()), false}, array.nbytes()};
+}
+
+// Places by slot from {slot: value}, checked against the slots' sizes.
+std::vector<e4s::cuda::Place> places(const e4s::cuda::DeviceGraph& graph,
+                                     const std::map<int, py::object>& values, bool written) {
   const std::vector<std::int64_t>& bytes = graph.slot_bytes();
-  std::vector<void*> found(bytes.size(), nullptr);
-  for (const auto& [slot, array] : arrays) {
+  std::vector<e4s::cuda::Place> found(bytes.size());
+  for (const auto& [slot, value] : values) {
     const auto index = static_cast<std::size_t>(slot);
     if (slot < 0 || index >= bytes.size()) throw e4s::ArgumentError("graph: no such slot");
-    if ((array.flags() & py::array::c_style) == 0 || array.nbytes() != bytes[index])
-      throw e4s::ArgumentError("graph: the array of slot " + std::to_string(slot) + " must be dense, of " +
+    const auto [place, size] = place_of(value, written);
+    if (size != bytes[index])
+      throw e4s::ArgumentError("graph: the array of slot " + std::to_string(slot) + " must be of " +
                                std::to_string(bytes[index]) + " bytes");
-    if (written && !array.writeable()) throw e4s::ArgumentError("graph: an output is read-only");
-    found[index] = const_cast<void*>(array.data());
+    found[index] = place;
   }
   return found;
 }
 
-void run(e4s::cuda::DeviceGraph& graph, const std::map<int, py::array>& inputs,
-         const std::map<int, py::array>& outputs) {
-  const std::vector<void*> in = pointers(graph, inputs, false), out = pointers(graph, outputs, true);
+void run(e4s::cuda::DeviceGraph& graph, const std::map<int, py::object>& inputs,
+         const std::map<int, py::object>& outputs, const std::vector<std::uint64_t>& after) {
+  const std::vector<e4s::cuda::Place> in = places(graph, inputs, false), out = places(graph, outputs, true);
+  std::vector<e4s::cuda::Stream> streams;
+  for (const std::uint64_t stream : after) streams.push_back(reinterpret_cast<e4s::cuda::Stream>(stream));
   const py::gil_scoped_release release;
-  graph.run({in.begin(), in.end()}, out);
+  graph.run(in, out, streams);
 }
 
 }  // namespace
@@ -130,7 +150,7 @@ void bind_cuda(py::module_& m) {
              return std::make_unique<DeviceGraph>(std::move(device), graph_spec(slots, parts));
            }),
            py::arg("device"), py::arg("slots"), py::arg("parts"))
-      .def("run", run, py::arg("inputs"), py::arg("outputs"))
+      .def("run", run, py::arg("inputs"), py::arg("outputs"), py::arg("after") = std::vector<std::uint64_t>())
       .def(
           "time",
           [](DeviceGraph& graph, int runs) {

@@ -127,10 +127,23 @@ class Engine:
         source_landmarks, target_landmarks: [68, 2] or [5, 2] in pixels of the photo, instead of the
             landmark model's (for a dict of sources a dict with the same keys).
 
+        A published swap (all options as they are) of two aligned crops [1024, 1024, 3] that lie on the GPU of
+        a native engine (CuPy, torch, anything with DLPack or `__cuda_array_interface__`) is made there
+        without a copy: `Result.resident` is the picture, still there.
+
         Raises ArgumentError or one of its kinds: ImageError, LabelsError, RegionError, AlignmentError.
         """
         options = Options(extent, shape, texture, hair_first, blend, align)
         pipeline, read = self._open(options)
+        plain = (
+            regions is None
+            and options == Options(align=align)
+            and source_landmarks is target_landmarks is None
+        )
+        if plain and (self._landmarks is None or align is False) and align is not True:
+            made = pipeline.swap_resident(source, target, (source_labels, target_labels))
+            if made is not None:
+                return made
         parts, chosen = inputs.sources(source, regions, source_labels, source_landmarks, "source", read)
         portrait = _image_only(read(target, "target", target_labels, target_landmarks))
         return pipeline.swap([Job(portrait, parts, chosen)], options)[0]

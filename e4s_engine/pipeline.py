@@ -22,7 +22,7 @@ from e4s_engine.errors import ArgumentError, LabelsError
 from e4s_engine.images import Pixels
 from e4s_engine.inputs import Options, Portrait
 from e4s_engine.regions import Labels
-from e4s_engine.result import Result
+from e4s_engine.result import ResidentResult, Result
 
 AT_ONCE = 8  # swaps of a batch that are in memory as floats at one time
 
@@ -121,7 +121,7 @@ class Pipeline:
 
         Of a source that comes again, or was encoded already, the style vectors are used again instead.
         """
-        if not self.backend.swaps or job.chosen is not None or options != Options(align=options.align):
+        if self.backend.whole is None or job.chosen is not None or options != Options(align=options.align):
             return False
         source, target = job.parts[0][0], job.target
         fresh = source.crop is not None and source.styles is None and target.styles is None
@@ -132,17 +132,45 @@ class Pipeline:
         )
 
     def _swap_whole(self, jobs: Sequence[Job]) -> list[Result]:
-        if not jobs:
+        whole = self.backend.whole
+        if not jobs or whole is None:
             return []
         sources = [job.parts[0][0] for job in jobs]
         targets = [job.target for job in jobs]
         self.label(sources)
-        made = self.backend.swap(*_stacked(sources), *_stacked(targets))
+        made = whole.swap(*_stacked(sources), *_stacked(targets))
         # Copies: views would keep the whole batch alive.
         return [
             Result(image.copy(), face.copy(), labels.copy(), holes > 0)
             for image, face, labels, holes in zip(*made, strict=True)
         ]
+
+    def swap_resident(self, source: Any, target: Any, labels: Sequence[Any]) -> Result | None:
+        """A published swap of two crops on the backend's device; None where they are not.
+
+        labels: of source and target, None for what the parser finds.
+        """
+        whole = self.backend.whole
+        if whole is None:
+            return None
+        given, kept = whole.resident(source), whole.resident(target)
+        if given is None or kept is None:
+            return None
+        found = [
+            self._labels_of(image, mask, argument)
+            for image, mask, argument in zip((source, target), labels, ("source", "target"), strict=True)
+        ]
+        made = whole.swap_resident(given, found[0], kept, found[1])
+        return ResidentResult(made.pasted, made.faces, made.labels, made.holes > 0)
+
+    def _labels_of(self, image: Any, labels: Any, argument: str) -> Labels:
+        """Given labels checked, or the parser's, which sees a copy on the CPU."""
+        if labels is not None:
+            return inputs.check_labels(labels, f"{argument} labels")
+        portrait = Portrait(argument, alignment.whole(images.read(image, argument), argument))
+        self.label([portrait])
+        assert portrait.labels is not None
+        return portrait.labels
 
     def reconstruct(self, portrait: Portrait, options: Options) -> Result:
         """The portrait's own style vectors in its own labels, pasted over it."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import io
 import os
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +40,11 @@ class Result:
     labels: npt.NDArray[np.uint8]
     holes: npt.NDArray[np.bool_]
 
+    @property
+    def resident(self) -> Any:
+        """`image` on the GPU it was made on (DLPack, `__cuda_array_interface__`); else None."""
+        return None
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write `image` in the format of the name's ending; an existing file is never left damaged.
 
@@ -49,3 +56,27 @@ class Result:
         buffer = io.BytesIO()
         Image.fromarray(self.image).save(buffer, "PNG")
         return buffer.getvalue()
+
+
+class ResidentResult(Result):
+    """A result on a GPU. `image` and `face` are copied to the CPU when they are first asked for."""
+
+    def __init__(
+        self, image: Any, face: Any, labels: npt.NDArray[np.uint8], holes: npt.NDArray[np.bool_]
+    ) -> None:
+        self.__dict__.update(_image=image, _face=face, labels=labels, holes=holes)  # it is frozen
+
+    @cached_property
+    def image(self) -> npt.NDArray[np.uint8]:
+        """See `Result`."""
+        return np.asarray(self.__dict__["_image"])
+
+    @cached_property
+    def face(self) -> npt.NDArray[np.uint8]:
+        """See `Result`."""
+        return np.asarray(self.__dict__["_face"])
+
+    @property
+    def resident(self) -> Any:
+        """See `Result`."""
+        return self.__dict__["_image"]

@@ -11,7 +11,7 @@ typedef int Result;
 // What is alive, and what was done.
 _Atomic long fake_memory, fake_bytes, fake_locked, fake_modules, fake_streams, fake_graphs, fake_execs,
     fake_contexts;
-_Atomic long fake_launches, fake_nodes, fake_copies, fake_wrong;
+_Atomic long fake_launches, fake_nodes, fake_copies, fake_waits, fake_wrong;
 long fake_limit;  // of bytes; 0: none
 // The call of this name fails with this code, after so many that succeed; for good where it is `forever`.
 static char failing[64];
@@ -112,6 +112,12 @@ Result cuMemcpyDtoHAsync_v2(void* to, uint64_t from, size_t bytes, void* stream)
   MAY_FAIL;
   return memcpy(to, (const void*)(uintptr_t)from, bytes), add(&fake_copies, 1);
 }
+Result cuMemcpyAsync(uint64_t to, uint64_t from, size_t bytes, void* stream) {
+  (void)stream;
+  MAY_FAIL;
+  memcpy((void*)(uintptr_t)to, (const void*)(uintptr_t)from, bytes);
+  return add(&fake_copies, 1);
+}
 Result cuModuleLoadData(void** module, const void* image) {
   MAY_FAIL;
   fake_wrong += image == NULL;
@@ -135,6 +141,12 @@ Result cuStreamSynchronize(void* stream) {
   (void)stream;
   MAY_FAIL;
   return 0;
+}
+Result cuStreamWaitEvent(void* stream, void* event, unsigned flags) {
+  (void)flags;
+  MAY_FAIL;
+  fake_wrong += stream == NULL || event == NULL;
+  return add(&fake_waits, 1);
 }
 Result cuEventCreate(void** event, unsigned flags) { return (void)flags, *event = malloc(1), 0; }
 Result cuEventDestroy_v2(void* event) { return free(event), 0; }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
+import gc
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,9 +21,15 @@ FAKE = ctypes.CDLL(os.environ["FAKE_CUDA"])  # before the extension looks for a 
 
 from conftest import TINY  # noqa: E402
 
-from e4s_engine import bench, kernels, regions, weights  # noqa: E402
+from e4s_engine import _native, bench, kernels, regions, weights  # noqa: E402
 from e4s_engine.engine import Engine  # noqa: E402
-from e4s_engine.errors import BackendError, DeviceLostError, DeviceMemoryError  # noqa: E402
+from e4s_engine.errors import (  # noqa: E402
+    ArgumentError,
+    BackendError,
+    DeviceLostError,
+    DeviceMemoryError,
+    LabelsError,
+)
 
 OUT_OF_MEMORY, ILLEGAL_ADDRESS, OTHER = 2, 700, 1
 ALIVE = ("memory", "bytes", "locked", "modules", "streams", "graphs", "execs", "contexts")
@@ -39,6 +46,8 @@ CALLS = (
     "cuStreamSynchronize",
 )
 LABELS = np.random.default_rng(3).integers(0, regions.COUNT, (64, 64), dtype=np.uint8)
+CROP, CROP_LABELS = bench.portrait(0)
+KNOWN = {"source_labels": CROP_LABELS, "target_labels": CROP_LABELS}
 A, B = (np.random.default_rng(s).integers(0, 256, (96, 96, 3), dtype=np.uint8) for s in (1, 2))
 
 
@@ -161,17 +170,127 @@ def test_a_lost_device_is_said_by_every_later_call(made: Engine, call: str) -> N
     assert count("launches") == launches
 
 
-def test_a_published_swap_is_one_launch(tmp_path: Path) -> None:
+@pytest.fixture
+def whole(tmp_path: Path) -> Iterator[Engine]:
+    """An engine whose pictures are of the crop's size."""
     config = dataclasses.replace(TINY, size=1024, channels=(8,) * 9, latents=18)
     weights.save(weights.random_model(config), tmp_path / "w.safetensors")
-    picture, labels = bench.portrait(0)
     with Engine(tmp_path / "w.safetensors", backend="native", device="cuda") as engine:
-        launches = count("launches")
-        made = engine.swap(picture, picture, source_labels=labels, target_labels=labels)
-        assert count("launches") == launches + 1
-        assert made.image.shape == made.face.shape == (1024, 1024, 3)
-        engine.swap(picture, picture, "face", source_labels=labels, target_labels=labels)
-        assert count("launches") == launches + 3
+        yield engine
+
+
+def test_a_published_swap_is_one_launch(whole: Engine) -> None:
+    launches = count("launches")
+    made = whole.swap(CROP, CROP, **KNOWN)
+    assert count("launches") == launches + 1
+    assert made.image.shape == made.face.shape == (1024, 1024, 3) and made.resident is None
+    whole.swap(CROP, CROP, "face", **KNOWN)
+    assert count("launches") == launches + 3
+
+
+# Pictures that are on the device
+
+
+class Interface:
+    """An array as CuPy and torch show theirs."""
+
+    def __init__(self, array: np.ndarray, **more: Any) -> None:
+        self.array = array
+        told = {"shape": array.shape, "typestr": "|u1", "data": (array.ctypes.data, False), "version": 3}
+        self.__cuda_array_interface__ = told | more
+
+    def get(self) -> np.ndarray:
+        return self.array
+
+
+def lent(device: Any, value: int) -> Any:
+    """A crop on the device, all of one value."""
+    made = _native.CudaArray(device, (1024, 1024, 3))
+    ctypes.memset(made.pointer, value, made.nbytes)
+    return made
+
+
+def test_arrays_travel_by_dlpack() -> None:
+    array = _native.CudaArray(_native.CudaDevice(0), (2, 3, 4))
+    ctypes.memmove(array.pointer, bytes(range(24)), 24)
+    assert np.array_equal(np.asarray(array), np.arange(24, dtype=np.uint8).reshape(2, 3, 4))
+    assert array.__dlpack_device__() == (2, 0) and array.__cuda_array_interface__["data"][0] == array.pointer
+    capsule = array.__dlpack__(stream=1)
+    pointer = array.pointer
+    del array
+    gc.collect()
+    assert count("memory") == 1  # the capsule keeps it
+    assert _native.dlpack_seen(capsule) == (pointer, [2, 3, 4], 0, True)
+    del capsule
+    assert _native.dlpack_seen(np.zeros(3, np.uint8).__dlpack__()) is None
+    with pytest.raises(ValueError, match="PyCapsule"):
+        _native.dlpack_seen(3)
+    for shape in ((0, 3), (1 << 20,), (1, -1)):
+        with pytest.raises(ArgumentError):
+            _native.CudaArray(_native.CudaDevice(0), shape)
+
+
+def test_slots_are_copied_from_and_to_the_device() -> None:
+    """A graph of a slot and no kernels: what goes in comes out, from either side to either side."""
+    device = _native.CudaDevice(0)
+    graph = _native.CudaGraph(device, [12, 12], [])
+    source, target = (_native.CudaArray(device, (12,)) for _ in range(2))
+    ctypes.memmove(source.pointer, bytes(range(12)), 12)
+    waits = count("waits")
+    graph.run({0: source}, {0: target}, [1, 2])
+    assert bytes(target.numpy()) == bytes(range(12)) and count("waits") == waits + 2
+    back = np.zeros(12, np.uint8)
+    graph.run({0: (source.pointer, 12), 1: np.full(12, 7, np.uint8)}, {0: back, 1: target})
+    assert bytes(back) == bytes(range(12)) and set(target.numpy()) == {7}
+    for wrong in ({0: (source.pointer, 11)}, {2: source}, {0: _native.CudaArray(device, (13,))}):
+        with pytest.raises(ArgumentError, match="graph: "):
+            graph.run(wrong, {})
+
+
+def test_a_swap_of_resident_pictures_stays_on_the_device(whole: Engine) -> None:
+    backend: Any = whole._pipeline
+    device = backend.backend._linker.device
+    a, b = lent(device, 1), lent(device, 2)
+    whole.swap(a, b, **KNOWN)  # makes the graph
+    copies, launches = count("copies"), count("launches")
+    made = whole.swap(a, b, **KNOWN)
+    assert count("launches") == launches + 1
+    assert (
+        count("copies") == copies + 8
+    )  # two pictures and four maps of labels, and two pictures: none for `image`
+    assert made.resident.shape == (1024, 1024, 3) and made.resident.__dlpack_device__() == (2, 0)
+    assert made.image.shape == made.face.shape == (1024, 1024, 3)
+    assert made.labels.shape == made.holes.shape == (512, 512) and made.holes.dtype == bool
+    assert whole.swap(made.resident, b, **KNOWN).resident is not None  # one swap's is the next one's
+    whole.close()  # and what was made outlives the engine
+    assert np.array_equal(np.asarray(made.resident), made.image)
+
+
+def test_arrays_with_an_interface_are_taken_where_they_are(whole: Engine) -> None:
+    waits = count("waits")
+    made = whole.swap(Interface(CROP, stream=5), Interface(CROP), **KNOWN)
+    assert made.resident is not None and count("waits") == waits + 2  # theirs, and the default stream
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda: Interface(np.ascontiguousarray(CROP[:512, :512])),
+        lambda: Interface(CROP, strides=(1, 3, 3072)),
+        lambda: CROP,
+    ],
+    ids=["small", "turned", "numpy"],
+)
+def test_other_arrays_go_through_the_cpu(whole: Engine, other: Callable[[], Any]) -> None:
+    assert whole.swap(Interface(CROP), other(), **KNOWN).resident is None
+    assert whole.swap(Interface(CROP), Interface(CROP), "face", **KNOWN).resident is None
+
+
+def test_labels_of_resident_pictures_are_checked(whole: Engine) -> None:
+    with pytest.raises(LabelsError, match="source labels"):
+        whole.swap(Interface(CROP), Interface(CROP), source_labels=LABELS + 99, target_labels=LABELS)
+    with pytest.raises(LabelsError, match="source: this engine has no parser"):
+        whole.swap(Interface(CROP), Interface(CROP))
 
 
 def test_time_is_the_devices(made: Engine) -> None:

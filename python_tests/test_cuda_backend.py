@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import interpreted  # noqa: F401
@@ -49,7 +50,9 @@ class Graph:
         self.nodes = _native.cuda_nodes(slots, parts, len(device.kernels), len(device.weights))["nodes"]
         assert self.nodes
 
-    def run(self, inputs: dict[int, np.ndarray], outputs: dict[int, np.ndarray]) -> None:
+    def run(
+        self, inputs: dict[int, np.ndarray], outputs: dict[int, np.ndarray], after: Sequence[int] = ()
+    ) -> None:
         arrays = inputs | outputs
         assert all(array.nbytes == self.slots[i] for i, array in arrays.items())
         for array in outputs.values():
@@ -102,9 +105,9 @@ def test_a_whole_swap_takes_the_same_weights(backend: cuda.Cuda) -> None:
 
 
 def test_swaps_in_one_go_fill_every_slot(backend: cuda.Cuda) -> None:
-    assert not backend.swaps  # its pictures are not of the crop's size
+    assert backend.whole is None  # its pictures are not of the crop's size
     whole = cuda.Cuda(make_model(WHOLE), None, "cuda:0", "bf16")
-    assert whole.swaps
+    assert whole.whole is whole
     crops, labels = np.zeros((9, 1024, 1024, 3), np.uint8), np.zeros((9, 512, 512), np.uint8)
     Graph.runs.clear()
     made = whole.swap(crops, labels, crops, labels)

@@ -17,10 +17,13 @@ RESAMPLING = images.Image.Resampling.LANCZOS
 class AtOnce:
     """Another backend's networks, and `swap` made of them."""
 
-    swaps = True
-
     def __init__(self, backend):
         self._backend, self.batches = backend, []
+
+    whole = property(lambda self: self)
+
+    def resident(self, image):
+        return None
 
     def __getattr__(self, name):
         return getattr(self._backend, name)

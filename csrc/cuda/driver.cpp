@@ -58,6 +58,7 @@ Driver open_driver() {
   bind(d.memory_set, library, "cuMemsetD8Async");
   bind(d.copy_in, library, "cuMemcpyHtoDAsync_v2");
   bind(d.copy_out, library, "cuMemcpyDtoHAsync_v2");
+  bind(d.copy, library, "cuMemcpyAsync");
   bind(d.module_load, library, "cuModuleLoadData");
   bind(d.module_unload, library, "cuModuleUnload");
   bind(d.module_function, library, "cuModuleGetFunction");
@@ -65,6 +66,7 @@ Driver open_driver() {
   bind(d.stream_create, library, "cuStreamCreate");
   bind(d.stream_destroy, library, "cuStreamDestroy_v2");
   bind(d.stream_wait, library, "cuStreamSynchronize");
+  bind(d.stream_wait_event, library, "cuStreamWaitEvent");
   bind(d.event_create, library, "cuEventCreate");
   bind(d.event_destroy, library, "cuEventDestroy_v2");
   bind(d.event_record, library, "cuEventRecord");

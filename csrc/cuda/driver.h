@@ -45,6 +45,7 @@ struct Driver {
   Result (*memory_set)(DevicePointer, unsigned char, std::size_t, Stream);
   Result (*copy_in)(DevicePointer, const void*, std::size_t, Stream);
   Result (*copy_out)(void*, DevicePointer, std::size_t, Stream);
+  Result (*copy)(DevicePointer, DevicePointer, std::size_t, Stream);
   Result (*module_load)(Module*, const void*);
   Result (*module_unload)(Module);
   Result (*module_function)(Function*, Module, const char*);
@@ -52,6 +53,7 @@ struct Driver {
   Result (*stream_create)(Stream*, unsigned);
   Result (*stream_destroy)(Stream);
   Result (*stream_wait)(Stream);
+  Result (*stream_wait_event)(Stream, Event, unsigned);
   Result (*event_create)(Event*, unsigned);
   Result (*event_destroy)(Event);
   Result (*event_record)(Event, Stream);

@@ -11,6 +11,7 @@ namespace {
 constexpr int kCapabilityMajor = 75, kCapabilityMinor = 76;  // CUdevice_attribute
 constexpr int kMostDynamicShared = 8;                        // CUfunction_attribute
 constexpr int kSharedByDefault = 48 * 1024;
+constexpr unsigned kNoTiming = 2;     // CUevent_flags
 constexpr unsigned kNonBlocking = 1;  // CUstream_flags
 
 }  // namespace
@@ -48,7 +49,7 @@ HostMemory::~HostMemory() {
   driver().context_pop(&popped);
 }
 
-Device::Device(int number) {
+Device::Device(int number) : number_(number) {
   const Driver& d = driver();
   int count = 0;
   d.check(d.device_count(&count), "counting devices");
@@ -101,6 +102,13 @@ int Device::add_weight(const void* values, std::int64_t bytes) {
   const std::lock_guard<std::mutex> lock(mutex_);
   weights_.push_back(std::move(memory));
   return static_cast<int>(weights_.size()) - 1;
+}
+
+void Device::read(void* out, DevicePointer from, std::int64_t bytes) const {
+  const Driver& d = driver();
+  const Current current(context_);
+  d.check(d.copy_out(out, from, static_cast<std::size_t>(bytes), nullptr), "copying an array");
+  d.check(d.stream_wait(nullptr), "copying an array");
 }
 
 DeviceGraph::DeviceGraph(std::shared_ptr<Device> device, const GraphSpec& spec)
@@ -184,32 +192,59 @@ DeviceGraph::~DeviceGraph() {
   driver().context_pop(&popped);
 }
 
-void DeviceGraph::run(const std::vector<const void*>& inputs, const std::vector<void*>& outputs) {
+void DeviceGraph::copy_in(std::size_t slot, const Place& from) {
+  const Driver& d = driver();
+  const DevicePointer place = arena_->data() + static_cast<std::uint64_t>(nodes_.slots[slot]);
+  const auto size = static_cast<std::size_t>(slots_[slot]);
+  if (from.on_device) {
+    d.check(d.copy(place, reinterpret_cast<DevicePointer>(from.pointer), size, stream_), "copying an input");
+    return;
+  }
+  char* staged = staging_->data() + nodes_.slots[slot];
+  std::memcpy(staged, from.pointer, size);
+  d.check(d.copy_in(place, staged, size, stream_), "copying an input");
+}
+
+void DeviceGraph::copy_out(std::size_t slot, const Place& to) {
+  const Driver& d = driver();
+  const DevicePointer place = arena_->data() + static_cast<std::uint64_t>(nodes_.slots[slot]);
+  const auto size = static_cast<std::size_t>(slots_[slot]);
+  if (to.on_device)
+    d.check(d.copy(reinterpret_cast<DevicePointer>(to.pointer), place, size, stream_), "copying an output");
+  else
+    d.check(d.copy_out(staging_->data() + nodes_.slots[slot], place, size, stream_), "copying an output");
+}
+
+void DeviceGraph::wait_for(Stream other) {
+  const Driver& d = driver();
+  Event event = nullptr;
+  d.check(d.event_create(&event, kNoTiming), "making an event");
+  const auto guard = std::unique_ptr<EventTag, Result (*)(Event)>(event, d.event_destroy);
+  d.check(d.event_record(event, other), "recording an event");
+  d.check(d.stream_wait_event(stream_, event, 0), "waiting for another stream");
+}
+
+void DeviceGraph::run(const std::vector<Place>& inputs, const std::vector<Place>& outputs,
+                      const std::vector<Stream>& after) {
   const Driver& d = driver();
   const std::lock_guard<std::mutex> lock(mutex_);
   const Current current(device_->context_);
-  const auto place = [&](std::size_t slot) {
-    return arena_->data() + static_cast<std::uint64_t>(nodes_.slots[slot]);
-  };
-  const auto staged = [&](std::size_t slot) { return staging_->data() + nodes_.slots[slot]; };
-  const auto size = [&](std::size_t slot) { return static_cast<std::size_t>(slots_[slot]); };
   try {
-    for (std::size_t i = 0; i < inputs.size(); ++i) {
-      if (inputs[i] == nullptr) continue;
-      std::memcpy(staged(i), inputs[i], size(i));
-      d.check(d.copy_in(place(i), staged(i), size(i), stream_), "copying an input");
-    }
+    for (const Stream other : after) wait_for(other);
+    for (std::size_t i = 0; i < inputs.size(); ++i)
+      if (inputs[i].pointer != nullptr) copy_in(i, inputs[i]);
     d.check(d.graph_launch(exec_, stream_), "launching a graph");
     for (std::size_t i = 0; i < outputs.size(); ++i)
-      if (outputs[i] != nullptr)
-        d.check(d.copy_out(staged(i), place(i), size(i), stream_), "copying an output");
+      if (outputs[i].pointer != nullptr) copy_out(i, outputs[i]);
   } catch (...) {
     d.stream_wait(stream_);  // what was begun still uses the staging memory
     throw;
   }
   d.check(d.stream_wait(stream_), "running a graph");
   for (std::size_t i = 0; i < outputs.size(); ++i)
-    if (outputs[i] != nullptr) std::memcpy(outputs[i], staged(i), size(i));
+    if (outputs[i].pointer != nullptr && !outputs[i].on_device)
+      std::memcpy(outputs[i].pointer, staging_->data() + nodes_.slots[i],
+                  static_cast<std::size_t>(slots_[i]));
 }
 
 float DeviceGraph::time(int runs) {

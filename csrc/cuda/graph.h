@@ -65,8 +65,11 @@ class Device {
 
   int add_kernel(const KernelSpec& spec);
   int add_weight(const void* values, std::int64_t bytes);
+  void read(void* out, DevicePointer from, std::int64_t bytes) const;
   const std::string& name() const { return name_; }
   int arch() const { return arch_; }
+  int number() const { return number_; }
+  Context context() const { return context_; }
 
  private:
   friend class DeviceGraph;
@@ -75,13 +78,19 @@ class Device {
     int shared, warps, scratch;
   };
 
-  int device_ = 0, arch_ = 0;
+  int number_ = 0, device_ = 0, arch_ = 0;
   std::string name_;
   Context context_ = nullptr;
   std::mutex mutex_;  // of the lists below
   std::vector<Module> modules_;
   std::vector<Kernel> kernels_;
   std::vector<std::unique_ptr<DeviceMemory>> weights_;
+};
+
+// Memory that a slot is copied from or to; null where nothing is copied.
+struct Place {
+  void* pointer = nullptr;
+  bool on_device = false;
 };
 
 // Nodes as one executable graph, over an arena and on a stream of its own. One run at a time.
@@ -92,9 +101,10 @@ class DeviceGraph {
   DeviceGraph(const DeviceGraph&) = delete;
   DeviceGraph& operator=(const DeviceGraph&) = delete;
 
-  // Copies inputs to their slots, runs, and copies outputs back: pointers by slot, null where nothing is
-  // copied.
-  void run(const std::vector<const void*>& inputs, const std::vector<void*>& outputs);
+  // Copies inputs to their slots, runs, and copies outputs back, all by slot. after: streams whose work so
+  // far makes the inputs. Returns when all is done.
+  void run(const std::vector<Place>& inputs, const std::vector<Place>& outputs,
+           const std::vector<Stream>& after);
   // Milliseconds per run of the graph alone, by the device's own events.
   float time(int runs);
   const std::vector<std::int64_t>& slot_bytes() const { return slots_; }
@@ -103,6 +113,9 @@ class DeviceGraph {
  private:
   void build();
   void release();
+  void copy_in(std::size_t slot, const Place& from);
+  void copy_out(std::size_t slot, const Place& to);
+  void wait_for(Stream other);
 
   std::shared_ptr<Device> device_;
   Nodes nodes_;

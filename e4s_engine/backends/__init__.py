@@ -6,13 +6,16 @@ import ctypes
 import importlib.util
 import os
 import re
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from e4s_engine.errors import ArgumentError, BackendError
 from e4s_engine.weights import Model
+
+if TYPE_CHECKING:
+    from e4s_engine.resident import Resident
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -22,12 +25,27 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 
 class Swapped(NamedTuple):
-    """Whole-face swaps of aligned crops: what `Backend.swap` makes."""
+    """Whole-face swaps of aligned crops: what `WholeSwaps.swap` makes."""
 
-    pasted: Bytes  # the faces blended into the target crops, [N,1024,1024,3]
-    faces: Bytes  # [N,S,S,3]
+    pasted: Any  # the faces blended into the target crops, [N,1024,1024,3]
+    faces: Any  # [N,1024,1024,3]
     labels: Bytes  # [N,512,512]
     holes: Bytes  # [N,512,512], 0 or 1
+
+
+class WholeSwaps(Protocol):
+    """Whole-face swaps as published, composition and feathered paste included, in one go."""
+
+    def swap(self, sources: Bytes, source_labels: Bytes, targets: Bytes, target_labels: Bytes) -> Swapped:
+        """Aligned crops [N,1024,1024,3] and labels [N,512,512]; all that is made are arrays of bytes."""
+
+    def swap_resident(
+        self, source: Resident, source_labels: Bytes, target: Resident, target_labels: Bytes
+    ) -> Swapped:
+        """One swap of pictures on the device, labels [512,512]. pasted and faces stay there: CudaArrays."""
+
+    def resident(self, image: Any) -> Resident | None:
+        """The picture as `swap_resident` takes it; None for one that is not on this device, or not a crop."""
 
 
 class Backend(Protocol):
@@ -36,7 +54,10 @@ class Backend(Protocol):
     device: str
     precision: str
     name: str
-    swaps: bool  # whether it has `swap`
+
+    @property
+    def whole(self) -> WholeSwaps | None:
+        """Whole swaps in one go, where the backend has them."""
 
     def encode(self, images: Bytes, labels: Bytes) -> Floats:
         """Aligned crops [N,1024,1024,3] and labels [N,512,512] -> style vectors [N,12,D]."""
@@ -46,12 +67,6 @@ class Backend(Protocol):
 
     def parse(self, images: Bytes) -> Bytes:
         """Pictures [N,1024,1024,3] or [N,512,512,3] -> the parser's own classes [N,512,512]."""
-
-    def swap(self, sources: Bytes, source_labels: Bytes, targets: Bytes, target_labels: Bytes) -> Swapped:
-        """Whole-face swaps as published, composition and feathered paste included, in one go.
-
-        Aligned crops [N,1024,1024,3] and labels [N,512,512]. Only where `swaps` is true.
-        """
 
     def describe(self) -> str:
         """The plans it runs, as tables for people. Raises BackendError where it runs none."""

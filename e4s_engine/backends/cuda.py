@@ -8,22 +8,23 @@ compiled for the card at hand at the first call that needs them, which takes min
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from e4s_engine import _native, parse, regions
+from e4s_engine import _native, parse, regions, resident
 from e4s_engine.align import CROP
-from e4s_engine.backends import Bytes, Floats, Swapped
+from e4s_engine.backends import Bytes, Floats, Swapped, WholeSwaps
 from e4s_engine.backends.instances import Instances
 from e4s_engine.backends.plans import published, record_decode, record_encode, record_parse
 from e4s_engine.config import ModelConfig
 from e4s_engine.errors import ArgumentError
 from e4s_engine.kernels import module
 from e4s_engine.plan import Array, Plan
+from e4s_engine.resident import Resident
 from e4s_engine.weights import Model
 
 logger = logging.getLogger("e4s_engine")
@@ -98,7 +99,6 @@ class Cuda:
         self.device = f"cuda:{number}"
         self.precision = "fp32" if precision == "auto" else precision  # as on the CPU: speed is asked for
         self._linker = Linker(_native.CudaDevice(number))
-        self.swaps = model.config.size == CROP  # else the face has to be resized before it is pasted
         self._table = module("tune").load(self._linker.device.name)
         self._config = model.config
         self._parser_config = parser.config if parser else None
@@ -145,28 +145,47 @@ class Cuda:
         self._run(("parse", height, width), record, [images], classes)
         return classes
 
+    @property
+    def whole(self) -> WholeSwaps | None:
+        """Itself, where faces are of the crop's size: others have to be resized before they are pasted."""
+        return self if self._config.size == CROP else None
+
     def swap(self, sources: Bytes, source_labels: Bytes, targets: Bytes, target_labels: Bytes) -> Swapped:
         """Whole-face swaps of aligned crops [N,1024,1024,3] with labels [N,512,512], in one launch each."""
-        for labels in (source_labels, target_labels):
-            _check_labels(labels)
-        count, side = len(targets), self._config.size
-        made = Swapped(
-            np.empty_like(targets),
-            np.empty((count, side, side, 3), np.uint8),
-            np.empty_like(target_labels),
-            np.empty_like(target_labels),
-        )
         given = (sources, source_labels, targets, target_labels)
-        slots = module("swap").SLOTS
-        for part in _parts(count):
-            inputs = {
-                slots.index(name): np.ascontiguousarray(array[part])
-                for name, array in zip(GIVEN, given, strict=True)
-            }
-            outputs = {slots.index(name): array[part] for name, array in zip(MADE, made, strict=True)}
-            with self._swap_graph(len(targets[part])) as graph:
-                graph.run(inputs, outputs)
+        _check_labels(source_labels)
+        _check_labels(target_labels)
+        made = Swapped(*map(np.empty_like, (targets, targets, target_labels, target_labels)))
+        for part in _parts(len(targets)):
+            inputs = [np.ascontiguousarray(array[part]) for array in given]
+            self._swap(inputs, [array[part] for array in made], len(targets[part]), ())
         return made
+
+    def swap_resident(
+        self, source: Resident, source_labels: Bytes, target: Resident, target_labels: Bytes
+    ) -> Swapped:
+        """One swap of pictures on the device, labels [512,512]; the made pictures stay there."""
+        _check_labels(source_labels)
+        _check_labels(target_labels)
+        labels = [np.ascontiguousarray(array) for array in (source_labels, target_labels)]
+        pictures = [_native.CudaArray(self._linker.device, (CROP, CROP, 3)) for _ in range(2)]
+        made = Swapped(pictures[0], pictures[1], np.empty_like(labels[1]), np.empty_like(labels[1]))
+        inputs = [source.place, labels[0], target.place, labels[1]]
+        self._swap(inputs, list(made), 1, sorted({source.stream, target.stream}))
+        return made
+
+    def resident(self, image: Any) -> Resident | None:
+        """A crop on this device, as `swap_resident` takes it."""
+        return resident.find(image, int(self.device.partition(":")[2]))
+
+    def _swap(self, inputs: list[Any], outputs: list[Any], batch: int, after: Sequence[int]) -> None:
+        slot = module("swap").SLOTS.index
+        with self._swap_graph(batch) as graph:
+            graph.run(
+                {slot(name): value for name, value in zip(GIVEN, inputs, strict=True)},
+                {slot(name): value for name, value in zip(MADE, outputs, strict=True)},
+                after,
+            )
 
     def _swap_graph(self, batch: int) -> AbstractContextManager[_native.CudaGraph]:
         def build() -> _native.CudaGraph:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from e4s_engine.backends import Backend, Bytes, Floats, Swapped
+from e4s_engine.backends import Backend, Bytes, Floats, Swapped, WholeSwaps
 from e4s_engine.errors import ArgumentError
 
 MAX_BATCH, MAX_WAIT_MS = 256, 10_000.0
@@ -48,34 +48,36 @@ class Gathered:
         """max_batch: pictures to gather. max_wait_ms: how long a call waits for others, at each network."""
         self._backend = backend
         self.name, self.device, self.precision = backend.name, backend.device, backend.precision
-        self.swaps = backend.swaps
         self._most, self._seconds = max_batch, max_wait_ms / 1000
         self._at_a_time = _AT_A_TIME[backend.device.partition(":")[0]]
         self._changed = threading.Condition()
         self._waiting: dict[Hashable, deque[_Request]] = defaultdict(deque)
         self._running: dict[Hashable, int] = defaultdict(int)
 
+    @property
+    def whole(self) -> WholeSwaps | None:
+        """See `Backend`."""
+        whole = self._backend.whole
+        return GatheredSwaps(self, whole) if whole else None
+
     def encode(self, images: Bytes, labels: Bytes) -> Floats:
         """See `Backend`."""
-        return self._call(("encode", images.shape[1:]), self._backend.encode, images, labels)
+        return self.call(("encode", images.shape[1:]), self._backend.encode, images, labels)
 
     def decode(self, styles: Floats, labels: Bytes) -> Floats:
         """See `Backend`."""
-        return self._call("decode", self._backend.decode, styles, labels)
+        return self.call("decode", self._backend.decode, styles, labels)
 
     def parse(self, images: Bytes) -> Bytes:
         """See `Backend`."""
-        return self._call(("parse", images.shape[1:]), self._backend.parse, images)
-
-    def swap(self, sources: Bytes, source_labels: Bytes, targets: Bytes, target_labels: Bytes) -> Swapped:
-        """See `Backend`."""
-        return self._call("swap", self._backend.swap, sources, source_labels, targets, target_labels)
+        return self.call(("parse", images.shape[1:]), self._backend.parse, images)
 
     def describe(self) -> str:
         """See `Backend`."""
         return self._backend.describe()
 
-    def _call(self, kind: Hashable, run: Callable[..., Any], *arrays: Any) -> Any:
+    def call(self, kind: Hashable, run: Callable[..., Any], *arrays: Any) -> Any:
+        """Run a function of arrays [N,...] together with other calls of its kind."""
         request = _Request(arrays)
         with self._changed:
             queue = self._waiting[kind]
@@ -128,6 +130,20 @@ class Gathered:
                 # Interrupted (by a signal, on the main thread): the others' calls are still to be done.
                 queue.extendleft(reversed([r for r in batch[1:] if not r.done]))
                 self._changed.notify_all()
+
+
+class GatheredSwaps:
+    """The same for whole swaps. Pictures on the device go alone: copies would save nothing."""
+
+    def __init__(self, gathered: Gathered, whole: WholeSwaps) -> None:
+        self._gathered, self._whole = gathered, whole
+        self.swap_resident, self.resident = whole.swap_resident, whole.resident
+
+    def swap(self, sources: Bytes, source_labels: Bytes, targets: Bytes, target_labels: Bytes) -> Swapped:
+        """See `WholeSwaps`."""
+        given = (sources, source_labels, targets, target_labels)
+        made: Swapped = self._gathered.call("swap", self._whole.swap, *given)
+        return made
 
 
 def _run_together(run: Callable[..., Any], batch: list[_Request]) -> None:

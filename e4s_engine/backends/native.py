@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from e4s_engine import _native, parse, regions
-from e4s_engine.backends import Bytes, Floats, Swapped
+from e4s_engine.backends import Bytes, Floats, WholeSwaps
 from e4s_engine.backends.plans import published, record_decode, record_encode, record_parse
 from e4s_engine.config import ModelConfig
 from e4s_engine.errors import BackendError
@@ -77,7 +77,7 @@ class Native:
 
     name = "native"
     device = "cpu"
-    swaps = False
+    whole: WholeSwaps | None = None  # on the CPU nothing is gained by one plan for all
 
     def __init__(
         self,
@@ -142,10 +142,6 @@ class Native:
         classes = np.empty((len(images), parse.SIDE, parse.SIDE), np.uint8)
         self._run("parse", (height, width), record, [images], classes)
         return classes
-
-    def swap(self, sources: Bytes, source_labels: Bytes, targets: Bytes, target_labels: Bytes) -> Swapped:
-        """Not there: on the CPU nothing is gained by one plan for all."""
-        raise NotImplementedError
 
     def _published_plans(self) -> dict[str, Plan]:
         return published(self._config, self._parser_config, self.precision, PARSER_PRECISION)

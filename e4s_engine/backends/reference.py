@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from e4s_engine import decode, encode, ops, parse
-from e4s_engine.backends import Bytes, Floats, Swapped, check_device
+from e4s_engine.backends import Bytes, Floats, WholeSwaps, check_device
 from e4s_engine.config import ModelConfig
 from e4s_engine.errors import BackendError
 from e4s_engine.weights import Model
@@ -24,7 +24,7 @@ class Reference:
     """Encoder, generator and parser over `ops`, by default the one-pass reference operations."""
 
     name = "reference"
-    swaps = False
+    whole: WholeSwaps | None = None
 
     def __init__(
         self, model: Model, parser: Model | None, device: str, precision: str, operations: Any = ops.reference
@@ -62,10 +62,6 @@ class Reference:
         with self._running():
             done = [parse.classes(self._ops, image, self._parser) for (image,) in self._batches(images)]
             return np.concatenate([classes.cpu().numpy() for classes in done])
-
-    def swap(self, sources: Bytes, source_labels: Bytes, targets: Bytes, target_labels: Bytes) -> Swapped:
-        """Not there: the stages are functions of their own."""
-        raise NotImplementedError
 
     def describe(self) -> str:
         """Raises BackendError: PyTorch decides as it goes."""
