@@ -36,10 +36,10 @@ TESTS = Path(__file__).parents[1] / "python_tests"
 TOLERANCE = {"fp32": 1e-4, "fp16": 1e-2, "bf16": 4e-2}  # relative to the largest value
 LEAST_PSNR = 48.0
 BATCHES = (1, 2, 4, 8, 16, 32)
-CHECKS = ("compiled", "ops", "networks", "goldens")
+CHECKS = ("compiled", "ops", "networks", "swaps", "goldens")
 TIMINGS = ("tuned", "networks_tuned", "stages_ms", "swap_ms", "kernels", "torch_ms")
 # What `benchmarks.swap --device cuda` runs.
-SWAP = ("compiled", "networks", "stages_ms", "swap_ms", "kernels", "torch_ms")
+SWAP = ("compiled", "networks", "swaps", "stages_ms", "swap_ms", "kernels", "torch_ms")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,6 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "compiled": lambda: _compile(device.arch, options),
         "ops": lambda: _check_ops(device, options),
         "networks": lambda: _check_networks(options),
+        "swaps": lambda: _check_swaps(options),
         "goldens": lambda: _check_goldens(options),
     }
     timings: dict[str, Callable[[], Any]] = {
@@ -179,6 +180,48 @@ def _check_networks(options: argparse.Namespace) -> dict[str, Any]:
         agreement = float((mine.parse(images) == classes).mean())
         found[precision] = {"styles": float(error), "picture_db": decibels, "labels": agreement}
         if not (decibels >= (LEAST_PSNR if precision != "fp32" else 80) and agreement > 0.98):
+            found["failures"].append(precision)
+    return found
+
+
+def _check_swaps(options: argparse.Namespace) -> dict[str, Any]:
+    """The one-graph swap against the stages in PyTorch; and the same of pictures that are on the card."""
+    import torch
+    from torch.utils.dlpack import from_dlpack
+
+    from e4s_engine import align, blend, compose, pipeline, regions
+    from e4s_engine.backends.cuda import Cuda
+    from e4s_engine.backends.reference import Reference
+
+    model, _ = _models()
+    images, labels = _inputs(2)
+    reference = Reference(model, None, "cuda:0", "fp32")
+    given, kept = reference.encode(images, labels)
+    mask, holes = compose.whole_face_labels(labels[0], labels[1])
+    styles = compose.whole_face_styles(given, kept)
+    styles = compose.complete_styles(styles, [(given, regions.FACE)], kept)
+    face = pipeline.to_uint8(reference.decode(styles[None], mask[None])[0])
+    alpha = blend.alpha(compose.whole_face_foreground(mask, holes), "feather")
+    wanted = align.composite(images[1], face, alpha)
+    found: dict[str, Any] = {"failures": []}
+    for precision in options.precisions:
+        mine = Cuda(model, None, "cuda:0", precision)
+        made = mine.swap(images[:1], labels[:1], images[1:], labels[1:])
+        places = [mine.resident(torch.from_numpy(image).cuda()) for image in images]
+        source, target = places
+        stayed = mine.swap_resident(source, labels[0], target, labels[1]) if source and target else None
+        decibels = [
+            _psnr(a[0] / 127.5 - 1, b / 127.5 - 1) for a, b in zip(made[:2], (wanted, face), strict=True)
+        ]
+        same = stayed is not None and np.array_equal(from_dlpack(stayed.pasted).cpu().numpy(), made.pasted[0])
+        exact = np.array_equal(made.labels[0], mask) and np.array_equal(made.holes[0] > 0, holes)
+        found[precision] = {
+            "pasted_db": decibels[0],
+            "face_db": decibels[1],
+            "resident": same,
+            "labels": exact,
+        }
+        if not (min(decibels) >= LEAST_PSNR - 3 and same and exact):  # 8-bit rounding takes some
             found["failures"].append(precision)
     return found
 
