@@ -45,6 +45,7 @@ SETS: dict[str, tuple[int, ...] | None] = {
 KEYS = (
     "recon_psnr", "recon_ssim", "recon_perceptual", "swap_psnr", "swap_gain_db", "eyes_gain_db",
     "nose_gain_db", "lips_gain_db", "hair_gain_db", "leakage", "parser_miou", "identity_rate",
+    "identity_truth",
 )  # fmt: skip
 FIRST_SOURCE = 500_000
 _FEW = 16  # a set's pixels below which a picture says nothing about it
@@ -60,7 +61,7 @@ class Scores:
     swaps: Figures
     leakage: float
     confusion: metrics.Confusion
-    identity: list[bool]
+    identity: list[tuple[bool, bool]]  # whether the swap shows the source, and whether the exact answer does
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,8 @@ def one_seed(
         scores.leakage = max(scores.leakage, leakage(made, case, ids))
         compare(name, ids, made.image, truth, case, scores)
         if judge is not None and ids is None:
-            scores.identity.append(_is_source(judge, made.image, swap.source, swap.target))
+            shown = [_is_source(judge, p, swap.source, swap.target) for p in (made.image, truth.image)]
+            scores.identity.append((shown[0], shown[1]))
 
 
 def compare(
@@ -193,7 +195,8 @@ def summary(scores: Scores) -> dict[str, float | None]:
     if not np.isnan(iou).all():
         found["parser_miou"] = float(np.nanmean(iou))
     if scores.identity:
-        found["identity_rate"] = float(np.mean(scores.identity))
+        rates = np.mean(scores.identity, axis=0)
+        found |= {"identity_rate": float(rates[0]), "identity_truth": float(rates[1])}
     return found
 
 

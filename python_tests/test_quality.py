@@ -15,6 +15,7 @@ from e4s_engine.training.faces import Faces, swap_of
 KEYS = {
     "recon_psnr", "recon_ssim", "recon_perceptual", "swap_psnr", "swap_gain_db", "eyes_gain_db",
     "nose_gain_db", "lips_gain_db", "hair_gain_db", "leakage", "parser_miou", "identity_rate",
+    "identity_truth",
 }  # fmt: skip
 
 
