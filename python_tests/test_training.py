@@ -229,6 +229,15 @@ def test_the_average_follows():
     assert torch.allclose(a["x"], torch.full((3,), 0.91))
 
 
+def test_the_average_begins_anew_where_pictures_grow(source, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(loop, "follow", lambda averaged, tensors, decay, step: seen.append(step))
+    grown = replace(RGI, growth=((0, 8), (2, 16), (3, 32)), adversarial=0.0)
+    assert new_run(grown, source, tmp_path).train()
+    assert seen == [0, 1, 0, 0, 1, 2]
+    assert [recipe.grown_at((), step) for step in (0, 9)] == [0, 0]
+
+
 def test_schedules():
     step = recipe.Schedule(steps=10, decay="step", decay_from=5, warmup=2)
     assert [round(learner.factor(step, s), 3) for s in (0, 1, 4, 5, 9)] == [0.5, 1, 1, 0.1, 0.1]

@@ -102,7 +102,9 @@ class Run:
         model = self._task.learners[MODEL].tensors
         if self._world > 1:
             spread.average([t for name, t in model.items() if networks.is_statistic(name)])
-        follow(self.averaged, model, self._recipe.schedule.ema, self.step)
+        # The average begins anew with every growth: layers that were not used yet weigh it down for long.
+        since = self.step - recipe.grown_at(self._recipe.growth, self.step)
+        follow(self.averaged, model, self._recipe.schedule.ema, since)
         self.step += 1
         return figures
 

@@ -64,6 +64,11 @@ def side_at(growth: Growth, step: int, full: int) -> int:
     return next((side for first, side in reversed(growth) if first <= step), full)
 
 
+def grown_at(growth: Growth, step: int) -> int:
+    """The step from which on pictures have had the side they have."""
+    return next((first for first, _ in reversed(growth) if first <= step), 0)
+
+
 def _check_growth(growth: Growth, full: int) -> None:
     firsts, sides = [first for first, _ in growth], [side for _, side in growth]
     known = all(8 <= side <= full and side & (side - 1) == 0 for side in sides)
