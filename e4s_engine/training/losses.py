@@ -43,7 +43,7 @@ def scales(made: Tensor, real: Tensor, weight: Tensor | None = None) -> Tensor:
             difference = F.avg_pool2d(difference, 2)
             weight = None if weight is None else F.avg_pool2d(weight, 2)
         total = total + _weighted(difference.abs(), weight)
-        for axis in (2, 3):
+        for axis in (2, 3) if difference.shape[-1] > 1 else ():
             shared = None if weight is None else weight.narrow(axis, 1, weight.shape[axis] - 1)
             total = total + _weighted(difference.diff(dim=axis).abs(), shared)
     return total / SCALES
