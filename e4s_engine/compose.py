@@ -54,8 +54,9 @@ def _paint(out: Labels, labels: Labels, chosen: Sequence[int], where: Mask) -> N
 def region_labels(parts: Sequence[Part], target: Labels) -> tuple[Labels, Mask]:
     """The target's labels with some regions' shapes taken from the sources -> labels, holes.
 
-    What a chosen region leaves in the target becomes a hole, then skin. The target's background, glasses
-    and hair are never painted over, unless the glasses or the hair are themselves among the chosen.
+    What a chosen region leaves in the target becomes a hole, then skin; hair leaves background where its
+    source shows background. The target's background, glasses and hair are never painted over, unless the
+    glasses or the hair are themselves among the chosen.
     """
     chosen = [r for _, ids in parts for r in ids]
     fixed = {regions.BACKGROUND, regions.GLASSES, regions.HAIR} - (set(chosen) - {regions.BACKGROUND})
@@ -70,6 +71,9 @@ def region_labels(parts: Sequence[Part], target: Labels) -> tuple[Labels, Mask]:
                 claimed |= mask
     holes = vacated & ~claimed
     out[holes] = regions.SKIN
+    for labels, ids in parts:
+        if regions.HAIR in ids:  # skin there would be a halo around the head
+            out[holes & (target == regions.HAIR) & (labels == regions.BACKGROUND)] = regions.BACKGROUND
     return out, holes
 
 

@@ -47,7 +47,7 @@ def legend(height: int = PANEL) -> Pixels:
     canvas = Image.new("RGB", (PANEL, height), _PAPER)
     draw = ImageDraw.Draw(canvas)
     step = height // (regions.COUNT + 1)
-    rows = [*zip(regions.NAMES, regions.PALETTE, strict=True), ("hole (labelled skin)", _HOLE)]
+    rows = [*zip(regions.NAMES, regions.PALETTE, strict=True), ("hole", _HOLE)]
     for i, (name, colours) in enumerate(rows):
         top = i * step + 4
         draw.rectangle((12, top, 36, top + step - 8), fill=tuple(int(c) for c in colours))

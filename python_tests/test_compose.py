@@ -51,7 +51,9 @@ def test_region_rules(source, target, chosen):
     np.testing.assert_array_equal(labels[taken], source[taken])
     vacated = np.isin(target, chosen) & ~taken & ~protected
     np.testing.assert_array_equal(holes, vacated)
-    assert (labels[holes] == regions.SKIN).all()
+    behind = holes & (target == regions.HAIR) & (source == regions.BACKGROUND)
+    assert (labels[behind] == regions.BACKGROUND).all()
+    assert (labels[holes & ~behind] == regions.SKIN).all()
     untouched = ~taken & ~vacated
     np.testing.assert_array_equal(labels[untouched], target[untouched])
 
@@ -81,12 +83,15 @@ def test_a_face_part_lies_over_another_sources_hair():
     assert (labels == regions.EYES).all()
 
 
-def test_hair_transfer_covers_the_forehead_and_leaves_skin_behind():
-    target = np.array([[regions.BACKGROUND, regions.HAIR, regions.SKIN, regions.GLASSES]], np.uint8)
-    source = np.array([[regions.HAIR, regions.SKIN, regions.HAIR, regions.HAIR]], np.uint8)
+def test_hair_transfer_covers_the_forehead_and_leaves_what_its_source_shows():
+    background, hair, skin, glasses = regions.BACKGROUND, regions.HAIR, regions.SKIN, regions.GLASSES
+    target = np.array([[background, hair, hair, hair, skin, glasses]], np.uint8)
+    source = np.array([[hair, skin, background, regions.EARS, hair, hair]], np.uint8)
     labels, holes = compose.region_labels([(source, [regions.HAIR])], target)
-    assert labels.tolist() == [[regions.BACKGROUND, regions.SKIN, regions.HAIR, regions.GLASSES]]
-    assert holes.tolist() == [[False, True, False, False]]
+    assert labels.tolist() == [[background, skin, background, skin, hair, glasses]]
+    assert holes.tolist() == [[False, True, True, True, False, False]]
+    labels, _ = compose.region_labels([(source, [regions.EYES]), (target, [regions.HAIR])], target)
+    assert labels.tolist() == target.tolist()
 
 
 @given(vectors, vectors)
