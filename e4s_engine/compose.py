@@ -56,17 +56,18 @@ def region_labels(parts: Sequence[Part], target: Labels) -> tuple[Labels, Mask]:
 
     What a chosen region leaves in the target becomes a hole, then skin; hair leaves background where its
     source shows background. The target's background, glasses and hair are never painted over, unless the
-    glasses or the hair are themselves among the chosen.
+    glasses or the hair are themselves among the chosen; but hair reaches over the background.
     """
     chosen = [r for _, ids in parts for r in ids]
     fixed = {regions.BACKGROUND, regions.GLASSES, regions.HAIR} - (set(chosen) - {regions.BACKGROUND})
     free = ~np.isin(target, list(fixed))
+    over_background = free | (target == regions.BACKGROUND)
     vacated = np.isin(target, chosen) & (target != regions.BACKGROUND)
     out, claimed = target.copy(), np.zeros_like(free)
     for region in _ORDER:
         for labels, ids in parts:
             if region in ids:
-                mask = (labels == region) & free
+                mask = (labels == region) & (over_background if region == regions.HAIR else free)
                 out[mask] = region
                 claimed |= mask
     holes = vacated & ~claimed
@@ -132,5 +133,9 @@ def whole_face_foreground(labels: Labels, holes: Mask) -> Mask:
 def region_foreground(chosen: Sequence[int], labels: Labels, holes: Mask, target: Labels) -> Mask:
     """What a swap of some regions pastes: where they are now and where they were, and every hole."""
     touched = np.isin(labels, list(chosen)) | np.isin(target, list(chosen)) | holes
-    # The target's background keeps its shape; it is pasted only where its texture was asked for.
-    return touched & ((target != regions.BACKGROUND) | (regions.BACKGROUND in chosen))
+    # The background keeps its shape but where hair covers it, and is pasted only where its texture was
+    # asked for.
+    kept = (
+        (target == regions.BACKGROUND) & (labels == regions.BACKGROUND) & (regions.BACKGROUND not in chosen)
+    )
+    return touched & ~kept
