@@ -8,19 +8,18 @@ compiled for the card at hand at the first call that needs them, which takes min
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from e4s_engine import _native, parse, regions, resident
+from e4s_engine import _native, regions, resident
 from e4s_engine.align import CROP
 from e4s_engine.backends import Bytes, Floats, Swapped, WholeSwaps
 from e4s_engine.backends.instances import Instances
-from e4s_engine.backends.plans import published, record_decode, record_encode, record_parse
-from e4s_engine.config import ModelConfig
+from e4s_engine.backends.plans import Planned, Record, slices
 from e4s_engine.errors import ArgumentError
 from e4s_engine.kernels import module
 from e4s_engine.plan import Array, Plan
@@ -87,63 +86,33 @@ def run_program(linker: Linker, program: Any, inputs: list[npt.NDArray[Any]]) ->
     return out
 
 
-class Cuda:
+class Cuda(Planned):
     """Encoder, generator and parser on one GPU."""
 
     name = "native"
 
     def __init__(self, model: Model, parser: Model | None, device: str, precision: str = "auto") -> None:
         """Raises BackendError where there is no driver, no such device or no kernel for it."""
-        assert isinstance(model.config, ModelConfig)
         number = int(device.partition(":")[2] or 0)
         self.device = f"cuda:{number}"
-        self.precision = "fp32" if precision == "auto" else precision  # as on the CPU: speed is asked for
+        precision = "fp32" if precision == "auto" else precision  # until the others have run on a card
+        super().__init__(model, parser, precision, precision)
         self._linker = Linker(_native.CudaDevice(number))
         self._table = module("tune").load(self._linker.device.name)
-        self._config = model.config
-        self._parser_config = parser.config if parser else None
         self._graphs: Instances[_native.CudaGraph] = Instances(_IN_FLIGHT)
-        for name, plan in self._published_plans().items():
-            owner = parser if name == "parse" else model
-            assert owner is not None
-            self._linker.add(self._program(plan), owner.tensors)
+        for plan, arrays in self._weighed_plans(model, parser):
+            self._linker.add(self._program(plan), arrays)
         logger.info("engine: %s, sm_%d", self._linker.device.name, self._linker.device.arch)
 
     def encode(self, images: Bytes, labels: Bytes) -> Floats:
-        """Aligned crops [N,1024,1024,3] and labels [N,512,512] -> style vectors [N,12,D]."""
+        """See `Planned`."""
         _check_labels(labels)
-        height, width = images.shape[1:3]
-        styles = np.empty((len(images), regions.COUNT, self._config.style_dim), np.float32)
-
-        def record(batch: int) -> Plan:
-            return record_encode(self._config, self.precision, batch, height, width)
-
-        self._run(("encode", height, width), record, [images, labels], styles)
-        return styles
+        return super().encode(images, labels)
 
     def decode(self, styles: Floats, labels: Bytes) -> Floats:
-        """Style vectors [N,12,D] and labels [N,512,512] -> images [N,S,S,3], unclamped."""
+        """See `Planned`."""
         _check_labels(labels)
-        pictures = np.empty((len(styles), self._config.size, self._config.size, 3), np.float32)
-
-        def record(batch: int) -> Plan:
-            return record_decode(self._config, self.precision, batch)
-
-        self._run(("decode",), record, [np.asarray(styles, np.float32), labels], pictures)
-        return pictures
-
-    def parse(self, images: Bytes) -> Bytes:
-        """Pictures [N,1024,1024,3] or [N,512,512,3] -> the parser's own classes [N,512,512]."""
-        config = self._parser_config
-        assert config is not None, "the engine asks for labels when there is no parser"
-        height, width = images.shape[1:3]
-        classes = np.empty((len(images), parse.SIDE, parse.SIDE), np.uint8)
-
-        def record(batch: int) -> Plan:
-            return record_parse(config, self.precision, batch, height, width)
-
-        self._run(("parse", height, width), record, [images], classes)
-        return classes
+        return super().decode(styles, labels)
 
     @property
     def whole(self) -> WholeSwaps | None:
@@ -156,7 +125,7 @@ class Cuda:
         _check_labels(source_labels)
         _check_labels(target_labels)
         made = Swapped(*map(np.empty_like, (targets, targets, target_labels, target_labels)))
-        for part in _parts(len(targets)):
+        for part in slices(len(targets), _MOST_AT_ONCE):
             inputs = [np.ascontiguousarray(array[part]) for array in given]
             self._swap(inputs, [array[part] for array in made], len(targets[part]), ())
         return made
@@ -214,33 +183,26 @@ class Cuda:
         with self._graph((kind, *size), batch, record) as graph:
             return graph.time(runs)
 
-    def _published_plans(self, batch: int = 1) -> dict[str, Plan]:
-        return published(self._config, self._parser_config, self.precision, self.precision, batch)
-
     def _program(self, plan: Plan) -> Any:
         return module("launch").Program(plan, table=self._table)
 
     def _run(
         self,
-        key: tuple[Any, ...],
-        record: Callable[[int], Plan],
+        kind: str,
+        size: tuple[int, ...],
+        record: Record,
         inputs: list[npt.NDArray[Any]],
         out: npt.NDArray[Any],
     ) -> None:
-        for part in _parts(len(out)):
+        for part in slices(len(out), _MOST_AT_ONCE):
             arrays = {i: np.ascontiguousarray(array[part]) for i, array in enumerate(inputs)}
-            with self._graph(key, len(out[part]), record) as graph:
+            with self._graph((kind, *size), len(out[part]), record) as graph:
                 graph.run(arrays, {len(inputs): out[part]})
 
     def _graph(
-        self, key: tuple[Any, ...], batch: int, record: Callable[[int], Plan]
+        self, key: tuple[Any, ...], batch: int, record: Record
     ) -> AbstractContextManager[_native.CudaGraph]:
         return self._graphs.use((*key, batch), lambda: graph_of(self._linker, self._program(record(batch))))
-
-
-def _parts(count: int) -> Iterator[slice]:
-    for start in range(0, count, _MOST_AT_ONCE):
-        yield slice(start, min(start + _MOST_AT_ONCE, count))
 
 
 def _check_labels(labels: Bytes) -> None:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from e4s_engine import _native, parse, regions
-from e4s_engine.backends import Bytes, Floats, WholeSwaps
-from e4s_engine.backends.plans import published, record_decode, record_encode, record_parse
-from e4s_engine.config import ModelConfig
+from e4s_engine import _native
+from e4s_engine.backends import WholeSwaps
+from e4s_engine.backends.plans import Planned, Record, slices
 from e4s_engine.errors import BackendError
 from e4s_engine.plan import Array, Conv, Plan, Vector
 from e4s_engine.weights import Model, progress
@@ -72,7 +71,7 @@ def described(plan: Plan, store: WeightStore) -> tuple[list[dict[str, Any]], lis
     return buffers, steps
 
 
-class Native:
+class Native(Planned):
     """Encoder, generator and parser on the CPU."""
 
     name = "native"
@@ -91,60 +90,18 @@ class Native:
 
         isa: "portable", "avx2", "avx512" or "amx"; None: what E4S_ISA names, else the best. threads: 0: all.
         """
-        assert isinstance(model.config, ModelConfig)
         self._isa = os.environ.get(ISA_VARIABLE, "") if isa is None else isa
         self.isa, has_bf16 = _native.kernels(self._isa)
-        self.precision = _choose_precision(precision, has_bf16, self.isa)
+        super().__init__(model, parser, _choose_precision(precision, has_bf16, self.isa), PARSER_PRECISION)
         self._threads = threads
-        self._config = model.config
-        self._parser_config = parser.config if parser else None
         self._store = WeightStore()
         self._plans: dict[tuple[Any, ...], _native.Plan] = {}
         self._lock = threading.Lock()
         # All weights are packed now, so that the model's own arrays need not be kept.
-        for name, plan in self._published_plans().items():
-            owner = parser if name == "parse" else model
-            assert owner is not None
-            self._store.add(plan, owner.tensors)
+        for plan, arrays in self._weighed_plans(model, parser):
+            self._store.add(plan, arrays)
         for owner in filter(None, (model, parser)):
             owner.check()
-
-    def encode(self, images: Bytes, labels: Bytes) -> Floats:
-        """Aligned crops [N,1024,1024,3] and labels [N,512,512] -> style vectors [N,12,D]."""
-        height, width = images.shape[1:3]
-
-        def record(batch: int) -> Plan:
-            return record_encode(self._config, self.precision, batch, height, width)
-
-        styles = np.empty((len(images), regions.COUNT, self._config.style_dim), np.float32)
-        self._run("encode", (height, width), record, [images, labels], styles)
-        return styles
-
-    def decode(self, styles: Floats, labels: Bytes) -> Floats:
-        """Style vectors [N,12,D] and labels [N,512,512] -> images [N,S,S,3], unclamped."""
-
-        def record(batch: int) -> Plan:
-            return record_decode(self._config, self.precision, batch)
-
-        pictures = np.empty((len(styles), self._config.size, self._config.size, 3), np.float32)
-        self._run("decode", (), record, [np.asarray(styles, np.float32), labels], pictures)
-        return pictures
-
-    def parse(self, images: Bytes) -> Bytes:
-        """Pictures [N,1024,1024,3] or [N,512,512,3] -> the parser's own classes [N,512,512]."""
-        config = self._parser_config
-        assert config is not None, "the engine asks for labels when there is no parser"
-        height, width = images.shape[1:3]
-
-        def record(batch: int) -> Plan:
-            return record_parse(config, PARSER_PRECISION, batch, height, width)
-
-        classes = np.empty((len(images), parse.SIDE, parse.SIDE), np.uint8)
-        self._run("parse", (height, width), record, [images], classes)
-        return classes
-
-    def _published_plans(self) -> dict[str, Plan]:
-        return published(self._config, self._parser_config, self.precision, PARSER_PRECISION)
 
     def describe(self) -> str:
         """The plans at the published input sizes, as tables, with the arena and what sharing memory saves."""
@@ -161,26 +118,21 @@ class Native:
     def _run(
         self,
         kind: str,
-        key: tuple[int, ...],
-        record: Callable[[int], Plan],
+        size: tuple[int, ...],
+        record: Record,
         inputs: list[npt.NDArray[Any]],
         out: npt.NDArray[Any],
     ) -> None:
-        for part in _parts(len(out), _MOST_AT_ONCE[kind]):
+        for part in slices(len(out), _MOST_AT_ONCE[kind]):
             arrays = [np.ascontiguousarray(array[part]) for array in inputs]
-            self._plan((kind, len(arrays[0]), *key), record).run([*arrays, out[part]])
+            self._plan((kind, len(arrays[0]), *size), record).run([*arrays, out[part]])
 
-    def _plan(self, key: tuple[Any, ...], record: Callable[[int], Plan]) -> _native.Plan:
+    def _plan(self, key: tuple[Any, ...], record: Record) -> _native.Plan:
         with self._lock:
             if key not in self._plans:
                 plan = record(key[1])
                 self._plans[key] = compile_plan(plan, self._store, self._isa, threads=self._threads)
             return self._plans[key]
-
-
-def _parts(count: int, most: int) -> Iterator[slice]:
-    for start in range(0, count, most):
-        yield slice(start, min(start + most, count))
 
 
 def _choose_precision(precision: str, has_bf16: bool, isa: str) -> str:

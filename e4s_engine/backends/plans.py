@@ -1,11 +1,22 @@
-"""The networks recorded: the plans that every compiled backend runs."""
+"""The networks recorded: the plans that every compiled backend runs, and what such backends share."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
 from e4s_engine import decode, encode, ops, parse, regions, schema
 from e4s_engine.align import CROP
+from e4s_engine.backends import Bytes, Floats
 from e4s_engine.config import Config, ModelConfig
-from e4s_engine.plan import Plan
+from e4s_engine.plan import Array, Plan
+from e4s_engine.weights import Model
+
+Record = Callable[[int], Plan]  # the plan of a batch
 
 
 def record_encode(config: ModelConfig, precision: str, batch: int, height: int, width: int) -> Plan:
@@ -51,3 +62,77 @@ def published(
     if parser is not None:
         plans["parse"] = record_parse(parser, parser_precision, batch, CROP, CROP)
     return plans
+
+
+class Planned(ABC):
+    """Encoder, generator and parser as recorded plans. A backend says how a plan is run."""
+
+    def __init__(self, model: Model, parser: Model | None, precision: str, parser_precision: str) -> None:
+        assert isinstance(model.config, ModelConfig)
+        self.precision = precision
+        self._parser_precision = parser_precision
+        self._config = model.config
+        self._parser_config = parser.config if parser else None
+
+    def encode(self, images: Bytes, labels: Bytes) -> Floats:
+        """Aligned crops [N,1024,1024,3] and labels [N,512,512] -> style vectors [N,12,D]."""
+        height, width = images.shape[1:3]
+
+        def record(batch: int) -> Plan:
+            return record_encode(self._config, self.precision, batch, height, width)
+
+        styles = np.empty((len(images), regions.COUNT, self._config.style_dim), np.float32)
+        self._run("encode", (height, width), record, [images, labels], styles)
+        return styles
+
+    def decode(self, styles: Floats, labels: Bytes) -> Floats:
+        """Style vectors [N,12,D] and labels [N,512,512] -> images [N,S,S,3], unclamped."""
+
+        def record(batch: int) -> Plan:
+            return record_decode(self._config, self.precision, batch)
+
+        pictures = np.empty((len(styles), self._config.size, self._config.size, 3), np.float32)
+        self._run("decode", (), record, [np.asarray(styles, np.float32), labels], pictures)
+        return pictures
+
+    def parse(self, images: Bytes) -> Bytes:
+        """Pictures [N,1024,1024,3] or [N,512,512,3] -> the parser's own classes [N,512,512]."""
+        config = self._parser_config
+        assert config is not None, "the engine asks for labels when there is no parser"
+        height, width = images.shape[1:3]
+
+        def record(batch: int) -> Plan:
+            return record_parse(config, self._parser_precision, batch, height, width)
+
+        classes = np.empty((len(images), parse.SIDE, parse.SIDE), np.uint8)
+        self._run("parse", (height, width), record, [images], classes)
+        return classes
+
+    @abstractmethod
+    def _run(
+        self,
+        kind: str,
+        size: tuple[int, ...],
+        record: Record,
+        inputs: list[npt.NDArray[Any]],
+        out: npt.NDArray[Any],
+    ) -> None:
+        """Run a network over inputs [N,...] into out [N,...], a few pictures at a time."""
+
+    def _published_plans(self, batch: int = 1) -> dict[str, Plan]:
+        return published(self._config, self._parser_config, self.precision, self._parser_precision, batch)
+
+    def _weighed_plans(
+        self, model: Model, parser: Model | None
+    ) -> Iterator[tuple[Plan, Mapping[str, Array]]]:
+        """The published plans, each with the arrays that its weights are made of."""
+        for name, plan in self._published_plans().items():
+            owner = parser if name == "parse" else model
+            assert owner is not None
+            yield plan, owner.tensors
+
+
+def slices(count: int, most: int) -> Iterator[slice]:
+    """A batch in parts of so many at most."""
+    for start in range(0, count, most):
+        yield slice(start, min(start + most, count))
