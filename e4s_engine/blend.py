@@ -18,6 +18,7 @@ Floats = npt.NDArray[np.float32]
 
 MODES = ("feather", "multiband", "none")
 RADIUS = 5  # of the 11 x 11 windows
+SIGMA = 2.0  # of the Gaussian one: OpenCV's for its size
 LEVELS = 10  # of the Laplacian pyramids
 _REACH = 32  # how far, at 512, a multi-band blend may reach in a photo that goes on beyond the crop
 
@@ -134,9 +135,9 @@ def _double_whole(mask: Mask) -> Mask:
 
 
 def _gaussian(image: Floats) -> Pixels:
-    """11 x 11 Gaussian with OpenCV's sigma for that size (2.0), mirrored borders, rounded."""
+    """11 x 11 Gaussian, mirrored borders, rounded."""
     offsets = np.arange(-RADIUS, RADIUS + 1)
-    kernel = np.exp(-(offsets**2) / (2 * 2.0**2))
+    kernel = np.exp(-(offsets**2) / (2 * SIGMA**2))
     kernel = (kernel / kernel.sum()).astype(np.float32)
     for axis in (0, 1):
         padding = [(RADIUS, RADIUS) if i == axis else (0, 0) for i in range(2)]

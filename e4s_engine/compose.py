@@ -18,7 +18,7 @@ Mask = npt.NDArray[np.bool_]
 Styles = npt.NDArray[np.float32]
 Part = tuple[Labels, Sequence[int]]  # one source's labels and the regions taken from it
 
-_KEPT_TEXTURE = (regions.BACKGROUND, regions.HAIR, regions.GLASSES, regions.EARRINGS)
+KEPT_TEXTURE = (regions.BACKGROUND, regions.HAIR, regions.GLASSES, regions.EARRINGS)
 NOT_PASTED = (regions.BACKGROUND, regions.EARRINGS, regions.HAIR)
 
 # Who lies over whom where parts of several sources claim one pixel; later wins.
@@ -35,15 +35,21 @@ def whole_face_labels(source: Labels, target: Labels, hair_first: bool = True) -
     claims are holes, and labelled skin.
     """
     out = np.full_like(target, 255)  # nothing claims these yet
-    under = [regions.BACKGROUND, regions.NECK, regions.EARS, regions.EARRINGS]
-    over = [regions.GLASSES]
-    (under if hair_first else over).insert(0, regions.HAIR)
+    under, over = layers(hair_first)
     _paint(out, target, under, np.ones_like(out, bool))
     _paint(out, source, regions.FACE, target != regions.BACKGROUND)
     _paint(out, target, over, np.ones_like(out, bool))
     holes = out == 255
     out[holes] = regions.SKIN
     return out, holes
+
+
+def layers(hair_first: bool) -> tuple[list[int], list[int]]:
+    """The target's regions under the source's face, and those over it."""
+    under = [regions.BACKGROUND, regions.NECK, regions.EARS, regions.EARRINGS]
+    over = [regions.GLASSES]
+    (under if hair_first else over).append(regions.HAIR)
+    return under, over
 
 
 def _paint(out: Labels, labels: Labels, chosen: Sequence[int], where: Mask) -> None:
@@ -85,7 +91,7 @@ def whole_face_styles(source: Styles, target: Styles, extent: float = 1.0) -> St
     target's. extent in [0, 1] mixes: (1 - extent) * target + extent * swapped.
     """
     out = source.copy()
-    out[list(_KEPT_TEXTURE)] = target[list(_KEPT_TEXTURE)]
+    out[list(KEPT_TEXTURE)] = target[list(KEPT_TEXTURE)]
     if not source[regions.EARS].sum():
         out[regions.EARS] = (target[regions.EARS] + source[regions.EARS]) / 2
     if not source[regions.MOUTH].sum():

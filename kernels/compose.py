@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from e4s_engine import regions
+from e4s_engine import compose, regions
 
 from .language import jit, tl
 from .launch import Launch, Operand, blocks, constants, power
@@ -72,9 +72,7 @@ def launch_labels(
     source: Operand, target: Operand, composed: Operand, holes: Operand, batch: int, hair_first: bool = True
 ) -> Launch:
     """Labels [N,512,512] of both faces -> the swap's labels, and its holes as 0 or 1."""
-    under = [regions.BACKGROUND, regions.NECK, regions.EARS, regions.EARRINGS]
-    over = [regions.GLASSES]
-    (under if hair_first else over).append(regions.HAIR)
+    under, over = compose.layers(hair_first)
     pixels = regions.LABEL_SIZE**2
     return Launch(
         "compose.labels",
@@ -93,13 +91,12 @@ def launch_styles(
     source: Operand, target: Operand, mixed: Operand, batch: int, length: int, extent: float = 1.0
 ) -> Launch:
     """Style vectors [N,12,D] of both faces -> the swap's."""
-    kept = (regions.BACKGROUND, regions.HAIR, regions.GLASSES, regions.EARRINGS)
     return Launch(
         "compose.styles",
         {"source": source, "target": target, "mixed": mixed},
         ("mixed",),
         constants(
-            regions=regions.COUNT, length=length, kept=mask(kept), face=mask(regions.FACE),
+            regions=regions.COUNT, length=length, kept=mask(compose.KEPT_TEXTURE), face=mask(regions.FACE),
             ears=regions.EARS, mouth=regions.MOUTH, extent=extent, block=power(length),
         ),
         (regions.COUNT, 1),

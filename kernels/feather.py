@@ -17,8 +17,8 @@ from .language import jit, tl
 from .launch import Launch, Operand, blocks, constants
 
 BLOCK = 1024
-SIGMA = 2.0  # OpenCV's for 11 taps
-_TAPS = [math.exp(-(d**2) / (2 * SIGMA**2)) for d in range(-blend.RADIUS, blend.RADIUS + 1)]
+_SPREAD = -1 / (2 * blend.SIGMA**2)
+_TAPS = [math.exp(d**2 * _SPREAD) for d in range(-blend.RADIUS, blend.RADIUS + 1)]
 
 
 @jit
@@ -87,9 +87,19 @@ def mirrored(position, SIDE: tl.constexpr):
 
 
 @jit
-def bell(pixels, shift, SCALE: tl.constexpr, SPREAD: tl.constexpr):
-    distance = (pixels * 0 + shift).to(tl.float32)
-    return tl.exp(distance * distance * SPREAD) * SCALE
+def blurred_along(x, pixels, live, SIDE: tl.constexpr, AXIS: tl.constexpr, RADIUS: tl.constexpr,
+                  SCALE: tl.constexpr, SPREAD: tl.constexpr, BLOCK: tl.constexpr):  # fmt: skip
+    row, column = pixels // SIDE, pixels % SIDE
+    out = tl.zeros((BLOCK,), tl.float32)
+    for shift in range(-RADIUS, RADIUS + 1):
+        distance = (pixels * 0 + shift).to(tl.float32)
+        weight = tl.exp(distance * distance * SPREAD) * SCALE
+        if AXIS == 0:
+            near = mirrored(row + shift, SIDE) * SIDE + column
+        else:
+            near = row * SIDE + mirrored(column + shift, SIDE)
+        out += weight * tl.load(x + near, mask=live, other=0).to(tl.float32)
+    return out
 
 
 @jit
@@ -97,13 +107,8 @@ def blur(x, blurred, SIDE: tl.constexpr, RADIUS: tl.constexpr, SCALE: tl.constex
          BLOCK: tl.constexpr):  # fmt: skip
     sample = tl.program_id(2).to(tl.int64) * (SIDE * SIDE)
     pixels = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    row, column = pixels // SIDE, pixels % SIDE
     live = pixels < SIDE * SIDE
-    out = tl.zeros((BLOCK,), tl.float32)
-    for shift in range(-RADIUS, RADIUS + 1):
-        weight = bell(pixels, shift, SCALE, SPREAD)
-        near = mirrored(row + shift, SIDE) * SIDE + column
-        out += weight * tl.load(x + sample + near, mask=live, other=0).to(tl.float32)
+    out = blurred_along(x + sample, pixels, live, SIDE, 0, RADIUS, SCALE, SPREAD, BLOCK)
     tl.store(blurred + sample + pixels, out * 255, mask=live)
 
 
@@ -114,14 +119,9 @@ def paste(
 ):  # fmt: skip
     sample = tl.program_id(2).to(tl.int64) * (SIDE * SIDE)
     pixels = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    row, column = pixels // SIDE, pixels % SIDE
     live = pixels < SIDE * SIDE
-    blurred = tl.zeros((BLOCK,), tl.float32)
-    for shift in range(-RADIUS, RADIUS + 1):
-        weight = bell(pixels, shift, SCALE, SPREAD)
-        near = row * SIDE + mirrored(column + shift, SIDE)
-        blurred += weight * tl.load(x + sample + near, mask=live, other=0.0)
-    alpha = (blurred + 0.5).to(tl.int32)
+    opacity = blurred_along(x + sample, pixels, live, SIDE, 1, RADIUS, SCALE, SPREAD, BLOCK)
+    alpha = (opacity + 0.5).to(tl.int32)
     for channel in range(0, 3):
         places = (sample + pixels) * 3 + channel
         over = tl.load(face + places, mask=live, other=0).to(tl.int32)
@@ -130,17 +130,15 @@ def paste(
         tl.store(pasted + places, mixed.to(tl.uint8), mask=live)
 
 
-def launches(
-    slots: dict[str, Operand], temporaries: Sequence[Operand], batch: int, side: int
-) -> list[Launch]:
+def launches(slots: dict[str, Operand], between: Sequence[Operand], batch: int, side: int) -> list[Launch]:
     """The whole paste. slots: labels and holes at `side`, face, photo and pasted at twice that.
 
-    temporaries: u8 of side^2, side^2, 2 side^2 and 4 side^2 elements per sample, f32 of 4 side^2.
+    between: blocks for `temporaries`.
     """
-    rows, wide, narrow, small, soft = temporaries
+    rows, wide, narrow, small, soft = between
     window = constants(radius=blend.RADIUS, block=BLOCK)
     full = 2 * side
-    curve = constants(scale=1 / sum(_TAPS), spread=-1 / (2 * SIGMA**2))
+    curve = constants(scale=1 / sum(_TAPS), spread=_SPREAD)
 
     def launch(name: str, pixels: int, writes: str, values: dict[str, float], **pointers: Operand) -> Launch:
         grid = (blocks(pixels, BLOCK), 1)
@@ -161,7 +159,7 @@ def launches(
     ]  # fmt: skip
 
 
-def temporary_sizes(side: int) -> list[int]:
-    """Bytes per sample of what lies between the passes."""
+def temporaries(side: int) -> list[tuple[str, int]]:
+    """What lies between the passes: type and elements per sample."""
     area = side * side
-    return [area, area, 2 * area, 4 * area, 16 * area]
+    return [("u8", area), ("u8", area), ("u8", 2 * area), ("u8", 4 * area), ("f32", 4 * area)]

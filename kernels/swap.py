@@ -16,7 +16,7 @@ from e4s_engine.config import ModelConfig
 
 from . import compose, feather
 from .graph import Numbering, described, part
-from .launch import Launch, Operand, Packed, Program
+from .launch import SIZES, Launch, Operand, Packed, Program
 from .tiles import Table
 
 SLOTS = (
@@ -83,20 +83,19 @@ def record(config: ModelConfig, precision: str, batch: int, table: Table | None 
             _slot("source_styles"), _slot("target_styles"), _slot("styles"), batch, config.style_dim
         ),
     ]
-    paste = _paste(batch) if config.size == CROP else []
-    temporaries = feather.temporary_sizes(regions.LABEL_SIZE) if paste else []
+    temporaries = feather.temporaries(regions.LABEL_SIZE) if config.size == CROP else []
+    paste = _paste(batch, [kind for kind, _ in temporaries]) if temporaries else []
     return Swap(
         [size * batch for size in sizes], (first, second), composition, picture_of,
-        paste, [size * batch for size in temporaries],
+        paste, [SIZES[kind] * count * batch for kind, count in temporaries],
     )  # fmt: skip
 
 
-def _paste(batch: int) -> list[Launch]:
+def _paste(batch: int, kinds: list[str]) -> list[Launch]:
     names = {"labels": "labels", "holes": "holes", "face": "picture", "photo": "target_pixels"}
     slots = {name: _slot(slot) for name, slot in (names | {"pasted": "pasted"}).items()}
-    kinds = ("u8", "u8", "u8", "u8", "f32")
-    temporaries = [Operand(len(SLOTS) + i, kind) for i, kind in enumerate(kinds)]
-    return feather.launches(slots, temporaries, batch, regions.LABEL_SIZE)
+    between = [Operand(len(SLOTS) + i, kind) for i, kind in enumerate(kinds)]
+    return feather.launches(slots, between, batch, regions.LABEL_SIZE)
 
 
 def _slot(name: str) -> Operand:

@@ -15,7 +15,7 @@ from native_tools import expected, record_case
 
 from e4s_engine import align, blend, compose
 from e4s_engine.kernels import module
-from e4s_engine.kernels.launch import Operand
+from e4s_engine.kernels.launch import SIZES, Operand
 
 # Largest error relative to the largest value; fp16 rounds to 11 bits after every step.
 TOLERANCE = {"fp32": 2e-5, "fp16": 1e-2}
@@ -88,9 +88,10 @@ def test_the_feathered_paste(side: int) -> None:
     holes = (dice.random((2, side, side)) < 0.01).astype(np.uint8)
     face, photo = dice.integers(0, 256, (2, 2, full, full, 3), dtype=np.uint8)
     feather = module("feather")
-    sizes = [2 * s for s in (area, area, 12 * area, 12 * area, 12 * area, *feather.temporary_sizes(side))]
+    blocks = [("u8", area), ("u8", area), *[("u8", 12 * area)] * 3, *feather.temporaries(side)]
+    sizes = [2 * SIZES[kind] * count for kind, count in blocks]
     slots = {n: Operand(i, "u8") for i, n in enumerate(("labels", "holes", "face", "photo", "pasted"))}
-    temporaries = [Operand(5 + i, kind) for i, kind in enumerate(("u8", "u8", "u8", "u8", "f32"))]
+    temporaries = [Operand(i, kind) for i, (kind, _) in enumerate(blocks)][5:]
     given = {0: labels, 1: holes, 2: face, 3: photo}
     made = interpret_all(feather.launches(slots, temporaries, 2, side), given, sizes)
     pasted = made[4].reshape(2, full, full, 3)

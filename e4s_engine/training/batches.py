@@ -22,7 +22,6 @@ from e4s_engine.training.recipe import Pool
 
 Batch = dict[str, torch.Tensor]
 
-_KEPT = [r for r in range(regions.COUNT) if r not in regions.FACE and r not in (regions.EARS, regions.NECK)]
 _AHEAD = 3  # batches made ready in advance
 
 
@@ -135,7 +134,7 @@ def composition(
     for i, ids in enumerate(chosen):
         if ids is None:
             composed[i] = compose.whole_face_labels(source[i], target[i])[0]
-            taken[i] = ~np.isin(np.arange(regions.COUNT), _KEPT)
+            taken[i] = ~np.isin(np.arange(regions.COUNT), compose.KEPT_TEXTURE)
         else:
             composed[i] = compose.region_labels([(source[i], ids)], target[i])[0]
             taken[i, list(ids)] = True
