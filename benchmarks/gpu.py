@@ -189,32 +189,33 @@ def _check_swaps(options: argparse.Namespace) -> dict[str, Any]:
     import torch
     from torch.utils.dlpack import from_dlpack
 
-    from e4s_engine import align, blend, compose, pipeline, regions
+    from e4s_engine import align, inputs, pipeline
     from e4s_engine.backends.cuda import Cuda
     from e4s_engine.backends.reference import Reference
 
     model, _ = _models()
     images, labels = _inputs(2)
-    reference = Reference(model, None, "cuda:0", "fp32")
-    given, kept = reference.encode(images, labels)
-    mask, holes = compose.whole_face_labels(labels[0], labels[1])
-    styles = compose.whole_face_styles(given, kept)
-    styles = compose.complete_styles(styles, [(given, regions.FACE)], kept)
-    face = pipeline.to_uint8(reference.decode(styles[None], mask[None])[0])
-    alpha = blend.alpha(compose.whole_face_foreground(mask, holes), "feather")
-    wanted = align.composite(images[1], face, alpha)
+    source, target = (
+        inputs.Portrait("picture", align.whole(image, "picture"), mask)
+        for image, mask in zip(images, labels, strict=True)
+    )
+    stages = pipeline.Pipeline(Reference(model, None, "cuda:0", "fp32"), None, None, model.config.size)
+    job = pipeline.Job(target, [(source, ())], None)
+    wanted = stages.swap([job], inputs.Options())[0]
     found: dict[str, Any] = {"failures": []}
     for precision in options.precisions:
         mine = Cuda(model, None, "cuda:0", precision)
         made = mine.swap(images[:1], labels[:1], images[1:], labels[1:])
         places = [mine.resident(torch.from_numpy(image).cuda()) for image in images]
-        source, target = places
-        stayed = mine.swap_resident(source, labels[0], target, labels[1]) if source and target else None
+        given, kept = places
+        stayed = mine.swap_resident(given, labels[0], kept, labels[1]) if given and kept else None
         decibels = [
-            _psnr(a[0] / 127.5 - 1, b / 127.5 - 1) for a, b in zip(made[:2], (wanted, face), strict=True)
+            _psnr(a[0] / 127.5 - 1, b / 127.5 - 1)
+            for a, b in zip(made[:2], (wanted.image, wanted.face), strict=True)
         ]
         same = stayed is not None and np.array_equal(from_dlpack(stayed.pasted).cpu().numpy(), made.pasted[0])
-        exact = np.array_equal(made.labels[0], mask) and np.array_equal(made.holes[0] > 0, holes)
+        exact = np.array_equal(made.labels[0], wanted.labels)
+        exact = exact and np.array_equal(made.holes[0] > 0, wanted.holes)
         found[precision] = {
             "pasted_db": decibels[0],
             "face_db": decibels[1],

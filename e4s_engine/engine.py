@@ -135,11 +135,7 @@ class Engine:
         """
         options = Options(extent, shape, texture, hair_first, blend, align)
         pipeline, read = self._open(options)
-        plain = (
-            regions is None
-            and options == Options(align=align)
-            and source_landmarks is target_landmarks is None
-        )
+        plain = regions is None and options.published and source_landmarks is target_landmarks is None
         if plain and (self._landmarks is None or align is False) and align is not True:
             made = pipeline.swap_resident(source, target, (source_labels, target_labels))
             if made is not None:

@@ -48,6 +48,11 @@ class Options:
             if not isinstance(getattr(self, name), (bool, np.bool_)):
                 raise ArgumentError(f"{name}: expected True or False, got {getattr(self, name)!r}")
 
+    @property
+    def published(self) -> bool:
+        """Whether a swap is done as in the published code; `align` says only where the faces are."""
+        return self == Options(align=self.align)
+
 
 @dataclasses.dataclass
 class Portrait:

@@ -106,22 +106,23 @@ class Pipeline:
 
     def _swap_some(self, jobs: Sequence[Job], options: Options) -> list[Result]:
         self.label([job.target for job in jobs])
-        whole = [self._is_whole(job, jobs, options) for job in jobs]
-        staged = [job for job, at_once in zip(jobs, whole, strict=True) if job.chosen != () and not at_once]
-        self.complete([portrait for job in staged for portrait in (job.target, *(p for p, _ in job.parts))])
-        rendered = iter(self._render([(job.target, _compose(job, options)) for job in staged], options))
-        swapped = iter(self._swap_whole([job for job, at_once in zip(jobs, whole, strict=True) if at_once]))
-        return [
-            self._untouched(job.target) if job.chosen == () else next(swapped if at_once else rendered)
-            for job, at_once in zip(jobs, whole, strict=True)
-        ]
+        done = {i: self._untouched(job.target) for i, job in enumerate(jobs) if job.chosen == ()}
+        whole = {i: job for i, job in enumerate(jobs) if self._is_whole(job, jobs, options)}
+        staged = {i: job for i, job in enumerate(jobs) if i not in done and i not in whole}
+        self.complete(
+            [portrait for job in staged.values() for portrait in (job.target, *(p for p, _ in job.parts))]
+        )
+        composed = [(job.target, _compose(job, options)) for job in staged.values()]
+        done |= zip(staged, self._render(composed, options), strict=True)
+        done |= zip(whole, self._swap_whole(list(whole.values())), strict=True)
+        return [done[i] for i in range(len(jobs))]
 
     def _is_whole(self, job: Job, jobs: Sequence[Job], options: Options) -> bool:
         """Whether the backend does all of this job in one go: as published, between two aligned crops.
 
         Of a source that comes again, or was encoded already, the style vectors are used again instead.
         """
-        if self.backend.whole is None or job.chosen is not None or options != Options(align=options.align):
+        if self.backend.whole is None or job.chosen is not None or not options.published:
             return False
         source, target = job.parts[0][0], job.target
         fresh = source.crop is not None and source.styles is None and target.styles is None
