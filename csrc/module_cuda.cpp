@@ -4,6 +4,8 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <map>
+
 #include "cuda/graph.h"
 #include "error.h"
 #include "module_arrays.h"

@@ -18,9 +18,11 @@ constexpr unsigned kNonBlocking = 1;  // CUstream_flags
 
 Current::Current(Context context) { driver().check(driver().context_push(context), "choosing the device"); }
 
+Current::Current(Context context, std::nothrow_t) noexcept : pushed_(driver().context_push(context) == 0) {}
+
 Current::~Current() {
   Context popped = nullptr;
-  driver().context_pop(&popped);
+  if (pushed_) driver().context_pop(&popped);
 }
 
 DeviceMemory::DeviceMemory(Context context, std::int64_t bytes) : context_(context) {
@@ -30,10 +32,8 @@ DeviceMemory::DeviceMemory(Context context, std::int64_t bytes) : context_(conte
 }
 
 DeviceMemory::~DeviceMemory() {
-  driver().context_push(context_);  // statuses are of no use here
-  driver().memory_free(data_);
-  Context popped = nullptr;
-  driver().context_pop(&popped);
+  const Current current(context_, std::nothrow);
+  driver().memory_free(data_);  // its status is of no use here
 }
 
 HostMemory::HostMemory(Context context, std::int64_t bytes) : context_(context) {
@@ -43,10 +43,8 @@ HostMemory::HostMemory(Context context, std::int64_t bytes) : context_(context) 
 }
 
 HostMemory::~HostMemory() {
-  driver().context_push(context_);
+  const Current current(context_, std::nothrow);
   driver().host_free(data_);
-  Context popped = nullptr;
-  driver().context_pop(&popped);
 }
 
 Device::Device(int number) : number_(number) {
@@ -70,10 +68,10 @@ Device::Device(int number) : number_(number) {
 Device::~Device() {
   const Driver& d = driver();
   weights_.clear();
-  d.context_push(context_);
-  for (Module module : modules_) d.module_unload(module);
-  Context popped = nullptr;
-  d.context_pop(&popped);
+  {
+    const Current current(context_, std::nothrow);
+    for (Module module : modules_) d.module_unload(module);
+  }
   d.context_release(device_);
 }
 
@@ -185,11 +183,9 @@ void DeviceGraph::release() {
 }
 
 DeviceGraph::~DeviceGraph() {
-  driver().context_push(device_->context_);
+  const Current current(device_->context_, std::nothrow);
   if (stream_ != nullptr) driver().stream_wait(stream_);
   release();
-  Context popped = nullptr;
-  driver().context_pop(&popped);
 }
 
 void DeviceGraph::copy_in(std::size_t slot, const Place& from) {

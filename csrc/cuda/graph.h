@@ -1,9 +1,9 @@
 // A device with its kernels and weights, and CUDA graphs over them.
 #pragma once
 
-#include <map>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <vector>
 
 #include "cuda/driver.h"
@@ -23,9 +23,14 @@ struct KernelSpec {
 class Current {
  public:
   explicit Current(Context context);
+  // For destructors: where it cannot be, what follows fails on its own.
+  Current(Context context, std::nothrow_t) noexcept;
   ~Current();
   Current(const Current&) = delete;
   Current& operator=(const Current&) = delete;
+
+ private:
+  bool pushed_ = true;
 };
 
 // Memory of a device; freed with the context current.
