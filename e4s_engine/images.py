@@ -169,6 +169,8 @@ def to_numpy(
             return np.asarray(array.get())  # CuPy
         if hasattr(array, "detach") and hasattr(array, "cpu"):
             return np.asarray(array.detach().cpu().numpy())  # torch
+        if hasattr(array, "__cuda_array_interface__") and hasattr(array, "__array__"):
+            return np.asarray(array)  # the engine's own (Result.resident), Numba
         if hasattr(array, "__dlpack__"):
             return np.from_dlpack(array)
         if hasattr(array, "__array_interface__"):

@@ -286,6 +286,12 @@ def test_other_arrays_go_through_the_cpu(whole: Engine, other: Callable[[], Any]
     assert whole.swap(Interface(CROP), Interface(CROP), "face", **KNOWN).resident is None
 
 
+def test_what_a_swap_left_on_the_device_goes_into_any_other(whole: Engine) -> None:
+    left = whole.swap(Interface(CROP), Interface(CROP), **KNOWN).resident
+    again = whole.swap(left, left, "nose", **KNOWN)  # not as published: through the CPU
+    assert again.image.shape == (1024, 1024, 3) and again.resident is None
+
+
 def test_labels_of_resident_pictures_are_checked(whole: Engine) -> None:
     with pytest.raises(LabelsError, match="source labels"):
         whole.swap(Interface(CROP), Interface(CROP), source_labels=LABELS + 99, target_labels=LABELS)
