@@ -15,6 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
+from benchmarks import metrics
 from e4s_engine import cli, compose, regions, weights
 from e4s_engine.config import ModelConfig, ParserConfig
 from e4s_engine.engine import Engine
@@ -42,7 +43,7 @@ RGI = recipe.RgiRecipe(
     TOY, SCHEDULE, POOL, adversarial_from=2, adversarial_every=2, r1=1.0, r1_every=1, critic_channels=8,
     swap=0.5,
 )  # fmt: skip
-MUON = replace(RGI, schedule=replace(SCHEDULE, muon=5e-3), emphasis=0.3)
+MUON = replace(RGI, schedule=replace(SCHEDULE, muon=5e-3), emphasis=0.3, structure=0.25)
 PARSER = recipe.ParserRecipe(TOY_PARSER, SCHEDULE, POOL, side=64)
 
 
@@ -156,9 +157,9 @@ def test_steps_lower_the_loss(chosen, source, tmp_path):
 
 def test_all_terms_are_there_and_finite(source):
     parser = networks.initial(TOY_PARSER, 1)
-    task = tasks.new(RGI, networks.initial(TOY, 0), parser, "cpu", "fp32")
+    task = tasks.new(replace(RGI, structure=0.25), networks.initial(TOY, 0), parser, "cpu", "fp32")
     figures = task.step(source.batch(2, batches.generator(0, 2), 0, 1, 4), 2, batches.generator(0, 2))
-    assert set(figures) == {"l2", "scales", "features", "parsing", "swap", "adv", "critic"}
+    assert set(figures) == {"l2", "scales", "structure", "features", "parsing", "swap", "adv", "critic"}
     assert all(torch.isfinite(value) for value in figures.values())
 
 
@@ -282,6 +283,18 @@ def test_small_regions_weigh_more():
     for loss in (losses.l2, losses.scales):
         assert loss(made, real, torch.ones(1, 1, 16, 16)).item() == pytest.approx(loss(made, real).item())
         assert loss(made, real, weight).item() != pytest.approx(loss(made, real).item())
+
+
+def test_structure_is_one_less_ssim_of_the_greys():
+    dice = np.random.default_rng(0)
+    a, b = dice.integers(0, 256, (2, 40, 40), dtype=np.uint8)
+    pictures = [torch.tensor(grey / 127.5 - 1).expand(1, 3, 40, 40) for grey in (a, (a // 2 + b // 2))]
+    greys = [np.repeat(grey[:, :, None], 3, axis=2) for grey in (a, a // 2 + b // 2)]
+    assert losses.structure(*pictures).item() == pytest.approx(1 - metrics.ssim(*greys), abs=0.02)
+    assert losses.structure(pictures[0], pictures[0]).item() == pytest.approx(0, abs=1e-5)
+    tiny = torch.rand(2, 3, 4, 4, requires_grad=True)
+    losses.structure(tiny, torch.rand(2, 3, 4, 4)).backward()
+    assert tiny.grad.isfinite().all()
 
 
 def rosinality(path, config):

@@ -87,6 +87,7 @@ class RgiRecipe:
     flip: bool = True
     l2: float = 1.0
     perceptual: float = 0.8
+    structure: float = 0.0  # of 1 - SSIM; the paper has none
     emphasis: float = 0.0  # of small regions' pixels: the power of 1 / (a region's share of the picture)
     parsing: float = 0.1  # needs a parser
     adversarial: float = 0.01

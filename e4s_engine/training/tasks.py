@@ -121,7 +121,9 @@ class Rgi:
                     image, labels = b["image"], b["image_labels"]
                     cells = [image, self._reconstruct(image, labels, tensors, self._recipe.model)]
                 rows += [list(row) for row in zip(*(c.float() for c in cells), strict=True)]
+        alike = [1 - float(losses.structure(row[1][None].clamp(-1, 1), row[0][None])) for row in rows]
         figures = {"recon_psnr": float(np.mean([psnr(row[1], row[0]) for row in rows]))}
+        figures["recon_ssim"] = float(np.mean(alike))
         if "own" in batch:
             figures["swap_psnr"] = float(np.mean([psnr(row[3], row[2]) for row in rows]))
         return sheet(rows[:8]), figures
@@ -151,6 +153,9 @@ class Rgi:
             weight = F.adaptive_avg_pool2d(losses.emphasis(labels, recipe.emphasis), made.shape[-1])
         figures = {"l2": losses.l2(made, real, weight), "scales": losses.scales(made, real, weight)}
         total = recipe.l2 * figures["l2"] + recipe.perceptual * figures["scales"]
+        if recipe.structure:
+            figures["structure"] = losses.structure(made, real)
+            total = total + recipe.structure * figures["structure"]
         if self._parser is not None and (recipe.perceptual or recipe.parsing):
             with self._precision.context():
                 figures["features"], figures["parsing"] = self._parser(made, real, labels)
