@@ -30,13 +30,15 @@ e4s::Type type_of(const std::string& name) {
 }
 
 int add_conv(e4s::Weights& weights, const Floats& source, const py::object& out_scale,
-             const py::object& in_scale, const std::string& precision) {
+             const py::object& in_scale, const std::string& precision, bool winograd) {
   if (source.ndim() != 4 || source.shape(2) != source.shape(3) || source.shape(2) > 7 || source.size() == 0)
     throw e4s::ArgumentError("weights: expected a kernel [O,I,k,k] with k up to 7");
   if (source.shape(0) > (1 << 20) || source.shape(1) > (1 << 20))
     throw e4s::ArgumentError("weights: a kernel has too many channels");
   const e4s::Type type = type_of(precision);
   if (type == e4s::Type::u8) throw e4s::ArgumentError("weights: expected f32 or bf16");
+  if (winograd && source.shape(2) != 3)
+    throw e4s::ArgumentError("weights: Winograd's form is that of 3 x 3 kernels");
   Floats out_kept, in_kept;
   const float* by_row = optional_scale(out_scale, source.shape(0), out_kept);
   const float* by_column = optional_scale(in_scale, source.shape(1), in_kept);
@@ -46,7 +48,7 @@ int add_conv(e4s::Weights& weights, const Floats& source, const py::object& out_
   e4s::PackedConv packed;
   {
     const py::gil_scoped_release release;
-    packed = e4s::pack_conv(data, outputs, inputs, kernel, by_row, by_column, type);
+    packed = e4s::pack_conv(data, outputs, inputs, kernel, by_row, by_column, type, winograd);
   }
   return weights.add(std::move(packed));
 }
@@ -160,7 +162,7 @@ PYBIND11_MODULE(_native, m) {
   py::class_<e4s::Weights, std::shared_ptr<e4s::Weights>>(m, "Weights")
       .def(py::init<>())
       .def("add_conv", add_conv, py::arg("kernel"), py::arg("out_scale"), py::arg("in_scale"),
-           py::arg("precision"))
+           py::arg("precision"), py::arg("winograd") = false)
       .def("add_vector",
            [](e4s::Weights& w, const Floats& v) { return w.add(e4s::pack_vector(v.data(), v.size())); })
       .def_property_readonly("bytes", &e4s::Weights::bytes);

@@ -84,6 +84,12 @@ int Builder::weight(const std::string& name, std::size_t index) const {
 }
 
 const PackedConv* Builder::conv(const std::string& name, std::size_t index) const {
+  const PackedConv* conv = conv_of_any_form(name, index);
+  require(!conv->winograd, "weight " + name + " is in Winograd's form");
+  return conv;
+}
+
+const PackedConv* Builder::conv_of_any_form(const std::string& name, std::size_t index) const {
   const PackedConv& conv = weights_.conv(weight(name, index));
   require(conv.type == Type::f32 || cpu_.conv_bf16 != nullptr,
           "the kernels chosen (" + std::string(cpu_.name) + ") multiply no bf16");

@@ -67,6 +67,7 @@ class Builder {
   bool flag(const std::string& name) const { return integer(name, 0, 1) != 0; }
   std::size_t count(const std::string& name) const;
   const PackedConv* conv(const std::string& name, std::size_t index = 0) const;
+  const PackedConv* conv_of_any_form(const std::string& name, std::size_t index = 0) const;
   const Vector* vector(const std::string& name, std::int64_t count, std::size_t index = 0) const;
   void temporary(std::int64_t bytes) { temporary_ = std::max(temporary_, bytes); }
   void scratch(std::int64_t bytes) { scratch_ = std::max(scratch_, aligned(bytes)); }

@@ -9,6 +9,8 @@
 namespace e4s {
 namespace {
 
+constexpr int kMostTaps = 64;
+
 std::uint32_t bf16_bits(float value) {
   std::uint32_t bits;
   std::memcpy(&bits, &value, 4);
@@ -22,6 +24,16 @@ std::uint32_t word_of(float first, float second, Type type) {
   return bits;
 }
 
+// G g G^T: a 3 x 3 kernel as Winograd's tiles want it.
+void transform(const float* kernel, float* out) {
+  const auto spread = [](float a, float b, float c, float* to, int step) {
+    to[0] = a, to[step] = (a + b + c) / 2, to[2 * step] = (a - b + c) / 2, to[3 * step] = c;
+  };
+  float columns[12];  // [4][3]
+  for (int i = 0; i < 3; ++i) spread(kernel[i], kernel[3 + i], kernel[6 + i], columns + i, 3);
+  for (int i = 0; i < 4; ++i) spread(columns[3 * i], columns[3 * i + 1], columns[3 * i + 2], out + 4 * i, 1);
+}
+
 }  // namespace
 
 int PackedConv::vectors(int group) const {
@@ -29,27 +41,36 @@ int PackedConv::vectors(int group) const {
 }
 
 std::int64_t PackedConv::chunk(int group, std::int64_t word) const {
-  const std::int64_t taps = kernel * kernel;
-  return (static_cast<std::int64_t>(group) * kGroup * words() + word * vectors(group)) * taps * kLanes;
+  return (static_cast<std::int64_t>(group) * kGroup * words() + word * vectors(group)) * taps() * kLanes;
 }
 
 std::int64_t PackedConv::size() const {
   const std::int64_t all = (outputs + kLanes - 1) / kLanes;
-  return all * kLanes * kernel * kernel * words();
+  return all * kLanes * taps() * words();
 }
 
 PackedConv pack_conv(const float* source, int outputs, int inputs, int kernel, const float* out_scale,
-                     const float* in_scale, Type type) {
+                     const float* in_scale, Type type, bool winograd) {
   PackedConv conv;
   conv.outputs = outputs, conv.inputs = inputs, conv.kernel = kernel, conv.type = type;
+  conv.winograd = winograd;
   conv.memory = Memory(conv.size() * 4);
   auto* out = reinterpret_cast<std::uint32_t*>(conv.memory.data());
   const int per_word = type == Type::bf16 ? 2 : 1;
-  const std::int64_t taps = kernel * kernel, words = conv.words();
-  const auto value = [&](std::int64_t o, std::int64_t i, std::int64_t tap) {
-    if (o >= outputs || i >= inputs) return 0.0f;
-    const float scaled = source[(o * inputs + i) * taps + tap] * (out_scale ? out_scale[o] : 1.0f);
-    return in_scale ? scaled * in_scale[i] : scaled;
+  const std::int64_t given = kernel * kernel, taps = conv.taps(), words = conv.words();
+  const auto read = [&](std::int64_t o, std::int64_t i, float* values) {
+    std::fill(values, values + taps, 0.0f);
+    if (o >= outputs || i >= inputs) return;
+    const float scale = out_scale ? out_scale[o] : 1.0f;
+    float scaled[kMostTaps];
+    for (std::int64_t tap = 0; tap < given; ++tap) {
+      scaled[tap] = source[(o * inputs + i) * given + tap] * scale;
+      if (in_scale) scaled[tap] *= in_scale[i];
+    }
+    if (winograd)
+      transform(scaled, values);
+    else
+      std::copy(scaled, scaled + given, values);
   };
   const Pool::Lease lease(shared_pool(), 0);
   const std::int64_t chunks = (words + kDepth - 1) / kDepth;
@@ -59,12 +80,13 @@ PackedConv pack_conv(const float* source, int outputs, int inputs, int kernel, c
     std::uint32_t* row = out + conv.chunk(group, first);
     for (int lane = 0; lane < width; ++lane) {  // read along the source, write strided
       const std::int64_t o = static_cast<std::int64_t>(group) * kGroup * kLanes + lane;
-      for (std::int64_t word = 0; word < depth; ++word)
-        for (std::int64_t tap = 0; tap < taps; ++tap) {
-          const std::int64_t i = (first + word) * per_word;
+      for (std::int64_t word = 0; word < depth; ++word) {
+        float values[2][kMostTaps];
+        for (int i = 0; i < per_word; ++i) read(o, (first + word) * per_word + i, values[i]);
+        for (std::int64_t tap = 0; tap < taps; ++tap)
           row[(tap * depth + word) * width + lane] =
-              word_of(value(o, i, tap), per_word == 2 ? value(o, i + 1, tap) : 0.0f, type);
-        }
+              word_of(values[0][tap], per_word == 2 ? values[1][tap] : 0.0f, type);
+      }
     }
   });
   return conv;

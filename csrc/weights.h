@@ -10,14 +10,17 @@
 namespace e4s {
 
 // A convolution's weights: groups of up to 64 output channels; in a group chunks of up to kDepth words of
-// input channels; in a chunk [tap][word][channel of the group].
+// input channels; in a chunk [tap][word][channel of the group]. winograd: a 3 x 3 kernel as the sixteen taps
+// of Winograd's tiles.
 struct PackedConv {
   int outputs = 0, inputs = 0, kernel = 0;
+  bool winograd = false;
   Type type = Type::f32;
   Memory memory{0};
 
   int groups() const { return (outputs + kGroup * kLanes - 1) / (kGroup * kLanes); }
   int vectors(int group) const;
+  std::int64_t taps() const { return winograd ? 16 : kernel * kernel; }
   // Pictures have four channels in memory.
   std::int64_t words() const {
     const int stored = inputs == 3 ? 4 : inputs;
@@ -30,7 +33,7 @@ struct PackedConv {
 
 // [O,I,k,k] floats, rows times out_scale and columns times in_scale where given.
 PackedConv pack_conv(const float* source, int outputs, int inputs, int kernel, const float* out_scale,
-                     const float* in_scale, Type type);
+                     const float* in_scale, Type type, bool winograd);
 
 // Plain floats, zero-padded to a multiple of 16.
 struct Vector {

@@ -19,6 +19,7 @@ class Weights:
         out_scale: npt.NDArray[np.float32] | None,
         in_scale: npt.NDArray[np.float32] | None,
         precision: str,
+        winograd: bool = False,
     ) -> int: ...
     def add_vector(self, values: npt.NDArray[np.float32]) -> int: ...
     @property

@@ -16,7 +16,7 @@ raises, so a network that needs the value itself is never recorded wrongly.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -72,13 +72,14 @@ class Weight:
 class Conv:
     """Weights of a convolution, in the kernels' layout: kernel [O,I,k,k] times out_scale [O], in_scale [I].
 
-    make: arrays -> (kernel, out_scale or None, in_scale or None).
+    make: arrays -> (kernel, out_scale or None, in_scale or None). winograd: transformed for Winograd's tiles.
     """
 
     key: tuple[str, ...]
     shape: Shape
     type: str
     make: Callable[[Arrays], tuple[Array, Array | None, Array | None]] = dataclasses.field(compare=False)
+    winograd: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -222,12 +223,6 @@ class Plan:
         """Give x's buffer a rim of at least so many zero pixels."""
         buffer = self.buffers[x.buffer]
         buffer.halo = max(buffer.halo, halo)
-
-    def packed(self) -> Iterator[Conv | Vector]:
-        """Every weight the steps read."""
-        for step in self.steps:
-            for listed in step.weights.values():
-                yield from listed
 
     @property
     def flop(self) -> float:

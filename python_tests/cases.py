@@ -71,6 +71,7 @@ def _conv_cases() -> Iterator[Case]:
     shapes = [
         (16, 16, 3, 1, 1, 1, 1), (20, 80, 3, 1, 5, 7, 1), (16, 130, 3, 2, 17, 33, 1), (64, 64, 1, 1, 9, 9, 3),
         (33, 48, 1, 2, 8, 5, 1), (16, 32, 7, 2, 15, 14, 1), (272, 64, 3, 1, 6, 6, 1), (64, 24, 3, 2, 1, 6, 3),
+        (64, 80, 3, 1, 16, 18, 1), (96, 64, 3, 1, 14, 20, 3),  # by Winograd's tiles on the CPU
     ]  # fmt: skip
     for inner, out, size, stride, height, width, batch in shapes:
         for after in ("", "relu", "prelu", "norm"):
@@ -155,7 +156,7 @@ def _norm_cases() -> Iterator[Case]:
 
 def _regional_cases() -> Iterator[Case]:
     shapes = [(16, 24, 4, False, 1), (24, 80, 9, False, 3), (20, 40, 7, True, 1), (48, 32, 20, True, 3),
-              (16, 16, 1, True, 1), (64, 64, 35, False, 1)]  # fmt: skip
+              (16, 16, 1, True, 1), (64, 64, 35, False, 1), (64, 64, 16, False, 3)]  # fmt: skip
     for inner, out, side, upsample, batch in shapes:
         for kind in ("one", "twelve", "checkerboard", "bands"):
             name = f"regional-{inner}-{out}-{side}{'-up' if upsample else ''}-{kind}-n{batch}"

@@ -55,10 +55,12 @@ def record_case(case: Case, precision: str) -> tuple[Plan, list[np.ndarray]]:
     return plan, list(case.inputs.values())
 
 
-def ready_case(case: Case, precision: str) -> tuple[Plan, Any, list[np.ndarray]]:
+def ready_case(
+    case: Case, precision: str, winograd: tuple[str, ...] = ("f32", "bf16")
+) -> tuple[Plan, Any, list[np.ndarray]]:
     """A case's plan, its weights, and its inputs with an array for its result."""
     plan, inputs = record_case(case, precision)
-    store = native.WeightStore()
+    store = native.WeightStore(winograd)
     store.add(plan, case.weights)
     buffer = plan.buffers[-1]
     result = (
@@ -67,9 +69,11 @@ def ready_case(case: Case, precision: str) -> tuple[Plan, Any, list[np.ndarray]]
     return plan, store, [*inputs, result]
 
 
-def run_case(case: Case, isa: str, precision: str, threads: int = 0) -> np.ndarray:
+def run_case(
+    case: Case, isa: str, precision: str, threads: int = 0, winograd: tuple[str, ...] = ("f32", "bf16")
+) -> np.ndarray:
     """Record and run a case over memory that starts as NaN, with guard bytes after every buffer."""
-    plan, store, arrays = ready_case(case, precision)
+    plan, store, arrays = ready_case(case, precision, winograd)
     compiled = native.compile_plan(plan, store, isa, guard=True, poison=True, threads=threads)
     for _ in range(2):  # the second run finds what the first left
         compiled.run(arrays)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from cases import CASES, TOLERANCE, Case
-from native_tools import EMULATED, expected, kernels, run_case
+from native_tools import EMULATED, expected, kernels, record_case, run_case
+
+from e4s_engine import _native
+from e4s_engine.backends import native
+from e4s_engine.errors import ArgumentError
 
 
 @pytest.mark.parametrize(("isa", "precision"), [*kernels(), EMULATED])
@@ -27,3 +33,32 @@ def test_threads_do_not_change_results(precision: str) -> None:
     for case in CASES[::7]:
         isa = next(i for i, p in reversed(kernels()) if p == precision)
         assert np.array_equal(run_case(case, isa, precision, 1), run_case(case, isa, precision, 0))
+
+
+# Where regions lie as they may, every pixel of so small a map is of the seam, which is done anew.
+WIDE = [case for case in CASES if re.match(r"conv-64-80-k3s1-16x18|regional-64-64-16-(one|bands)", case.name)]
+
+
+@pytest.mark.parametrize(("isa", "precision"), [*kernels(), EMULATED])
+@pytest.mark.parametrize("case", WIDE, ids=str)
+def test_winograds_tiles_make_the_same_pictures(case: Case, isa: str, precision: str) -> None:
+    """As the direct form does, to rounding; on any number of threads bit by bit."""
+    direct, tiled = run_case(case, isa, precision, winograd=()), run_case(case, isa, precision)
+    assert 0 < np.abs(direct - tiled).max() < TOLERANCE[precision] * np.abs(direct).max()
+    assert np.array_equal(run_case(case, isa, precision, 1), tiled)
+
+
+def test_winograds_form_is_refused_where_it_does_not_fit() -> None:
+    packed = _native.Weights()
+    with pytest.raises(ArgumentError, match="3 x 3"):
+        packed.add_conv(np.ones((4, 4, 5, 5), np.float32), None, None, "f32", True)
+    case = next(case for case in CASES if case.name.startswith("conv-16-130-k3s2"))
+    plan, _ = record_case(case, "fp32")
+    store = native.WeightStore()
+    store.add(plan, case.weights)
+    buffers, steps = native.described(plan, store)
+    wide = store.packed.add_conv(case.weights["w"], None, None, "f32", True)
+    halving = next(step for step in steps if step["numbers"].get("stride") == 2)
+    halving["weights"]["kernel"] = [wide]
+    with pytest.raises(ArgumentError, match="Winograd"):
+        _native.Plan(buffers, steps, store.packed)

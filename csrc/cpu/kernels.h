@@ -103,6 +103,24 @@ struct Patch {
   void* out;  // [9][channels]
 };
 
+// Winograd's transforms, of neighbouring tiles of a row; each makes 2 x 2 pixels of 4 x 4.
+struct WinogradIn {
+  const void* x;  // the first tile's upper left input
+  Type type;
+  int count, channels;      // channels: a multiple of 16
+  std::int64_t row, pixel;  // in elements
+  void* out;                // [16][tiles][channels]
+  std::int64_t part;        // elements from one of the sixteen to the next
+};
+
+struct WinogradOut {
+  const float* x;           // [16][tiles][lanes]
+  std::int64_t part, tile;  // floats from one to the next
+  int count, lanes;
+  float* out;  // [2][2 * count][lanes]
+  std::int64_t row;
+};
+
 struct FirRow {  // horizontal pass: out[i] = sum over 4 taps of x[i + t]
   const float* x;
   float* out;
@@ -200,6 +218,8 @@ struct Kernels {
   void (*max_row)(const MaxRow&);
   void (*gate_row)(const GateRow&);
   void (*cubic_row)(const CubicRow&);
+  void (*winograd_in)(const WinogradIn&);
+  void (*winograd_out)(const WinogradOut&);
 };
 
 // One namespace per instruction set this build has. conv_pixels, conv_f32 and conv_bf16 come from

@@ -19,6 +19,8 @@ void lerp_row(const LerpRow& r);
 void max_row(const MaxRow& r);
 void gate_row(const GateRow& r);
 void cubic_row(const CubicRow& r);
+void winograd_in(const WinogradIn& r);
+void winograd_out(const WinogradOut& r);
 
 }  // namespace E4S_NAMESPACE
 }  // namespace e4s

@@ -24,7 +24,9 @@ const Kernels kernels = {E4S_TEXT(E4S_NAMESPACE),
                          lerp_row,
                          max_row,
                          gate_row,
-                         cubic_row};
+                         cubic_row,
+                         winograd_in,
+                         winograd_out};
 
 }  // namespace E4S_NAMESPACE
 }  // namespace e4s

@@ -14,7 +14,7 @@ bool is_float(const BufferSpec& spec) { return spec.type != Type::u8; }
 StepFn make_conv(Builder& b) {
   const int x = b.read("x"), y = b.write("y");
   const BufferSpec &in = b.spec(x), &out = b.spec(y);
-  const PackedConv* conv = b.conv("kernel");
+  const PackedConv* conv = b.conv_of_any_form("kernel");
   const int stride = b.integer("stride", 1, 4), first = b.integer("first", 0, 1 << 20);
   const std::int64_t outputs = conv->outputs;
   b.require(in.type == conv->type && is_float(out), "the types do not fit");
@@ -40,11 +40,15 @@ StepFn make_conv(Builder& b) {
         "the residual has another shape");
     epilogue.finish.relu_last = b.flag("relu_last");
   }
-  b.scratch(convolve_scratch());
+  if (conv->winograd) check_winograd(b, in, out, *conv);
+  b.scratch(conv->winograd ? winograd_scratch(*conv) : convolve_scratch());
   return [=](const Run& run) {
     Epilogue bound = epilogue;
     if (residual >= 0) bound.residual = &run.map(residual);
-    convolve(run, run.map(x), run.map(y), *conv, stride, first, bound);
+    if (conv->winograd)
+      convolve_winograd(run, run.map(x), run.map(y), *conv, bound);
+    else
+      convolve(run, run.map(x), run.map(y), *conv, stride, first, bound);
   };
 }
 

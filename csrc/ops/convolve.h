@@ -51,6 +51,13 @@ const ConvTileFn* conv_tiles(const Kernels& cpu, Type type);
 void convolve(const Run& run, const Map& x, const Map& y, const PackedConv& conv, int stride, int first,
               const Epilogue& epilogue);
 
+// The same for 3 x 3 kernels of stride 1 in Winograd's form: 16 products for 4 pixels in place of 36. Sides
+// are even, channels multiples of 16.
+void convolve_winograd(const Run& run, const Map& x, const Map& y, const PackedConv& conv,
+                       const Epilogue& epilogue);
+std::int64_t winograd_scratch(const PackedConv& conv);
+void check_winograd(const Builder& b, const BufferSpec& in, const BufferSpec& out, const PackedConv& conv);
+
 // Transposed convolution of stride 2 and the FIR, tile by tile.
 void convolve_up(const Run& run, const Map& x, const Map& y, const PackedConv& conv,
                  const Epilogue& epilogue);

@@ -20,7 +20,7 @@ constexpr float kIdentity[3][3] = {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}};
 
 struct Regional {
   int x, y, styles, demodulation, labels;  // buffers; -1: none
-  const PackedConv* conv;
+  const PackedConv *conv, *seam;           // of all pixels; of those that are done anew
   bool upsample;
   Epilogue epilogue;
 };
@@ -115,8 +115,8 @@ void mend(const Run& run, const Regional& op, const Epilogue& epilogue, int samp
       sources[i] = p.out;
       targets[i] = sums + i * kWidth;
     }
-    for (int group = 0; group < op.conv->groups(); ++group) {
-      const Tiler tiler(run.cpu, *op.conv, group);
+    for (int group = 0; group < op.seam->groups(); ++group) {
+      const Tiler tiler(run.cpu, *op.seam, group);
       tiler.sum(sources, here, taps, 9, 1, targets);
       for (std::int64_t i = 0; i < here; ++i)
         finish_span(run, epilogue, y, sample, pixels[start + i] / y.w, pixels[start + i] % y.w, 1, tiler,
@@ -141,6 +141,8 @@ void run_regional(const Run& run, const Regional& op) {
   }
   if (op.upsample)
     convolve_up(run, source, y, *op.conv, epilogue);
+  else if (op.conv->winograd)
+    convolve_winograd(run, source, y, *op.conv, epilogue);
   else
     convolve(run, source, y, *op.conv, 1, 0, epilogue);
   if (labels == nullptr) return;
@@ -169,7 +171,9 @@ void check_styles(Builder& b, Regional& op) {
 }  // namespace
 
 StepFn make_regional_conv(Builder& b) {
-  Regional op{b.read("x"), b.write("y"), -1, -1, -1, b.conv("kernel"), b.flag("upsample"), {}};
+  const PackedConv* conv = b.conv_of_any_form("kernel");
+  const PackedConv* seam = b.has_weight("seam") ? b.conv("seam") : conv;
+  Regional op{b.read("x"), b.write("y"), -1, -1, -1, conv, seam, b.flag("upsample"), {}};
   const BufferSpec &in = b.spec(op.x), &out = b.spec(op.y);
   const int step = op.upsample ? 2 : 1;
   b.require(in.type == op.conv->type && out.type == in.type && in.external < 0 && out.external < 0,
@@ -180,6 +184,10 @@ StepFn make_regional_conv(Builder& b) {
   b.require(out.n == in.n && out.h == in.h * step && out.w == in.w * step, "y has another size");
   b.require(out.h * out.w < (std::int64_t{1} << 31), "y is too large");
   if (b.has("styles")) check_styles(b, op);
+  if (conv->winograd) check_winograd(b, in, out, *conv);
+  b.require(seam->kernel == 3 && seam->inputs == in.c && seam->outputs == out.c && seam->type == in.type &&
+                (op.labels < 0 || !seam->winograd),
+            "the seam's weights do not fit");
   op.epilogue.finish.type = out.type;
   if (b.has_weight("noise")) op.epilogue.noise = b.vector("noise", out.h * out.w);
   if (b.has_weight("bias")) {
@@ -189,6 +197,7 @@ StepFn make_regional_conv(Builder& b) {
   const Map x = layout(in), y = layout(out);
   if (op.styles >= 0) b.temporary(Layout(x, y).total);
   b.scratch(std::max(convolve_scratch(), convolve_up_scratch()));
+  if (conv->winograd) b.scratch(winograd_scratch(*conv));
   b.scratch(kSeamPixels * (9 * x.pixel * size_of(x.type) + kWidth * 4));
   return [op](const Run& run) { run_regional(run, op); };
 }

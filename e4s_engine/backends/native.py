@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import threading
 from collections.abc import Mapping
@@ -14,26 +15,41 @@ from e4s_engine import _native
 from e4s_engine.backends import WholeSwaps
 from e4s_engine.backends.plans import Planned, Record, slices
 from e4s_engine.errors import BackendError
-from e4s_engine.plan import Array, Conv, Plan, Vector
+from e4s_engine.plan import Array, Conv, Plan, Step, Vector
 from e4s_engine.weights import Model, progress
 
 ISA_VARIABLE = "E4S_ISA"
 # In bf16 a noise picture keeps 99.1% of its labels: every layer adds a little, none can be singled out. In
 # fp32 a picture costs 0.07 s more of one core, and labels do not depend on the precision that was chosen.
 PARSER_PRECISION = "fp32"
+WINOGRAD_CHANNELS, WINOGRAD_PIXELS = 64, 256  # the least
 _MOST_AT_ONCE = {"encode": 2, "decode": 1, "parse": 2}  # more only cost memory: one picture fills the cores
 
 
 class WeightStore:
     """Weights in the kernels' layouts, packed once and shared by all plans that name the same."""
 
-    def __init__(self) -> None:
+    def __init__(self, winograd: tuple[str, ...] = ("f32", "bf16")) -> None:
+        """winograd: the types whose convolutions run by Winograd's tiles where those are faster."""
         self.packed = _native.Weights()
+        self._winograd = winograd
         self._numbers: dict[Conv | Vector, int] = {}
+
+    def of(self, plan: Plan, step: Step) -> dict[str, list[Conv | Vector]]:
+        """A step's weights by name, its convolution in the form it is run in."""
+        if not suits_winograd(plan, step):
+            return step.weights
+        (kernel,) = step.weights["kernel"]
+        assert isinstance(kernel, Conv)
+        if kernel.type not in self._winograd:
+            return step.weights
+        given = step.weights | {"kernel": [dataclasses.replace(kernel, winograd=True)]}
+        return given | {"seam": [kernel]} if "labels" in step.buffers else given
 
     def add(self, plan: Plan, arrays: Mapping[str, Array]) -> None:
         """Pack what the plan reads and is not packed yet, one tensor after the other."""
-        missing = dict.fromkeys(weight for weight in plan.packed() if weight not in self._numbers)
+        wanted = [w for step in plan.steps for listed in self.of(plan, step).values() for w in listed]
+        missing = dict.fromkeys(weight for weight in wanted if weight not in self._numbers)
         for weight in progress(list(missing), "Loading weights"):
             self._numbers[weight] = self._pack(weight, arrays)
 
@@ -48,7 +64,24 @@ class WeightStore:
         by_row, by_column = (
             None if s is None else np.ascontiguousarray(s, np.float32) for s in (out_scale, in_scale)
         )
-        return self.packed.add_conv(np.ascontiguousarray(kernel, np.float32), by_row, by_column, weight.type)
+        values = np.ascontiguousarray(kernel, np.float32)
+        return self.packed.add_conv(values, by_row, by_column, weight.type, weight.winograd)
+
+
+def suits_winograd(plan: Plan, step: Step) -> bool:
+    """Whether a step is a 3 x 3 convolution that Winograd's F(2 x 2, 3 x 3) makes faster.
+
+    Few channels make the transforms dear, few pixels the weights, which grow by 16 / 9.
+    """
+    if step.kind not in ("conv", "regional_conv"):
+        return False
+    (kernel,) = step.weights["kernel"]
+    assert isinstance(kernel, Conv)
+    outputs, inputs, size = kernel.shape[:3]
+    made = plan.buffers[step.buffers["y"]].shape
+    same = made[1:3] == plan.buffers[step.buffers["x"]].shape[1:3] and step.numbers.get("first", 0) == 0
+    fits = size == 3 and same and made[1] % 2 == made[2] % 2 == 0 and inputs % 16 == 0
+    return fits and min(inputs, outputs) >= WINOGRAD_CHANNELS and made[1] * made[2] >= WINOGRAD_PIXELS
 
 
 def compile_plan(plan: Plan, store: WeightStore, isa: str = "", **options: Any) -> _native.Plan:
@@ -63,7 +96,7 @@ def described(plan: Plan, store: WeightStore) -> tuple[list[dict[str, Any]], lis
         {
             "kind": step.kind,
             "buffers": dict(step.buffers),
-            "weights": {name: [store.number(w) for w in listed] for name, listed in step.weights.items()},
+            "weights": {n: [store.number(w) for w in listed] for n, listed in store.of(plan, step).items()},
             "numbers": {name: float(value) for name, value in step.numbers.items()},
         }
         for step in plan.steps
@@ -94,7 +127,8 @@ class Native(Planned):
         self.isa, has_bf16 = _native.kernels(self._isa)
         super().__init__(model, parser, _choose_precision(precision, has_bf16, self.isa), PARSER_PRECISION)
         self._threads = threads
-        self._store = WeightStore()
+        # AMX multiplies so fast that the transforms would rule; not measured.
+        self._store = WeightStore(("f32",) if self.isa.startswith("amx") else ("f32", "bf16"))
         self._plans: dict[tuple[Any, ...], _native.Plan] = {}
         self._lock = threading.Lock()
         # All weights are packed now, so that the model's own arrays need not be kept.

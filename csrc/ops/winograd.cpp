@@ -1,0 +1,108 @@
+// 3 x 3 convolution by Winograd's F(2 x 2, 3 x 3): tiles of 4 x 4 inputs are transformed, multiplied in the
+// transformed domain (sixteen matrix products over tiles, by the tiles of every convolution), and transformed
+// back to 2 x 2 outputs. A block of tiles stays with one worker, all output channels one group after the
+// other.
+#include <algorithm>
+
+#include "ops/convolve.h"
+
+namespace e4s {
+namespace {
+
+constexpr int kParts = 16;
+constexpr std::int64_t kWidth = kGroup * kLanes;
+constexpr std::int64_t kTiles = 72;  // of a block, at most
+constexpr std::int64_t kLine = 64;   // bytes between the parts, so that they share no cache set
+
+// Where a block's intermediates lie in a worker's scratch, in bytes: inputs [part][tile][channel], products
+// [part][tile][channel], pictures of one group [2][pixel][channel].
+struct Layout {
+  std::int64_t in_tile, in_part, out_tile, out_part, products, pictures, total;
+  explicit Layout(const PackedConv& conv)
+      : in_tile(conv.words() * 4),
+        in_part(kTiles * in_tile + kLine),
+        out_tile((conv.outputs + kLanes - 1) / kLanes * kLanes * 4),
+        out_part(kTiles * out_tile + kLine),
+        products(aligned(kParts * in_part)),
+        pictures(aligned(products + kParts * out_part)),
+        total(aligned(pictures + 4 * kTiles * kWidth * 4)) {}
+};
+
+// A block's part of every row of tiles: row, column, first, length.
+template <class F>
+void each_row(std::int64_t start, int count, int across, const F& visit) {
+  int row = static_cast<int>(start / across), column = static_cast<int>(start % across);
+  for (int t = 0; t < count; ++row, column = 0) {
+    const int length = std::min(count - t, across - column);
+    visit(row, column, t, length);
+    t += length;
+  }
+}
+
+// Tiles of a block: as many for every worker, and of whole products.
+std::int64_t block_tiles(std::int64_t tiles, int workers) {
+  constexpr std::int64_t product = 6;  // the pixels of the widest tile of sums
+  const std::int64_t least = (tiles + kTiles - 1) / kTiles;
+  const std::int64_t blocks = (least + workers - 1) / workers * workers;
+  return ((tiles + blocks - 1) / blocks + product - 1) / product * product;
+}
+
+}  // namespace
+
+std::int64_t winograd_scratch(const PackedConv& conv) { return Layout(conv).total; }
+
+void check_winograd(const Builder& b, const BufferSpec& in, const BufferSpec& out, const PackedConv& conv) {
+  b.require(in.h == out.h && in.w == out.w && in.h % 2 == 0 && in.w % 2 == 0 && in.halo >= 1 &&
+                in.c == conv.inputs && in.c % kLanes == 0,
+            "Winograd's form needs stride 1, even sides and whole vectors of channels");
+}
+
+void convolve_winograd(const Run& run, const Map& x, const Map& y, const PackedConv& conv,
+                       const Epilogue& epilogue) {
+  const Layout places(conv);
+  const int across = y.w / 2;
+  const std::int64_t tiles = static_cast<std::int64_t>(across) * (y.h / 2);
+  const std::int64_t per = block_tiles(tiles, run.pool.width()), blocks = (tiles + per - 1) / per;
+  run.pool.each(y.n * blocks, [&](std::int64_t task, int worker) {
+    const int sample = static_cast<int>(task / blocks);
+    const std::int64_t start = task % blocks * per;
+    const int count = static_cast<int>(std::min(per, tiles - start));
+    std::byte* scratch = run.of_worker(worker);
+    std::byte* products = scratch + places.products;
+    auto* pictures = reinterpret_cast<float*>(scratch + places.pictures);
+    each_row(start, count, across, [&](int row, int column, int first, int length) {
+      WinogradIn r{};
+      r.x = x.at(sample, 2 * row - 1, 2 * column - 1), r.type = x.type;
+      r.count = length, r.channels = conv.inputs, r.row = x.row, r.pixel = x.pixel;
+      r.out = scratch + first * places.in_tile, r.part = places.in_part / size_of(x.type);
+      run.cpu.winograd_in(r);
+    });
+    for (int part = 0; part < kParts; ++part) {  // outermost: what all groups read stays in cache
+      const void* sources[kTiles];
+      float* targets[kTiles];
+      const Tiler::Offset tap{0, part};
+      for (int t = 0; t < count; ++t) sources[t] = scratch + part * places.in_part + t * places.in_tile;
+      for (int group = 0; group < conv.groups(); ++group) {
+        std::byte* first = products + part * places.out_part + group * kWidth * 4;
+        for (int t = 0; t < count; ++t) targets[t] = reinterpret_cast<float*>(first + t * places.out_tile);
+        Tiler(run.cpu, conv, group).sum(sources, count, &tap, 1, 1, targets);
+      }
+    }
+    for (int group = 0; group < conv.groups(); ++group) {
+      const Tiler tiler(run.cpu, conv, group);
+      const int lanes = tiler.lanes();
+      each_row(start, count, across, [&](int row, int column, int first, int length) {
+        const std::int64_t width = 2 * static_cast<std::int64_t>(length) * lanes;
+        const auto* from = reinterpret_cast<float*>(products + first * places.out_tile) + group * kWidth;
+        run.cpu.winograd_out(
+            {from, places.out_part / 4, places.out_tile / 4, length, lanes, pictures, width});
+        for (int half = 0; half < 2; ++half)
+          finish_span(run, epilogue, y, sample, 2 * row + half, 2 * column, 2 * length, tiler,
+                      pictures + half * width, lanes);
+      });
+    }
+  });
+  clear_halo(run, y);
+}
+
+}  // namespace e4s
