@@ -21,11 +21,7 @@ struct PackedConv {
   int groups() const { return (outputs + kGroup * kLanes - 1) / (kGroup * kLanes); }
   int vectors(int group) const;
   std::int64_t taps() const { return winograd ? 16 : kernel * kernel; }
-  // Pictures have four channels in memory.
-  std::int64_t words() const {
-    const int stored = inputs == 3 ? 4 : inputs;
-    return type == Type::bf16 ? (stored + 1) / 2 : stored;
-  }
+  std::int64_t words() const { return type == Type::bf16 ? (inputs + 1) / 2 : inputs; }
   // Offset in words of a chunk that starts at input word `word`.
   std::int64_t chunk(int group, std::int64_t word) const;
   std::int64_t size() const;  // in words

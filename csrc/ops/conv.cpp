@@ -1,5 +1,7 @@
 // Dense convolution with bias, activation, residual and ReLU; and the per-region linear layers, which are
 // 1 x 1 convolutions over the batch.
+#include <cstring>
+
 #include "error.h"
 #include "ops/convolve.h"
 #include "ops/makers.h"
@@ -8,6 +10,29 @@ namespace e4s {
 namespace {
 
 bool is_float(const BufferSpec& spec) { return spec.type != Type::u8; }
+
+// A picture with three floats a pixel in place of four: the taps of a kernel row are then one stretch of
+// memory, and none of it is padding.
+Map dense_layout(const Map& x) {
+  Map dense = x;
+  dense.pixel = x.c;
+  dense.row = dense.pixel * (x.w + 2 * x.halo);
+  dense.image = dense.row * (x.h + 2 * x.halo);
+  return dense;
+}
+
+Map dense_picture(const Run& run, const Map& x) {
+  Map dense = dense_layout(x);
+  dense.data = run.temporary + x.halo * (dense.row + dense.pixel) * size_of(x.type);
+  const std::int64_t rows = x.h + 2 * x.halo, bytes = x.c * size_of(x.type);
+  run.pool.each(x.n * rows, [&](std::int64_t task, int) {
+    const std::byte* from = x.at(task / rows, task % rows - x.halo, -x.halo);
+    std::byte* to = dense.at(task / rows, task % rows - x.halo, -x.halo);
+    for (int p = 0; p < x.w + 2 * x.halo; ++p)
+      std::memcpy(to + p * bytes, from + p * x.pixel * size_of(x.type), static_cast<std::size_t>(bytes));
+  });
+  return dense;
+}
 
 }  // namespace
 
@@ -42,13 +67,16 @@ StepFn make_conv(Builder& b) {
   }
   if (conv->winograd) check_winograd(b, in, out, *conv);
   b.scratch(conv->winograd ? winograd_scratch(*conv) : convolve_scratch());
+  const bool picture = in.c == 3 && in.type == Type::f32 && conv->kernel > 1;
+  if (picture) b.temporary(in.n * dense_layout(layout(in)).image * size_of(in.type));
   return [=](const Run& run) {
     Epilogue bound = epilogue;
     if (residual >= 0) bound.residual = &run.map(residual);
     if (conv->winograd)
       convolve_winograd(run, run.map(x), run.map(y), *conv, bound);
     else
-      convolve(run, run.map(x), run.map(y), *conv, stride, first, bound);
+      convolve(run, picture ? dense_picture(run, run.map(x)) : run.map(x), run.map(y), *conv, stride, first,
+               bound);
   };
 }
 

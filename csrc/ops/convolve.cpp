@@ -107,17 +107,8 @@ void convolve(const Run& run, const Map& x, const Map& y, const PackedConv& conv
     auto** targets = reinterpret_cast<float**>(scratch);
     auto** sources = reinterpret_cast<const void**>(scratch + kPointers);
     auto* sums = reinterpret_cast<float*>(scratch + 2 * kPointers);
-    const auto each_row =
-        [&](const auto& visit) {  // the block's part of every row: row, column, first, length
-          int row = static_cast<int>(start / y.w), column = static_cast<int>(start % y.w);
-          for (int p = 0; p < count; ++row, column = 0) {
-            const int length = std::min(count - p, y.w - column);
-            visit(row, column, p, length);
-            p += length;
-          }
-        };
     const std::int64_t step = stride * x.pixel * size_of(x.type);
-    each_row([&](int row, int column, int p, int length) {
+    each_row(start, count, y.w, [&](int row, int column, int p, int length) {
       const std::byte* source =
           x.at(sample, row * stride - pad, column * stride - pad) + first * size_of(x.type);
       for (int i = 0; i < length; ++i, source += step) {
@@ -126,7 +117,7 @@ void convolve(const Run& run, const Map& x, const Map& y, const PackedConv& conv
       }
     });
     tiler.sum(sources, count, taps, tap_count, together, targets);
-    each_row([&](int row, int column, int p, int length) {
+    each_row(start, count, y.w, [&](int row, int column, int p, int length) {
       finish_span(run, epilogue, y, sample, row, column, length, tiler, targets[p], tiler.lanes());
     });
   });

@@ -1,6 +1,8 @@
 // The convolution loops shared by the steps that convolve: blocks of pixels x groups of output channels.
 #pragma once
 
+#include <algorithm>
+
 #include "plan.h"
 
 namespace e4s {
@@ -40,6 +42,17 @@ class Tiler {
   ConvTileFn tile_;
   int group_, lanes_, pixels_;
 };
+
+// A block's part of every row of a map `width` wide: calls visit(row, column, first of the block, length).
+template <class F>
+void each_row(std::int64_t start, int count, int width, const F& visit) {
+  int row = static_cast<int>(start / width), column = static_cast<int>(start % width);
+  for (int p = 0; p < count; ++row, column = 0) {
+    const int length = std::min(count - p, width - column);
+    visit(row, column, p, length);
+    p += length;
+  }
+}
 
 // Bytes of scratch a worker needs for `convolve`.
 std::int64_t convolve_scratch();

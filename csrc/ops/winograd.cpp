@@ -2,8 +2,6 @@
 // transformed domain (sixteen matrix products over tiles, by the tiles of every convolution), and transformed
 // back to 2 x 2 outputs. A block of tiles stays with one worker, all output channels one group after the
 // other.
-#include <algorithm>
-
 #include "ops/convolve.h"
 
 namespace e4s {
@@ -27,17 +25,6 @@ struct Layout {
         pictures(aligned(products + kParts * out_part)),
         total(aligned(pictures + 4 * kTiles * kWidth * 4)) {}
 };
-
-// A block's part of every row of tiles: row, column, first, length.
-template <class F>
-void each_row(std::int64_t start, int count, int across, const F& visit) {
-  int row = static_cast<int>(start / across), column = static_cast<int>(start % across);
-  for (int t = 0; t < count; ++row, column = 0) {
-    const int length = std::min(count - t, across - column);
-    visit(row, column, t, length);
-    t += length;
-  }
-}
 
 // Tiles of a block: as many for every worker, and of whole products.
 std::int64_t block_tiles(std::int64_t tiles, int workers) {
