@@ -186,6 +186,17 @@ DEMO_CPU = dataclasses.replace(
     growth=((0, 32), (500, 64), (2000, 128), (2600, 256)),
     adversarial=0.0,
 )
+# And on from what that made (`--init`), at the full size.
+DEMO_CPU_MORE = dataclasses.replace(
+    DEMO_CPU,
+    schedule=dataclasses.replace(
+        DEMO_CPU.schedule, steps=1000, rate=1.5e-3, muon=3e-3, warmup=50, decay_from=200, ema=0.99
+    ),
+    pool=Pool(start=2048, per_step=1.0, count=2048),
+    growth=(),
+    structure=0.25,
+    seed=1,
+)
 PARSER_DEMO = ParserRecipe(
     model=ParserConfig(12, (32, 32, 64, 96, 128), context=64, fusion=128, table="regions"),
     schedule=Schedule(
@@ -204,6 +215,7 @@ NAMED: dict[str, Recipe] = {
     "paper": PAPER,
     "demo": DEMO,
     "demo-cpu": DEMO_CPU,
+    "demo-cpu-more": DEMO_CPU_MORE,
     "parser-demo": PARSER_DEMO,
     "parser-demo-cpu": PARSER_DEMO_CPU,
 }
