@@ -61,7 +61,7 @@ define sanitized
 	cp $(SANITIZED)/$(if $(3),quick,$(firstword $(2)))/_native*.so $(SANITIZED)/run/e4s_engine
 	cd $(SANITIZED)/run && SKBUILD_EDITABLE_SKIP=1 OMP_NUM_THREADS=1 E4S_FUZZ=$(5) \
 	  LD_PRELOAD="$(foreach library,$(2),$$(gcc -print-file-name=lib$(library).so))" \
-	  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1 TSAN_OPTIONS=halt_on_error=1 \
+	  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1 TSAN_OPTIONS=halt_on_error=1:suppressions=python_tests/tsan.supp \
 	  PYTHONPATH=. $(CURDIR)/$(BIN)/python -c "import sys, pytest; \
 	  sys.meta_path[:] = [f for f in sys.meta_path if 'ScikitBuild' not in type(f).__name__]; \
 	  import e4s_engine._native as n; assert n.__version__ == 'sanitized', n.__file__; \

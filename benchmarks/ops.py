@@ -52,8 +52,13 @@ def _shape(plan: Plan, step: Step) -> Shape | None:
     return (inputs, outputs, size, int(step.numbers.get("stride", 1)), height, width, upsample)
 
 
-def native_runner(shape: Shape, precision: str) -> tuple[Callable[[], float], float]:
-    """A function that runs the step once and returns its seconds; and its floating-point operations."""
+def native_runner(
+    shape: Shape, precision: str, winograd: tuple[str, ...] = ("f32", "bf16")
+) -> tuple[Callable[[], float], float]:
+    """A function that runs the step once and returns its seconds; and its floating-point operations.
+
+    They are counted as the direct form has them, whichever is run. winograd: see WeightStore.
+    """
     inputs, outputs, kernel, stride, height, width, upsample = shape
     plan = Plan(precision)
     shapes = {"x": (1, inputs, height, width), "w": (outputs, inputs, kernel, kernel)}
@@ -65,7 +70,7 @@ def native_runner(shape: Shape, precision: str) -> tuple[Callable[[], float], fl
         ops.record.regional_conv(x, weights["w"], styles, None, upsample=True)
     else:
         ops.record.conv2d(x, weights["w"], stride=stride)
-    store = WeightStore()
+    store = WeightStore(winograd)
     rng = np.random.default_rng(0)
     store.add(plan, {name: rng.standard_normal(s, dtype=np.float32) for name, s in shapes.items()})
     compiled = compile_plan(plan, store)
@@ -101,8 +106,8 @@ def compare(shape: Shape, precision: str, rounds: int) -> tuple[float, float, fl
 
 
 def peak(precision: str) -> float:
-    """FLOP/s of a convolution that stays in cache: what the multiply units sustain."""
-    runner, flop = native_runner((256, 64, 3, 1, 24, 16, False), precision)
+    """FLOP/s of a direct convolution that stays in cache: what the multiply units sustain."""
+    runner, flop = native_runner((256, 64, 3, 1, 24, 16, False), precision, winograd=())
     return flop / min(runner() for _ in range(50))
 
 

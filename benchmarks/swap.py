@@ -16,11 +16,17 @@ import json
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from benchmarks import machine, variants
-from e4s_engine import _native, config, weights
+from benchmarks.ops import peak
+from e4s_engine import _native, bench, compose, config, weights
+from e4s_engine.align import CROP
+from e4s_engine.backends import plans
 from e4s_engine.bench import Floats, Times
 from e4s_engine.weights import Model
 
@@ -55,7 +61,7 @@ def main() -> int:
     medians = _report(runs, quality, arguments.repeat)
     summary = _summary(medians, quality) | {"stages": medians, "repeat": arguments.repeat, "machine": facts}
     if "native_bf16" in made:
-        summary |= _native_facts(made["native_bf16"], model, parser, arguments)
+        summary |= _native_facts(made["native_bf16"], model, parser, medians["native_bf16"], arguments)
     if arguments.json:
         print(json.dumps(summary))
     return 0
@@ -135,9 +141,16 @@ def _summary(medians: Mapping[str, Mapping[str, float]], quality: Mapping[str, f
 
 
 def _native_facts(
-    variant: variants.Variant, model: Model, parser: Model, arguments: argparse.Namespace
+    variant: variants.Variant,
+    model: Model,
+    parser: Model,
+    medians: Mapping[str, float],
+    arguments: argparse.Namespace,
 ) -> dict[str, Any]:
-    """What is said of the compiled runtime alone: a cached source, memory and starts of a fresh process."""
+    """What is said of the compiled runtime alone.
+
+    A cached source, batches, rates against the processor's, memory and starts of a fresh process.
+    """
     source = variant.encode(*_source())[0]
     cached = [variants.swap(variant, source)[1]["total"] for _ in range(arguments.repeat)]
     command = [sys.executable, "-m", "benchmarks.fresh", *([arguments.weights] if arguments.weights else [])]
@@ -147,6 +160,8 @@ def _native_facts(
     agreement = variants.agreement(model, parser)
     facts = {
         "cached_source_bf16_s": statistics.median(cached),
+        **_batches(variant, arguments.repeat),
+        **_rates(model, medians),
         "parser_agreement_bf16": agreement["bf16"],
         "parser_agreement_fp32": agreement["fp32"],
         **fresh,
@@ -157,9 +172,40 @@ def _native_facts(
     return facts
 
 
-def _source() -> tuple[Any, Any]:
-    from e4s_engine import bench
+def _batches(variant: variants.Variant, repeat: int) -> dict[str, float]:
+    """Seconds per swap where so many are made at once, encodes and decodes in batches; without blending."""
+    found = {}
+    for count in (1, 2, 4):
+        pixels, labels = (
+            np.stack(arrays) for arrays in zip(*map(bench.portrait, range(2 * count)), strict=True)
+        )
+        masks = np.stack(
+            [compose.whole_face_labels(*pair)[0] for pair in zip(labels[:count], labels[count:], strict=True)]
+        )
+        runs = []
+        for _ in range(repeat):
+            start = time.perf_counter()
+            given, kept = np.split(variant.encode(pixels, labels), 2)
+            mixed = np.stack([compose.whole_face_styles(*pair) for pair in zip(given, kept, strict=True)])
+            variant.decode(variant.styles(mixed), masks)
+            runs.append((time.perf_counter() - start) / count)
+        found[f"batch_{count}_bf16_s"] = statistics.median(runs)
+    return found
 
+
+def _rates(model: Model, medians: Mapping[str, float]) -> dict[str, float]:
+    """GFLOP/s as the direct form counts them, and what the processor sustains in a direct convolution."""
+    assert isinstance(model.config, config.ModelConfig)
+    encode = plans.record_encode(model.config, "bf16", 2, CROP, CROP).flop
+    decode = plans.record_decode(model.config, "bf16", 1).flop
+    return {
+        "encode_gflops_bf16": encode / medians["encode"] / 1e9,
+        "decode_gflops_bf16": decode / medians["decode"] / 1e9,
+        "peak_gflops_bf16": peak("bf16") / 1e9,
+    }
+
+
+def _source() -> tuple[Any, Any]:
     image, labels = bench.portrait(0)
     return image[None], labels[None]
 
