@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from e4s_engine import _native, ops
-from e4s_engine.backends.native import WeightStore, compile_plan
+from e4s_engine.backends.native import WINOGRAD_TYPES, WeightStore, compile_plan
 from e4s_engine.backends.plans import published
 from e4s_engine.config import ModelConfig, ParserConfig
 from e4s_engine.ops import regional_conv
@@ -53,7 +53,7 @@ def _shape(plan: Plan, step: Step) -> Shape | None:
 
 
 def native_runner(
-    shape: Shape, precision: str, winograd: tuple[str, ...] = ("f32", "bf16")
+    shape: Shape, precision: str, winograd: tuple[str, ...] = WINOGRAD_TYPES
 ) -> tuple[Callable[[], float], float]:
     """A function that runs the step once and returns its seconds; and its floating-point operations.
 

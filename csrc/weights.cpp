@@ -9,8 +9,6 @@
 namespace e4s {
 namespace {
 
-constexpr int kMostTaps = 64;
-
 std::uint32_t bf16_bits(float value) {
   std::uint32_t bits;
   std::memcpy(&bits, &value, 4);

@@ -9,6 +9,8 @@
 
 namespace e4s {
 
+constexpr int kMostTaps = 64;  // of a kernel, in any form
+
 // A convolution's weights: groups of up to 64 output channels; in a group chunks of up to kDepth words of
 // input channels; in a chunk [tap][word][channel of the group]. winograd: a 3 x 3 kernel as the sixteen taps
 // of Winograd's tiles.

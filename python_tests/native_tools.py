@@ -56,7 +56,7 @@ def record_case(case: Case, precision: str) -> tuple[Plan, list[np.ndarray]]:
 
 
 def ready_case(
-    case: Case, precision: str, winograd: tuple[str, ...] = ("f32", "bf16")
+    case: Case, precision: str, winograd: tuple[str, ...] = native.WINOGRAD_TYPES
 ) -> tuple[Plan, Any, list[np.ndarray]]:
     """A case's plan, its weights, and its inputs with an array for its result."""
     plan, inputs = record_case(case, precision)
@@ -70,7 +70,7 @@ def ready_case(
 
 
 def run_case(
-    case: Case, isa: str, precision: str, threads: int = 0, winograd: tuple[str, ...] = ("f32", "bf16")
+    case: Case, isa: str, precision: str, threads: int = 0, winograd: tuple[str, ...] = native.WINOGRAD_TYPES
 ) -> np.ndarray:
     """Record and run a case over memory that starts as NaN, with guard bytes after every buffer."""
     plan, store, arrays = ready_case(case, precision, winograd)

@@ -11,18 +11,14 @@ namespace {
 
 bool is_float(const BufferSpec& spec) { return spec.type != Type::u8; }
 
-// A picture with three floats a pixel in place of four: the taps of a kernel row are then one stretch of
-// memory, and none of it is padding.
-Map dense_layout(const Map& x) {
-  Map dense = x;
-  dense.pixel = x.c;
-  dense.row = dense.pixel * (x.w + 2 * x.halo);
-  dense.image = dense.row * (x.h + 2 * x.halo);
-  return dense;
+// A picture laid out as the caller's are, with three floats a pixel in place of four: the taps of a kernel
+// row are then one stretch of memory, and none of it is padding.
+Map dense_layout(BufferSpec picture) {
+  picture.external = 0;
+  return layout(picture);
 }
 
-Map dense_picture(const Run& run, const Map& x) {
-  Map dense = dense_layout(x);
+Map dense_picture(const Run& run, const Map& x, Map dense) {
   dense.data = run.temporary + x.halo * (dense.row + dense.pixel) * size_of(x.type);
   const std::int64_t rows = x.h + 2 * x.halo, bytes = x.c * size_of(x.type);
   run.pool.each(x.n * rows, [&](std::int64_t task, int) {
@@ -65,18 +61,16 @@ StepFn make_conv(Builder& b) {
         "the residual has another shape");
     epilogue.finish.relu_last = b.flag("relu_last");
   }
-  if (conv->winograd) check_winograd(b, in, out, *conv);
-  b.scratch(conv->winograd ? winograd_scratch(*conv) : convolve_scratch());
+  prepare(b, in, out, *conv);
   const bool picture = in.c == 3 && in.type == Type::f32 && conv->kernel > 1;
-  if (picture) b.temporary(in.n * dense_layout(layout(in)).image * size_of(in.type));
+  const Map dense = dense_layout(in);
+  if (picture) b.temporary(in.n * dense.image * size_of(in.type));
   return [=](const Run& run) {
     Epilogue bound = epilogue;
     if (residual >= 0) bound.residual = &run.map(residual);
-    if (conv->winograd)
-      convolve_winograd(run, run.map(x), run.map(y), *conv, bound);
-    else
-      convolve(run, picture ? dense_picture(run, run.map(x)) : run.map(x), run.map(y), *conv, stride, first,
-               bound);
+    const Map& given = run.map(x);
+    convolve(run, picture ? dense_picture(run, given, dense) : given, run.map(y), *conv, stride, first,
+             bound);
   };
 }
 

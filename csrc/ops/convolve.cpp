@@ -9,7 +9,6 @@ namespace e4s {
 namespace {
 
 constexpr int kWidth = kGroup * kLanes;
-constexpr int kMostTaps = 64;
 constexpr std::int64_t kPointers = kBlockPixels * static_cast<std::int64_t>(sizeof(void*));
 
 }  // namespace
@@ -59,6 +58,11 @@ void Tiler::sum(const void* const* pixels, std::int64_t count, const Offset* tap
   }
 }
 
+void prepare(Builder& b, const BufferSpec& in, const BufferSpec& out, const PackedConv& conv) {
+  if (conv.winograd) check_winograd(b, in, out, conv);
+  b.scratch(conv.winograd ? winograd_scratch(conv) : convolve_scratch());
+}
+
 std::int64_t convolve_scratch() { return 2 * kPointers + kBlockPixels * kWidth * 4; }
 
 void finish_span(const Run& run, const Epilogue& e, const Map& y, int sample, int row, int column, int count,
@@ -87,6 +91,7 @@ void finish_span(const Run& run, const Epilogue& e, const Map& y, int sample, in
 
 void convolve(const Run& run, const Map& x, const Map& y, const PackedConv& conv, int stride, int first,
               const Epilogue& epilogue) {
+  if (conv.winograd) return convolve_winograd(run, x, y, conv, epilogue);
   const int kernel = conv.kernel, pad = kernel / 2, groups = conv.groups();
   // Where a pixel holds nothing but its channels the taps of a kernel row are one stretch of memory.
   const bool merged = first == 0 && conv.words() <= kDepth && x.pixel * size_of(x.type) == conv.words() * 4;

@@ -60,12 +60,16 @@ std::int64_t convolve_scratch();
 // The tile functions for a type; null where this instruction set has none.
 const ConvTileFn* conv_tiles(const Kernels& cpu, Type type);
 
-// Dense convolution, padding k / 2 from the halo, channels of x from `first` on.
+// Checks what a convolution by these weights asks of its maps, and takes the scratch `convolve` needs.
+void prepare(Builder& b, const BufferSpec& in, const BufferSpec& out, const PackedConv& conv);
+
+// Dense convolution in the form the weights are in, padding k / 2 from the halo, channels of x from `first`
+// on.
 void convolve(const Run& run, const Map& x, const Map& y, const PackedConv& conv, int stride, int first,
               const Epilogue& epilogue);
 
-// The same for 3 x 3 kernels of stride 1 in Winograd's form: 16 products for 4 pixels in place of 36. Sides
-// are even, channels multiples of 16.
+// Winograd's form alone, of 3 x 3 kernels of stride 1: 16 products for 4 pixels in place of 36. Sides are
+// even, channels multiples of 16.
 void convolve_winograd(const Run& run, const Map& x, const Map& y, const PackedConv& conv,
                        const Epilogue& epilogue);
 std::int64_t winograd_scratch(const PackedConv& conv);

@@ -141,8 +141,6 @@ void run_regional(const Run& run, const Regional& op) {
   }
   if (op.upsample)
     convolve_up(run, source, y, *op.conv, epilogue);
-  else if (op.conv->winograd)
-    convolve_winograd(run, source, y, *op.conv, epilogue);
   else
     convolve(run, source, y, *op.conv, 1, 0, epilogue);
   if (labels == nullptr) return;
@@ -184,7 +182,7 @@ StepFn make_regional_conv(Builder& b) {
   b.require(out.n == in.n && out.h == in.h * step && out.w == in.w * step, "y has another size");
   b.require(out.h * out.w < (std::int64_t{1} << 31), "y is too large");
   if (b.has("styles")) check_styles(b, op);
-  if (conv->winograd) check_winograd(b, in, out, *conv);
+  prepare(b, in, out, *conv);
   b.require(seam->kernel == 3 && seam->inputs == in.c && seam->outputs == out.c && seam->type == in.type &&
                 (op.labels < 0 || !seam->winograd),
             "the seam's weights do not fit");
@@ -196,8 +194,7 @@ StepFn make_regional_conv(Builder& b) {
   }
   const Map x = layout(in), y = layout(out);
   if (op.styles >= 0) b.temporary(Layout(x, y).total);
-  b.scratch(std::max(convolve_scratch(), convolve_up_scratch()));
-  if (conv->winograd) b.scratch(winograd_scratch(*conv));
+  b.scratch(convolve_up_scratch());
   b.scratch(kSeamPixels * (9 * x.pixel * size_of(x.type) + kWidth * 4));
   return [op](const Run& run) { run_regional(run, op); };
 }

@@ -22,6 +22,7 @@ ISA_VARIABLE = "E4S_ISA"
 # In bf16 a noise picture keeps 99.1% of its labels: every layer adds a little, none can be singled out. In
 # fp32 a picture costs 0.07 s more of one core, and labels do not depend on the precision that was chosen.
 PARSER_PRECISION = "fp32"
+WINOGRAD_TYPES = ("f32", "bf16")
 WINOGRAD_CHANNELS, WINOGRAD_PIXELS = 64, 256  # the least
 _MOST_AT_ONCE = {"encode": 2, "decode": 1, "parse": 2}  # more only cost memory: one picture fills the cores
 
@@ -29,7 +30,7 @@ _MOST_AT_ONCE = {"encode": 2, "decode": 1, "parse": 2}  # more only cost memory:
 class WeightStore:
     """Weights in the kernels' layouts, packed once and shared by all plans that name the same."""
 
-    def __init__(self, winograd: tuple[str, ...] = ("f32", "bf16")) -> None:
+    def __init__(self, winograd: tuple[str, ...] = WINOGRAD_TYPES) -> None:
         """winograd: the types whose convolutions run by Winograd's tiles where those are faster."""
         self.packed = _native.Weights()
         self._winograd = winograd
@@ -128,7 +129,7 @@ class Native(Planned):
         super().__init__(model, parser, _choose_precision(precision, has_bf16, self.isa), PARSER_PRECISION)
         self._threads = threads
         # AMX multiplies so fast that the transforms would rule; not measured.
-        self._store = WeightStore(("f32",) if self.isa.startswith("amx") else ("f32", "bf16"))
+        self._store = WeightStore(("f32",) if self.isa.startswith("amx") else WINOGRAD_TYPES)
         self._plans: dict[tuple[Any, ...], _native.Plan] = {}
         self._lock = threading.Lock()
         # All weights are packed now, so that the model's own arrays need not be kept.
