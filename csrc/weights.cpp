@@ -55,14 +55,18 @@ PackedConv pack_conv(const float* source, int outputs, int inputs, int kernel, c
   conv.memory = Memory(conv.size() * 4);
   auto* out = reinterpret_cast<std::uint32_t*>(conv.memory.data());
   const int per_word = type == Type::bf16 ? 2 : 1;
-  const std::int64_t given = kernel * kernel, taps = conv.taps(), words = conv.words();
-  const auto read = [&](std::int64_t o, std::int64_t i, float* values) {
+  const std::int64_t given = conv.rows() ? kernel : kernel * kernel;  // of what is read at once
+  const std::int64_t taps = conv.taps(), words = conv.words();
+  const auto read = [&](std::int64_t o, std::int64_t value, float* values) {
     std::fill(values, values + taps, 0.0f);
-    if (o >= outputs || i >= inputs) return;
+    if (o >= outputs || value >= conv.depth()) return;
+    // By rows, value is (column of the kernel, channel) and a tap is a row.
+    const std::int64_t i = value % inputs, column = value / inputs, apart = conv.rows() ? kernel : 1;
+    const float* from = source + (o * inputs + i) * kernel * kernel + column;
     const float scale = out_scale ? out_scale[o] : 1.0f;
     float scaled[kMostTaps];
     for (std::int64_t tap = 0; tap < given; ++tap) {
-      scaled[tap] = source[(o * inputs + i) * given + tap] * scale;
+      scaled[tap] = from[tap * apart] * scale;
       if (in_scale) scaled[tap] *= in_scale[i];
     }
     if (winograd)

@@ -10,10 +10,12 @@
 namespace e4s {
 
 constexpr int kMostTaps = 64;  // of a kernel, in any form
+constexpr int kPictureChannels = 3;
 
 // A convolution's weights: groups of up to 64 output channels; in a group chunks of up to kDepth words of
 // input channels; in a chunk [tap][word][channel of the group]. winograd: a 3 x 3 kernel as the sixteen taps
-// of Winograd's tiles.
+// of Winograd's tiles. Kernels of pictures are packed by rows: a kernel row is one tap, of the row's values
+// with the channels innermost, so that three channels leave no vector idle.
 struct PackedConv {
   int outputs = 0, inputs = 0, kernel = 0;
   bool winograd = false;
@@ -22,8 +24,10 @@ struct PackedConv {
 
   int groups() const { return (outputs + kGroup * kLanes - 1) / (kGroup * kLanes); }
   int vectors(int group) const;
-  std::int64_t taps() const { return winograd ? 16 : kernel * kernel; }
-  std::int64_t words() const { return type == Type::bf16 ? (inputs + 1) / 2 : inputs; }
+  bool rows() const { return inputs == kPictureChannels && kernel > 1 && !winograd; }
+  std::int64_t taps() const { return winograd ? 16 : rows() ? kernel : kernel * kernel; }
+  std::int64_t depth() const { return rows() ? inputs * kernel : inputs; }  // input values of a tap
+  std::int64_t words() const { return type == Type::bf16 ? (depth() + 1) / 2 : depth(); }
   // Offset in words of a chunk that starts at input word `word`.
   std::int64_t chunk(int group, std::int64_t word) const;
   std::int64_t size() const;  // in words

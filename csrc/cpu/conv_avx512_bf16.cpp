@@ -1,4 +1,6 @@
 // The same with AVX512_BF16: bf16 tiles in VDPBF16PS, where a word is two channels and sums are float.
+#include <cstring>
+
 #include "cpu/conv_avx512.h"
 
 namespace e4s {
@@ -6,6 +8,11 @@ namespace avx512_bf16 {
 namespace {
 
 struct Pair : Float {
+  static Sum splat(const float* p) {  // a pair may begin at any channel
+    float pair;
+    std::memcpy(&pair, p, sizeof(pair));
+    return _mm512_set1_ps(pair);
+  }
   static Sum fma(Sum x, Sum w, Sum sum) {
     return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(x), reinterpret_cast<__m512bh>(w));
   }

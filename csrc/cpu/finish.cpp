@@ -20,16 +20,33 @@ E4S_INLINE Vec activate(Vec v, const float* slope) {
   return v;
 }
 
-// With nothing but bias and activation: no choices in the loop.
+// With nothing but bias and activation, V vectors a pixel: no choices in the loop, and what all pixels share
+// in registers.
+template <class T, Activation A, int V>
+void plain_group(const Finish& f, const FinishSpan& s) {
+  Vec bias[V];
+  for (int v = 0; v < V; ++v) bias[v] = f.bias == nullptr ? splat(0) : load(f.bias + v * kLanes);
+  const float* sums = s.sums;
+  T* out = static_cast<T*>(s.out);
+  const std::int64_t sums_pixel = s.sums_pixel, out_pixel = s.out_pixel;
+  for (int left = s.count; left > 0; --left, sums += sums_pixel, out += out_pixel) {
+    for (int v = 0; v < V; ++v)
+      store(out + v * kLanes, activate<A>(load(sums + v * kLanes) + bias[v], f.slope + v * kLanes));
+  }
+}
+
 template <class T, Activation A>
 void plain_as(const Finish& f, const FinishSpan& s) {
-  static const float zeros[kGroup * kLanes] = {};
-  const float* bias = f.bias == nullptr ? zeros : f.bias;
-  for (int p = 0; p < s.count; ++p) {
-    const float* sums = s.sums + p * s.sums_pixel;
-    T* out = static_cast<T*>(s.out) + p * s.out_pixel;
-    for (int c = 0; c < s.lanes; c += kLanes)
-      store(out + c, activate<A>(load(sums + c) + load(bias + c), f.slope + c));
+  static_assert(kGroup == 4, "a case for every number of vectors");
+  switch (s.lanes / kLanes) {
+    case 1:
+      return plain_group<T, A, 1>(f, s);
+    case 2:
+      return plain_group<T, A, 2>(f, s);
+    case 3:
+      return plain_group<T, A, 3>(f, s);
+    default:
+      return plain_group<T, A, 4>(f, s);
   }
 }
 

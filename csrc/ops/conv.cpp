@@ -11,21 +11,39 @@ namespace {
 
 bool is_float(const BufferSpec& spec) { return spec.type != Type::u8; }
 
-// A picture laid out as the caller's are, with three floats a pixel in place of four: the taps of a kernel
-// row are then one stretch of memory, and none of it is padding.
-Map dense_layout(BufferSpec picture) {
-  picture.external = 0;
-  return layout(picture);
+// Three channels with nothing between the pixels: the taps of a kernel row are then one stretch of memory
+// (see PackedConv::rows). A row begins at a whole word.
+Map dense_layout(const BufferSpec& spec) {
+  Map dense = layout(spec);
+  dense.pixel = kPictureChannels;
+  dense.row = (dense.pixel * (dense.w + 2 * dense.halo) + 1) / 2 * 2;
+  dense.image = dense.row * (dense.h + 2 * dense.halo);
+  return dense;
 }
 
-Map dense_picture(const Run& run, const Map& x, Map dense) {
-  dense.data = run.temporary + x.halo * (dense.row + dense.pixel) * size_of(x.type);
-  const std::int64_t rows = x.h + 2 * x.halo, bytes = x.c * size_of(x.type);
+// A row's last word may reach one value past the picture.
+std::int64_t dense_bytes(const Map& dense) { return (dense.n * dense.image + 1) * size_of(dense.type); }
+
+template <class T>
+void copy_pixels(const std::byte* from, std::int64_t step, std::byte* to, int count) {
+  constexpr std::size_t bytes = kPictureChannels * sizeof(T);  // known here: a copy is two moves, not a call
+  for (int p = 0; p < count; ++p, from += step, to += bytes) std::memcpy(to, from, bytes);
+}
+
+// Channels of x from `first` on, halo included.
+Map dense_picture(const Run& run, const Map& x, int first, Map dense) {
+  const std::int64_t size = size_of(x.type), rows = x.h + 2 * x.halo, step = x.pixel * size;
+  const int width = x.w + 2 * x.halo;
+  dense.data = run.temporary + x.halo * (dense.row + dense.pixel) * size;
+  std::memset(run.temporary + dense.n * dense.image * size, 0, static_cast<std::size_t>(size));
   run.pool.each(x.n * rows, [&](std::int64_t task, int) {
-    const std::byte* from = x.at(task / rows, task % rows - x.halo, -x.halo);
+    const std::byte* from = x.at(task / rows, task % rows - x.halo, -x.halo) + first * size;
     std::byte* to = dense.at(task / rows, task % rows - x.halo, -x.halo);
-    for (int p = 0; p < x.w + 2 * x.halo; ++p)
-      std::memcpy(to + p * bytes, from + p * x.pixel * size_of(x.type), static_cast<std::size_t>(bytes));
+    std::memset(to + (dense.row - 1) * size, 0, static_cast<std::size_t>(size));
+    if (x.type == Type::bf16)
+      copy_pixels<std::uint16_t>(from, step, to, width);
+    else
+      copy_pixels<float>(from, step, to, width);
   });
   return dense;
 }
@@ -62,15 +80,16 @@ StepFn make_conv(Builder& b) {
     epilogue.finish.relu_last = b.flag("relu_last");
   }
   prepare(b, in, out, *conv);
-  const bool picture = in.c == 3 && in.type == Type::f32 && conv->kernel > 1;
   const Map dense = dense_layout(in);
-  if (picture) b.temporary(in.n * dense.image * size_of(in.type));
+  if (conv->rows()) b.temporary(dense_bytes(dense));
   return [=](const Run& run) {
     Epilogue bound = epilogue;
     if (residual >= 0) bound.residual = &run.map(residual);
     const Map& given = run.map(x);
-    convolve(run, picture ? dense_picture(run, given, dense) : given, run.map(y), *conv, stride, first,
-             bound);
+    if (conv->rows())
+      convolve(run, dense_picture(run, given, first, dense), run.map(y), *conv, stride, 0, bound);
+    else
+      convolve(run, given, run.map(y), *conv, stride, first, bound);
   };
 }
 

@@ -24,7 +24,7 @@ Tiler::Tiler(const Kernels& cpu, const PackedConv& conv, int group)
       lanes_(conv.vectors(group) * kLanes),
       pixels_((conv.type == Type::f32 ? cpu.conv_pixels_f32 : cpu.conv_pixels_bf16)[conv.vectors(group)]) {}
 
-void Tiler::sum(const void* const* pixels, std::int64_t count, const Offset* taps, int tap_count, int run,
+void Tiler::sum(const void* const* pixels, std::int64_t count, const Offset* taps, int tap_count,
                 float* const* sums) const {
   const std::int64_t words = conv_.words(), element = size_of(conv_.type), whole = count / pixels_ * pixels_;
   alignas(64) float dump[kWidth];
@@ -42,7 +42,7 @@ void Tiler::sum(const void* const* pixels, std::int64_t count, const Offset* tap
   const int rest = static_cast<int>(count - whole);
   for (std::int64_t word = 0; word < words; word += kDepth) {
     const std::int64_t depth = std::min(kDepth, words - word);
-    tile.words = depth * run;
+    tile.words = depth;
     tile.weights = conv_.memory.data() + conv_.chunk(group_, word) * 4;
     tile.accumulate = word > 0;
     for (int t = 0; t < tap_count; ++t)
@@ -93,14 +93,11 @@ void convolve(const Run& run, const Map& x, const Map& y, const PackedConv& conv
               const Epilogue& epilogue) {
   if (conv.winograd) return convolve_winograd(run, x, y, conv, epilogue);
   const int kernel = conv.kernel, pad = kernel / 2, groups = conv.groups();
-  // Where a pixel holds nothing but its channels the taps of a kernel row are one stretch of memory.
-  const bool merged = first == 0 && conv.words() <= kDepth && x.pixel * size_of(x.type) == conv.words() * 4;
-  const int together = merged ? kernel : 1, tap_count = kernel * kernel / together;
+  const int tap_count = static_cast<int>(conv.taps()), columns = conv.rows() ? 1 : kernel;
   Tiler::Offset taps[kMostTaps];
-  for (int i = 0; i < tap_count; ++i) {
-    const int t = i * together;
-    taps[i] = {t / kernel * x.row + t % kernel * x.pixel, t};
-  }
+  for (int t = 0; t < tap_count; ++t) taps[t] = {t / columns * x.row + t % columns * x.pixel, t};
+  const std::int64_t size = size_of(x.type), step = stride * x.pixel * size;
+  const bool bare = epilogue.bare();
   const std::int64_t pixels = static_cast<std::int64_t>(y.h) * y.w;
   const std::int64_t blocks = (pixels + kBlockPixels - 1) / kBlockPixels;
   run.pool.each(y.n * blocks * groups, [&](std::int64_t task, int worker) {
@@ -112,16 +109,23 @@ void convolve(const Run& run, const Map& x, const Map& y, const PackedConv& conv
     auto** targets = reinterpret_cast<float**>(scratch);
     auto** sources = reinterpret_cast<const void**>(scratch + kPointers);
     auto* sums = reinterpret_cast<float*>(scratch + 2 * kPointers);
-    const std::int64_t step = stride * x.pixel * size_of(x.type);
     each_row(start, count, y.w, [&](int row, int column, int p, int length) {
-      const std::byte* source =
-          x.at(sample, row * stride - pad, column * stride - pad) + first * size_of(x.type);
-      for (int i = 0; i < length; ++i, source += step) {
+      const std::byte* source = x.at(sample, row * stride - pad, column * stride - pad) + first * size;
+      std::byte* out = y.at(sample, row, column) + tiler.group() * kWidth * size_of(y.type);
+      for (int r = 0; r < kernel; ++r)
+        prefetch<Use::read>(source + r * x.row * size, ((length - 1) * stride + kernel) * x.pixel * size);
+      // With next to nothing to multiply it is the stores that take the time.
+      if (conv.rows()) prefetch<Use::write>(out, length * y.pixel * size_of(y.type));
+      float* target =
+          bare ? reinterpret_cast<float*>(out) : sums + static_cast<std::int64_t>(p) * tiler.lanes();
+      const std::int64_t apart = bare ? y.pixel : tiler.lanes();
+      for (int i = 0; i < length; ++i, source += step, target += apart) {
         sources[p + i] = source;
-        targets[p + i] = sums + static_cast<std::int64_t>(p + i) * tiler.lanes();
+        targets[p + i] = target;
       }
     });
-    tiler.sum(sources, count, taps, tap_count, together, targets);
+    tiler.sum(sources, count, taps, tap_count, targets);
+    if (bare) return;
     each_row(start, count, y.w, [&](int row, int column, int p, int length) {
       finish_span(run, epilogue, y, sample, row, column, length, tiler, targets[p], tiler.lanes());
     });

@@ -18,6 +18,12 @@ struct Epilogue {
   int regions = 1;
   const Map* labels = nullptr;
   const Vector* noise = nullptr;  // [H*W], times its gain
+
+  // Whether sums are the output as they are, and can be written straight to it.
+  bool bare() const {
+    return finish.type == Type::f32 && finish.activation == Activation::none && finish.bias == nullptr &&
+           residual == nullptr && scales == nullptr && noise == nullptr;
+  }
 };
 
 // Sums of one tile after the other of any pixels, for one group of output channels.
@@ -28,13 +34,12 @@ class Tiler {
   int lanes() const { return lanes_; }
   int group() const { return group_; }
 
-  // The sums of pixels[i] go to sums[i]. A tap is an offset in elements of x and an index of the weights; it
-  // stands for `run` neighbouring taps where those are neighbours in x and in the weights (see `merged`).
+  // The sums of pixels[i] go to sums[i]. A tap is an offset in elements of x and an index of the weights.
   struct Offset {
     std::int64_t x;
     int index;
   };
-  void sum(const void* const* pixels, std::int64_t count, const Offset* taps, int tap_count, int run,
+  void sum(const void* const* pixels, std::int64_t count, const Offset* taps, int tap_count,
            float* const* sums) const;
 
  private:
@@ -42,6 +47,18 @@ class Tiler {
   ConvTileFn tile_;
   int group_, lanes_, pixels_;
 };
+
+// Asks for memory that is about to be used: a block is short stretches of several rows, which no processor
+// foresees.
+enum class Use { read, write };
+template <Use U>
+void prefetch(const std::byte* first, std::int64_t bytes) {
+#if defined(__GNUC__)
+  for (std::int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(first + i, U == Use::write, 2);
+#else
+  static_cast<void>(first), static_cast<void>(bytes);
+#endif
+}
 
 // A block's part of every row of a map `width` wide: calls visit(row, column, first of the block, length).
 template <class F>

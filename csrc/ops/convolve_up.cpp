@@ -65,7 +65,7 @@ void transpose(const Tiler& tiler, const Map& x, const Strip& strip, int first, 
         scratch.targets[pixels++] = target;
       }
     }
-    tiler.sum(scratch.sources, pixels, taps, count, 1, scratch.targets);
+    tiler.sum(scratch.sources, pixels, taps, count, scratch.targets);
   }
 }
 

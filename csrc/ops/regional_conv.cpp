@@ -117,7 +117,7 @@ void mend(const Run& run, const Regional& op, const Epilogue& epilogue, int samp
     }
     for (int group = 0; group < op.seam->groups(); ++group) {
       const Tiler tiler(run.cpu, *op.seam, group);
-      tiler.sum(sources, here, taps, 9, 1, targets);
+      tiler.sum(sources, here, taps, 9, targets);
       for (std::int64_t i = 0; i < here; ++i)
         finish_span(run, epilogue, y, sample, pixels[start + i] / y.w, pixels[start + i] % y.w, 1, tiler,
                     targets[i], 0);

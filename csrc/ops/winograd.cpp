@@ -72,7 +72,7 @@ void convolve_winograd(const Run& run, const Map& x, const Map& y, const PackedC
       for (int group = 0; group < conv.groups(); ++group) {
         std::byte* first = products + part * places.out_part + group * kWidth * 4;
         for (int t = 0; t < count; ++t) targets[t] = reinterpret_cast<float*>(first + t * places.out_tile);
-        Tiler(run.cpu, conv, group).sum(sources, count, &tap, 1, 1, targets);
+        Tiler(run.cpu, conv, group).sum(sources, count, &tap, 1, targets);
       }
     }
     for (int group = 0; group < conv.groups(); ++group) {
