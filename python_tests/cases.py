@@ -92,6 +92,25 @@ def _conv_cases() -> Iterator[Case]:
             yield Case(name, network, inputs, weights)
 
 
+def _stem_cases() -> Iterator[Case]:
+    for out, size, stride, height, width, batch in (
+        (24, 7, 2, 9, 13, 3), (70, 3, 2, 6, 5, 1), (16, 7, 1, 1, 1, 1), (64, 5, 1, 8, 3, 2),
+    ):  # fmt: skip
+        name = f"stem-{out}-k{size}s{stride}-{height}x{width}-n{batch}"
+        rng, inputs, _ = _base(name, 3, height, width, batch)
+        weights = {"w": _kernel(rng, out, 3, size), "slope": _normal(rng, out)}
+
+        def bare(ops: Any, x: Any, w: Any, stride: int = stride) -> Any:
+            return ops.conv2d(ops.from_uint8(x["pixels"], -1, 1), w["w"], stride=stride)
+
+        def activated(ops: Any, x: Any, w: Any, stride: int = stride) -> Any:
+            picture = ops.from_uint8(x["pixels"], -1, 1)
+            return ops.conv2d(picture, w["w"], stride=stride, prelu=w["slope"])
+
+        yield Case(name, bare, inputs, {"w": weights["w"]})
+        yield Case(name + "-prelu", activated, inputs, weights)
+
+
 def _residual_cases() -> Iterator[Case]:
     for batch, height, width in ((1, 7, 5), (3, 8, 8)):
         rng, inputs, weights = _base(f"residual{batch}", 24, height, width, batch)
@@ -250,4 +269,11 @@ def _other_cases() -> Iterator[Case]:
             yield Case(f"{network.__name__}-{height}x{width}-n{batch}", network, inputs, weights)
 
 
-CASES = [*_conv_cases(), *_residual_cases(), *_norm_cases(), *_regional_cases(), *_other_cases()]
+CASES = [
+    *_conv_cases(),
+    *_stem_cases(),
+    *_residual_cases(),
+    *_norm_cases(),
+    *_regional_cases(),
+    *_other_cases(),
+]
