@@ -33,11 +33,13 @@ from e4s_engine.files import replacing
 from . import language
 from .launch import Launch, Operand, Program
 
-FORMAT = 1  # of the manifest
+FORMAT = 2  # of the manifest, and of how kernels are compiled
 CACHE_VARIABLE = "E4S_CACHE"
 ARCHITECTURES = (80, 86, 89, 90, 100, 120)
-# The most shared memory of a block, in bytes (CUDA programming guide, compute capabilities).
+# The most shared memory of a block, in bytes, and registers of a thread (CUDA programming guide, compute
+# capabilities).
 SHARED_LIMIT = {80: 166912, 86: 101376, 89: 101376, 90: 232448, 100: 232448, 120: 101376}
+REGISTERS = 255
 _POINTERS = {"f32": "*fp32", "f16": "*fp16", "bf16": "*bf16", "u8": "*u8"}
 _SIZES = {"f32": 4, "f16": 2, "bf16": 2, "u8": 1}
 _ALIGNED = [["tt.divisibility", 16]]
@@ -128,7 +130,7 @@ def get(launch: Launch, arch: int, folder: Path | None = None) -> tuple[dict[str
 
 
 def build(launch: Launch, arch: int, name: str) -> tuple[dict[str, Any], bytes]:
-    """Compile, with fewer loads in flight where shared memory is short. Raises BackendError."""
+    """Compile: no spills, fewer loads in flight where shared memory is short. Raises BackendError."""
     if language.triton is None:
         raise BackendError(
             f"kernels: {launch.kernel} for sm_{arch} is not in {cache_folder()} and Triton is not installed; "
@@ -144,6 +146,13 @@ def build(launch: Launch, arch: int, name: str) -> tuple[dict[str, Any], bytes]:
             f"kernels: {launch.kernel} needs {made.metadata.shared} bytes of shared memory, "
             f"sm_{arch} has {limit}; choose smaller tiles for it in tiles.py"
         )
+    report = ptxas_report(log)
+    # The assembler at times keeps to few registers, so that more programs fit, and spills: give it more.
+    for most in range(report["registers"] + 16, REGISTERS + 1, 16):
+        if not report["spills"]:
+            break
+        made, log = _compile(launch, arch, stages, most)
+        report = ptxas_report(log)
     cubin = made.asm["cubin"]
     listed = parameters(launch)
     _check_parameters(launch, made, len(listed))
@@ -163,13 +172,13 @@ def build(launch: Launch, arch: int, name: str) -> tuple[dict[str, Any], bytes]:
         "triton": language.VERSION,
         "source": source_hash(launch.kernel.partition(".")[0]),
         "cubin": hashlib.sha256(cubin).hexdigest()[:40],
-        **ptxas_report(log),
+        **report,
     }
     return manifest, cubin
 
 
-def _compile(launch: Launch, arch: int, stages: int) -> tuple[Any, str]:
-    """Triton's compiled kernel and what ptxas said."""
+def _compile(launch: Launch, arch: int, stages: int, most: int | None = None) -> tuple[Any, str]:
+    """The compiled kernel and what ptxas said. most: registers a thread may take, None: as ptxas likes."""
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
@@ -192,7 +201,7 @@ def _compile(launch: Launch, arch: int, stages: int) -> tuple[Any, str]:
         made = language.triton.compile(
             source,
             target=GPUTarget("cuda", arch, 32),
-            options={"num_warps": launch.tile.warps, "num_stages": stages},
+            options={"num_warps": launch.tile.warps, "num_stages": stages, "maxnreg": most},
         )
     return made, said.getvalue()
 
