@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import machine
-from e4s_engine import _native, bench, config, weights
+from e4s_engine import _native, bench, config, regions, weights
 from e4s_engine.errors import E4SError
 from e4s_engine.kernels import module
 
@@ -184,11 +184,12 @@ def _check_networks(options: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
+# Regions that one-graph swaps are checked with; () is the whole face.
+TAKEN = ((), (regions.EYES, regions.NOSE), (regions.HAIR,), (regions.LIPS, regions.MOUTH, regions.SKIN))
+
+
 def _check_swaps(options: argparse.Namespace) -> dict[str, Any]:
     """The one-graph swap against the stages in PyTorch; and the same of pictures that are on the card."""
-    import torch
-    from torch.utils.dlpack import from_dlpack
-
     from e4s_engine import align, inputs, pipeline
     from e4s_engine.backends.cuda import Cuda
     from e4s_engine.backends.reference import Reference
@@ -200,31 +201,38 @@ def _check_swaps(options: argparse.Namespace) -> dict[str, Any]:
         for image, mask in zip(images, labels, strict=True)
     )
     stages = pipeline.Pipeline(Reference(model, None, "cuda:0", "fp32"), None, None, model.config.size)
-    job = pipeline.Job(target, [(source, ())], None)
-    wanted = stages.swap([job], inputs.Options())[0]
+    jobs = [pipeline.Job(target, [(source, taken)], taken or None) for taken in TAKEN]
+    wanted = [stages.swap([job], inputs.Options())[0] for job in jobs]
     found: dict[str, Any] = {"failures": []}
     for precision in options.precisions:
         mine = Cuda(model, None, "cuda:0", precision)
-        made = mine.swap(images[:1], labels[:1], images[1:], labels[1:])
-        places = [mine.resident(torch.from_numpy(image).cuda()) for image in images]
-        given, kept = places
-        stayed = mine.swap_resident(given, labels[0], kept, labels[1]) if given and kept else None
-        decibels = [
-            _psnr(a[0] / 127.5 - 1, b / 127.5 - 1)
-            for a, b in zip(made[:2], (wanted.image, wanted.face), strict=True)
-        ]
-        same = stayed is not None and np.array_equal(from_dlpack(stayed.pasted).cpu().numpy(), made.pasted[0])
-        exact = np.array_equal(made.labels[0], wanted.labels)
-        exact = exact and np.array_equal(made.holes[0] > 0, wanted.holes)
-        found[precision] = {
-            "pasted_db": decibels[0],
-            "face_db": decibels[1],
-            "resident": same,
-            "labels": exact,
-        }
-        if not (min(decibels) >= LEAST_PSNR - 3 and same and exact):  # 8-bit rounding takes some
-            found["failures"].append(precision)
+        for taken, want in zip(TAKEN, wanted, strict=True):
+            name = f"{precision} {'+'.join(regions.NAMES[r] for r in taken) or 'face'}"
+            found[name] = one = _check_swap(mine, images, labels, regions.flags(taken), want)
+            near = min(one["pasted_db"], one["face_db"]) >= LEAST_PSNR - 3  # 8-bit rounding takes some
+            if not (near and one["resident"] and one["labels"]):
+                found["failures"].append(name)
     return found
+
+
+def _check_swap(mine: Any, images: Any, labels: Any, chosen: Any, want: Any) -> dict[str, Any]:
+    import torch
+    from torch.utils.dlpack import from_dlpack
+
+    made = mine.swap(images[:1], labels[:1], images[1:], labels[1:], chosen[None])
+    given, kept = (mine.resident(torch.from_numpy(image).cuda()) for image in images)
+    stayed = mine.swap_resident(given, labels[0], kept, labels[1], chosen) if given and kept else None
+    pasted, face = (
+        _psnr(a[0] / 127.5 - 1, b / 127.5 - 1) for a, b in zip(made[:2], (want.image, want.face), strict=True)
+    )
+    exact = np.array_equal(made.labels[0], want.labels)
+    return {
+        "pasted_db": pasted,
+        "face_db": face,
+        "resident": stayed is not None
+        and np.array_equal(from_dlpack(stayed.pasted).cpu().numpy(), made.pasted[0]),
+        "labels": exact and np.array_equal(made.holes[0] > 0, want.holes),
+    }
 
 
 def _check_goldens(options: argparse.Namespace) -> dict[str, Any]:

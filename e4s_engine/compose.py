@@ -19,6 +19,7 @@ Styles = npt.NDArray[np.float32]
 Part = tuple[Labels, Sequence[int]]  # one source's labels and the regions taken from it
 
 KEPT_TEXTURE = (regions.BACKGROUND, regions.HAIR, regions.GLASSES, regions.EARRINGS)
+KEPT_SHAPE = (regions.BACKGROUND, regions.GLASSES, regions.HAIR)  # unless they are themselves chosen
 NOT_PASTED = (regions.BACKGROUND, regions.EARRINGS, regions.HAIR)
 
 # Who lies over whom where parts of several sources claim one pixel; later wins.
@@ -65,7 +66,7 @@ def region_labels(parts: Sequence[Part], target: Labels) -> tuple[Labels, Mask]:
     glasses or the hair are themselves among the chosen; but hair reaches over the background.
     """
     chosen = [r for _, ids in parts for r in ids]
-    fixed = {regions.BACKGROUND, regions.GLASSES, regions.HAIR} - (set(chosen) - {regions.BACKGROUND})
+    fixed = set(KEPT_SHAPE) - (set(chosen) - {regions.BACKGROUND})
     free = ~np.isin(target, list(fixed))
     over_background = free | (target == regions.BACKGROUND)
     vacated = np.isin(target, chosen) & (target != regions.BACKGROUND)

@@ -19,6 +19,7 @@ from e4s_engine.config import ModelConfig, ParserConfig
 from e4s_engine.errors import ArgumentError, ClosedError
 from e4s_engine.inputs import Options, Portrait, RegionNames, Source
 from e4s_engine.pipeline import Job, Parser, Pipeline, known
+from e4s_engine.regions import region_ids
 from e4s_engine.result import Face, Result
 from e4s_engine.weights import Model, find_parser
 from e4s_engine.weights import open_model as load_weights
@@ -127,17 +128,20 @@ class Engine:
         source_landmarks, target_landmarks: [68, 2] or [5, 2] in pixels of the photo, instead of the
             landmark model's (for a dict of sources a dict with the same keys).
 
-        A published swap (all options as they are) of two aligned crops [1024, 1024, 3] that lie on the GPU of
-        a native engine (CuPy, torch, anything with DLPack or `__cuda_array_interface__`) is made there
-        without a copy: `Result.resident` is the picture, still there.
+        A swap (all options as they are) of two aligned crops [1024, 1024, 3] that lie on the GPU of a native
+        engine (CuPy, torch, anything with DLPack or `__cuda_array_interface__`) is made there without a
+        copy, whatever the regions: `Result.resident` is the picture, still there.
 
         Raises ArgumentError or one of its kinds: ImageError, LabelsError, RegionError, AlignmentError.
         """
         options = Options(extent, shape, texture, hair_first, blend, align)
         pipeline, read = self._open(options)
-        plain = regions is None and options.published and source_landmarks is target_landmarks is None
+        if isinstance(regions, Iterator):
+            regions = list(regions)  # they are read twice
+        plain = options.published and source_landmarks is target_landmarks is None
         if plain and (self._landmarks is None or align is False) and align is not True:
-            made = pipeline.swap_resident(source, target, (source_labels, target_labels))
+            ids = None if regions is None else region_ids(regions)
+            made = pipeline.swap_resident(source, target, (source_labels, target_labels), ids)
             if made is not None:
                 return made
         parts, chosen = inputs.sources(source, regions, source_labels, source_landmarks, "source", read)

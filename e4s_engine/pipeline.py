@@ -107,22 +107,22 @@ class Pipeline:
     def _swap_some(self, jobs: Sequence[Job], options: Options) -> list[Result]:
         self.label([job.target for job in jobs])
         done = {i: self._untouched(job.target) for i, job in enumerate(jobs) if job.chosen == ()}
-        whole = {i: job for i, job in enumerate(jobs) if self._is_whole(job, jobs, options)}
-        staged = {i: job for i, job in enumerate(jobs) if i not in done and i not in whole}
+        at_once = {i: job for i, job in enumerate(jobs) if self._goes_at_once(job, jobs, options)}
+        staged = {i: job for i, job in enumerate(jobs) if i not in done and i not in at_once}
         self.complete(
             [portrait for job in staged.values() for portrait in (job.target, *(p for p, _ in job.parts))]
         )
         composed = [(job.target, _compose(job, options)) for job in staged.values()]
         done |= zip(staged, self._render(composed, options), strict=True)
-        done |= zip(whole, self._swap_whole(list(whole.values())), strict=True)
+        done |= zip(at_once, self._swap_at_once(list(at_once.values())), strict=True)
         return [done[i] for i in range(len(jobs))]
 
-    def _is_whole(self, job: Job, jobs: Sequence[Job], options: Options) -> bool:
+    def _goes_at_once(self, job: Job, jobs: Sequence[Job], options: Options) -> bool:
         """Whether the backend does all of this job in one go: as published, between two aligned crops.
 
         Of a source that comes again, or was encoded already, the style vectors are used again instead.
         """
-        if self.backend.whole is None or job.chosen is not None or not options.published:
+        if self.backend.swapper is None or not options.published or job.chosen == () or len(job.parts) > 1:
             return False
         source, target = job.parts[0][0], job.target
         fresh = source.crop is not None and source.styles is None and target.styles is None
@@ -132,36 +132,39 @@ class Pipeline:
             fresh and once and crop is not None and crop.quad is None and crop.photo.shape == crop.image.shape
         )
 
-    def _swap_whole(self, jobs: Sequence[Job]) -> list[Result]:
-        whole = self.backend.whole
-        if not jobs or whole is None:
+    def _swap_at_once(self, jobs: Sequence[Job]) -> list[Result]:
+        swapper = self.backend.swapper
+        if not jobs or swapper is None:
             return []
         sources = [job.parts[0][0] for job in jobs]
         targets = [job.target for job in jobs]
         self.label(sources)
-        made = whole.swap(*_stacked(sources), *_stacked(targets))
+        chosen = np.stack([regions.flags(job.chosen or ()) for job in jobs])
+        made = swapper.swap(*_stacked(sources), *_stacked(targets), chosen)
         # Copies: views would keep the whole batch alive.
         return [
             Result(image.copy(), face.copy(), labels.copy(), holes > 0)
             for image, face, labels, holes in zip(*made, strict=True)
         ]
 
-    def swap_resident(self, source: Any, target: Any, labels: Sequence[Any]) -> Result | None:
-        """A published swap of two crops on the backend's device; None where they are not.
+    def swap_resident(
+        self, source: Any, target: Any, labels: Sequence[Any], chosen: inputs.Ids | None
+    ) -> Result | None:
+        """A swap, options as published, of two crops on the backend's device; None where they are not.
 
         labels: of source and target, None for what the parser finds.
         """
-        whole = self.backend.whole
-        if whole is None:
+        swapper = self.backend.swapper
+        if swapper is None or chosen == ():
             return None
-        given, kept = whole.resident(source), whole.resident(target)
+        given, kept = swapper.resident(source), swapper.resident(target)
         if given is None or kept is None:
             return None
         found = [
             self._labels_of(image, mask, argument)
             for image, mask, argument in zip((source, target), labels, ("source", "target"), strict=True)
         ]
-        made = whole.swap_resident(given, found[0], kept, found[1])
+        made = swapper.swap_resident(given, found[0], kept, found[1], regions.flags(chosen or ()))
         return ResidentResult(made.pasted, made.faces, made.labels, made.holes > 0)
 
     def _labels_of(self, image: Any, labels: Any, argument: str) -> Labels:

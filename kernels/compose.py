@@ -1,7 +1,8 @@
-"""What lies between the encodes and the decode of a whole-face swap: labels, holes and style vectors.
+"""What lies between the encodes and the decode of a swap: labels, holes, foreground and style vectors.
 
 The same rules as e4s_engine/compose.py, one program per tile of pixels or per region, so that a swap is one
-graph: pixels and labels of two faces in, 8-bit pixels out. Sets of regions are bit masks.
+graph: pixels and labels of two faces in, 8-bit pixels out. Sets of regions are bit masks. What a swap takes
+is given with its pictures, a byte for every region; none of them is the whole face, as published.
 """
 
 from __future__ import annotations
@@ -17,10 +18,45 @@ BLOCK = 1024
 
 
 @jit
+def has(bits, region):
+    return (bits >> region) & 1 == 1
+
+
+@jit
+def taken_by(chosen, sample, REGIONS: tl.constexpr, POWER: tl.constexpr):
+    region = tl.arange(0, POWER)
+    flags = tl.load(chosen + sample * REGIONS + region, mask=region < REGIONS, other=0).to(tl.int32)
+    return tl.sum(tl.where(flags != 0, 1 << region, 0), axis=0)
+
+
+@jit
+def whole_face(given, kept, UNDER: tl.constexpr, FACE: tl.constexpr, OVER: tl.constexpr,
+               BACKGROUND: tl.constexpr, BLOCK: tl.constexpr):  # fmt: skip
+    out = tl.full((BLOCK,), 255, tl.int32)  # nothing claims these yet
+    out = tl.where(has(UNDER, kept), kept, out)
+    out = tl.where(has(FACE, given) & (kept != BACKGROUND), given, out)
+    out = tl.where(has(OVER, kept), kept, out)
+    return out, out == 255
+
+
+@jit
+def some_regions(given, kept, taken, FIXED: tl.constexpr, HAIR: tl.constexpr, BACKGROUND: tl.constexpr):
+    fixed = FIXED & ~taken | 1 << BACKGROUND
+    free = ~has(fixed, kept)
+    reach = tl.where(given == HAIR, free | (kept == BACKGROUND), free)
+    claimed = has(taken, given) & reach
+    hole = has(taken, kept) & (kept != BACKGROUND) & ~claimed
+    behind = has(taken, HAIR) & (kept == HAIR) & (given == BACKGROUND)
+    out = tl.where(claimed, given, tl.where(hole, tl.where(behind, BACKGROUND, 255), kept))
+    return out, hole
+
+
+@jit
 def labels(
-    source, target, composed, holes,
-    PIXELS: tl.constexpr, UNDER: tl.constexpr, FACE: tl.constexpr, OVER: tl.constexpr, REGIONS: tl.constexpr,
-    SKIN: tl.constexpr, BACKGROUND: tl.constexpr, BLOCK: tl.constexpr,
+    source, target, chosen, composed, holes, foreground,
+    PIXELS: tl.constexpr, UNDER: tl.constexpr, FACE: tl.constexpr, OVER: tl.constexpr, FIXED: tl.constexpr,
+    NOT_PASTED: tl.constexpr, REGIONS: tl.constexpr, POWER: tl.constexpr, SKIN: tl.constexpr,
+    HAIR: tl.constexpr, BACKGROUND: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     sample = tl.program_id(2).to(tl.int64)
     pixels = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
@@ -30,20 +66,25 @@ def labels(
     kept = tl.load(target + places, mask=live, other=0).to(tl.int32)
     given = tl.minimum(given, REGIONS - 1)  # whatever the caller's memory holds
     kept = tl.minimum(kept, REGIONS - 1)
-    out = tl.full((BLOCK,), 255, tl.int32)  # nothing claims these yet
-    out = tl.where((UNDER >> kept) & 1 == 1, kept, out)
-    out = tl.where(((FACE >> given) & 1 == 1) & (kept != BACKGROUND), given, out)
-    out = tl.where((OVER >> kept) & 1 == 1, kept, out)
-    hole = out == 255
-    tl.store(composed + places, tl.where(hole, SKIN, out).to(tl.uint8), mask=live)
+    taken = taken_by(chosen, sample, REGIONS, POWER)
+    face, face_hole = whole_face(given, kept, UNDER, FACE, OVER, BACKGROUND, BLOCK)
+    part, part_hole = some_regions(given, kept, taken, FIXED, HAIR, BACKGROUND)
+    hole = tl.where(taken == 0, face_hole, part_hole)
+    out = tl.where(taken == 0, face, part)
+    out = tl.where(out == 255, SKIN, out)
+    touched = has(taken, out) | has(taken, kept)
+    behind = (kept == BACKGROUND) & (out == BACKGROUND) & ~has(taken, BACKGROUND)
+    pasted = tl.where(taken == 0, ~has(NOT_PASTED, out) | hole, (touched | hole) & ~behind)
+    tl.store(composed + places, out.to(tl.uint8), mask=live)
     tl.store(holes + places, hole.to(tl.uint8), mask=live)
+    tl.store(foreground + places, pasted.to(tl.uint8), mask=live)
 
 
 @jit
 def styles(
-    source, target, mixed,
-    REGIONS: tl.constexpr, LENGTH: tl.constexpr, KEPT: tl.constexpr, FACE: tl.constexpr, EARS: tl.constexpr,
-    MOUTH: tl.constexpr, EXTENT: tl.constexpr, BLOCK: tl.constexpr,
+    source, target, chosen, mixed,
+    REGIONS: tl.constexpr, POWER: tl.constexpr, LENGTH: tl.constexpr, KEPT: tl.constexpr, FACE: tl.constexpr,
+    EARS: tl.constexpr, MOUTH: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     sample = tl.program_id(2).to(tl.int64)
     region = tl.program_id(0)
@@ -52,15 +93,18 @@ def styles(
     places = (sample * REGIONS + region) * LENGTH + channels
     given = tl.load(source + places, mask=live, other=0.0)
     kept = tl.load(target + places, mask=live, other=0.0)
+    taken = taken_by(chosen, sample, REGIONS, POWER)
+    # A region that comes with the shape but that the target does not show takes the source's texture; one
+    # that the source does not show has none to give.
+    absent = tl.max(tl.abs(kept), axis=0) == 0
+    gives = tl.max(tl.abs(given), axis=0) > 0
     whole = tl.sum(given, axis=0)
-    out = tl.where((KEPT >> region) & 1 == 1, kept, given)
-    out = tl.where((region == EARS) & (whole == 0), (kept + given) / 2, out)
-    out = tl.where((region == MOUTH) & (whole == 0), kept, out)
-    out = (1 - EXTENT) * kept + EXTENT * out
-    # A region that comes with the shape but that the target does not show takes the source's texture.
-    shown = tl.max(tl.abs(kept), axis=0) > 0
-    out = tl.where(((FACE >> region) & 1 == 1) & (shown == 0), given, out)
-    tl.store(mixed + places, out, mask=live)
+    face = tl.where(has(KEPT, region), kept, given)
+    face = tl.where((region == EARS) & (whole == 0), (kept + given) / 2, face)
+    face = tl.where((region == MOUTH) & (whole == 0), kept, face)
+    face = tl.where(has(FACE, region) & absent, given, face)
+    part = tl.where(has(taken, region) & (gives | absent), given, kept)
+    tl.store(mixed + places, tl.where(taken == 0, face, part), mask=live)
 
 
 def mask(chosen: Iterable[int]) -> int:
@@ -69,18 +113,23 @@ def mask(chosen: Iterable[int]) -> int:
 
 
 def launch_labels(
-    source: Operand, target: Operand, composed: Operand, holes: Operand, batch: int, hair_first: bool = True
+    source: Operand, target: Operand, chosen: Operand, made: tuple[Operand, Operand, Operand], batch: int
 ) -> Launch:
-    """Labels [N,512,512] of both faces -> the swap's labels, and its holes as 0 or 1."""
-    under, over = compose.layers(hair_first)
+    """Labels [N,512,512] of both faces, what is taken [N,12] -> labels, holes and foreground."""
+    under, over = compose.layers(hair_first=True)
     pixels = regions.LABEL_SIZE**2
     return Launch(
         "compose.labels",
-        {"source": source, "target": target, "composed": composed, "holes": holes},
-        ("composed", "holes"),
+        {
+            "source": source, "target": target, "chosen": chosen,
+            "composed": made[0], "holes": made[1], "foreground": made[2],
+        },
+        ("composed", "holes", "foreground"),
         constants(
             pixels=pixels, under=mask(under), face=mask(regions.FACE), over=mask(over),
-            regions=regions.COUNT, skin=regions.SKIN, background=regions.BACKGROUND, block=BLOCK,
+            fixed=mask(compose.KEPT_SHAPE), not_pasted=mask(compose.NOT_PASTED), regions=regions.COUNT,
+            power=power(regions.COUNT), skin=regions.SKIN, hair=regions.HAIR, background=regions.BACKGROUND,
+            block=BLOCK,
         ),
         (blocks(pixels, BLOCK), 1),
         batch,
@@ -88,16 +137,16 @@ def launch_labels(
 
 
 def launch_styles(
-    source: Operand, target: Operand, mixed: Operand, batch: int, length: int, extent: float = 1.0
+    source: Operand, target: Operand, chosen: Operand, mixed: Operand, batch: int, length: int
 ) -> Launch:
-    """Style vectors [N,12,D] of both faces -> the swap's."""
+    """Style vectors [N,12,D] of both faces, what is taken [N,12] -> the swap's vectors."""
     return Launch(
         "compose.styles",
-        {"source": source, "target": target, "mixed": mixed},
+        {"source": source, "target": target, "chosen": chosen, "mixed": mixed},
         ("mixed",),
         constants(
-            regions=regions.COUNT, length=length, kept=mask(compose.KEPT_TEXTURE), face=mask(regions.FACE),
-            ears=regions.EARS, mouth=regions.MOUTH, extent=extent, block=power(length),
+            regions=regions.COUNT, power=power(regions.COUNT), length=length, kept=mask(compose.KEPT_TEXTURE),
+            face=mask(regions.FACE), ears=regions.EARS, mouth=regions.MOUTH, block=power(length),
         ),
         (regions.COUNT, 1),
         batch,

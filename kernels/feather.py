@@ -10,9 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from e4s_engine import blend, compose
+from e4s_engine import blend
 
-from .compose import mask
 from .language import jit, tl
 from .launch import Launch, Operand, blocks, constants
 
@@ -22,36 +21,17 @@ _TAPS = [math.exp(d**2 * _SPREAD) for d in range(-blend.RADIUS, blend.RADIUS + 1
 
 
 @jit
-def foreground(
-    labels, holes, wide,
-    SIDE: tl.constexpr, NOT_PASTED: tl.constexpr, RADIUS: tl.constexpr, BLOCK: tl.constexpr,
-):  # fmt: skip
+def widen(x, wide, SIDE: tl.constexpr, AXIS: tl.constexpr, RADIUS: tl.constexpr, BLOCK: tl.constexpr):
     sample = tl.program_id(2).to(tl.int64)
     pixels = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    column = pixels % SIDE
+    position = pixels % SIDE if AXIS == 1 else pixels // SIDE
+    step = 1 if AXIS == 1 else SIDE
     live = pixels < SIDE * SIDE
     places = sample * (SIDE * SIDE) + pixels
     out = tl.zeros((BLOCK,), tl.int32)
     for shift in range(-RADIUS, RADIUS + 1):
-        inside = live & (column + shift >= 0) & (column + shift < SIDE)
-        label = tl.load(labels + places + shift, mask=inside, other=0).to(tl.int32)
-        hole = tl.load(holes + places + shift, mask=inside, other=0).to(tl.int32)
-        pasted = tl.where(inside & ((NOT_PASTED >> label) & 1 == 0), 1, hole)
-        out = tl.maximum(out, pasted)
-    tl.store(wide + places, out.to(tl.uint8), mask=live)
-
-
-@jit
-def widen(x, wide, SIDE: tl.constexpr, RADIUS: tl.constexpr, BLOCK: tl.constexpr):
-    sample = tl.program_id(2).to(tl.int64)
-    pixels = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    row = pixels // SIDE
-    live = pixels < SIDE * SIDE
-    places = sample * (SIDE * SIDE) + pixels
-    out = tl.zeros((BLOCK,), tl.int32)
-    for shift in range(-RADIUS, RADIUS + 1):
-        inside = live & (row + shift >= 0) & (row + shift < SIDE)
-        out = tl.maximum(out, tl.load(x + places + shift * SIDE, mask=inside, other=0).to(tl.int32))
+        inside = live & (position + shift >= 0) & (position + shift < SIDE)
+        out = tl.maximum(out, tl.load(x + places + shift * step, mask=inside, other=0).to(tl.int32))
     tl.store(wide + places, out.to(tl.uint8), mask=live)
 
 
@@ -131,7 +111,7 @@ def paste(
 
 
 def launches(slots: dict[str, Operand], between: Sequence[Operand], batch: int, side: int) -> list[Launch]:
-    """The whole paste. slots: labels and holes at `side`, face, photo and pasted at twice that.
+    """The whole paste. slots: the foreground at `side`, face, photo and pasted at twice that.
 
     between: blocks for `temporaries`.
     """
@@ -145,10 +125,8 @@ def launches(slots: dict[str, Operand], between: Sequence[Operand], batch: int, 
         return Launch(f"feather.{name}", dict(pointers), (writes,), values | window, grid, batch)
 
     return [
-        launch("foreground", side * side, "wide",
-               constants(side=side, not_pasted=mask(compose.NOT_PASTED)),
-               labels=slots["labels"], holes=slots["holes"], wide=rows),
-        launch("widen", side * side, "wide", constants(side=side), x=rows, wide=wide),
+        launch("widen", side * side, "wide", constants(side=side, axis=1), x=slots["foreground"], wide=rows),
+        launch("widen", side * side, "wide", constants(side=side, axis=0), x=rows, wide=wide),
         launch("shrink", side * full, "small", constants(side=side, width=full, axis=1),
                x=wide, small=narrow),
         launch("shrink", full * full, "small", constants(side=side, width=full, axis=0),

@@ -1,7 +1,8 @@
-"""A whole-face swap of aligned crops as one graph: two encodes side by side, composition, decode, paste.
+"""A swap of aligned crops as one graph: two encodes side by side, composition, decode, paste.
 
-8-bit pixels and labels of both faces in; 8-bit pixels of the face and, where the model makes pictures of the
-crop's size, of the face pasted into the target's crop, labels and holes out.
+8-bit pixels and labels of both faces and what is taken in (see compose.py); 8-bit pixels of the face and,
+where the model makes pictures of the crop's size, of the face pasted into the target's crop, labels and holes
+out.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from .launch import SIZES, Launch, Operand, Packed, Program
 from .tiles import Table
 
 SLOTS = (
-    "source_pixels", "source_labels", "target_pixels", "target_labels", "source_styles", "target_styles",
-    "styles", "labels", "holes", "picture", "pasted",
+    "source_pixels", "source_labels", "target_pixels", "target_labels", "chosen", "source_styles",
+    "target_styles", "styles", "labels", "holes", "foreground", "picture", "pasted",
 )  # fmt: skip
 
 ENCODED = ("pixels", "labels", "styles")  # the externals of an encode
@@ -74,13 +75,15 @@ def record(config: ModelConfig, precision: str, batch: int, table: Table | None 
     picture_of = Program(record_decode(config, precision, batch, whole=True), table=table)
     area, styles = regions.LABEL_SIZE**2, regions.COUNT * config.style_dim * 4
     pixels, picture = CROP * CROP * 3, config.size**2 * 3
-    sizes = [pixels, area, pixels, area, styles, styles, styles, area, area, picture, pixels]
+    sizes = [
+        pixels, area, pixels, area, regions.COUNT, styles, styles, styles, area, area, area, picture, pixels,
+    ]  # fmt: skip
+    slot = {name: _slot(name) for name in SLOTS}
+    chosen, shapes = slot["chosen"], (slot["labels"], slot["holes"], slot["foreground"])
     composition = [
-        compose.launch_labels(
-            _slot("source_labels"), _slot("target_labels"), _slot("labels"), _slot("holes"), batch
-        ),
+        compose.launch_labels(slot["source_labels"], slot["target_labels"], chosen, shapes, batch),
         compose.launch_styles(
-            _slot("source_styles"), _slot("target_styles"), _slot("styles"), batch, config.style_dim
+            slot["source_styles"], slot["target_styles"], chosen, slot["styles"], batch, config.style_dim
         ),
     ]
     temporaries = feather.temporaries(regions.LABEL_SIZE) if config.size == CROP else []
@@ -92,8 +95,8 @@ def record(config: ModelConfig, precision: str, batch: int, table: Table | None 
 
 
 def _paste(batch: int, kinds: list[str]) -> list[Launch]:
-    names = {"labels": "labels", "holes": "holes", "face": "picture", "photo": "target_pixels"}
-    slots = {name: _slot(slot) for name, slot in (names | {"pasted": "pasted"}).items()}
+    names = {"foreground": "foreground", "face": "picture", "photo": "target_pixels", "pasted": "pasted"}
+    slots = {name: _slot(slot) for name, slot in names.items()}
     between = [Operand(len(SLOTS) + i, kind) for i, kind in enumerate(kinds)]
     return feather.launches(slots, between, batch, regions.LABEL_SIZE)
 

@@ -184,8 +184,12 @@ def test_a_published_swap_is_one_launch(whole: Engine) -> None:
     made = whole.swap(CROP, CROP, **KNOWN)
     assert count("launches") == launches + 1
     assert made.image.shape == made.face.shape == (1024, 1024, 3) and made.resident is None
-    whole.swap(CROP, CROP, "face", **KNOWN)
-    assert count("launches") == launches + 3
+    whole.swap(CROP, CROP, ["eyes", "nose"], **KNOWN)  # the same graph
+    assert count("launches") == launches + 2 and count("execs") == 1
+    assert np.array_equal(whole.swap(CROP, CROP, [], **KNOWN).image, CROP)
+    assert count("launches") == launches + 2
+    whole.swap(CROP, CROP, "face", extent=0.5, **KNOWN)
+    assert count("launches") == launches + 4
 
 
 # Pictures that are on the device
@@ -256,8 +260,8 @@ def test_a_swap_of_resident_pictures_stays_on_the_device(whole: Engine) -> None:
     made = whole.swap(a, b, **KNOWN)
     assert count("launches") == launches + 1
     assert (
-        count("copies") == copies + 8
-    )  # two pictures and four maps of labels, and two pictures: none for `image`
+        count("copies") == copies + 9
+    )  # two pictures, four maps of labels, what is taken, and two pictures: none for `image`
     assert made.resident.shape == (1024, 1024, 3) and made.resident.__dlpack_device__() == (2, 0)
     assert made.image.shape == made.face.shape == (1024, 1024, 3)
     assert made.labels.shape == made.holes.shape == (512, 512) and made.holes.dtype == bool
@@ -283,12 +287,13 @@ def test_arrays_with_an_interface_are_taken_where_they_are(whole: Engine) -> Non
 )
 def test_other_arrays_go_through_the_cpu(whole: Engine, other: Callable[[], Any]) -> None:
     assert whole.swap(Interface(CROP), other(), **KNOWN).resident is None
-    assert whole.swap(Interface(CROP), Interface(CROP), "face", **KNOWN).resident is None
+    assert whole.swap(Interface(CROP), Interface(CROP), "face", extent=0.5, **KNOWN).resident is None
 
 
 def test_what_a_swap_left_on_the_device_goes_into_any_other(whole: Engine) -> None:
     left = whole.swap(Interface(CROP), Interface(CROP), **KNOWN).resident
-    again = whole.swap(left, left, "nose", **KNOWN)  # not as published: through the CPU
+    assert whole.swap(left, left, iter(["nose"]), **KNOWN).resident is not None
+    again = whole.swap(left, left, "nose", blend="none", **KNOWN)  # not as published: through the CPU
     assert again.image.shape == (1024, 1024, 3) and again.resident is None
 
 

@@ -105,17 +105,18 @@ def test_a_whole_swap_takes_the_same_weights(backend: cuda.Cuda) -> None:
 
 
 def test_swaps_in_one_go_fill_every_slot(backend: cuda.Cuda) -> None:
-    assert backend.whole is None  # its pictures are not of the crop's size
+    assert backend.swapper is None  # its pictures are not of the crop's size
     whole = cuda.Cuda(make_model(WHOLE), None, "cuda:0", "bf16")
-    assert whole.whole is whole
+    assert whole.swapper is whole
     crops, labels = np.zeros((9, 1024, 1024, 3), np.uint8), np.zeros((9, 512, 512), np.uint8)
     Graph.runs.clear()
-    made = whole.swap(crops, labels, crops, labels)
-    assert Graph.runs == [[8] * 8, [1] * 8]
+    chosen = np.zeros((9, regions.COUNT), np.uint8)
+    made = whole.swap(crops, labels, crops, labels, chosen)
+    assert Graph.runs == [[8] * 9, [1] * 9]
     assert [array.shape for array in made] == [crops.shape, crops.shape, labels.shape, labels.shape]
     assert all((array == 1).all() for array in made)
     with pytest.raises(ArgumentError, match="labels"):
-        whole.swap(crops[:1], labels[:1], crops[:1], labels[:1] + 12)
+        whole.swap(crops[:1], labels[:1], crops[:1], labels[:1] + 12, chosen[:1])
 
 
 def test_labels_beyond_the_regions_are_refused(backend: cuda.Cuda) -> None:

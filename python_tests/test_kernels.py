@@ -13,7 +13,7 @@ from cases import CASES, Case, make_labels
 from kernel_tools import interpret, interpret_all, run
 from native_tools import expected, record_case
 
-from e4s_engine import align, blend, compose
+from e4s_engine import align, blend, compose, regions
 from e4s_engine.kernels import module
 from e4s_engine.kernels.launch import SIZES, Operand
 
@@ -51,31 +51,46 @@ def test_half_precision(case: Case) -> None:
     check(case, "fp16")
 
 
-@pytest.mark.parametrize("hair_first", [True, False])
-def test_composed_labels(hair_first: bool) -> None:
+# What swaps take: the whole face, one region, several, those that others are never painted over, and all.
+TAKEN = ((), (regions.EYES,), (regions.LIPS, regions.MOUTH, regions.SKIN), (regions.HAIR,),
+         (regions.BACKGROUND, regions.GLASSES), tuple(range(regions.COUNT)))  # fmt: skip
+CHOSEN = np.stack([regions.flags(taken) for taken in TAKEN])
+
+
+@pytest.mark.parametrize(("given", "kept"), [("twelve", "twelve"), ("bands", "checkerboard")])
+def test_composed_labels(given: str, kept: str) -> None:
     rng = np.random.default_rng(3)
-    source = np.concatenate([make_labels(kind, 1, 512, rng) for kind in ("twelve", "bands")])
-    target = np.concatenate([make_labels(kind, 1, 512, rng) for kind in ("twelve", "checkerboard")])
-    launch = module("compose").launch_labels(
-        *(Operand(i, "u8") for i in range(4)), batch=2, hair_first=hair_first
-    )
-    out = interpret(launch, [source, target], [source.size] * 4)
-    for i in range(2):
-        labels, holes = compose.whole_face_labels(source[i], target[i], hair_first)
-        assert np.array_equal(out[2].reshape(source.shape)[i], labels)
-        assert np.array_equal(out[3].reshape(source.shape)[i].astype(bool), holes)
+    count, area = len(TAKEN), 512 * 512
+    source, target = (make_labels(kind, count, 512, rng) for kind in (given, kept))
+    slots = [Operand(i, "u8") for i in range(6)]
+    launch = module("compose").launch_labels(*slots[:3], tuple(slots[3:]), count)
+    sizes = [count * area, count * area, CHOSEN.size, *[count * area] * 3]
+    out = [made.reshape(source.shape) for made in interpret(launch, [source, target, CHOSEN], sizes)[3:]]
+    for i, taken in enumerate(TAKEN):
+        if taken:
+            labels, holes = compose.region_labels([(source[i], taken)], target[i])
+            foreground = compose.region_foreground(taken, labels, holes, target[i])
+        else:
+            labels, holes = compose.whole_face_labels(source[i], target[i])
+            foreground = compose.whole_face_foreground(labels, holes)
+        for made, want in zip(out, (labels, holes, foreground), strict=True):
+            assert np.array_equal(made[i], want.astype(np.uint8)), taken
 
 
-@pytest.mark.parametrize("extent", [1.0, 0.25])
-def test_composed_styles(extent: float) -> None:
-    source, target = np.random.default_rng(4).standard_normal((2, 3, 12, 40)).astype(np.float32)
-    source[1, [7, 9]] = 0  # no ears, no inner mouth
-    target[2, [1, 4, 9]] = 0
-    launch = module("compose").launch_styles(*(Operand(i, "f32") for i in range(3)), 3, 40, extent)
-    out = interpret(launch, [source, target], [source.nbytes] * 3)[2].view(np.float32).reshape(source.shape)
-    for s, t, got in zip(source, target, out, strict=True):
-        want = compose.whole_face_styles(s, t, extent)
-        want = compose.complete_styles(want, [(s, (1, 2, 3, 5, 6, 9))], t)
+def test_composed_styles() -> None:
+    count = len(TAKEN)
+    source, target = np.random.default_rng(4).standard_normal((2, 3 * count, 12, 40)).astype(np.float32)
+    source[1::3, [7, 9, 4, 6]] = 0  # no ears, no inner mouth, no hair, no skin
+    target[2::3, [1, 4, 9]] = 0
+    chosen = np.repeat(CHOSEN, 3, axis=0)
+    f32, u8 = (lambda i: Operand(i, "f32")), (lambda i: Operand(i, "u8"))
+    launch = module("compose").launch_styles(f32(0), f32(1), u8(2), f32(3), 3 * count, 40)
+    sizes = [source.nbytes, source.nbytes, chosen.size, source.nbytes]
+    out = interpret(launch, [source, target, chosen], sizes)[3].view(np.float32).reshape(source.shape)
+    for s, t, taken, got in zip(source, target, np.repeat(np.arange(count), 3), out, strict=True):
+        ids = TAKEN[taken]
+        want = compose.region_styles([(s, ids)], t) if ids else compose.whole_face_styles(s, t)
+        want = compose.complete_styles(want, [(s, ids or regions.FACE)], t)
         assert np.allclose(got, want, atol=1e-6)
 
 
@@ -87,19 +102,18 @@ def test_the_feathered_paste(side: int) -> None:
     labels = dice.choice([0, 4, 6, 6, 6, 11], (2, side, side)).astype(np.uint8)
     labels[:, 4:-6, 5:-4] = 6
     labels[1] = 6
-    holes = (dice.random((2, side, side)) < 0.01).astype(np.uint8)
+    foreground = compose.whole_face_foreground(labels, dice.random((2, side, side)) < 0.01)
     face, photo = dice.integers(0, 256, (2, 2, full, full, 3), dtype=np.uint8)
     feather = module("feather")
-    blocks = [("u8", area), ("u8", area), *[("u8", 12 * area)] * 3, *feather.temporaries(side)]
+    blocks = [("u8", area), *[("u8", 12 * area)] * 3, *feather.temporaries(side)]
     sizes = [2 * SIZES[kind] * count for kind, count in blocks]
-    slots = {n: Operand(i, "u8") for i, n in enumerate(("labels", "holes", "face", "photo", "pasted"))}
-    temporaries = [Operand(i, kind) for i, (kind, _) in enumerate(blocks)][5:]
-    given = {0: labels, 1: holes, 2: face, 3: photo}
+    slots = {n: Operand(i, "u8") for i, n in enumerate(("foreground", "face", "photo", "pasted"))}
+    temporaries = [Operand(i, kind) for i, (kind, _) in enumerate(blocks)][4:]
+    given = {0: foreground.astype(np.uint8), 1: face, 2: photo}
     made = interpret_all(feather.launches(slots, temporaries, 2, side), given, sizes)
-    pasted = made[4].reshape(2, full, full, 3)
+    pasted = made[3].reshape(2, full, full, 3)
     for i in range(2):
-        foreground = compose.whole_face_foreground(labels[i], holes[i].astype(bool))
-        alpha = blend_at(foreground, full)
+        alpha = blend_at(foreground[i], full)
         want = align.composite(photo[i], face[i], alpha).astype(int)
         assert np.abs(pasted[i] - want).max() <= 1
         assert (pasted[i] == want).mean() > 0.999

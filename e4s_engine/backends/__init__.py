@@ -25,7 +25,7 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 
 class Swapped(NamedTuple):
-    """Whole-face swaps of aligned crops: what `WholeSwaps.swap` makes."""
+    """Swaps of aligned crops: what `Swapper.swap` makes."""
 
     pasted: Any  # the faces blended into the target crops, [N,1024,1024,3]
     faces: Any  # [N,1024,1024,3]
@@ -33,16 +33,26 @@ class Swapped(NamedTuple):
     holes: Bytes  # [N,512,512], 0 or 1
 
 
-class WholeSwaps(Protocol):
-    """Whole-face swaps as published, composition and feathered paste included, in one go."""
+class Swapper(Protocol):
+    """Swaps with the options as published, composition and feathered paste included, in one go.
 
-    def swap(self, sources: Bytes, source_labels: Bytes, targets: Bytes, target_labels: Bytes) -> Swapped:
-        """Aligned crops [N,1024,1024,3] and labels [N,512,512]; all that is made are arrays of bytes."""
+    chosen says what is taken, a byte per region: all 0 is the whole face.
+    """
+
+    def swap(
+        self, sources: Bytes, source_labels: Bytes, targets: Bytes, target_labels: Bytes, chosen: Bytes
+    ) -> Swapped:
+        """Aligned crops [N,1024,1024,3], labels [N,512,512], chosen [N,12]; makes arrays of bytes."""
 
     def swap_resident(
-        self, source: Resident, source_labels: Bytes, target: Resident, target_labels: Bytes
+        self,
+        source: Resident,
+        source_labels: Bytes,
+        target: Resident,
+        target_labels: Bytes,
+        chosen: Bytes,
     ) -> Swapped:
-        """One swap of pictures on the device, labels [512,512]. pasted and faces stay there: CudaArrays."""
+        """One swap of pictures on the device, labels [512,512], chosen [12]. pasted and faces stay there."""
 
     def resident(self, image: Any) -> Resident | None:
         """The picture as `swap_resident` takes it; None for one that is not on this device, or not a crop."""
@@ -56,8 +66,8 @@ class Backend(Protocol):
     name: str
 
     @property
-    def whole(self) -> WholeSwaps | None:
-        """Whole swaps in one go, where the backend has them."""
+    def swapper(self) -> Swapper | None:
+        """Swaps in one go, where the backend has them."""
 
     def encode(self, images: Bytes, labels: Bytes) -> Floats:
         """Aligned crops [N,1024,1024,3] and labels [N,512,512] -> style vectors [N,12,D]."""

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from e4s_engine import _native, regions, resident
 from e4s_engine.align import CROP
-from e4s_engine.backends import Bytes, Floats, Swapped, WholeSwaps
+from e4s_engine.backends import Bytes, Floats, Swapped, Swapper
 from e4s_engine.backends.instances import Instances
 from e4s_engine.backends.plans import Planned, Record, slices
 from e4s_engine.errors import ArgumentError
@@ -29,7 +29,8 @@ from e4s_engine.weights import Model
 logger = logging.getLogger("e4s_engine")
 
 _MOST_AT_ONCE = 8  # pictures to a graph: more fill the card no better
-GIVEN = ("source_pixels", "source_labels", "target_pixels", "target_labels")  # slots of a swap's graph
+# Slots of a swap's graph.
+GIVEN = ("source_pixels", "source_labels", "target_pixels", "target_labels", "chosen")
 MADE = ("pasted", "picture", "labels", "holes")
 _IN_FLIGHT = 2  # instances of a graph: one is copied to and from while the other computes
 
@@ -72,7 +73,7 @@ def graph_of(linker: Linker, program: Any, launches: list[Any] | None = None) ->
 
 
 def swap_graph(linker: Linker, swap: Any) -> _native.CudaGraph:
-    """A whole-face swap as one graph; its weights must be loaded. Slots: see kernels/swap.py."""
+    """A swap as one graph; its weights must be loaded. Slots: see kernels/swap.py."""
     parts = swap.parts((linker.kernel, linker.weight))
     return _native.CudaGraph(linker.device, swap.sizes, parts)
 
@@ -115,13 +116,15 @@ class Cuda(Planned):
         return super().decode(styles, labels)
 
     @property
-    def whole(self) -> WholeSwaps | None:
+    def swapper(self) -> Swapper | None:
         """Itself, where faces are of the crop's size: others have to be resized before they are pasted."""
         return self if self._config.size == CROP else None
 
-    def swap(self, sources: Bytes, source_labels: Bytes, targets: Bytes, target_labels: Bytes) -> Swapped:
-        """Whole-face swaps of aligned crops [N,1024,1024,3] with labels [N,512,512], in one launch each."""
-        given = (sources, source_labels, targets, target_labels)
+    def swap(
+        self, sources: Bytes, source_labels: Bytes, targets: Bytes, target_labels: Bytes, chosen: Bytes
+    ) -> Swapped:
+        """See `Swapper`: one launch for every few pictures."""
+        given = (sources, source_labels, targets, target_labels, chosen)
         _check_labels(source_labels)
         _check_labels(target_labels)
         made = Swapped(*map(np.empty_like, (targets, targets, target_labels, target_labels)))
@@ -131,15 +134,20 @@ class Cuda(Planned):
         return made
 
     def swap_resident(
-        self, source: Resident, source_labels: Bytes, target: Resident, target_labels: Bytes
+        self,
+        source: Resident,
+        source_labels: Bytes,
+        target: Resident,
+        target_labels: Bytes,
+        chosen: Bytes,
     ) -> Swapped:
-        """One swap of pictures on the device, labels [512,512]; the made pictures stay there."""
+        """See `Swapper`."""
         _check_labels(source_labels)
         _check_labels(target_labels)
-        labels = [np.ascontiguousarray(array) for array in (source_labels, target_labels)]
+        given, kept, taken = map(np.ascontiguousarray, (source_labels, target_labels, chosen))
         pictures = [_native.CudaArray(self._linker.device, (CROP, CROP, 3)) for _ in range(2)]
-        made = Swapped(pictures[0], pictures[1], np.empty_like(labels[1]), np.empty_like(labels[1]))
-        inputs = [source.place, labels[0], target.place, labels[1]]
+        made = Swapped(pictures[0], pictures[1], np.empty_like(kept), np.empty_like(kept))
+        inputs = [source.place, given, target.place, kept, taken]
         self._swap(inputs, list(made), 1, sorted({source.stream, target.stream}))
         return made
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from e4s_engine.backends import Backend, Bytes, Floats, Swapped, WholeSwaps
+from e4s_engine.backends import Backend, Bytes, Floats, Swapped, Swapper
 from e4s_engine.errors import ArgumentError
 
 MAX_BATCH, MAX_WAIT_MS = 256, 10_000.0
@@ -55,10 +55,10 @@ class Gathered:
         self._running: dict[Hashable, int] = defaultdict(int)
 
     @property
-    def whole(self) -> WholeSwaps | None:
+    def swapper(self) -> Swapper | None:
         """See `Backend`."""
-        whole = self._backend.whole
-        return GatheredSwaps(self, whole) if whole else None
+        swapper = self._backend.swapper
+        return GatheredSwaps(self, swapper) if swapper else None
 
     def encode(self, images: Bytes, labels: Bytes) -> Floats:
         """See `Backend`."""
@@ -133,16 +133,18 @@ class Gathered:
 
 
 class GatheredSwaps:
-    """The same for whole swaps. Pictures on the device go alone: copies would save nothing."""
+    """The same for swaps in one go. Pictures on the device go alone: copies would save nothing."""
 
-    def __init__(self, gathered: Gathered, whole: WholeSwaps) -> None:
-        self._gathered, self._whole = gathered, whole
-        self.swap_resident, self.resident = whole.swap_resident, whole.resident
+    def __init__(self, gathered: Gathered, swapper: Swapper) -> None:
+        self._gathered, self._swapper = gathered, swapper
+        self.swap_resident, self.resident = swapper.swap_resident, swapper.resident
 
-    def swap(self, sources: Bytes, source_labels: Bytes, targets: Bytes, target_labels: Bytes) -> Swapped:
-        """See `WholeSwaps`."""
-        given = (sources, source_labels, targets, target_labels)
-        made: Swapped = self._gathered.call("swap", self._whole.swap, *given)
+    def swap(
+        self, sources: Bytes, source_labels: Bytes, targets: Bytes, target_labels: Bytes, chosen: Bytes
+    ) -> Swapped:
+        """See `Swapper`."""
+        given = (sources, source_labels, targets, target_labels, chosen)
+        made: Swapped = self._gathered.call("swap", self._swapper.swap, *given)
         return made
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from e4s_engine import _native
-from e4s_engine.backends import WholeSwaps
+from e4s_engine.backends import Swapper
 from e4s_engine.backends.plans import Planned, Record, slices
 from e4s_engine.errors import BackendError
 from e4s_engine.plan import Array, Conv, Plan, Step, Vector
@@ -110,7 +110,7 @@ class Native(Planned):
 
     name = "native"
     device = "cpu"
-    whole: WholeSwaps | None = None  # on the CPU nothing is gained by one plan for all
+    swapper: Swapper | None = None  # on the CPU nothing is gained by one plan for all
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from e4s_engine import decode, encode, ops, parse
-from e4s_engine.backends import Bytes, Floats, WholeSwaps, check_device
+from e4s_engine.backends import Bytes, Floats, Swapper, check_device
 from e4s_engine.config import ModelConfig
 from e4s_engine.errors import BackendError
 from e4s_engine.weights import Model
@@ -24,7 +24,7 @@ class Reference:
     """Encoder, generator and parser over `ops`, by default the one-pass reference operations."""
 
     name = "reference"
-    whole: WholeSwaps | None = None
+    swapper: Swapper | None = None
 
     def __init__(
         self, model: Model, parser: Model | None, device: str, precision: str, operations: Any = ops.reference
