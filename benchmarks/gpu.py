@@ -6,8 +6,10 @@
 2. Checks ops of the tests' case table and the whole networks on the device against the reference, then the
    goldens where E4S_SHARED (or ../shared) holds them. Nothing is timed while a check fails.
 3. Looks for better tiles for some minutes (kernels/tune.py), and checks the networks once more with them.
-4. Times CUDA-graph replay by the device's events: encode and decode at several batches, every kernel alone,
-   and beside them PyTorch in the published form and the one-pass form under torch.compile.
+4. Times CUDA-graph replay by the device's events: encode and decode at several batches, every kernel alone
+   beside the card's ceilings and cuDNN, and PyTorch in the published form and the one-pass form under
+   torch.compile.
+5. Runs small ops under compute-sanitizer's memcheck and racecheck, where that is installed.
 
 What it finds is in the file after every step, so that a run that is cut off is not lost.
 """
@@ -17,7 +19,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import statistics
+import subprocess
 import sys
 import time
 import traceback
@@ -27,17 +31,16 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import machine
-from e4s_engine import _native, bench, config, regions, weights
+from benchmarks import gpu_kernels, machine
+from e4s_engine import _native, bench, regions
 from e4s_engine.errors import E4SError
 from e4s_engine.kernels import module
 
 TESTS = Path(__file__).parents[1] / "python_tests"
-TOLERANCE = {"fp32": 1e-4, "fp16": 1e-2, "bf16": 4e-2}  # relative to the largest value
 LEAST_PSNR = 48.0
 BATCHES = (1, 2, 4, 8, 16, 32)
 CHECKS = ("compiled", "ops", "networks", "swaps", "goldens")
-TIMINGS = ("tuned", "networks_tuned", "stages_ms", "swap_ms", "kernels", "torch_ms")
+TIMINGS = ("tuned", "networks_tuned", "stages_ms", "swap_ms", "kernels", "torch_ms", "sanitized")
 # What `benchmarks.swap --device cuda` runs.
 SWAP = ("compiled", "networks", "swaps", "stages_ms", "swap_ms", "kernels", "torch_ms")
 
@@ -69,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "swap_ms": lambda: _time_swaps(device, options),
         "kernels": lambda: _time_kernels(device, options),
         "torch_ms": lambda: _time_torch(options),
+        "sanitized": _sanitize,
     }
     for name, step in steps.items():
         if name in options.steps:
@@ -103,12 +107,14 @@ def _step(report: dict[str, Any], name: str, step: Callable[[], Any], options: a
 
 def _compile(arch: int, options: argparse.Namespace) -> dict[str, Any]:
     """Every kernel of the networks and the cases, on all cores."""
-    compiler = module("compile")
+    cases, compiler = _cases(options), module("compile")
+    from device_tools import program_of
+
     launches: list[Any] = []
     for precision in options.precisions:
         for batch in options.batches:
             launches += compiler.published_launches(precision, batch)
-        launches += [launch for case in _cases(options) for launch in _program(case, precision).launches]
+        launches += [launch for case in cases for launch in program_of(case, precision).launches]
     wanted = compiler.distinct(launches, arch)
     manifests = list(compiler.warm(wanted.values(), arch, options.jobs))
     spilled = [m["kernel"] for m in manifests if m["spills"]]
@@ -122,38 +128,36 @@ def _cases(options: argparse.Namespace) -> list[Any]:
     return CASES[:: options.every]
 
 
-def _program(case: Any, precision: str) -> Any:
-    from native_tools import record_case
-
-    return module("launch").Program(record_case(case, precision)[0])
-
-
 def _check_ops(device: Any, options: argparse.Namespace) -> dict[str, Any]:
-    from native_tools import expected
-
-    from e4s_engine.backends.cuda import Linker, run_program
+    """What python_tests/test_cuda_device.py checks, of every few cases; the worst error per precision."""
+    cases = _cases(options)
+    from device_tools import error_of, tolerance
 
     failures, worst = [], dict.fromkeys(options.precisions, 0.0)
-    for case in _cases(options):
-        want = expected(case)
+    for case in cases:
         for precision in options.precisions:
-            linker = Linker(device)
-            program = _program(case, precision)
-            linker.add(program, case.weights)
-            got = run_program(linker, program, list(case.inputs.values()))
-            if got.dtype == np.uint8:
-                wrong = float((got != want).mean()) > (0.001 if precision == "fp32" else 0.2)
-            else:
-                error = float(np.abs(got - want).max() / max(np.abs(want).max(), 1e-3))
-                worst[precision] = max(worst[precision], error)
-                wrong = not error < TOLERANCE[precision]
-            if wrong:
+            error, labels = error_of(device, case, precision)
+            if not error <= tolerance(precision, labels):
                 failures.append(f"{case.name} {precision}")
+            if not labels:
+                worst[precision] = max(worst[precision], error)
     return {"failures": failures, "worst": worst}
 
 
-def _models() -> tuple[Any, Any]:
-    return weights.random_model(config.ModelConfig()), weights.random_model(config.ParserConfig())
+def _sanitize() -> dict[str, Any]:
+    """The device's tests of small ops under compute-sanitizer."""
+    tool = shutil.which("compute-sanitizer") or shutil.which("/usr/local/cuda/bin/compute-sanitizer")
+    if tool is None:
+        return {"skipped": "compute-sanitizer is not installed"}
+    found: dict[str, Any] = {"failures": []}
+    tests = [str(TESTS / "test_cuda_device.py"), "-k", "small", "-q", "-p", "no:cacheprovider"]
+    for name in ("memcheck", "racecheck"):
+        command = [tool, "--tool", name, "--error-exitcode", "9", sys.executable, "-m", "pytest", *tests]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
+        found[name] = done.stdout[-500:]
+        if done.returncode:
+            found["failures"].append(f"{name}: status {done.returncode}")
+    return found
 
 
 def _inputs(batch: int) -> tuple[Any, Any]:
@@ -167,7 +171,7 @@ def _check_networks(options: argparse.Namespace) -> dict[str, Any]:
     from e4s_engine.backends.cuda import Cuda
     from e4s_engine.backends.reference import Reference
 
-    model, parser = _models()
+    model, parser = gpu_kernels.models()
     images, labels = _inputs(2)
     reference = Reference(model, parser, "cuda:0", "fp32")
     styles = reference.encode(images, labels)
@@ -194,7 +198,7 @@ def _check_swaps(options: argparse.Namespace) -> dict[str, Any]:
     from e4s_engine.backends.cuda import Cuda
     from e4s_engine.backends.reference import Reference
 
-    model, _ = _models()
+    model, _ = gpu_kernels.models()
     images, labels = _inputs(2)
     source, target = (
         inputs.Portrait("picture", align.whole(image, "picture"), mask)
@@ -275,7 +279,7 @@ def _time_stages(options: argparse.Namespace) -> dict[str, Any]:
     """Milliseconds of a graph's replay: medians of several rounds, by precision, stage and batch."""
     from e4s_engine.backends.cuda import Cuda
 
-    model, parser = _models()
+    model, parser = gpu_kernels.models()
     found: dict[str, Any] = {}
     for precision in options.precisions:
         backend = Cuda(model, parser, "cuda:0", precision)
@@ -291,7 +295,7 @@ def _time_swaps(device: Any, options: argparse.Namespace) -> dict[str, float]:
     """Milliseconds of a whole swap of aligned crops in one graph, 8-bit in and out, by batch."""
     from e4s_engine.backends.cuda import Linker, swap_graph
 
-    model, _ = _models()
+    model, _ = gpu_kernels.models()
     table = module("tune").load(device.name)
     found = {}
     for precision in options.precisions:
@@ -306,25 +310,8 @@ def _time_swaps(device: Any, options: argparse.Namespace) -> dict[str, float]:
     return found
 
 
-def _time_kernels(device: Any, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Every kernel of a swap alone, at batch 1: milliseconds, and TFLOP/s where it multiplies."""
-    from e4s_engine.backends.cuda import Linker, graph_of
-
-    model, parser = _models()
-    compiler = module("compile")
-    rows = []
-    for program, owner in zip(
-        compiler.published_programs(options.precisions[0]), (model, model, parser), strict=True
-    ):
-        linker = Linker(device)
-        linker.add(program, owner.tensors)
-        for launch in compiler.distinct(program.launches, device.arch).values():
-            graph = graph_of(linker, program, [launch])
-            graph.time(3)
-            rows.append(
-                {"kernel": launch.kernel, "ms": graph.time(options.runs), "constants": launch.constants}
-            )
-    return sorted(rows, key=lambda row: -row["ms"])
+def _time_kernels(device: Any, options: argparse.Namespace) -> dict[str, Any]:
+    return gpu_kernels.alone(device, options.precisions[0], options.runs)
 
 
 def _time_torch(options: argparse.Namespace) -> dict[str, Any]:
@@ -333,7 +320,7 @@ def _time_torch(options: argparse.Namespace) -> dict[str, Any]:
 
     from e4s_engine import decode, encode, ops
 
-    model, _ = _models()
+    model, _ = gpu_kernels.models()
     images, labels = (torch.from_numpy(a).cuda() for a in _inputs(2))
     placed = {name: torch.from_numpy(t).cuda() for name, t in model.tensors.items()}
 
@@ -359,26 +346,10 @@ def _time_torch(options: argparse.Namespace) -> dict[str, Any]:
         enabled = dtype is not None
         try:
             with torch.inference_mode(), torch.autocast("cuda", dtype or torch.float16, enabled=enabled):
-                found[name] = _events(run, 3 if "published" in name else options.runs)
+                found[name] = gpu_kernels.events(run, 3 if "published" in name else options.runs)
         except Exception as error:  # what a compiler cannot do is a result, too
             found[name] = f"{type(error).__name__}: {error}"[:300]
     return found
-
-
-def _events(run: Callable[[], Any], runs: int) -> float:
-    """Milliseconds per run, by events, after warming up."""
-    import torch
-
-    for _ in range(3):
-        run()
-    event: Any = torch.cuda.Event
-    first, last = (event(enable_timing=True) for _ in range(2))
-    first.record()
-    for _ in range(runs):
-        run()
-    last.record()
-    torch.cuda.synchronize()
-    return float(first.elapsed_time(last) / runs)
 
 
 def _summary(report: Mapping[str, Any]) -> dict[str, float]:

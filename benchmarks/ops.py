@@ -28,6 +28,7 @@ from e4s_engine.config import ModelConfig, ParserConfig
 from e4s_engine.ops import regional_conv
 from e4s_engine.plan import Constant, Plan, Step, Symbol
 
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 Shape = tuple[int, int, int, int, int, int, bool]  # inputs, outputs, kernel, stride, height, width, upsample
 
 
@@ -36,13 +37,14 @@ def convolutions() -> dict[Shape, tuple[str, int]]:
     found: dict[Shape, tuple[str, int]] = {}
     for network, plan in published(ModelConfig(), ParserConfig(), "fp32", "fp32").items():
         for step in plan.steps:
-            shape = _shape(plan, step)
+            shape = shape_of(plan, step)
             if shape is not None:
                 found[shape] = (network, found.get(shape, (network, 0))[1] + 1)
     return found
 
 
-def _shape(plan: Plan, step: Step) -> Shape | None:
+def shape_of(plan: Plan, step: Step) -> Shape | None:
+    """What a step convolves; None where it does not, or next to nothing."""
     if step.kind not in ("conv", "regional_conv") or step.flop < 1e8:
         return None
     kernel = step.weights["kernel"][0]
@@ -77,20 +79,30 @@ def native_runner(
     return lambda: compiled.run([], timed=True)[-1], plan.flop
 
 
-def torch_runner(shape: Shape, precision: str) -> Callable[[], float]:
-    """The same in PyTorch, channels last as oneDNN likes it."""
+def in_torch(shape: Shape, precision: str, device: str = "cpu") -> Callable[[], object]:
+    """The same in PyTorch, channels last as oneDNN and cuDNN like it."""
     inputs, outputs, kernel, stride, height, width, upsample = shape
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    x = torch.randn(1, inputs, height, width).to(dtype).contiguous(memory_format=torch.channels_last)
-    w = torch.randn(outputs, inputs, kernel, kernel).to(dtype).contiguous(memory_format=torch.channels_last)
+    place: dict[str, Any] = {"device": device, "dtype": DTYPES[precision]}
+    x = torch.randn(1, inputs, height, width).to(**place).contiguous(memory_format=torch.channels_last)
+    w = torch.randn(outputs, inputs, kernel, kernel).to(**place)
+    w = w.contiguous(memory_format=torch.channels_last)
+
+    def run() -> object:
+        with torch.inference_mode():
+            if upsample:
+                return regional_conv._convolve(x, w, upsample=True)
+            return torch.nn.functional.conv2d(x, w, stride=stride, padding=kernel // 2)
+
+    return run
+
+
+def torch_runner(shape: Shape, precision: str) -> Callable[[], float]:
+    """The seconds of it."""
+    convolve = in_torch(shape, precision)
 
     def run() -> float:
         start = time.perf_counter()
-        with torch.inference_mode():
-            if upsample:
-                regional_conv._convolve(x, w, upsample=True)
-            else:
-                torch.nn.functional.conv2d(x, w, stride=stride, padding=kernel // 2)
+        convolve()
         return time.perf_counter() - start
 
     return run

@@ -146,9 +146,18 @@ class Program:
         self.views = [view(buffer) for buffer in plan.buffers]
         self.bytes = [v.bytes for v in self.views]
         self.launches: list[Launch] = []
+        self.steps: list[Step] = []  # whose launches these are
         for step in plan.steps:
             maker = module(STEPS[step.kind])
-            self.launches += getattr(maker, f"launch_{step.kind}")(Context(self, step))
+            made = getattr(maker, f"launch_{step.kind}")(Context(self, step))
+            self.launches += made
+            self.steps += [step] * len(made)
+
+    def moved(self, launch: Launch, arrays: Arrays) -> int:
+        """Bytes that a launch reads and writes where it touches everything once."""
+        operands = {p.block for p in launch.pointers.values() if isinstance(p, Operand)}
+        weights = [p.values(arrays).nbytes for p in launch.pointers.values() if isinstance(p, Packed)]
+        return sum(self.bytes[block] for block in operands) + sum(weights)
 
     def packed(self) -> dict[Packed, None]:
         """Every weight the launches read, once each, in order."""

@@ -128,3 +128,28 @@ def test_labels_beyond_the_regions_are_refused(backend: cuda.Cuda) -> None:
 def test_it_says_what_it_runs(backend: cuda.Cuda) -> None:
     text = backend.describe()
     assert all(word in text for word in ("encode:", "decode:", "parse:", "bf16", "launches", "regional_conv"))
+
+
+def test_every_kernel_is_timed_and_counted(backend: cuda.Cuda, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`benchmarks.gpu`'s table of kernels, on paper: work and memory add up to the plans'."""
+    from benchmarks import gpu_kernels
+
+    plans = backend._published_plans()
+    programs = [backend._program(plan) for plan in plans.values()]
+    monkeypatch.setattr(kernels.module("compile"), "published_programs", lambda precision: programs)
+    monkeypatch.setattr(gpu_kernels, "models", lambda: (make_model(SMALL), make_model(PARSER)))
+    monkeypatch.setattr(gpu_kernels, "events", lambda run, runs: (run(), 2.0)[1])
+    monkeypatch.setattr(gpu_kernels, "ceilings", lambda *_: {})
+    monkeypatch.setattr(gpu_kernels.ops, "in_torch", lambda *_: lambda: None)
+    found = gpu_kernels.alone(Device(0), "bf16", 4)["kernels"]
+    assert all(row["ms"] == 4 and row["gbs"] > 0 for row in found)  # paper's milliseconds are its runs
+    multiplied = [row for row in found if "tflops" in row]
+    for program, plan in zip(programs, plans.values(), strict=True):
+        products = [
+            step
+            for step, launch in zip(program.steps, program.launches, strict=True)
+            if launch.problem is not None
+        ]
+        assert len(products) == len({id(step) for step in products})  # a step's work is counted once
+        assert {id(step) for step in program.steps} == {id(step) for step in plan.steps}
+    assert multiplied and {row["step"] for row in multiplied} >= {"conv", "regional_conv"}

@@ -1,0 +1,88 @@
+"""A swap's kernels one by one on a GPU: milliseconds, rates and the card's ceilings, cuDNN beside them."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from benchmarks import ops
+from e4s_engine import config, weights
+from e4s_engine.backends.cuda import Linker, graph_of
+from e4s_engine.kernels import module
+
+ROUNDS = 3
+
+
+def models() -> tuple[Any, Any]:
+    """Generator and parser of the published size with random weights."""
+    return weights.random_model(config.ModelConfig()), weights.random_model(config.ParserConfig())
+
+
+def events(run: Callable[[], object], runs: int) -> float:
+    """Milliseconds per run of PyTorch's calls, by events, after warming up."""
+    event: Any = torch.cuda.Event
+    for _ in range(3):
+        run()
+    first, last = (event(enable_timing=True) for _ in range(2))
+    first.record()
+    for _ in range(runs):
+        run()
+    last.record()
+    torch.cuda.synchronize()
+    return float(first.elapsed_time(last) / runs)
+
+
+def ceilings(precision: str, runs: int, device: str = "cuda:0", side: int = 8192) -> dict[str, float]:
+    """What the card reaches: TFLOP/s of a large matrix product, GB/s of a copy far larger than its cache."""
+    a, b = (torch.randn(side, side, device=device).to(ops.DTYPES[precision]) for _ in range(2))
+    source = torch.zeros(side, side * 4, device=device)
+    target = torch.empty_like(source)
+    product, copy = events(lambda: a @ b, runs), events(lambda: target.copy_(source), runs)
+    return {"tflops": 2 * side**3 / product / 1e9, "gbs": 2 * source.nbytes / copy / 1e6}
+
+
+def alone(device: Any, precision: str, runs: int) -> dict[str, Any]:
+    """Every kernel of the networks alone, at batch 1, the slowest first; and what the card can do.
+
+    TFLOP/s as the networks count their work; GB/s where everything is touched once. torch_ms: the same
+    convolution by cuDNN, without demodulation, noise, bias or activation.
+    """
+    model, parser = models()
+    compiler = module("compile")
+    rows = []
+    programs = compiler.published_programs(precision)
+    for program, owner in zip(programs, (model, model, parser), strict=True):
+        linker = Linker(device)
+        linker.add(program, owner.tensors)
+        seen = set()
+        for launch, step in zip(program.launches, program.steps, strict=True):
+            key = compiler.key(launch, device.arch)
+            if key not in seen:
+                seen.add(key)
+                rows.append(_row(linker, program, launch, step, owner.tensors, precision, runs))
+    rows.sort(key=lambda row: -row["ms"])
+    ratios = [row["torch_ms"] / row["ms"] for row in rows if row["step"] == "conv" and "torch_ms" in row]
+    return {
+        "ceilings": ceilings(precision, runs),
+        "cudnn_over_conv": statistics.mean(ratios) if ratios else None,
+        "kernels": rows,
+    }
+
+
+def _row(
+    linker: Linker, program: Any, launch: Any, step: Any, arrays: Any, precision: str, runs: int
+) -> dict[str, Any]:
+    graph = graph_of(linker, program, [launch])
+    graph.time(3)
+    ms = statistics.median(graph.time(runs) for _ in range(ROUNDS))
+    row = {"kernel": launch.kernel, "step": step.kind, "ms": ms, "constants": launch.constants}
+    row["gbs"] = program.moved(launch, arrays) / ms / 1e6
+    if launch.problem is not None:
+        row["tflops"] = step.flop / ms / 1e9
+        shape = ops.shape_of(program.plan, step)
+        if shape is not None:
+            row["torch_ms"] = events(ops.in_torch(shape, precision, "cuda:0"), runs)
+    return row

@@ -1,0 +1,36 @@
+"""Cases of the table on a GPU, for the tests there and for `benchmarks.gpu`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from cases import Case
+from native_tools import expected, record_case
+
+from e4s_engine.backends.cuda import Linker, run_program
+from e4s_engine.kernels import module
+
+_LARGEST = {"fp32": 1e-4, "fp16": 1e-2, "bf16": 4e-2}  # error, relative to the largest value
+_WRONG = {"fp32": 0.001, "fp16": 0.2, "bf16": 0.2}  # share of labels or 8-bit values that differ
+
+
+def tolerance(precision: str, labels: bool) -> float:
+    """The most that `error_of` may be."""
+    return (_WRONG if labels else _LARGEST)[precision]
+
+
+def program_of(case: Case, precision: str) -> Any:
+    """The case's kernels."""
+    return module("launch").Program(record_case(case, precision)[0])
+
+
+def error_of(device: Any, case: Case, precision: str) -> tuple[float, bool]:
+    """How far the device is from the reference; and whether that is a share of labels or 8-bit values."""
+    linker, program = Linker(device), program_of(case, precision)
+    linker.add(program, case.weights)
+    got, want = run_program(linker, program, list(case.inputs.values())), expected(case)
+    assert got.shape == want.shape
+    if got.dtype == np.uint8:
+        return float((got != want).mean()), True
+    return float(np.abs(got - want).max() / max(np.abs(want).max(), 1e-3)), False
