@@ -229,8 +229,13 @@ class Plan:
         """Floating-point operations of its convolutions."""
         return sum(step.flop for step in self.steps)
 
-    def table(self, offset: Callable[[int], int] | None = None) -> str:
-        """A line per step: what it makes, shape, GFLOP, bytes, and its offset in the arena where known."""
+    def table(
+        self, offset: Callable[[int], int] | None = None, form: Callable[[Step], str] | None = None
+    ) -> str:
+        """A line per step: what it makes, shape, GFLOP, bytes, its offset in the arena where known.
+
+        form: how a step is run, where there are several ways.
+        """
         lines = [f"{'step':<15}{'makes [N,H,W,C]':<24}{'type':<6}{'GFLOP':>8}{'MB':>9}{'offset':>12}"]
         for step in self.steps:
             index = step.buffers["y"]
@@ -239,7 +244,8 @@ class Plan:
             where = "caller's" if external else str(offset(index)) if offset else ""
             shape = "x".join(map(str, made.shape))
             size = f"{made.bytes / 1e6:9.2f}"
-            lines.append(f"{step.kind:<15}{shape:<24}{made.type:<6}{step.flop / 1e9:8.2f}{size}{where:>12}")
+            line = f"{step.kind:<15}{shape:<24}{made.type:<6}{step.flop / 1e9:8.2f}{size}{where:>12}"
+            lines.append(f"{line}  {form(step) if form else ''}".rstrip())
         return "\n".join(lines)
 
     def __str__(self) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases import REGIONS
-from native_tools import EMULATED, SMALL, kernels, make_model, native
+from cases import CASES, REGIONS
+from native_tools import EMULATED, SMALL, kernels, make_model, native, record_case
 
 from benchmarks.soak import soak
 from e4s_engine import _native, backends, weights
@@ -62,6 +62,13 @@ def test_arena_shares_memory(backend: Any) -> None:
     assert "regional_conv" in str(plan)
     text = backend.describe()
     assert all(word in text for word in ("encode:", "decode:", "parse:", "offset", "without reuse"))
+
+
+def test_the_table_says_how_convolutions_run() -> None:
+    case = next(case for case in CASES if case.name.startswith("conv-64-80-k3s1-16x18"))
+    plan = record_case(case, "fp32")[0]
+    text = plan.table(form=lambda step: native.WeightStore().form(plan, step))
+    assert text.count("winograd") == 1 and "winograd" not in plan.table()
 
 
 def test_parse_reads_both_sizes(backend: Any) -> None:

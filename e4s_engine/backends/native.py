@@ -6,6 +6,7 @@ import dataclasses
 import os
 import threading
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,10 @@ class WeightStore:
             return step.weights
         given = step.weights | {"kernel": [dataclasses.replace(kernel, winograd=True)]}
         return given | {"seam": [kernel]} if "labels" in step.buffers else given
+
+    def form(self, plan: Plan, step: Step) -> str:
+        """How a step's convolution is run: "winograd", or "" for the direct form and for other steps."""
+        return "" if self.of(plan, step) is step.weights else "winograd"
 
     def add(self, plan: Plan, arrays: Mapping[str, Array]) -> None:
         """Pack what the plan reads and is not packed yet, one tensor after the other."""
@@ -145,9 +150,8 @@ class Native(Planned):
             compiled = compile_plan(plan, self._store, self._isa)
             arena, apart = compiled.arena_bytes / 1e6, compiled.unshared_bytes / 1e6
             head = f"{name}: {plan.flop / 1e9:.1f} GFLOP, {plan.precision}, {compiled.isa}, "
-            parts.append(
-                head + f"arena {arena:.1f} MB ({apart:.1f} MB without reuse)\n{plan.table(compiled.offset)}"
-            )
+            table = plan.table(compiled.offset, partial(self._store.form, plan))
+            parts.append(head + f"arena {arena:.1f} MB ({apart:.1f} MB without reuse)\n{table}")
         return "\n\n".join(parts)
 
     def _run(
