@@ -127,6 +127,8 @@ void bind_cuda(py::module_& m) {
   using e4s::cuda::DeviceGraph;
   m.def("cuda_nodes", lay_out, py::arg("slots"), py::arg("parts"), py::arg("kernels"), py::arg("weights"),
         "A graph's memory and nodes, without a device.");
+  m.def("cuda_device_of", e4s::cuda::device_of, py::arg("pointer"),
+        "The number of the device that memory lies on; -1 for what is no memory of a device.");
   py::class_<Device, std::shared_ptr<Device>>(m, "CudaDevice")
       .def(py::init<int>(), py::arg("number"))
       .def(

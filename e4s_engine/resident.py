@@ -59,10 +59,8 @@ def _from_interface(image: Any, number: int) -> Resident | None:
         return None
     if told.get("strides") not in (None, (CROP * 3, 3, 1)) or told.get("mask") is not None:
         return None
-    stream = told.get("stream")  # absent: made on the default stream, as far as anyone knows
-    # The interface does not say which GPU it is; libraries with several have DLPack.
-    return (
-        Resident(int(told["data"][0]), _LEGACY if stream is None else int(stream), image)
-        if number == 0
-        else None
-    )
+    pointer, stream = int(told["data"][0]), told.get("stream")
+    if _native.cuda_device_of(pointer) != number:  # the interface does not say
+        return None
+    # No stream: made on the default one, as far as anyone knows.
+    return Resident(pointer, _LEGACY if stream is None else int(stream), image)

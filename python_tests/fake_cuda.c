@@ -102,6 +102,10 @@ Result cuMemFreeHost(void* pointer) { return free(pointer), add(&fake_locked, -1
 Result cuMemsetD8Async(uint64_t pointer, unsigned char value, size_t bytes, void* stream) {
   return (void)stream, memset((void*)(uintptr_t)pointer, value, bytes), 0;
 }
+long fake_ordinal = 0;  // of the device all memory lies on
+Result cuPointerGetAttribute(void* out, int attribute, uint64_t pointer) {
+  return (void)pointer, *(int*)out = attribute == 2 ? 2 : (int)fake_ordinal, 0;
+}
 Result cuMemcpyHtoDAsync_v2(uint64_t to, const void* from, size_t bytes, void* stream) {
   (void)stream;
   MAY_FAIL;

@@ -276,6 +276,14 @@ def test_arrays_with_an_interface_are_taken_where_they_are(whole: Engine) -> Non
     assert made.resident is not None and count("waits") == waits + 2  # theirs, and the default stream
 
 
+def test_arrays_on_another_device_are_not_taken(whole: Engine) -> None:
+    ordinal = ctypes.c_long.in_dll(FAKE, "fake_ordinal")
+    for number, taken in ((1, False), (0, True)):
+        ordinal.value = number
+        made = whole.swap(Interface(CROP), Interface(CROP), **KNOWN)
+        assert (made.resident is not None) == taken
+
+
 @pytest.mark.parametrize(
     "other",
     [

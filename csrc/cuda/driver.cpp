@@ -59,6 +59,7 @@ Driver open_driver() {
   bind(d.copy_in, library, "cuMemcpyHtoDAsync_v2");
   bind(d.copy_out, library, "cuMemcpyDtoHAsync_v2");
   bind(d.copy, library, "cuMemcpyAsync");
+  bind(d.pointer_attribute, library, "cuPointerGetAttribute");
   bind(d.module_load, library, "cuModuleLoadData");
   bind(d.module_unload, library, "cuModuleUnload");
   bind(d.module_function, library, "cuModuleGetFunction");
@@ -101,6 +102,15 @@ void Driver::check(Result result, const std::string& what) const {
   if (std::find(std::begin(kLost), std::end(kLost), result) != std::end(kLost))
     throw DeviceLostError(message + "; this process has to start anew to use it");
   throw BackendError(message);
+}
+
+int device_of(DevicePointer memory) {
+  constexpr int kMemoryType = 2, kOrdinal = 9, kOnDevice = 2;  // CU_POINTER_ATTRIBUTE_*, CU_MEMORYTYPE_DEVICE
+  const Driver& d = driver();
+  unsigned type = 0;
+  int number = -1;
+  if (d.pointer_attribute(&type, kMemoryType, memory) != 0 || type != kOnDevice) return -1;
+  return d.pointer_attribute(&number, kOrdinal, memory) == 0 ? number : -1;
 }
 
 const Driver& driver() {

@@ -46,6 +46,7 @@ struct Driver {
   Result (*copy_in)(DevicePointer, const void*, std::size_t, Stream);
   Result (*copy_out)(void*, DevicePointer, std::size_t, Stream);
   Result (*copy)(DevicePointer, DevicePointer, std::size_t, Stream);
+  Result (*pointer_attribute)(void*, int, DevicePointer);
   Result (*module_load)(Module*, const void*);
   Result (*module_unload)(Module);
   Result (*module_function)(Function*, Module, const char*);
@@ -69,6 +70,9 @@ struct Driver {
   // BackendError.
   void check(Result result, const std::string& what) const;
 };
+
+// The number of the device that memory lies on; -1 for what is no memory of a device.
+int device_of(DevicePointer memory);
 
 // Opened and initialised once. Throws BackendError where there is no driver, or none that is recent enough.
 const Driver& driver();
