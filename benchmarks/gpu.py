@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import gpu_kernels, machine
-from e4s_engine import _native, bench, regions
+from e4s_engine import _native, bench, compose, regions
 from e4s_engine.errors import E4SError
 from e4s_engine.kernels import module
 
@@ -212,17 +212,18 @@ def _check_swaps(options: argparse.Namespace) -> dict[str, Any]:
         mine = Cuda(model, None, "cuda:0", precision)
         for taken, want in zip(TAKEN, wanted, strict=True):
             name = f"{precision} {'+'.join(regions.NAMES[r] for r in taken) or 'face'}"
-            found[name] = one = _check_swap(mine, images, labels, regions.flags(taken), want)
+            found[name] = one = _check_swap(mine, images, labels, taken or None, want)
             near = min(one["pasted_db"], one["face_db"]) >= LEAST_PSNR - 3  # 8-bit rounding takes some
             if not (near and one["resident"] and one["labels"]):
                 found["failures"].append(name)
     return found
 
 
-def _check_swap(mine: Any, images: Any, labels: Any, chosen: Any, want: Any) -> dict[str, Any]:
+def _check_swap(mine: Any, images: Any, labels: Any, taken: Any, want: Any) -> dict[str, Any]:
     import torch
     from torch.utils.dlpack import from_dlpack
 
+    chosen = compose.request(taken, labels[0])
     made = mine.swap(images[:1], labels[:1], images[1:], labels[1:], chosen[None])
     given, kept = (mine.resident(torch.from_numpy(image).cuda()) for image in images)
     stayed = mine.swap_resident(given, labels[0], kept, labels[1], chosen) if given and kept else None

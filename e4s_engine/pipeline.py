@@ -139,8 +139,9 @@ class Pipeline:
         sources = [job.parts[0][0] for job in jobs]
         targets = [job.target for job in jobs]
         self.label(sources)
-        chosen = np.stack([regions.flags(job.chosen or ()) for job in jobs])
-        made = swapper.swap(*_stacked(sources), *_stacked(targets), chosen)
+        given, kept = _stacked(sources), _stacked(targets)
+        wanted = [compose.request(job.chosen, mask) for job, mask in zip(jobs, given[1], strict=True)]
+        made = swapper.swap(*given, *kept, np.stack(wanted))
         # Copies: views would keep the whole batch alive.
         return [
             Result(image.copy(), face.copy(), labels.copy(), holes > 0)
@@ -164,7 +165,7 @@ class Pipeline:
             self._labels_of(image, mask, argument)
             for image, mask, argument in zip((source, target), labels, ("source", "target"), strict=True)
         ]
-        made = swapper.swap_resident(given, found[0], kept, found[1], regions.flags(chosen or ()))
+        made = swapper.swap_resident(given, found[0], kept, found[1], compose.request(chosen, found[0]))
         return ResidentResult(made.pasted, made.faces, made.labels, made.holes > 0)
 
     def _labels_of(self, image: Any, labels: Any, argument: str) -> Labels:
@@ -221,7 +222,8 @@ def known(portrait: Portrait) -> tuple[Labels, compose.Styles]:
 def _compose(job: Job, options: Options) -> _Composed:
     """Swap shape and texture: what to decode."""
     target_labels, target_styles = known(job.target)
-    given = [(*known(portrait), ids) for portrait, ids in job.parts]
+    known_parts = [(*known(portrait), ids) for portrait, ids in job.parts]
+    given = [(mask, vectors, compose.shown(mask, ids)) for mask, vectors, ids in known_parts]
     if job.chosen is None:
         source_labels, source_styles, _ = given[0]
         labels, holes = compose.whole_face_labels(source_labels, target_labels, options.hair_first)
@@ -240,7 +242,8 @@ def _compose(job: Job, options: Options) -> _Composed:
     if job.chosen is None:
         foreground = compose.whole_face_foreground(labels, holes)
     else:
-        foreground = compose.region_foreground(job.chosen, labels, holes, target_labels)
+        chosen = [region for _, _, ids in given for region in ids]
+        foreground = compose.region_foreground(chosen, labels, holes, target_labels)
     return _Composed(labels, holes, styles, foreground)
 
 

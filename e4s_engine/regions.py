@@ -70,11 +70,6 @@ def region_ids(regions: str | int | Iterable[str | int], argument: str = "region
     return tuple(sorted({region for ids in chosen for region in ids}))
 
 
-def flags(ids: Iterable[int]) -> npt.NDArray[np.uint8]:
-    """Region ids -> uint8 [12], 1 for those among them."""
-    return np.isin(np.arange(COUNT), list(ids)).astype(np.uint8)
-
-
 def _ids_of(item: Any, argument: str) -> tuple[int, ...]:
     if isinstance(item, (int, np.integer)) and not isinstance(item, bool):
         if 0 <= item < COUNT:

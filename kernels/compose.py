@@ -2,7 +2,7 @@
 
 The same rules as e4s_engine/compose.py, one program per tile of pixels or per region, so that a swap is one
 graph: pixels and labels of two faces in, 8-bit pixels out. Sets of regions are bit masks. What a swap takes
-is given with its pictures, a byte for every region; none of them is the whole face, as published.
+is given with its pictures, a byte for every region: see `compose.request` there.
 """
 
 from __future__ import annotations
@@ -23,18 +23,19 @@ def has(bits, region):
 
 
 @jit
-def taken_by(chosen, sample, REGIONS: tl.constexpr, POWER: tl.constexpr):
+def said(chosen, sample, WHAT: tl.constexpr, REGIONS: tl.constexpr, POWER: tl.constexpr):
     region = tl.arange(0, POWER)
     flags = tl.load(chosen + sample * REGIONS + region, mask=region < REGIONS, other=0).to(tl.int32)
-    return tl.sum(tl.where(flags != 0, 1 << region, 0), axis=0)
+    return tl.sum(tl.where(flags & WHAT != 0, 1 << region, 0), axis=0)
 
 
 @jit
-def whole_face(given, kept, UNDER: tl.constexpr, FACE: tl.constexpr, OVER: tl.constexpr,
+def whole_face(given, kept, hidden, UNDER: tl.constexpr, FACE: tl.constexpr, OVER: tl.constexpr,
                BACKGROUND: tl.constexpr, BLOCK: tl.constexpr):  # fmt: skip
     out = tl.full((BLOCK,), 255, tl.int32)  # nothing claims these yet
     out = tl.where(has(UNDER, kept), kept, out)
     out = tl.where(has(FACE, given) & (kept != BACKGROUND), given, out)
+    out = tl.where(has(hidden, kept), kept, out)
     out = tl.where(has(OVER, kept), kept, out)
     return out, out == 255
 
@@ -55,8 +56,9 @@ def some_regions(given, kept, taken, FIXED: tl.constexpr, HAIR: tl.constexpr, BA
 def labels(
     source, target, chosen, composed, holes, foreground,
     PIXELS: tl.constexpr, UNDER: tl.constexpr, FACE: tl.constexpr, OVER: tl.constexpr, FIXED: tl.constexpr,
-    NOT_PASTED: tl.constexpr, REGIONS: tl.constexpr, POWER: tl.constexpr, SKIN: tl.constexpr,
-    HAIR: tl.constexpr, BACKGROUND: tl.constexpr, BLOCK: tl.constexpr,
+    NOT_PASTED: tl.constexpr, REGIONS: tl.constexpr, POWER: tl.constexpr, TAKEN: tl.constexpr,
+    HIDDEN: tl.constexpr, WHOLE: tl.constexpr, SKIN: tl.constexpr, HAIR: tl.constexpr,
+    BACKGROUND: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     sample = tl.program_id(2).to(tl.int64)
     pixels = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
@@ -66,15 +68,17 @@ def labels(
     kept = tl.load(target + places, mask=live, other=0).to(tl.int32)
     given = tl.minimum(given, REGIONS - 1)  # whatever the caller's memory holds
     kept = tl.minimum(kept, REGIONS - 1)
-    taken = taken_by(chosen, sample, REGIONS, POWER)
-    face, face_hole = whole_face(given, kept, UNDER, FACE, OVER, BACKGROUND, BLOCK)
+    whole = said(chosen, sample, WHOLE, REGIONS, POWER) != 0
+    taken = said(chosen, sample, TAKEN, REGIONS, POWER)
+    hidden = said(chosen, sample, HIDDEN, REGIONS, POWER)
+    face, face_hole = whole_face(given, kept, hidden, UNDER, FACE, OVER, BACKGROUND, BLOCK)
     part, part_hole = some_regions(given, kept, taken, FIXED, HAIR, BACKGROUND)
-    hole = tl.where(taken == 0, face_hole, part_hole)
-    out = tl.where(taken == 0, face, part)
+    hole = tl.where(whole, face_hole, part_hole)
+    out = tl.where(whole, face, part)
     out = tl.where(out == 255, SKIN, out)
     touched = has(taken, out) | has(taken, kept)
     behind = (kept == BACKGROUND) & (out == BACKGROUND) & ~has(taken, BACKGROUND)
-    pasted = tl.where(taken == 0, ~has(NOT_PASTED, out) | hole, (touched | hole) & ~behind)
+    pasted = tl.where(whole, ~has(NOT_PASTED, out) | hole, (touched | hole) & ~behind)
     tl.store(composed + places, out.to(tl.uint8), mask=live)
     tl.store(holes + places, hole.to(tl.uint8), mask=live)
     tl.store(foreground + places, pasted.to(tl.uint8), mask=live)
@@ -83,7 +87,8 @@ def labels(
 @jit
 def styles(
     source, target, chosen, mixed,
-    REGIONS: tl.constexpr, POWER: tl.constexpr, LENGTH: tl.constexpr, KEPT: tl.constexpr, FACE: tl.constexpr,
+    REGIONS: tl.constexpr, POWER: tl.constexpr, TAKEN: tl.constexpr, WHOLE: tl.constexpr,
+    LENGTH: tl.constexpr, KEPT: tl.constexpr, FACE: tl.constexpr, UNIVERSAL: tl.constexpr,
     EARS: tl.constexpr, MOUTH: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     sample = tl.program_id(2).to(tl.int64)
@@ -93,18 +98,20 @@ def styles(
     places = (sample * REGIONS + region) * LENGTH + channels
     given = tl.load(source + places, mask=live, other=0.0)
     kept = tl.load(target + places, mask=live, other=0.0)
-    taken = taken_by(chosen, sample, REGIONS, POWER)
+    whole = said(chosen, sample, WHOLE, REGIONS, POWER) != 0
+    taken = said(chosen, sample, TAKEN, REGIONS, POWER)
     # A region that comes with the shape but that the target does not show takes the source's texture; one
     # that the source does not show has none to give.
     absent = tl.max(tl.abs(kept), axis=0) == 0
     gives = tl.max(tl.abs(given), axis=0) > 0
-    whole = tl.sum(given, axis=0)
+    sums = tl.sum(given, axis=0)
     face = tl.where(has(KEPT, region), kept, given)
-    face = tl.where((region == EARS) & (whole == 0), (kept + given) / 2, face)
-    face = tl.where((region == MOUTH) & (whole == 0), kept, face)
+    face = tl.where((region == EARS) & (sums == 0), (kept + given) / 2, face)
+    face = tl.where((region == MOUTH) & (sums == 0), kept, face)
+    face = tl.where(has(UNIVERSAL, region) & ~gives, kept, face)
     face = tl.where(has(FACE, region) & absent, given, face)
     part = tl.where(has(taken, region) & (gives | absent), given, kept)
-    tl.store(mixed + places, tl.where(taken == 0, face, part), mask=live)
+    tl.store(mixed + places, tl.where(whole, face, part), mask=live)
 
 
 def mask(chosen: Iterable[int]) -> int:
@@ -128,7 +135,8 @@ def launch_labels(
         constants(
             pixels=pixels, under=mask(under), face=mask(regions.FACE), over=mask(over),
             fixed=mask(compose.KEPT_SHAPE), not_pasted=mask(compose.NOT_PASTED), regions=regions.COUNT,
-            power=power(regions.COUNT), skin=regions.SKIN, hair=regions.HAIR, background=regions.BACKGROUND,
+            power=power(regions.COUNT), taken=compose.TAKEN, hidden=compose.HIDDEN, whole=compose.WHOLE,
+            skin=regions.SKIN, hair=regions.HAIR, background=regions.BACKGROUND,
             block=BLOCK,
         ),
         (blocks(pixels, BLOCK), 1),
@@ -145,8 +153,9 @@ def launch_styles(
         {"source": source, "target": target, "chosen": chosen, "mixed": mixed},
         ("mixed",),
         constants(
-            regions=regions.COUNT, power=power(regions.COUNT), length=length, kept=mask(compose.KEPT_TEXTURE),
-            face=mask(regions.FACE), ears=regions.EARS, mouth=regions.MOUTH, block=power(length),
+            regions=regions.COUNT, power=power(regions.COUNT), taken=compose.TAKEN, whole=compose.WHOLE,
+            length=length, kept=mask(compose.KEPT_TEXTURE), face=mask(regions.FACE),
+            universal=mask(compose.UNIVERSAL), ears=regions.EARS, mouth=regions.MOUTH, block=power(length),
         ),
         (regions.COUNT, 1),
         batch,

@@ -52,9 +52,8 @@ def test_half_precision(case: Case) -> None:
 
 
 # What swaps take: the whole face, one region, several, those that others are never painted over, and all.
-TAKEN = ((), (regions.EYES,), (regions.LIPS, regions.MOUTH, regions.SKIN), (regions.HAIR,),
-         (regions.BACKGROUND, regions.GLASSES), tuple(range(regions.COUNT)))  # fmt: skip
-CHOSEN = np.stack([regions.flags(taken) for taken in TAKEN])
+TAKEN = (None, (regions.EYES,), (regions.LIPS, regions.MOUTH, regions.SKIN), (regions.HAIR,),
+         (regions.BACKGROUND, regions.GLASSES), tuple(range(regions.COUNT)), ())  # fmt: skip
 
 
 @pytest.mark.parametrize(("given", "kept"), [("twelve", "twelve"), ("bands", "checkerboard")])
@@ -62,14 +61,16 @@ def test_composed_labels(given: str, kept: str) -> None:
     rng = np.random.default_rng(3)
     count, area = len(TAKEN), 512 * 512
     source, target = (make_labels(kind, count, 512, rng) for kind in (given, kept))
+    chosen = np.stack([compose.request(taken, mask) for taken, mask in zip(TAKEN, source, strict=True)])
     slots = [Operand(i, "u8") for i in range(6)]
     launch = module("compose").launch_labels(*slots[:3], tuple(slots[3:]), count)
-    sizes = [count * area, count * area, CHOSEN.size, *[count * area] * 3]
-    out = [made.reshape(source.shape) for made in interpret(launch, [source, target, CHOSEN], sizes)[3:]]
+    sizes = [count * area, count * area, chosen.size, *[count * area] * 3]
+    out = [made.reshape(source.shape) for made in interpret(launch, [source, target, chosen], sizes)[3:]]
     for i, taken in enumerate(TAKEN):
-        if taken:
-            labels, holes = compose.region_labels([(source[i], taken)], target[i])
-            foreground = compose.region_foreground(taken, labels, holes, target[i])
+        if taken is not None:
+            ids = compose.shown(source[i], taken)
+            labels, holes = compose.region_labels([(source[i], ids)], target[i])
+            foreground = compose.region_foreground(ids, labels, holes, target[i])
         else:
             labels, holes = compose.whole_face_labels(source[i], target[i])
             foreground = compose.whole_face_foreground(labels, holes)
@@ -82,15 +83,17 @@ def test_composed_styles() -> None:
     source, target = np.random.default_rng(4).standard_normal((2, 3 * count, 12, 40)).astype(np.float32)
     source[1::3, [7, 9, 4, 6]] = 0  # no ears, no inner mouth, no hair, no skin
     target[2::3, [1, 4, 9]] = 0
-    chosen = np.repeat(CHOSEN, 3, axis=0)
+    every = np.arange(regions.COUNT, dtype=np.uint8)
+    chosen = np.repeat([compose.request(taken, every) for taken in TAKEN], 3, axis=0)
     f32, u8 = (lambda i: Operand(i, "f32")), (lambda i: Operand(i, "u8"))
     launch = module("compose").launch_styles(f32(0), f32(1), u8(2), f32(3), 3 * count, 40)
     sizes = [source.nbytes, source.nbytes, chosen.size, source.nbytes]
     out = interpret(launch, [source, target, chosen], sizes)[3].view(np.float32).reshape(source.shape)
     for s, t, taken, got in zip(source, target, np.repeat(np.arange(count), 3), out, strict=True):
         ids = TAKEN[taken]
-        want = compose.region_styles([(s, ids)], t) if ids else compose.whole_face_styles(s, t)
-        want = compose.complete_styles(want, [(s, ids or regions.FACE)], t)
+        whole = ids is None
+        want = compose.whole_face_styles(s, t) if whole else compose.region_styles([(s, ids)], t)
+        want = compose.complete_styles(want, [(s, regions.FACE if whole else ids)], t)
         assert np.allclose(got, want, atol=1e-6)
 
 

@@ -36,7 +36,7 @@ class Swapped(NamedTuple):
 class Swapper(Protocol):
     """Swaps with the options as published, composition and feathered paste included, in one go.
 
-    chosen says what is taken, a byte per region: all 0 is the whole face.
+    chosen: what `compose.request` says.
     """
 
     def swap(

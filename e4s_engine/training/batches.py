@@ -136,8 +136,9 @@ def composition(
             composed[i] = compose.whole_face_labels(source[i], target[i])[0]
             taken[i] = ~np.isin(np.arange(regions.COUNT), compose.KEPT_TEXTURE)
         else:
-            composed[i] = compose.region_labels([(source[i], ids)], target[i])[0]
-            taken[i, list(ids)] = True
+            given = compose.shown(source[i], ids)
+            composed[i] = compose.region_labels([(source[i], given)], target[i])[0]
+            taken[i, given] = True
     return {"composed": composed, "taken": taken, "whole": np.array([ids is None for ids in chosen])}
 
 
@@ -146,7 +147,8 @@ def mixed_styles(source: torch.Tensor, target: torch.Tensor, batch: Batch) -> to
     shown = (source != 0).any(2)
     whole = batch["whole"][:, None]
     keep_absent = torch.ones_like(shown)
-    keep_absent[:, [r for r in range(regions.COUNT) if r not in (regions.EARS, regions.MOUTH)]] = ~whole
+    kept_where_absent = (regions.EARS, regions.MOUTH, *compose.UNIVERSAL)
+    keep_absent[:, [r for r in range(regions.COUNT) if r not in kept_where_absent]] = ~whole
     take = batch["taken"] & (shown | ~keep_absent)
     mixed = torch.where(take[:, :, None], source, target)
     ears = torch.zeros_like(shown)

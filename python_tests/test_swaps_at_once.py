@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from e4s_engine import align, bench, blend, compose, images, pipeline
+from e4s_engine import align, bench, blend, compose, images, pipeline, regions
 from e4s_engine.backends import Swapped
 from e4s_engine.engine import Engine
 
@@ -20,7 +20,7 @@ class AtOnce:
     def __init__(self, backend):
         self._backend, self.batches = backend, []
 
-    whole = property(lambda self: self)
+    swapper = property(lambda self: self)
 
     def resident(self, image):
         return None
@@ -28,20 +28,26 @@ class AtOnce:
     def __getattr__(self, name):
         return getattr(self._backend, name)
 
-    def swap(self, sources, source_labels, targets, target_labels):
+    def swap(self, sources, source_labels, targets, target_labels, chosen):
         self.batches.append(len(targets))
-        one = zip(sources, source_labels, targets, target_labels, strict=True)
+        one = zip(sources, source_labels, targets, target_labels, chosen, strict=True)
         return Swapped(*map(np.stack, zip(*(self._one(*given) for given in one), strict=True)))
 
-    def _one(self, source, source_labels, target, target_labels):
+    def _one(self, source, source_labels, target, target_labels, chosen):
         pair = np.stack([source, target]), np.stack([source_labels, target_labels])
         given, kept = self._backend.encode(*pair)
-        labels, holes = compose.whole_face_labels(source_labels, target_labels)
-        styles = compose.complete_styles(
-            compose.whole_face_styles(given, kept), [(given, pipeline.regions.FACE)], kept
-        )
+        if (chosen & compose.WHOLE).any():
+            labels, holes = compose.whole_face_labels(source_labels, target_labels)
+            styles, ids = compose.whole_face_styles(given, kept), regions.FACE
+            foreground = compose.whole_face_foreground(labels, holes)
+        else:
+            ids = np.flatnonzero(chosen & compose.TAKEN).tolist()
+            labels, holes = compose.region_labels([(source_labels, ids)], target_labels)
+            styles = compose.region_styles([(given, ids)], kept)
+            foreground = compose.region_foreground(ids, labels, holes, target_labels)
+        styles = compose.complete_styles(styles, [(given, ids)], kept)
         face = pipeline.to_uint8(self._backend.decode(styles[None], labels[None])[0])
-        alpha = blend.alpha(compose.whole_face_foreground(labels, holes), "feather")
+        alpha = blend.alpha(foreground, "feather")
         large = images.resize(face, align.CROP, align.CROP, RESAMPLING)
         return align.composite(target, large, alpha), face, labels, holes.astype(np.uint8)
 
@@ -63,17 +69,31 @@ def same(a, b):
     return all(np.array_equal(getattr(a, n), getattr(b, n)) for n in ("image", "face", "labels", "holes"))
 
 
-def test_a_published_swap_of_crops_is_done_in_one_go(at_once, engine):
+def test_a_swap_of_crops_is_done_in_one_go(at_once, engine):
     whole, backend = at_once
     assert same(whole.swap(A, B, **KNOWN), engine.swap(A, B, **KNOWN))
+    for chosen in (["eyes", "nose"], "hair", "face"):
+        assert same(whole.swap(A, B, chosen, **KNOWN), engine.swap(A, B, chosen, **KNOWN))
+    assert same(whole.swap({"hair": A}, B), engine.swap({"hair": A}, B))
     assert same(whole.swap(A, C), engine.swap(A, C))  # labels are the parser's
     assert same(whole.swap(A, A), engine.swap(A, A))
-    assert backend.batches == [1, 1, 1]
+    assert backend.batches == [1] * 7
+
+
+def test_what_a_source_hides_stays_the_targets(at_once, engine):
+    whole, _ = at_once
+    glasses = np.where(A_LABELS == regions.EYES, regions.GLASSES, A_LABELS).astype(np.uint8)
+    known = {"source_labels": glasses, "target_labels": B_LABELS}
+    made = engine.swap(A, B, **known)
+    assert (made.labels[B_LABELS == regions.EYES] == regions.EYES).all()
+    assert np.array_equal(engine.swap(A, B, ["eyes"], **known).image, B)
+    for chosen in (None, ["eyes"], ["eyes", "nose"]):
+        assert same(whole.swap(A, B, chosen, **known), engine.swap(A, B, chosen, **known))
 
 
 @pytest.mark.parametrize(
     "options",
-    [{"regions": "face"}, {"extent": 0.5}, {"texture": False}, {"shape": False}, {"hair_first": False},
+    [{"extent": 0.5}, {"texture": False}, {"shape": False}, {"hair_first": False},
      {"blend": "none"}, {"blend": "multiband"}, {"regions": []}],
     ids=str,
 )  # fmt: skip
@@ -91,7 +111,7 @@ def test_other_inputs_go_through_the_stages(at_once, engine):
     for source, target, more in (
         (A, small, {}),
         (face, B, {}),
-        ({"hair": A}, B, {}),
+        ({"hair": A, "nose": C}, B, {}),
         (A, B, {"target_landmarks": five}),
     ):
         assert same(whole.swap(source, target, **more), engine.swap(source, target, **more))
