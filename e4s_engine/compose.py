@@ -19,8 +19,8 @@ Styles = npt.NDArray[np.float32]
 Part = tuple[Labels, Sequence[int]]  # one source's labels and the regions taken from it
 
 KEPT_TEXTURE = (regions.BACKGROUND, regions.HAIR, regions.GLASSES, regions.EARRINGS)
-# Every face has these. Where a source shows none of one (its glasses or a hand hide it) the target's stays:
-# the published rules would leave skin there, a face without eyes.
+# Every face has these. Where a source shows none of one (its glasses or a hand hide it) there is nothing to
+# take, and the target's stays. The published whole-face swap leaves skin there: a face without eyes.
 UNIVERSAL = (regions.LIPS, regions.EYES, regions.NOSE)
 KEPT_SHAPE = (regions.BACKGROUND, regions.GLASSES, regions.HAIR)  # unless they are themselves chosen
 NOT_PASTED = (regions.BACKGROUND, regions.EARRINGS, regions.HAIR)
@@ -32,27 +32,22 @@ _ORDER = (
 )  # fmt: skip
 
 
-def hidden(source: Labels) -> list[int]:
-    """The universal regions that a source does not show."""
-    return sorted(set(UNIVERSAL) - set(np.unique(source).tolist()))
-
-
 def shown(source: Labels, chosen: Sequence[int]) -> list[int]:
-    """The regions that a source can give of those that are chosen: any but what it hides."""
-    return [region for region in chosen if region not in hidden(source)]
+    """The regions that a source can give of those that are chosen: all but UNIVERSAL ones that it hides."""
+    hidden = set(UNIVERSAL) - set(np.unique(source).tolist())
+    return [region for region in chosen if region not in hidden]
 
 
-# What `request` says of a region: it is chosen, the source hides it, this is a swap of the whole face.
-TAKEN, HIDDEN, WHOLE = 1, 2, 4
+# What `request` says of a region: it is taken; this is a published swap of the whole face.
+TAKEN, WHOLE = 1, 2
 
 
 def request(chosen: Sequence[int] | None, source: Labels) -> npt.NDArray[np.uint8]:
     """What a swap takes from a source, uint8 [12] for backends that compose. chosen: None: the whole face."""
-    said = np.full(regions.COUNT, WHOLE if chosen is None else 0, np.uint8)
     if chosen is None:
-        said[hidden(source)] |= HIDDEN
-    else:
-        said[shown(source, chosen)] = TAKEN
+        return np.full(regions.COUNT, WHOLE, np.uint8)
+    said = np.zeros(regions.COUNT, np.uint8)
+    said[shown(source, chosen)] = TAKEN
     return said
 
 
@@ -60,13 +55,12 @@ def whole_face_labels(source: Labels, target: Labels, hair_first: bool = True) -
     """The published composition: the source's inner face in the target's head -> labels, holes.
 
     hair_first: the target's hair lies under the source's face; otherwise over it. Pixels that nothing
-    claims are holes, and labelled skin. What the source hides of UNIVERSAL stays the target's.
+    claims are holes, and labelled skin.
     """
     out = np.full_like(target, 255)  # nothing claims these yet
     under, over = layers(hair_first)
     _paint(out, target, under, np.ones_like(out, bool))
     _paint(out, source, regions.FACE, target != regions.BACKGROUND)
-    _paint(out, target, hidden(source), np.ones_like(out, bool))
     _paint(out, target, over, np.ones_like(out, bool))
     holes = out == 255
     out[holes] = regions.SKIN
@@ -116,9 +110,8 @@ def region_labels(parts: Sequence[Part], target: Labels) -> tuple[Labels, Mask]:
 def whole_face_styles(source: Styles, target: Styles, extent: float = 1.0) -> Styles:
     """The published texture swap: the source's vectors but for background, hair, glasses and earrings.
 
-    A source without ears gives half the target's ear vector; of one without an inner mouth, or that hides
-    what every face has (UNIVERSAL), the target's stays. extent in [0, 1] mixes: (1 - extent) * target +
-    extent * swapped.
+    A source without ears gives half the target's ear vector, one without an inner mouth keeps the
+    target's. extent in [0, 1] mixes: (1 - extent) * target + extent * swapped.
     """
     out = source.copy()
     out[list(KEPT_TEXTURE)] = target[list(KEPT_TEXTURE)]
@@ -126,9 +119,6 @@ def whole_face_styles(source: Styles, target: Styles, extent: float = 1.0) -> St
         out[regions.EARS] = (target[regions.EARS] + source[regions.EARS]) / 2
     if not source[regions.MOUTH].sum():
         out[regions.MOUTH] = target[regions.MOUTH]
-    for region in UNIVERSAL:
-        if not source[region].any():
-            out[region] = target[region]
     return mix(target, out, extent)
 
 

@@ -30,12 +30,11 @@ def said(chosen, sample, WHAT: tl.constexpr, REGIONS: tl.constexpr, POWER: tl.co
 
 
 @jit
-def whole_face(given, kept, hidden, UNDER: tl.constexpr, FACE: tl.constexpr, OVER: tl.constexpr,
+def whole_face(given, kept, UNDER: tl.constexpr, FACE: tl.constexpr, OVER: tl.constexpr,
                BACKGROUND: tl.constexpr, BLOCK: tl.constexpr):  # fmt: skip
     out = tl.full((BLOCK,), 255, tl.int32)  # nothing claims these yet
     out = tl.where(has(UNDER, kept), kept, out)
     out = tl.where(has(FACE, given) & (kept != BACKGROUND), given, out)
-    out = tl.where(has(hidden, kept), kept, out)
     out = tl.where(has(OVER, kept), kept, out)
     return out, out == 255
 
@@ -57,7 +56,7 @@ def labels(
     source, target, chosen, composed, holes, foreground,
     PIXELS: tl.constexpr, UNDER: tl.constexpr, FACE: tl.constexpr, OVER: tl.constexpr, FIXED: tl.constexpr,
     NOT_PASTED: tl.constexpr, REGIONS: tl.constexpr, POWER: tl.constexpr, TAKEN: tl.constexpr,
-    HIDDEN: tl.constexpr, WHOLE: tl.constexpr, SKIN: tl.constexpr, HAIR: tl.constexpr,
+    WHOLE: tl.constexpr, SKIN: tl.constexpr, HAIR: tl.constexpr,
     BACKGROUND: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     sample = tl.program_id(2).to(tl.int64)
@@ -70,8 +69,7 @@ def labels(
     kept = tl.minimum(kept, REGIONS - 1)
     whole = said(chosen, sample, WHOLE, REGIONS, POWER) != 0
     taken = said(chosen, sample, TAKEN, REGIONS, POWER)
-    hidden = said(chosen, sample, HIDDEN, REGIONS, POWER)
-    face, face_hole = whole_face(given, kept, hidden, UNDER, FACE, OVER, BACKGROUND, BLOCK)
+    face, face_hole = whole_face(given, kept, UNDER, FACE, OVER, BACKGROUND, BLOCK)
     part, part_hole = some_regions(given, kept, taken, FIXED, HAIR, BACKGROUND)
     hole = tl.where(whole, face_hole, part_hole)
     out = tl.where(whole, face, part)
@@ -88,7 +86,7 @@ def labels(
 def styles(
     source, target, chosen, mixed,
     REGIONS: tl.constexpr, POWER: tl.constexpr, TAKEN: tl.constexpr, WHOLE: tl.constexpr,
-    LENGTH: tl.constexpr, KEPT: tl.constexpr, FACE: tl.constexpr, UNIVERSAL: tl.constexpr,
+    LENGTH: tl.constexpr, KEPT: tl.constexpr, FACE: tl.constexpr,
     EARS: tl.constexpr, MOUTH: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     sample = tl.program_id(2).to(tl.int64)
@@ -108,7 +106,6 @@ def styles(
     face = tl.where(has(KEPT, region), kept, given)
     face = tl.where((region == EARS) & (sums == 0), (kept + given) / 2, face)
     face = tl.where((region == MOUTH) & (sums == 0), kept, face)
-    face = tl.where(has(UNIVERSAL, region) & ~gives, kept, face)
     face = tl.where(has(FACE, region) & absent, given, face)
     part = tl.where(has(taken, region) & (gives | absent), given, kept)
     tl.store(mixed + places, tl.where(whole, face, part), mask=live)
@@ -135,7 +132,7 @@ def launch_labels(
         constants(
             pixels=pixels, under=mask(under), face=mask(regions.FACE), over=mask(over),
             fixed=mask(compose.KEPT_SHAPE), not_pasted=mask(compose.NOT_PASTED), regions=regions.COUNT,
-            power=power(regions.COUNT), taken=compose.TAKEN, hidden=compose.HIDDEN, whole=compose.WHOLE,
+            power=power(regions.COUNT), taken=compose.TAKEN, whole=compose.WHOLE,
             skin=regions.SKIN, hair=regions.HAIR, background=regions.BACKGROUND,
             block=BLOCK,
         ),
@@ -155,7 +152,7 @@ def launch_styles(
         constants(
             regions=regions.COUNT, power=power(regions.COUNT), taken=compose.TAKEN, whole=compose.WHOLE,
             length=length, kept=mask(compose.KEPT_TEXTURE), face=mask(regions.FACE),
-            universal=mask(compose.UNIVERSAL), ears=regions.EARS, mouth=regions.MOUTH, block=power(length),
+            ears=regions.EARS, mouth=regions.MOUTH, block=power(length),
         ),
         (regions.COUNT, 1),
         batch,

@@ -147,8 +147,7 @@ def mixed_styles(source: torch.Tensor, target: torch.Tensor, batch: Batch) -> to
     shown = (source != 0).any(2)
     whole = batch["whole"][:, None]
     keep_absent = torch.ones_like(shown)
-    kept_where_absent = (regions.EARS, regions.MOUTH, *compose.UNIVERSAL)
-    keep_absent[:, [r for r in range(regions.COUNT) if r not in kept_where_absent]] = ~whole
+    keep_absent[:, [r for r in range(regions.COUNT) if r not in (regions.EARS, regions.MOUTH)]] = ~whole
     take = batch["taken"] & (shown | ~keep_absent)
     mixed = torch.where(take[:, :, None], source, target)
     ears = torch.zeros_like(shown)
