@@ -48,6 +48,7 @@ SWAP = ("compiled", "networks", "swaps", "stages_ms", "swap_ms", "kernels", "tor
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the steps; 0 where all checks pass, 1 where one fails, 2 where there is no GPU."""
     options = _arguments(argv)
+    sys.path.insert(0, str(TESTS))  # the cases, and what checks them
     given = sys.argv[1:] if argv is None else list(argv)
     report: dict[str, Any] = {"machine": machine.describe(), "command": given, "failures": []}
     try:
@@ -107,14 +108,14 @@ def _step(report: dict[str, Any], name: str, step: Callable[[], Any], options: a
 
 def _compile(arch: int, options: argparse.Namespace) -> dict[str, Any]:
     """Every kernel of the networks and the cases, on all cores."""
-    cases, compiler = _cases(options), module("compile")
     from device_tools import program_of
 
+    compiler = module("compile")
     launches: list[Any] = []
     for precision in options.precisions:
         for batch in options.batches:
             launches += compiler.published_launches(precision, batch)
-        launches += [launch for case in cases for launch in program_of(case, precision).launches]
+        launches += [launch for case in _cases(options) for launch in program_of(case, precision).launches]
     wanted = compiler.distinct(launches, arch)
     manifests = list(compiler.warm(wanted.values(), arch, options.jobs))
     spilled = [m["kernel"] for m in manifests if m["spills"]]
@@ -122,7 +123,6 @@ def _compile(arch: int, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _cases(options: argparse.Namespace) -> list[Any]:
-    sys.path.insert(0, str(TESTS))
     from cases import CASES
 
     return CASES[:: options.every]
@@ -130,13 +130,14 @@ def _cases(options: argparse.Namespace) -> list[Any]:
 
 def _check_ops(device: Any, options: argparse.Namespace) -> dict[str, Any]:
     """What python_tests/test_cuda_device.py checks, of every few cases; the worst error per precision."""
-    cases = _cases(options)
     from device_tools import error_of, tolerance
+    from native_tools import expected
 
     failures, worst = [], dict.fromkeys(options.precisions, 0.0)
-    for case in cases:
+    for case in _cases(options):
+        want = expected(case)
         for precision in options.precisions:
-            error, labels = error_of(device, case, precision)
+            error, labels = error_of(device, case, precision, want)
             if not error <= tolerance(precision, labels):
                 failures.append(f"{case.name} {precision}")
             if not labels:

@@ -57,12 +57,9 @@ def alone(device: Any, precision: str, runs: int) -> dict[str, Any]:
     for program, owner in zip(programs, (model, model, parser), strict=True):
         linker = Linker(device)
         linker.add(program, owner.tensors)
-        seen = set()
-        for launch, step in zip(program.launches, program.steps, strict=True):
-            key = compiler.key(launch, device.arch)
-            if key not in seen:
-                seen.add(key)
-                rows.append(_row(linker, program, launch, step, owner.tensors, precision, runs))
+        steps = {id(launch): step for launch, step in zip(program.launches, program.steps, strict=True)}
+        for launch in compiler.distinct(program.launches, device.arch).values():
+            rows.append(_row(linker, program, launch, steps[id(launch)], owner.tensors, precision, runs))
     rows.sort(key=lambda row: -row["ms"])
     ratios = [row["torch_ms"] / row["ms"] for row in rows if row["step"] == "conv" and "torch_ms" in row]
     return {

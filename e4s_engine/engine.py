@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -136,17 +136,15 @@ class Engine:
         """
         options = Options(extent, shape, texture, hair_first, blend, align)
         pipeline, read = self._open(options)
-        if isinstance(regions, Iterator):
-            regions = list(regions)  # they are read twice
+        chosen = None if regions is None else region_ids(regions)
         plain = options.published and source_landmarks is target_landmarks is None
         if plain and (self._landmarks is None or align is False) and align is not True:
-            ids = None if regions is None else region_ids(regions)
-            made = pipeline.swap_resident(source, target, (source_labels, target_labels), ids)
+            made = pipeline.swap_resident(source, target, (source_labels, target_labels), chosen)
             if made is not None:
                 return made
-        parts, chosen = inputs.sources(source, regions, source_labels, source_landmarks, "source", read)
+        parts, taken = inputs.sources(source, chosen, source_labels, source_landmarks, "source", read)
         portrait = _image_only(read(target, "target", target_labels, target_landmarks))
-        return pipeline.swap([Job(portrait, parts, chosen)], options)[0]
+        return pipeline.swap([Job(portrait, parts, taken)], options)[0]
 
     def swap_batch(
         self,
@@ -174,16 +172,15 @@ class Engine:
         options = Options(extent, shape, texture, hair_first, blend, align)
         if not isinstance(targets, (list, tuple)):
             raise ArgumentError(f"targets: expected a list of images, got {type(targets).__name__}")
-        if isinstance(regions, Iterator):
-            regions = list(regions)  # each source reads them
         many = list(sources) if isinstance(sources, (list, tuple)) else [sources]
         if len(many) not in (1, len(targets)):
             raise ArgumentError(f"sources: expected 1 or {len(targets)} (one per target), got {len(many)}")
         pipeline, read = self._open(options)
         labels = inputs.per_item(source_labels, len(many), "source_labels")
         points = inputs.per_item(source_landmarks, len(many), "source_landmarks")
+        chosen = None if regions is None else region_ids(regions)
         given = [
-            inputs.sources(source, regions, labels[i], points[i], f"sources[{i}]", read)
+            inputs.sources(source, chosen, labels[i], points[i], f"sources[{i}]", read)
             for i, source in enumerate(many)
         ]
         labels = inputs.per_item(target_labels, len(targets), "target_labels")
@@ -191,8 +188,8 @@ class Engine:
         jobs = []
         for i, target in enumerate(targets):
             portrait = _image_only(read(target, f"targets[{i}]", labels[i], points[i]))
-            parts, chosen = given[i if len(given) > 1 else 0]
-            jobs.append(Job(portrait, parts, chosen))
+            parts, taken = given[i if len(given) > 1 else 0]
+            jobs.append(Job(portrait, parts, taken))
         return pipeline.swap(jobs, options)
 
     def edit(

@@ -149,12 +149,11 @@ def check_styles(styles: Any, argument: str, style_dim: int) -> Styles:
 
 
 def sources(
-    source: Any, chosen: RegionNames | None, labels: Any, points: Any, argument: str, read: Read
+    source: Any, chosen: Ids | None, labels: Any, points: Any, argument: str, read: Read
 ) -> tuple[list[tuple[Portrait, Ids]], Ids | None]:
     """A source argument -> [(portrait, regions it gives)] and all regions given; None is the whole face."""
     if not isinstance(source, Mapping):
-        ids = None if chosen is None else regions.region_ids(chosen)
-        return [(read(source, argument, labels, points), ids if ids is not None else ())], ids
+        return [(read(source, argument, labels, points), chosen if chosen is not None else ())], chosen
     if chosen is not None:
         raise RegionError("regions: a dict of sources names the regions itself; pass regions=None beside it")
     if not source:

@@ -107,8 +107,9 @@ class Pipeline:
     def _swap_some(self, jobs: Sequence[Job], options: Options) -> list[Result]:
         self.label([job.target for job in jobs])
         done = {i: self._untouched(job.target) for i, job in enumerate(jobs) if job.chosen == ()}
-        at_once = {i: job for i, job in enumerate(jobs) if self._goes_at_once(job, jobs, options)}
-        staged = {i: job for i, job in enumerate(jobs) if i not in done and i not in at_once}
+        left = {i: job for i, job in enumerate(jobs) if i not in done}
+        at_once = {i: job for i, job in left.items() if self._goes_at_once(job, jobs, options)}
+        staged = {i: job for i, job in left.items() if i not in at_once}
         self.complete(
             [portrait for job in staged.values() for portrait in (job.target, *(p for p, _ in job.parts))]
         )
@@ -122,7 +123,7 @@ class Pipeline:
 
         Of a source that comes again, or was encoded already, the style vectors are used again instead.
         """
-        if self.backend.swapper is None or not options.published or job.chosen == () or len(job.parts) > 1:
+        if self.backend.swapper is None or not options.published or len(job.parts) > 1:
             return False
         source, target = job.parts[0][0], job.target
         fresh = source.crop is not None and source.styles is None and target.styles is None

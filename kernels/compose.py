@@ -23,10 +23,12 @@ def has(bits, region):
 
 
 @jit
-def said(chosen, sample, WHAT: tl.constexpr, REGIONS: tl.constexpr, POWER: tl.constexpr):
+def said(chosen, sample, TAKEN: tl.constexpr, WHOLE: tl.constexpr, REGIONS: tl.constexpr,
+         POWER: tl.constexpr):  # fmt: skip
     region = tl.arange(0, POWER)
     flags = tl.load(chosen + sample * REGIONS + region, mask=region < REGIONS, other=0).to(tl.int32)
-    return tl.sum(tl.where(flags & WHAT != 0, 1 << region, 0), axis=0)
+    taken = tl.sum(tl.where(flags & TAKEN != 0, 1 << region, 0), axis=0)
+    return tl.max(flags & WHOLE, axis=0) != 0, taken
 
 
 @jit
@@ -56,8 +58,8 @@ def labels(
     source, target, chosen, composed, holes, foreground,
     PIXELS: tl.constexpr, UNDER: tl.constexpr, FACE: tl.constexpr, OVER: tl.constexpr, FIXED: tl.constexpr,
     NOT_PASTED: tl.constexpr, REGIONS: tl.constexpr, POWER: tl.constexpr, TAKEN: tl.constexpr,
-    WHOLE: tl.constexpr, SKIN: tl.constexpr, HAIR: tl.constexpr,
-    BACKGROUND: tl.constexpr, BLOCK: tl.constexpr,
+    WHOLE: tl.constexpr, SKIN: tl.constexpr, HAIR: tl.constexpr, BACKGROUND: tl.constexpr,
+    BLOCK: tl.constexpr,
 ):  # fmt: skip
     sample = tl.program_id(2).to(tl.int64)
     pixels = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
@@ -67,8 +69,7 @@ def labels(
     kept = tl.load(target + places, mask=live, other=0).to(tl.int32)
     given = tl.minimum(given, REGIONS - 1)  # whatever the caller's memory holds
     kept = tl.minimum(kept, REGIONS - 1)
-    whole = said(chosen, sample, WHOLE, REGIONS, POWER) != 0
-    taken = said(chosen, sample, TAKEN, REGIONS, POWER)
+    whole, taken = said(chosen, sample, TAKEN, WHOLE, REGIONS, POWER)
     face, face_hole = whole_face(given, kept, UNDER, FACE, OVER, BACKGROUND, BLOCK)
     part, part_hole = some_regions(given, kept, taken, FIXED, HAIR, BACKGROUND)
     hole = tl.where(whole, face_hole, part_hole)
@@ -86,8 +87,8 @@ def labels(
 def styles(
     source, target, chosen, mixed,
     REGIONS: tl.constexpr, POWER: tl.constexpr, TAKEN: tl.constexpr, WHOLE: tl.constexpr,
-    LENGTH: tl.constexpr, KEPT: tl.constexpr, FACE: tl.constexpr,
-    EARS: tl.constexpr, MOUTH: tl.constexpr, BLOCK: tl.constexpr,
+    LENGTH: tl.constexpr, KEPT: tl.constexpr, FACE: tl.constexpr, EARS: tl.constexpr, MOUTH: tl.constexpr,
+    BLOCK: tl.constexpr,
 ):  # fmt: skip
     sample = tl.program_id(2).to(tl.int64)
     region = tl.program_id(0)
@@ -96,8 +97,7 @@ def styles(
     places = (sample * REGIONS + region) * LENGTH + channels
     given = tl.load(source + places, mask=live, other=0.0)
     kept = tl.load(target + places, mask=live, other=0.0)
-    whole = said(chosen, sample, WHOLE, REGIONS, POWER) != 0
-    taken = said(chosen, sample, TAKEN, REGIONS, POWER)
+    whole, taken = said(chosen, sample, TAKEN, WHOLE, REGIONS, POWER)
     # A region that comes with the shape but that the target does not show takes the source's texture; one
     # that the source does not show has none to give.
     absent = tl.max(tl.abs(kept), axis=0) == 0
@@ -132,9 +132,8 @@ def launch_labels(
         constants(
             pixels=pixels, under=mask(under), face=mask(regions.FACE), over=mask(over),
             fixed=mask(compose.KEPT_SHAPE), not_pasted=mask(compose.NOT_PASTED), regions=regions.COUNT,
-            power=power(regions.COUNT), taken=compose.TAKEN, whole=compose.WHOLE,
-            skin=regions.SKIN, hair=regions.HAIR, background=regions.BACKGROUND,
-            block=BLOCK,
+            power=power(regions.COUNT), taken=compose.TAKEN, whole=compose.WHOLE, skin=regions.SKIN,
+            hair=regions.HAIR, background=regions.BACKGROUND, block=BLOCK,
         ),
         (blocks(pixels, BLOCK), 1),
         batch,

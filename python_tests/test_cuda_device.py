@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from cases import CASES, Case
 from device_tools import error_of, tolerance
+from native_tools import expected
 
 from e4s_engine import _native
 from e4s_engine.errors import BackendError
@@ -22,11 +23,11 @@ SMALL = [case for case in CASES if max(array.size for array in case.inputs.value
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_agrees_with_reference(case: Case, precision: str) -> None:
-    error, labels = error_of(DEVICE, case, precision)
+    error, labels = error_of(DEVICE, case, precision, expected(case))
     assert error <= tolerance(precision, labels)
 
 
 @pytest.mark.parametrize("case", SMALL, ids=str)
 def test_small_ones_for_compute_sanitizer(case: Case) -> None:
-    error, labels = error_of(DEVICE, case, "fp16")
+    error, labels = error_of(DEVICE, case, "fp16", expected(case))
     assert error <= tolerance("fp16", labels)
