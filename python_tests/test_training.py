@@ -21,6 +21,7 @@ from e4s_engine.config import ModelConfig, ParserConfig
 from e4s_engine.engine import Engine
 from e4s_engine.errors import ArgumentError, E4SError, WeightsError
 from e4s_engine.training import batches, faces, learner, loop, losses, muon, networks, recipe, tasks
+from e4s_engine.training.found import Found
 from e4s_engine.training.photos import PARTS, Photos
 
 TOY = ModelConfig(
@@ -45,6 +46,10 @@ RGI = recipe.RgiRecipe(
 )  # fmt: skip
 MUON = replace(RGI, schedule=replace(SCHEDULE, muon=5e-3), emphasis=0.3, structure=0.25)
 PARSER = recipe.ParserRecipe(TOY_PARSER, SCHEDULE, POOL, side=64)
+PARSER_MUON = replace(PARSER, schedule=replace(SCHEDULE, muon=5e-3))
+every_kind = pytest.mark.parametrize(
+    "chosen", [RGI, MUON, PARSER, PARSER_MUON], ids=["rgi", "muon", "parser", "parser-muon"]
+)
 
 
 @pytest.fixture(scope="session")
@@ -143,15 +148,15 @@ def test_mixed_styles_are_those_of_compose():
         assert np.array_equal(mixed[i], compose.complete_styles(wanted, parts, target))
 
 
-@pytest.mark.parametrize("chosen", [RGI, MUON, PARSER], ids=["rgi", "muon", "parser"])
+@every_kind
 def test_steps_lower_the_loss(chosen, source, tmp_path):
     longer = replace(chosen, schedule=replace(SCHEDULE, steps=24, rate=5e-3), flip=False)
-    if chosen is not PARSER:
+    if isinstance(longer, recipe.RgiRecipe):
         longer = replace(longer, adversarial=0.0)
     run = new_run(longer, source, tmp_path)
     batch = source.batch(0, batches.generator(0, 0), 0, 1, 4)
     seen = [run._advance(batch) for _ in range(24)]
-    name = "entropy" if chosen is PARSER else "scales"
+    name = "entropy" if isinstance(chosen, recipe.ParserRecipe) else "scales"
     assert seen[-1][name] < 0.8 * seen[0][name]
 
 
@@ -163,7 +168,7 @@ def test_all_terms_are_there_and_finite(source):
     assert all(torch.isfinite(value) for value in figures.values())
 
 
-@pytest.mark.parametrize("chosen", [RGI, MUON, PARSER], ids=["rgi", "muon", "parser"])
+@every_kind
 def test_resuming_is_exact_bit_by_bit(chosen, source, tmp_path):
     whole = new_run(chosen, source, tmp_path / "whole")
     assert whole.train()
@@ -184,7 +189,7 @@ def test_resuming_is_exact_bit_by_bit(chosen, source, tmp_path):
     for name in whole._task.learners:
         assert same(whole._task.learners[name].tensors, resumed._task.learners[name].tensors)
     assert same(whole.averaged, resumed.averaged)
-    kind = "parser" if chosen is PARSER else "rgi"
+    kind = "parser" if isinstance(chosen, recipe.ParserRecipe) else "rgi"
     first, second = (weights.load(tmp_path / f / "model.safetensors", kind) for f in ("whole", "stopped"))
     assert all(np.array_equal(first.tensors[name], second.tensors[name]) for name in first.tensors)
 
@@ -396,6 +401,8 @@ def test_folders_of_no_layout_or_nothing_whole(tmp_path):
 def test_the_command_trains_and_the_engine_loads_it(faces_cache, tmp_path, capsys):
     (tmp_path / "toy.json").write_text(recipe.to_json(RGI))
     options = ["--recipe", str(tmp_path / "toy.json"), "--cache", str(faces_cache), "--device", "cpu"]
+    weights.save(networks.to_model(networks.initial(TOY_PARSER, 0), TOY_PARSER), tmp_path / "p.safetensors")
+    options += ["--labels-by", str(tmp_path / "p.safetensors")]
     out = tmp_path / "run"
     assert cli.main(["train", "rgi", "-o", str(out), *options, "--set", "schedule.steps=2"]) == 0
     assert {p.name for p in out.iterdir()} >= {
@@ -414,6 +421,33 @@ def test_the_command_trains_and_the_engine_loads_it(faces_cache, tmp_path, capsy
     assert cli.main(["train", "rgi", "-o", str(out), *options, "--resume"]) == 0
     assert cli.main(["train", "rgi", "-o", str(out), "--recipe", "nonsense"]) == 1
     assert "expected a file or one of" in capsys.readouterr().err
+    assert cli.main(["train", "rgi", "-o", str(out), *options, "--data", str(tmp_path)]) == 1
+    assert "--labels-by: it is for rendered faces" in capsys.readouterr().err
+
+
+def test_labels_as_a_parser_finds_them(items, tmp_path):
+    copied = faces.Faces(tmp_path, 32, 8)
+    for shard in range(copied.shards):
+        items.items([shard * faces.SHARD])
+        copied.path(shard).write_bytes(items.path(shard).read_bytes())
+    parser = networks.initial(TOY_PARSER, 0)
+    exact, found = copied.items([5, 2]), Found(copied, parser).items([5, 2])
+    assert np.array_equal(found[..., :3], exact[..., :3])
+    weights.save(networks.to_model(parser, TOY_PARSER), tmp_path / "p.safetensors")
+    with Engine(None, parser=tmp_path / "p.safetensors", device="cpu") as engine:
+        seen = engine.parse(exact[1, faces.SOURCE, ..., :3].copy(), align=False)
+    near = found[1, faces.SOURCE, ..., 3] == regions.resize_nearest(seen, 32)
+    assert near.mean() > 0.9  # the engine enlarges pictures by another filter
+    # They are kept: another time they are read, and another parser's are others.
+    kept = sorted(tmp_path.glob("labels-*.npy"))
+    assert len(kept) == 1
+    other = Found(copied, networks.initial(TOY_PARSER, 1))
+    assert len(other) == 8 and not np.array_equal(other.items([5, 2])[..., 3], found[..., 3])
+    np.save(kept[0], np.full((8, 3, 32, 32), 7, np.uint8))
+    assert (Found(copied, parser).items([0])[..., 3] == 7).all()
+    np.save(kept[0], np.zeros(3, np.uint8))
+    with pytest.raises(ArgumentError, match="delete it"):
+        Found(copied, parser).items([0])
 
 
 def test_half_precision_refuses_what_it_cannot_hold(tmp_path):

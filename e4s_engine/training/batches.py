@@ -17,6 +17,7 @@ import torch
 from e4s_engine import compose, ops, regions
 from e4s_engine.training import faces
 from e4s_engine.training.faces import SOURCE, TARGET, TRUTH, Faces
+from e4s_engine.training.found import Found
 from e4s_engine.training.photos import Photos
 from e4s_engine.training.recipe import Pool
 
@@ -49,7 +50,7 @@ class RenderedSwaps:
     to be mirrored, which the device does (`unpacked`).
     """
 
-    def __init__(self, items: Faces, pool: Pool, flip: bool) -> None:
+    def __init__(self, items: Faces | Found, pool: Pool, flip: bool) -> None:
         self._items, self._pool, self._flip = items, pool, flip
 
     def batch(self, step: int, rng: np.random.Generator, rank: int, world: int, size: int) -> Batch:

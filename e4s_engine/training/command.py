@@ -39,6 +39,9 @@ def add(group: Any, command: Adder) -> None:
     rgi.add_argument(
         "--parser", metavar="FILE", help="a parser's weights, for the losses that look through it"
     )
+    rgi.add_argument(
+        "--labels-by", metavar="FILE", help="learn from the labels that this parser finds in rendered faces"
+    )
     rgi.add_argument("--stylegan2", metavar="FILE", help="start the generator from this (rosinality format)")
 
 
@@ -96,7 +99,7 @@ def _run(arguments: Namespace) -> int:
     if config.kind_of(chosen.model) != arguments.kind:
         raise ArgumentError(f"recipe: {arguments.recipe} trains no {arguments.kind}")
     rank, world, device = spread.begin(_device(arguments.device))
-    source, preview, close = _source(arguments, chosen, rank)
+    source, preview, close = _source(arguments, chosen, rank, device)
     try:
         tensors = _start(arguments, chosen)
         task = tasks.new(chosen, tensors, _judge(arguments), device, arguments.precision)
@@ -163,19 +166,22 @@ def _start(arguments: Namespace, chosen: Any) -> Any:
 
 def _judge(arguments: Namespace) -> Any:
     """The parser whose features and labels the losses look at, if one is given."""
-    if arguments.kind != "rgi" or not arguments.parser:
-        return None
+    return _parser(arguments.parser, "--parser") if arguments.kind == "rgi" and arguments.parser else None
+
+
+def _parser(path: str, argument: str) -> Any:
+    """A parser's tensors."""
     import torch
 
     from e4s_engine import config, weights
 
-    model = weights.load(arguments.parser, "parser", "parser")
+    model = weights.load(path, "parser", "parser")
     if not isinstance(model.config, config.ParserConfig) or model.config.table != "regions":
-        raise ArgumentError("--parser: the losses need a parser of the 12 regions (e4s train parser)")
+        raise ArgumentError(f"{argument}: expected a parser of the 12 regions (e4s train parser): {path}")
     return {name: torch.from_numpy(tensor) for name, tensor in model.tensors.items()}
 
 
-def _source(arguments: Namespace, chosen: Any, rank: int) -> tuple[Any, Any, Callable[[], None]]:
+def _source(arguments: Namespace, chosen: Any, rank: int, device: str) -> tuple[Any, Any, Callable[[], None]]:
     """Where batches come from, held-out pictures for the sheets, and what to call at the end."""
     from e4s_engine.training import batches
     from e4s_engine.training.faces import FIRST_PREVIEW_SEED, PREVIEWS, Faces
@@ -184,6 +190,7 @@ def _source(arguments: Namespace, chosen: Any, rank: int) -> tuple[Any, Any, Cal
 
     rgi = arguments.kind == "rgi"
     size = chosen.model.size if rgi else chosen.side // 2
+    seen = _labels(arguments, device)
     if arguments.data:
         photos = Photos(arguments.data, size if rgi else chosen.side, arguments.label_format)
         source = batches.PhotoPictures(photos, chosen.flip, max(arguments.workers, 1))
@@ -197,5 +204,17 @@ def _source(arguments: Namespace, chosen: Any, rank: int) -> tuple[Any, Any, Cal
     if rank == 0:
         held_out = Faces(folder, size, PREVIEWS, first=FIRST_PREVIEW_SEED)
         rng = batches.generator(chosen.seed, 0, 9)
-        preview = kind(held_out, Pool(start=PREVIEWS), flip=False).batch(0, rng, 0, 1, PREVIEWS)
-    return kind(items, chosen.pool, chosen.flip), preview, items.close
+        preview = kind(seen(held_out), Pool(start=PREVIEWS), flip=False).batch(0, rng, 0, 1, PREVIEWS)
+    return kind(seen(items), chosen.pool, chosen.flip), preview, items.close
+
+
+def _labels(arguments: Namespace, device: str) -> Callable[[Any], Any]:
+    """What gives rendered items the labels to learn from."""
+    if arguments.kind != "rgi" or not arguments.labels_by:
+        return lambda items: items
+    if arguments.data:
+        raise ArgumentError("--labels-by: it is for rendered faces; photos (--data) have label maps")
+    from e4s_engine.training.found import Found
+
+    parser = _parser(arguments.labels_by, "--labels-by")
+    return lambda items: Found(items, parser, device)

@@ -24,7 +24,7 @@ class Schedule:
     batch: int = 16
     rate: float = 1e-4
     encoder_rate: float = 1.0  # the encoder's layers are not equalised: their rate as a factor of `rate`
-    muon: float = 0.0  # Muon's step for RGI weight matrices, as a share of their first scale; 0: Adam for all
+    muon: float = 0.0  # Muon's step for weight matrices, as a share of their first scale; 0: Adam for all
     warmup: int = 0  # steps over which the rate rises from 0
     decay: str = "step"  # "step": times 0.1 at decay_from; "cosine": to 0 from decay_from to the end
     decay_from: int = 100_000
@@ -210,6 +210,16 @@ PARSER_DEMO_CPU = dataclasses.replace(
     pool=Pool(start=256, per_step=1.0, count=2048),
     growth=((0, 256), (2700, 512)),
 )
+# And on from what that made, at the full size.
+PARSER_DEMO_CPU_MORE = dataclasses.replace(
+    PARSER_DEMO_CPU,
+    schedule=dataclasses.replace(
+        PARSER_DEMO_CPU.schedule, steps=1000, rate=1e-3, muon=3e-3, warmup=30, decay_from=100, ema=0.99
+    ),
+    pool=Pool(start=2048, per_step=1.0, count=2048),
+    growth=(),
+    seed=1,
+)
 
 NAMED: dict[str, Recipe] = {
     "paper": PAPER,
@@ -218,6 +228,7 @@ NAMED: dict[str, Recipe] = {
     "demo-cpu-more": DEMO_CPU_MORE,
     "parser-demo": PARSER_DEMO,
     "parser-demo-cpu": PARSER_DEMO_CPU,
+    "parser-demo-cpu-more": PARSER_DEMO_CPU_MORE,
 }
 
 

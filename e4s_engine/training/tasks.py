@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -64,10 +64,7 @@ class Rgi:
         def rate(name: str) -> float:
             return recipe.schedule.rate * (slow if name.startswith("encoder.") else 1.0)
 
-        def share(name: str) -> float:
-            return recipe.schedule.muon * networks.scale(name, tensors[name].shape)
-
-        shares = share if recipe.schedule.muon else None
+        shares = _shares(recipe.schedule, tensors)
         self.learners = {MODEL: Learner(tensors, trained, recipe.schedule, precision, rate, shares)}
         if recipe.adversarial:
             judge = critic.initial(recipe.model.size, recipe.critic_channels, recipe.seed + 1)
@@ -186,8 +183,8 @@ class Parser:
         self.schedule, self._recipe = recipe.schedule, recipe
         self._device, self._precision = device, precision
         trained = [name for name in tensors if networks.is_trained(name)]
-        rate = recipe.schedule.rate
-        self.learners = {MODEL: Learner(tensors, trained, recipe.schedule, precision, lambda _: rate)}
+        rate, shares = recipe.schedule.rate, _shares(recipe.schedule, tensors)
+        self.learners = {MODEL: Learner(tensors, trained, recipe.schedule, precision, lambda _: rate, shares)}
 
     def step(self, batch: Batch, step: int, rng: np.random.Generator) -> Figures:
         """See `Task`."""
@@ -197,8 +194,11 @@ class Parser:
         image = sized(jittered((b["image"] + 1) / 2, self._recipe.jitter, rng), side)
         with self._precision.context():
             taps = parse.features(ops.training, image, model.tensors)
-            # Judged at half the side, that of rendered pictures: the network's own maps are an eighth.
-            logits = parse.classify(ops.training, taps, side // 2, side // 2, model.tensors)
+            logits = parse.classify(ops.training, taps, side, side, model.tensors)
+        # Judged by every other pixel, as many as rendered pictures have; by other ones each time. Not by
+        # smaller logits: with aligned corners their pixels are elsewhere, by up to half a picture's pixel.
+        y, x = (int(i) for i in rng.integers(2, size=2))
+        logits = logits[:, :, y::2, x::2]
         labels = ops.reference.resize_labels(b["image_labels"], *logits.shape[2:])
         entropy, dice = losses.labelling(logits, labels, self._recipe.dice)
         model.descend(entropy + self._recipe.dice * dice, step)
@@ -222,6 +222,13 @@ class Parser:
         either = counts.sum(0) + counts.sum(1) - counts.diagonal()
         there = counts.sum(1) > 0
         return sheet(rows[:6]), {"miou": float((counts.diagonal()[there] / either[there]).mean())}
+
+
+def _shares(schedule: Schedule, tensors: networks.Parameters) -> Callable[[str], float] | None:
+    """Muon's step of a matrix, where the schedule has one."""
+    if not schedule.muon:
+        return None
+    return lambda name: schedule.muon * networks.scale(name, tensors[name].shape)
 
 
 def jittered(image: Tensor, strength: float, rng: np.random.Generator) -> Tensor:

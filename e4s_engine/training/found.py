@@ -1,0 +1,82 @@
+"""Rendered faces with labels as a parser finds them, which is what an engine will have of a photo.
+
+Exact labels flatter: a model that has seen no others makes silhouettes as sharp and as wrong as the parser's.
+Found labels are kept beside the shards, one file each, made when they are first asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from e4s_engine import ops, parse
+from e4s_engine.errors import ArgumentError
+from e4s_engine.files import replacing
+from e4s_engine.training.faces import PICTURES, SHARD, Faces, Pictures
+
+_AT_ONCE = 4  # pictures in one pass of the parser
+
+
+class Found:
+    """The items of `Faces`, their labels a parser's."""
+
+    def __init__(self, faces: Faces, parser: Mapping[str, Tensor], device: str = "cpu") -> None:
+        """parser: its weights."""
+        self._faces, self._device = faces, device
+        self._name = f"labels-{_fingerprint(parser)}"
+        self._parser = {name: tensor.to(device) for name, tensor in parser.items()}
+        self._open: dict[int, npt.NDArray[np.uint8]] = {}
+        self.first = faces.first
+
+    def __len__(self) -> int:
+        return len(self._faces)
+
+    def items(self, indices: Iterable[int]) -> Pictures:
+        """See `Faces`."""
+        chosen = list(indices)
+        pictures = self._faces.items(chosen)
+        for item, index in zip(pictures, chosen, strict=True):
+            item[..., 3] = self._shard(index // SHARD)[index % SHARD]
+        return pictures
+
+    def _shard(self, shard: int) -> npt.NDArray[np.uint8]:
+        """Labels [items,pictures,S,S] of a shard."""
+        if shard not in self._open:
+            path = self._faces.path(shard)
+            path = path.with_name(f"{self._name}-{path.name}")
+            if not path.exists():
+                labels = self._parse(range(shard * SHARD, (shard + 1) * SHARD))
+                with replacing(path, "cache") as temporary:
+                    np.save(temporary, labels)
+            opened: Any = np.load(path, mmap_mode="r", allow_pickle=False)
+            side = self._faces.size
+            if opened.shape != (SHARD, PICTURES, side, side) or opened.dtype != np.uint8:
+                raise ArgumentError(f"cache: {path} holds no labels of this set; delete it")
+            self._open[shard] = opened
+        return self._open[shard]
+
+    @torch.inference_mode()
+    def _parse(self, items: Iterable[int]) -> npt.NDArray[np.uint8]:
+        pictures = self._faces.items(items)
+        shape, side = pictures.shape[:-1], pictures.shape[2]
+        flat = torch.from_numpy(pictures.reshape(-1, side, side, 4))
+        found = []
+        for part in torch.split(flat, _AT_ONCE):
+            image = ops.reference.from_uint8(part[..., :3].to(self._device), 0, 1)
+            image = ops.reference.resize(image, parse.SIDE, parse.SIDE, "bilinear")
+            labels = parse.logits(ops.reference, image, self._parser).argmax(1).to(torch.uint8)
+            found.append(ops.reference.resize_labels(labels, side, side).cpu())
+        return torch.cat(found).numpy().reshape(shape)
+
+
+def _fingerprint(parser: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(parser):
+        digest.update(name.encode() + parser[name].cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:8]
