@@ -201,27 +201,28 @@ def _mend(
     rows = pixels.view(-1, channels)
     offsets = torch.arange(3, device=x.device)
     window = (offsets[:, None] * (width + 2) + offsets).flatten()  # a patch in `rows`, from its corner
-    parts = _by_phase(seam) if upsample else [(seam, 0, 0)]
-    kernels = _fir.phase_kernels(weight) if upsample else weight[None, None]
-    most = SEAM_CHUNK if x.device.type == "cpu" else SEAM_CHUNK_GPU
-    indices, values = [], []
-    for part, a, b in parts:
-        matrix = kernels[a, b].permute(2, 3, 1, 0).reshape(-1, weight.shape[0])  # [9 I, O]
-        for sample, row, column in (chunk.unbind(1) for chunk in torch.split(part, most)):
-            style = _rows(
-                styles.flatten(0, 1), sample * styles.shape[1] + labels[sample, row, column]
-            )  # [B,I]
-            if upsample:
-                corner = (sample * (x.shape[2] + 2) + row // 2) * (width + 2) + column // 2
-            else:
-                corner = (sample * (x.shape[2] + 2) + row) * (width + 2) + column
-            near = rows.index_select(0, (corner[:, None] + window).flatten())
-            patches = near.view(-1, len(window), channels) * style.unsqueeze(1)  # [B,9,I]
-            indices.append((sample, row, column))
-            values.append(patches.flatten(1) @ matrix)
-    sample, row, column = (torch.cat(parts) for parts in zip(*indices, strict=True))
-    mended = y.permute(0, 2, 3, 1).index_put((sample, row, column), torch.cat(values).to(y.dtype))
+    kernels = _fir.phase_kernels(weight).flatten(0, 1) if upsample else weight[None]
+    matrices = kernels.permute(0, 3, 4, 2, 1).flatten(1, 3)  # [phases, 9 I, O]
+    seam, phases = _by_phase(seam, upsample)
+    most, scale = _at_once(x, len(seam)), 2 if upsample else 1
+    values = []
+    for chunk, phase in zip(torch.split(seam, most), torch.split(phases, most), strict=True):
+        sample, row, column = chunk.unbind(1)
+        style = _rows(styles.flatten(0, 1), sample * styles.shape[1] + labels[sample, row, column])  # [B,I]
+        corner = (sample * (x.shape[2] + 2) + row // scale) * (width + 2) + column // scale
+        near = rows.index_select(0, (corner[:, None] + window).flatten())
+        patches = (near.view(-1, len(window), channels) * style.unsqueeze(1)).flatten(1)  # [B,9 I]
+        counts = torch.bincount(phase, minlength=len(matrices)).tolist()
+        values += [part @ matrix for part, matrix in zip(torch.split(patches, counts), matrices, strict=True)]
+    mended = y.permute(0, 2, 3, 1).index_put(tuple(seam.unbind(1)), torch.cat(values).to(y.dtype))
     return mended.permute(0, 3, 1, 2)
+
+
+def _at_once(x: Tensor, seam: int) -> int:
+    """Seam pixels gathered at once. For gradients all: a gather's is a map of the whole size."""
+    if x.requires_grad:
+        return seam
+    return SEAM_CHUNK if x.device.type == "cpu" else SEAM_CHUNK_GPU
 
 
 def _rows(table: Tensor, index: Tensor) -> Tensor:  # [K,I], [B] -> [B,I]
@@ -237,11 +238,12 @@ def _one_hot(index: Tensor, count: int, like: Tensor) -> Tensor:  # [...] -> [..
     return (index.unsqueeze(-1) == torch.arange(count, device=index.device)).to(like.dtype)
 
 
-def _by_phase(seam: Tensor) -> list[tuple[Tensor, int, int]]:
-    """The seam's pixels by the parity of their row and column: each parity has a kernel of its own."""
-    parity = (seam[:, 1] % 2) * 2 + seam[:, 2] % 2
-    parts = [(seam[parity == 2 * a + b], a, b) for a in (0, 1) for b in (0, 1)]
-    return [part for part in parts if len(part[0])]
+def _by_phase(seam: Tensor, upsample: bool) -> tuple[Tensor, Tensor]:
+    """The seam's pixels by the parity of their row and column, and that: each has a kernel of its own."""
+    if not upsample:
+        return seam, seam.new_zeros(len(seam))
+    phases, order = ((seam[:, 1] % 2) * 2 + seam[:, 2] % 2).sort(stable=True)
+    return seam[order], phases
 
 
 def _finish(y: Tensor, noise: Tensor | None, noise_gain: Tensor | None, bias: Tensor | None) -> Tensor:
@@ -252,11 +254,11 @@ def _finish(y: Tensor, noise: Tensor | None, noise_gain: Tensor | None, bias: Te
     # spent on fresh memory otherwise.
     add = y.add if y.requires_grad else y.add_
     if noise is not None and noise_gain is not None:
-        y = add(noise * noise_gain)
+        y = add((noise * noise_gain).to(y.dtype))
     if bias is None:
         return y
     add = y.add if y.requires_grad else y.add_
-    y = F.leaky_relu(add(bias.view(1, -1, 1, 1)), SLOPE, inplace=not y.requires_grad)
+    y = F.leaky_relu(add(bias.view(1, -1, 1, 1).to(y.dtype)), SLOPE, inplace=not y.requires_grad)
     return y * GAIN if y.requires_grad else y.mul_(GAIN)
 
 
