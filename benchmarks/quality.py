@@ -66,7 +66,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Case:
-    """A seed's pictures: source, target, and the target's labels as the engine knows them."""
+    """A seed's pictures, and their labels as the engine knows them."""
 
     source: Picture
     target: Picture
@@ -148,7 +148,8 @@ def leakage(made: Any, case: Case, ids: tuple[int, ...] | None) -> float:
     if ids is None:
         foreground = compose.whole_face_foreground(made.labels, made.holes)
     else:
-        foreground = compose.region_foreground(ids, made.labels, made.holes, case.target_labels)
+        given = compose.shown(case.source_labels, ids)
+        foreground = compose.region_foreground(given, made.labels, made.holes, case.target_labels)
     size = len(case.target.image)
     alpha = images.resize(blend.alpha(foreground, "feather"), size, size, Image.Resampling.BILINEAR)
     outside = alpha == 0
