@@ -200,11 +200,16 @@ class Faces:
                     render_shard(str(path), self.first, shard, self.size, self.supersample)
                 while not path.exists():
                     time.sleep(0.2)
-            opened: Any = np.load(path, mmap_mode="r", allow_pickle=False)
-            if opened.shape != (SHARD, PICTURES, self.size, self.size, 4) or opened.dtype != np.uint8:
-                raise ArgumentError(f"cache: {path} is no shard of this set; delete it")
-            self._open[shard] = opened
+            self._open[shard] = opened(path, (SHARD, PICTURES, self.size, self.size, 4))
         return self._open[shard]
+
+
+def opened(path: Path, shape: tuple[int, ...]) -> Pictures:
+    """A file of the cache. Raises ArgumentError where it holds something else."""
+    found: Any = np.load(path, mmap_mode="r", allow_pickle=False)
+    if found.shape != shape or found.dtype != np.uint8:
+        raise ArgumentError(f"cache: {path} is no shard of this set; delete it")
+    return found
 
 
 def _behave() -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +15,8 @@ import torch
 from torch import Tensor
 
 from e4s_engine import ops, parse
-from e4s_engine.errors import ArgumentError
 from e4s_engine.files import replacing
-from e4s_engine.training.faces import PICTURES, SHARD, Faces, Pictures
+from e4s_engine.training.faces import PICTURES, SHARD, Faces, Pictures, opened
 
 _AT_ONCE = 4  # pictures in one pass of the parser
 
@@ -54,11 +52,7 @@ class Found:
                 labels = self._parse(range(shard * SHARD, (shard + 1) * SHARD))
                 with replacing(path, "cache") as temporary:
                     np.save(temporary, labels)
-            opened: Any = np.load(path, mmap_mode="r", allow_pickle=False)
-            side = self._faces.size
-            if opened.shape != (SHARD, PICTURES, side, side) or opened.dtype != np.uint8:
-                raise ArgumentError(f"cache: {path} holds no labels of this set; delete it")
-            self._open[shard] = opened
+            self._open[shard] = opened(path, (SHARD, PICTURES, self._faces.size, self._faces.size))
         return self._open[shard]
 
     @torch.inference_mode()
@@ -70,7 +64,7 @@ class Found:
         for part in torch.split(flat, _AT_ONCE):
             image = ops.reference.from_uint8(part[..., :3].to(self._device), 0, 1)
             image = ops.reference.resize(image, parse.SIDE, parse.SIDE, "bilinear")
-            labels = parse.logits(ops.reference, image, self._parser).argmax(1).to(torch.uint8)
+            labels = ops.reference.argmax(parse.logits(ops.reference, image, self._parser))
             found.append(ops.reference.resize_labels(labels, side, side).cpu())
         return torch.cat(found).numpy().reshape(shape)
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from e4s_engine.errors import ArgumentError
-from e4s_engine.training import muon, spread
+from e4s_engine.training import muon, networks, spread
 from e4s_engine.training.recipe import Schedule
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -47,17 +47,16 @@ class Learner:
         schedule: Schedule,
         precision: Precision,
         rate_of: Callable[[str], float],
-        share_of: Callable[[str], float] | None = None,
     ) -> None:
-        """rate_of: a parameter's rate under Adam, at the schedule's height. share_of: of matrices, Muon's."""
+        """rate_of: a parameter's rate under Adam, at the schedule's height; matrices go by its `muon`."""
         self.tensors, self._schedule, self._precision = tensors, schedule, precision
         self.trained = sorted(trained)
         adams: dict[float, list[Tensor]] = {}
         muons: dict[float, list[Tensor]] = {}
         for name in self.trained:
             p = tensors[name].requires_grad_()
-            if share_of is not None and muon.matrix(p) is not None:
-                muons.setdefault(share_of(name), []).append(p)
+            if schedule.muon and muon.matrix(p) is not None:
+                muons.setdefault(schedule.muon * networks.scale(name, p.shape), []).append(p)
             else:
                 adams.setdefault(rate_of(name), []).append(p)
         self._parameters = [tensors[name] for name in self.trained]

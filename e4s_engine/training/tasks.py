@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -64,12 +64,11 @@ class Rgi:
         def rate(name: str) -> float:
             return recipe.schedule.rate * (slow if name.startswith("encoder.") else 1.0)
 
-        shares = _shares(recipe.schedule, tensors)
-        self.learners = {MODEL: Learner(tensors, trained, recipe.schedule, precision, rate, shares)}
+        self.learners = {MODEL: Learner(tensors, trained, recipe.schedule, precision, rate)}
         if recipe.adversarial:
             judge = critic.initial(recipe.model.size, recipe.critic_channels, recipe.seed + 1)
             judge = {name: tensor.to(device) for name, tensor in judge.items()}
-            calm = dataclasses.replace(recipe.schedule, betas=(0.0, 0.99))
+            calm = dataclasses.replace(recipe.schedule, betas=(0.0, 0.99), muon=0.0)
             self.learners[CRITIC] = Learner(judge, judge, calm, precision, lambda _: recipe.critic_rate)
 
     def step(self, batch: Batch, step: int, rng: np.random.Generator) -> Figures:
@@ -183,8 +182,8 @@ class Parser:
         self.schedule, self._recipe = recipe.schedule, recipe
         self._device, self._precision = device, precision
         trained = [name for name in tensors if networks.is_trained(name)]
-        rate, shares = recipe.schedule.rate, _shares(recipe.schedule, tensors)
-        self.learners = {MODEL: Learner(tensors, trained, recipe.schedule, precision, lambda _: rate, shares)}
+        rate = recipe.schedule.rate
+        self.learners = {MODEL: Learner(tensors, trained, recipe.schedule, precision, lambda _: rate)}
 
     def step(self, batch: Batch, step: int, rng: np.random.Generator) -> Figures:
         """See `Task`."""
@@ -222,13 +221,6 @@ class Parser:
         either = counts.sum(0) + counts.sum(1) - counts.diagonal()
         there = counts.sum(1) > 0
         return sheet(rows[:6]), {"miou": float((counts.diagonal()[there] / either[there]).mean())}
-
-
-def _shares(schedule: Schedule, tensors: networks.Parameters) -> Callable[[str], float] | None:
-    """Muon's step of a matrix, where the schedule has one."""
-    if not schedule.muon:
-        return None
-    return lambda name: schedule.muon * networks.scale(name, tensors[name].shape)
 
 
 def jittered(image: Tensor, strength: float, rng: np.random.Generator) -> Tensor:
