@@ -73,6 +73,7 @@ def _add_swap(group: Any) -> None:
     swap.add_argument(
         "--hair-last", action="store_true", help="the target's hair lies over the source's face"
     )
+    swap.add_argument("--no-relight", action="store_true", help="keep the source's light in its texture")
     swap.add_argument(
         "--source-labels", metavar="FILE", help="labels of the source's aligned crop (png, npy)"
     )
@@ -97,6 +98,7 @@ def _add_edit(group: Any) -> None:
     edit.add_argument(
         "--extent", type=float, default=1.0, metavar="X", help="0 (unchanged) to 1 (the reference's)"
     )
+    edit.add_argument("--no-relight", action="store_true", help="keep the reference's light in its texture")
     edit.add_argument("--labels", metavar="FILE", help="labels of the image's aligned crop")
     edit.add_argument("--reference-labels", metavar="FILE", help="labels of the reference's aligned crop")
     _add_output(edit)

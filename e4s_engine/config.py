@@ -26,6 +26,7 @@ class ModelConfig:
     channels: generator channels at 4, 8, ..., size.
     injected: layers with a style of their own per region (the paper's K); later ones use latent_avg.
     stages: encoder stages as (depth, units); the last three are tapped for the style vectors.
+    relight: hidden width of the relighting layers (relight.py); 0: the model has none.
     """
 
     size: int = 1024
@@ -37,6 +38,7 @@ class ModelConfig:
     stem: int = 64
     stages: tuple[tuple[int, int], ...] = ((128, 3), (256, 4), (512, 14), (512, 3))
     encoder_size: int = 256
+    relight: int = 0
 
     def __post_init__(self) -> None:
         _check_integers(self)
@@ -63,6 +65,7 @@ class ModelConfig:
             (not 1 <= self.latent_dim <= MAX_CHANNELS, f"latent_dim {self.latent_dim}"),
             (not 1 <= self.mlp_hidden <= MAX_CHANNELS, f"mlp_hidden {self.mlp_hidden}"),
             (not 1 <= self.stem <= MAX_CHANNELS, f"stem {self.stem}"),
+            (not 0 <= self.relight <= MAX_CHANNELS, f"relight {self.relight}"),
         ]
         for wrong, message in problems:
             if wrong:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from e4s_engine import backends, inputs
 from e4s_engine import landmarks as landmark_models
+from e4s_engine import relight as relighting
 from e4s_engine.backends import gather
 from e4s_engine.config import ModelConfig, ParserConfig
 from e4s_engine.errors import ArgumentError, ClosedError
@@ -78,7 +79,8 @@ class Engine:
         runtime = backends.create(model, parser_model, backend, device, precision)
         if max_batch > 1:
             runtime = gather.Gathered(runtime, int(max_batch), float(max_wait_ms))
-        self._pipeline: Pipeline | None = Pipeline(runtime, own_parser, classes, model.config.size)
+        lights = relighting.layers(model.tensors, np.stack) if model.config.relight else None
+        self._pipeline: Pipeline | None = Pipeline(runtime, own_parser, classes, model.config.size, lights)
         self.config, self.weights = model.config, Path(path)
         self.backend, self.device, self.precision = runtime.name, runtime.device, runtime.precision
         self.parser = "callable" if own_parser else "none" if classes is None else "network"
@@ -104,6 +106,7 @@ class Engine:
         shape: bool = True,
         texture: bool = True,
         hair_first: bool = True,
+        relight: bool = True,
         blend: str = "feather",
         align: str | bool = "auto",
         source_labels: Any = None,
@@ -120,6 +123,8 @@ class Engine:
         extent: how far the texture goes, from 0 (the target's) to 1 (the source's).
         shape, texture: whether the source's shape and texture are taken at all.
         hair_first: in a whole-face swap the target's hair lies under the source's face, else over it.
+        relight: whether the source's texture is brought into the target's light, by models that have learnt
+            to (`config.relight`; the official ones have not).
         blend: "feather", "multiband" or "none".
         align: "auto" (by landmarks where there are any, else the photo must be a square aligned portrait),
             True (landmarks needed) or False (the photo is aligned).
@@ -134,10 +139,10 @@ class Engine:
 
         Raises ArgumentError or one of its kinds: ImageError, LabelsError, RegionError, AlignmentError.
         """
-        options = Options(extent, shape, texture, hair_first, blend, align)
+        options = Options(extent, shape, texture, hair_first, relight, blend, align)
         pipeline, read = self._open(options)
         chosen = None if regions is None else region_ids(regions)
-        plain = options.published and source_landmarks is target_landmarks is None
+        plain = pipeline.published(options) and source_landmarks is target_landmarks is None
         if plain and (self._landmarks is None or align is False) and align is not True:
             made = pipeline.swap_resident(source, target, (source_labels, target_labels), chosen)
             if made is not None:
@@ -156,6 +161,7 @@ class Engine:
         shape: bool = True,
         texture: bool = True,
         hair_first: bool = True,
+        relight: bool = True,
         blend: str = "feather",
         align: str | bool = "auto",
         source_labels: Sequence[Any] | None = None,
@@ -169,7 +175,7 @@ class Engine:
         the rest is as in `swap`. A source that occurs several times is encoded once. Every input is checked
         before any is swapped.
         """
-        options = Options(extent, shape, texture, hair_first, blend, align)
+        options = Options(extent, shape, texture, hair_first, relight, blend, align)
         if not isinstance(targets, (list, tuple)):
             raise ArgumentError(f"targets: expected a list of images, got {type(targets).__name__}")
         many = list(sources) if isinstance(sources, (list, tuple)) else [sources]
@@ -199,6 +205,7 @@ class Engine:
         regions: RegionNames | None,
         extent: float = 1.0,
         *,
+        relight: bool = True,
         blend: str = "feather",
         align: str | bool = "auto",
         labels: Any = None,
@@ -217,6 +224,7 @@ class Engine:
             regions,
             extent=extent,
             shape=False,
+            relight=relight,
             blend=blend,
             align=align,
             source_labels=reference_labels,

@@ -31,6 +31,7 @@ class Options:
     shape: bool = True
     texture: bool = True
     hair_first: bool = True
+    relight: bool = True
     blend: str = "feather"
     align: str | bool = "auto"
 
@@ -44,14 +45,17 @@ class Options:
         # Exactly these: 1 and 0 equal True and False, but would be taken for "auto" later.
         if not isinstance(self.align, (str, bool)) or self.align not in ("auto", True, False):
             raise ArgumentError(f"align: expected 'auto', True or False, got {self.align!r}")
-        for name in ("shape", "texture", "hair_first"):
+        for name in ("shape", "texture", "hair_first", "relight"):
             if not isinstance(getattr(self, name), (bool, np.bool_)):
                 raise ArgumentError(f"{name}: expected True or False, got {getattr(self, name)!r}")
 
     @property
     def published(self) -> bool:
-        """Whether a swap is done as in the published code; `align` says only where the faces are."""
-        return self == Options(align=self.align)
+        """Whether a swap is done as in the published code, by models that do not relight.
+
+        `align` says only where the faces are.
+        """
+        return self == Options(align=self.align, relight=self.relight)
 
 
 @dataclasses.dataclass

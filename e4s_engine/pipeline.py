@@ -16,6 +16,7 @@ from PIL import Image
 from e4s_engine import align as alignment
 from e4s_engine import blend as blending
 from e4s_engine import compose, images, inputs, parse, regions
+from e4s_engine import relight as relighting
 from e4s_engine.backends import Backend
 from e4s_engine.config import ParserConfig
 from e4s_engine.errors import ArgumentError, LabelsError
@@ -50,12 +51,20 @@ class _Composed:
 
 @dataclasses.dataclass(frozen=True)
 class Pipeline:
-    """The stages over one backend. parser: a caller's own. classes: what the backend's parser tells apart."""
+    """The stages over one backend.
+
+    parser: a caller's own. classes: what the backend's parser tells apart. lights: of models that relight.
+    """
 
     backend: Backend
     parser: Parser | None
     classes: ParserConfig | None
     size: int
+    lights: relighting.Layers | None = None
+
+    def published(self, options: Options) -> bool:
+        """Whether swaps are done as in the published code: by the options, and without relighting."""
+        return options.published and not (options.relight and self.lights)
 
     def label(self, portraits: Iterable[Portrait]) -> None:
         """Labels for every portrait that came without."""
@@ -113,7 +122,8 @@ class Pipeline:
         self.complete(
             [portrait for job in staged.values() for portrait in (job.target, *(p for p, _ in job.parts))]
         )
-        composed = [(job.target, _compose(job, options)) for job in staged.values()]
+        lights = self.lights if options.relight else None
+        composed = [(job.target, _compose(job, options, lights)) for job in staged.values()]
         done |= zip(staged, self._render(composed, options), strict=True)
         done |= zip(at_once, self._swap_at_once(list(at_once.values())), strict=True)
         return [done[i] for i in range(len(jobs))]
@@ -123,7 +133,7 @@ class Pipeline:
 
         Of a source that comes again, or was encoded already, the style vectors are used again instead.
         """
-        if self.backend.swapper is None or not options.published or len(job.parts) > 1:
+        if self.backend.swapper is None or not self.published(options) or len(job.parts) > 1:
             return False
         source, target = job.parts[0][0], job.target
         fresh = source.crop is not None and source.styles is None and target.styles is None
@@ -220,11 +230,15 @@ def known(portrait: Portrait) -> tuple[Labels, compose.Styles]:
     return portrait.labels, portrait.styles
 
 
-def _compose(job: Job, options: Options) -> _Composed:
+def _compose(job: Job, options: Options, lights: relighting.Layers | None) -> _Composed:
     """Swap shape and texture: what to decode."""
     target_labels, target_styles = known(job.target)
-    known_parts = [(*known(portrait), ids) for portrait, ids in job.parts]
-    given = [(mask, vectors, compose.shown(mask, ids)) for mask, vectors, ids in known_parts]
+    given = []
+    for portrait, ids in job.parts:
+        mask, vectors = known(portrait)
+        if lights is not None:
+            vectors = relighting.relight(vectors, target_styles, lights)
+        given.append((mask, vectors, compose.shown(mask, ids)))
     if job.chosen is None:
         source_labels, source_styles, _ = given[0]
         labels, holes = compose.whole_face_labels(source_labels, target_labels, options.hair_first)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from e4s_engine import regions
+from e4s_engine import regions, relight
 from e4s_engine.config import Config, ModelConfig, ParserConfig
 
 Shape = tuple[int, ...]
@@ -16,7 +16,7 @@ SQUEEZE = 16  # reduction of the squeeze-excite blocks
 def tensors(config: Config) -> dict[str, Shape]:
     """Every tensor the networks read, key -> shape."""
     if isinstance(config, ModelConfig):
-        return dict([*_encoder(config), *_mlps(config), *_generator(config)])
+        return dict([*_encoder(config), *_mlps(config), *_generator(config), *_relight(config)])
     return dict(_parser(config))
 
 
@@ -73,6 +73,20 @@ def _to_rgb(prefix: str, inner: int, latent_dim: int) -> Iterator[Entry]:
     yield prefix + "conv.weight", (1, 3, inner, 1, 1)
     yield prefix + "conv.modulation.weight", (inner, latent_dim)
     yield prefix + "conv.modulation.bias", (inner,)
+
+
+def _relight(config: ModelConfig) -> Iterator[Entry]:
+    hidden, depth = config.relight, config.style_dim
+    if not hidden:
+        return
+    yield relight.PREFIX + "light.bias", (hidden,)
+    for region in range(regions.COUNT):
+        prefix = f"{relight.PREFIX}{region}."
+        yield prefix + "light.weight", (hidden, depth)
+        yield prefix + "inner.weight", (hidden, depth)
+        yield prefix + "inner.bias", (hidden,)
+        yield prefix + "shift.weight", (hidden, hidden)
+        yield prefix + "outer.weight", (depth, hidden)
 
 
 def _norm(prefix: str, width: int) -> Iterator[Entry]:

@@ -44,7 +44,9 @@ RGI = recipe.RgiRecipe(
     TOY, SCHEDULE, POOL, adversarial_from=2, adversarial_every=2, r1=1.0, r1_every=1, critic_channels=8,
     swap=0.5,
 )  # fmt: skip
-MUON = replace(RGI, schedule=replace(SCHEDULE, muon=5e-3), emphasis=0.3, structure=0.25)
+MUON = replace(
+    RGI, model=replace(TOY, relight=16), schedule=replace(SCHEDULE, muon=5e-3), emphasis=0.3, structure=0.25
+)
 PARSER = recipe.ParserRecipe(TOY_PARSER, SCHEDULE, POOL, side=64)
 PARSER_MUON = replace(PARSER, schedule=replace(SCHEDULE, muon=5e-3))
 every_kind = pytest.mark.parametrize(

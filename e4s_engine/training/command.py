@@ -155,7 +155,7 @@ def _start(arguments: Namespace, chosen: Any) -> Any:
     from e4s_engine.training import networks
 
     if arguments.init:
-        return networks.from_file(arguments.init, chosen.model)
+        return networks.from_file(arguments.init, chosen.model, chosen.seed)
     tensors = networks.initial(chosen.model, chosen.seed)
     if arguments.kind == "rgi" and chosen.growth:
         networks.still_above(tensors, chosen.growth[0][1])

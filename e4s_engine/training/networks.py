@@ -30,8 +30,8 @@ def initial(config: Config, seed: int) -> Parameters:
 def _initial(name: str, shape: schema.Shape, dice: torch.Generator) -> Tensor:
     if name.endswith(("running_var", "modulation.bias")):
         return torch.ones(shape)
-    if name == "latent_avg" or name.endswith(("running_mean", "bias", "noise.weight")):
-        return torch.zeros(shape)
+    if name == "latent_avg" or name.endswith(("running_mean", "bias", "noise.weight", "outer.weight")):
+        return torch.zeros(shape)  # of relighting the last layer: it begins by changing nothing
     if name.startswith("encoder.") and len(shape) == 1:
         return torch.full(shape, 0.25)  # PReLU slopes
     if len(shape) == 1:
@@ -83,12 +83,22 @@ def frozen(config: ModelConfig, convs: int, to_rgbs: int) -> frozenset[str]:
     return frozenset(name for name in schema.tensors(config) if prefixes and name.startswith(prefixes))
 
 
-def from_file(path: str | os.PathLike[str], config: Config) -> Parameters:
-    """A weight file's parameters, to train on from. Raises WeightsError if it is of another config."""
+def from_file(path: str | os.PathLike[str], config: Config, seed: int) -> Parameters:
+    """A weight file's parameters, to train on from. Raises WeightsError if it is of another config.
+
+    A file without relighting layers may be given to a config with them: they are new then.
+    """
     model = weights.load(path, configs.kind_of(config))
+    found = {name: torch.from_numpy(np.array(tensor)) for name, tensor in model.tensors.items()}
+    if _without_relight(config) == model.config:
+        return initial(config, seed) | found
     if model.config != config:
         raise WeightsError(f"weights: {path} is {model.config}, the recipe says {config}")
-    return {name: torch.from_numpy(np.array(tensor)) for name, tensor in model.tensors.items()}
+    return found
+
+
+def _without_relight(config: Config) -> Config:
+    return dataclasses.replace(config, relight=0) if isinstance(config, ModelConfig) else config
 
 
 def load_stylegan2(path: str | os.PathLike[str], parameters: Parameters) -> None:

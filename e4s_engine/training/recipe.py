@@ -143,6 +143,7 @@ _SMALL = ModelConfig(
     stem=32,
     # Eyes and lips are seen by the finest tap alone (the others sample past them): it is the wide one.
     stages=((48, 1), (128, 2), (160, 3), (224, 2)),
+    relight=64,
 )
 DEMO = RgiRecipe(
     model=_SMALL,

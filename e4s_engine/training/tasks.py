@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from e4s_engine import decode, encode, ops, parse, regions
+from e4s_engine import decode, encode, ops, parse, regions, relight
 from e4s_engine.config import Config, ModelConfig
 from e4s_engine.training import critic, losses, networks
 from e4s_engine.training.batches import Batch, mixed_styles, unpacked
@@ -136,7 +136,10 @@ class Rgi:
         labels = torch.cat([b["source_labels"], b["target_labels"]])
         source, target = encode.encode(ops.reference, pictures, labels, tensors, config).chunk(2)
         own = torch.where(b["own"][:, None, None], source, target)
-        styles = torch.cat([own, mixed_styles(source, target, b)])
+        given = source
+        if config.relight:
+            given = relight.relight(source, target, relight.layers(tensors, torch.stack))
+        styles = torch.cat([own, mixed_styles(given, target, b)])
         masks = torch.cat([b["image_labels"], b["composed"]])
         made, swapped = decode.decode(ops.reference, styles, masks, tensors, config).chunk(2)
         return made, swapped
