@@ -237,7 +237,7 @@ def _compose(job: Job, options: Options, lights: relighting.Layers | None) -> _C
     for portrait, ids in job.parts:
         mask, vectors = known(portrait)
         if lights is not None:
-            vectors = relighting.relight(vectors, target_styles, lights)
+            vectors = relighting.relight(vectors[None], target_styles[None], lights)[0]
         given.append((mask, vectors, compose.shown(mask, ids)))
     if job.chosen is None:
         source_labels, source_styles, _ = given[0]

@@ -45,10 +45,10 @@ def layers(weights: Mapping[str, Any], stack: Callable[[list[Any]], Any]) -> Lay
 
 
 def relight(source: Any, target: Any, layers: Layers) -> Any:
-    """The source's style vectors under the target's light: [...,12,D] twice -> [...,12,D].
+    """The source's style vectors under the target's light: [N,12,D] twice -> [N,12,D].
 
     Nothing changes where both have the same light; regions that the source does not show stay zero. The same
-    lines run on arrays and on tensors, batches included.
+    lines run on arrays and on tensors.
     """
     inner = _each(layers.inner, source) + layers.inner_bias
     there, here = (_each(layers.shift, _light(styles, layers)) for styles in (target, source))
@@ -57,12 +57,12 @@ def relight(source: Any, target: Any, layers: Layers) -> Any:
     return source + shown * change
 
 
-def _light(styles: Any, layers: Layers) -> Any:  # [...,12,D] -> [...,1,H]
-    return _leaky(_each(layers.light, styles).sum(-2)[..., None, :] + layers.light_bias)
+def _light(styles: Any, layers: Layers) -> Any:  # [N,12,D] -> [N,1,H]
+    return _leaky(_each(layers.light, styles).sum(1)[:, None] + layers.light_bias)
 
 
-def _each(matrices: Any, vectors: Any) -> Any:  # [12,O,I], [...,12 or 1,I] -> [...,12,O]
-    return (matrices @ vectors[..., None])[..., 0]
+def _each(matrices: Any, vectors: Any) -> Any:  # [12,O,I], [N,12 or 1,I] -> [N,12,O]
+    return (vectors.swapaxes(0, 1) @ matrices.swapaxes(1, 2)).swapaxes(0, 1)
 
 
 def _leaky(x: Any) -> Any:

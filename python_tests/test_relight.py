@@ -46,7 +46,7 @@ def lit(tmp_path_factory, tiny_weights, model):
 
 
 def test_under_the_same_light_nothing_changes(layers, vectors):
-    assert np.array_equal(relight.relight(vectors, vectors, layers), vectors)
+    assert np.array_equal(relight.relight(vectors[0], vectors[0], layers), vectors[0])
 
 
 def test_under_another_light_what_is_shown_changes(layers, vectors):
@@ -74,7 +74,7 @@ def test_it_is_the_formula(model, layers, vectors):
     inner = get(f"{region}.inner.weight") @ source[region] + get(f"{region}.inner.bias")
     there, here = (inner + get(f"{region}.shift.weight") @ light(s) for s in (target, source))
     wanted = source[region] + get(f"{region}.outer.weight") @ (leaky(there) - leaky(here))
-    np.testing.assert_allclose(relight.relight(source, target, layers)[region], wanted, atol=1e-4)
+    np.testing.assert_allclose(relight.relight(*vectors, layers)[0, region], wanted, atol=1e-4)
 
 
 def test_arrays_and_tensors_agree(model, layers, vectors):
@@ -118,7 +118,7 @@ def test_a_swap_takes_the_vectors_relit(lit, engine, layers, people, chosen):
     (source, source_labels), (target, target_labels), _ = people
     known = {"source_labels": source_labels, "target_labels": target_labels}
     face, kept = engine.encode(source, source_labels), engine.encode(target, target_labels)
-    by_hand = Face(face.labels, relight.relight(face.styles, kept.styles, layers))
+    by_hand = Face(face.labels, relight.relight(face.styles[None], kept.styles[None], layers)[0])
     wanted = engine.swap(by_hand, target, chosen, target_labels=target_labels)
     found = lit.swap(source, target, chosen, **known)
     np.testing.assert_array_equal(found.image, wanted.image)
@@ -131,7 +131,7 @@ def test_every_source_is_relit_for_itself(lit, engine, layers, people):
     (a, _), (b, _), (c, _) = people
     faces = [engine.encode(image) for image in (a, b)]
     kept = engine.encode(c)
-    relit = [Face(f.labels, relight.relight(f.styles, kept.styles, layers)) for f in faces]
+    relit = [Face(f.labels, relight.relight(f.styles[None], kept.styles[None], layers)[0]) for f in faces]
     wanted = engine.swap({"hair": relit[0], "nose": relit[1]}, c).image
     np.testing.assert_array_equal(lit.swap({"hair": a, "nose": b}, c).image, wanted)
     batch = lit.swap_batch([{"hair": a, "nose": b}, a], [c, b])

@@ -149,6 +149,27 @@ def test_combine_changes_only_what_is_near(region, near):
     assert change[distance > 64 * near].max() <= 12
 
 
+@pytest.mark.parametrize(("a", "b"), [(3, 40), (11, 24), (17, 5)])
+def test_a_face_that_is_taken_leaves_hair_ears_and_background_where_they_were(a, b):
+    """Broad faces on narrow heads and the other way round: the skull stays the target's."""
+    target, source = person(a), person(b)
+    widths = (0.92, 1.08) if a % 2 else (1.08, 0.92)
+    target, source = (
+        replace(p, face=replace(p.face, width=w), skull=w)
+        for p, w in zip((target, source), widths, strict=True)
+    )
+    shown = replace(scene(a), occluder=P.Occluder())
+    before, after = (synth.render(p, shown, 128, 2) for p in (target, synth.combine(target, source, R.FACE)))
+    kept = [R.BACKGROUND, R.HAIR, R.EARS, R.GLASSES, R.EARRINGS]
+    high = np.arange(128)[:, None] < before.landmarks[33, 1]  # above the nose's base: the jaw is the face's
+    stays = np.isin(before.labels, kept) & high
+    assert stays.mean() > 0.1
+    assert (after.labels == before.labels)[stays].mean() > 0.98
+    plain = stays & (before.labels != R.GLASSES)  # through a lens the new face is seen
+    change = np.abs(after.image.astype(int) - before.image)[plain]
+    assert change.mean() < 5  # a steeper forehead lifts the hair over it a little
+
+
 def test_combined_from_two_sources():
     a, b, c = synth.person(1), synth.person(2), synth.person(3)
     mixed = synth.combine(synth.combine(a, b, ["nose"]), c, ["lips", "mouth"])

@@ -6,7 +6,7 @@ import numpy as np
 
 from e4s_engine.synth.body import make_grid
 from e4s_engine.synth.maths import Array, mix, normalize, rotate, step
-from e4s_engine.synth.params import Earrings, Face, Glasses, Person
+from e4s_engine.synth.params import Earrings, Glasses, Person
 from e4s_engine.synth.shade import Points
 from e4s_engine.synth.surface import BALL, Grid, Head
 
@@ -21,7 +21,7 @@ def earring_grids(earrings: Earrings, person: Person) -> list[Grid]:
     ears = person.ears
     for side in (-1, 1):
         flare = np.sin(np.radians(16 + 34 * ears.flare))
-        x = side * (6.75 * person.face.width + 0.75 * flare + 0.35)
+        x = side * (6.75 * person.skull + 0.75 * flare + 0.35)
         lobe = np.array([x, -1.75 - 3.15 * ears.size * (0.88 + 0.1 * ears.lobe), 0.55])
         size = earrings.size
         if earrings.style == "stud":
@@ -62,7 +62,7 @@ def _solid(points: Array, normals: Array) -> Grid:
 
 def glasses_grids(glasses: Glasses, head: Head) -> list[Grid]:
     """A curved front sheet (u, v: cm right and up of its middle) and two temple arms."""
-    half = 6.75 * head.person.face.width
+    half = 6.75 * head.person.skull
     u, v = np.linspace(-half, half, 90)[None, :], np.linspace(2.6, -3.4, 40)[:, None]
     front = max(head.eye_depth + BALL + 0.85, float(head.at(np.zeros(1), np.array([0.45]))[2][0]) + 0.12)
     z = front - 0.028 * u**2
@@ -97,10 +97,10 @@ def _lens(glasses: Glasses, half: float, u: Array, v: Array) -> Array:
     return np.asarray(outside + np.minimum(np.maximum(dx, dy), 0) - corner)
 
 
-def look(glasses: Glasses, face: Face, p: Points, turn: Array) -> tuple[Array, Array, Array, Array]:
+def look(glasses: Glasses, skull: float, p: Points, turn: Array) -> tuple[Array, Array, Array, Array]:
     """cover [N] (0 where there is nothing), albedo [3, N], gloss [N], normals [3, N] of front or arm."""
     u, v, N = p.u, p.v, p.N
-    half = 6.75 * face.width
+    half = 6.75 * skull
     color = np.array(glasses.color, np.float32)[:, None]
     if len(u) and p.w[0] > 0.5:
         return np.ones_like(u), color * np.ones_like(u), 0.5 + 0 * u, N

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from e4s_engine.synth.maths import Array, blur, bump, grid_normals, noise, normalize, spline, step
-from e4s_engine.synth.params import Clothing, Ears, Face, Neck, Occluder
+from e4s_engine.synth.params import Clothing, Ears, Neck, Occluder
 from e4s_engine.synth.surface import Grid
 
 # Rings of neck and torso: height, half width, half depth, z of the centre.
@@ -28,7 +28,7 @@ def make_grid(
     return Grid(points, normals, normalize(blur(normals, 2)), u, v, w, x, 1.0 / (1.0 + 3.0 * hollow))
 
 
-def ear_grid(ears: Ears, face: Face, side: int) -> Grid:
+def ear_grid(ears: Ears, skull: float, side: int) -> Grid:
     """One ear. u, v are the position across (to the back) and up, in ear lengths; w, x are zero."""
     rho = np.concatenate([np.linspace(0.0, 1.0, 16), [1.03, 1.0, 0.9]])[:, None]
     phi = np.linspace(0, 2 * np.pi, 49)[None, :]
@@ -50,7 +50,7 @@ def ear_grid(ears: Ears, face: Face, side: int) -> Grid:
     normal = np.array([side * np.cos(flare), 0.0, np.sin(flare)])
     rear = np.array([side * np.sin(flare), -0.10, -np.cos(flare)])
     top = np.array([0.05 * side, 0.97, -0.22])
-    centre = np.array([side * (6.72 * face.width + 0.95 * np.sin(flare) + 0.15), -1.75, -0.4])
+    centre = np.array([side * (6.72 * skull + 0.95 * np.sin(flare) + 0.15), -1.75, -0.4])
     points = (
         centre[:, None, None]
         + half * (rear[:, None, None] * e1 + top[:, None, None] * e2)

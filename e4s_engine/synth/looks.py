@@ -102,6 +102,6 @@ LOOKS: dict[str, Callable[[Sitting, Points], Look]] = {
 
 def glasses(s: Sitting, p: Points) -> tuple[Array, Array]:
     """Radiance [3, N] of frames and lenses, and how much they cover what is behind [N]."""
-    cover, albedo, gloss, normals = accessories.look(s.person.glasses, s.person.face, p, s.turn)
+    cover, albedo, gloss, normals = accessories.look(s.person.glasses, s.person.skull, p, s.turn)
     front = p._replace(N=normals, occlusion=np.ones_like(p.u))
     return shade.plain(s.scene.light, front, albedo, gloss, 50.0), cover

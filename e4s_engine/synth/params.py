@@ -28,9 +28,9 @@ class Tone:
 
 @dataclass(frozen=True)
 class Face:
-    """The skin region: the head's shape, its material, its lines and facial hair."""
+    """The skin region: the face's shape, its material, its lines and facial hair."""
 
-    width: float = 1.0  # 0.91..1.09, factor on breadth
+    width: float = 1.0  # 0.91..1.09, factor on breadth at the cheeks and below (above: Person.skull)
     length: float = 1.0  # 0.93..1.07, factor on the height below the eyes
     jaw: float = 0.0  # -1 narrow .. 1 broad
     square: float = 0.0  # -1 pointed .. 1 square
@@ -184,7 +184,11 @@ class Earrings:
 
 @dataclass(frozen=True)
 class Person:
-    """An identity. `frame` names the person whose landmarks frame the picture (None: this one)."""
+    """An identity.
+
+    skull: 0.91..1.09, factor on the breadth of the skull, on which hair, ears and glasses sit.
+    frame: the person whose landmarks frame the picture (None: this one).
+    """
 
     face: Face = field(default_factory=Face)
     nose: Nose = field(default_factory=Nose)
@@ -197,6 +201,7 @@ class Person:
     hair: Hair = field(default_factory=Hair)
     glasses: Glasses = field(default_factory=Glasses)
     earrings: Earrings = field(default_factory=Earrings)
+    skull: float = 1.0
     frame: Person | None = None
 
 
@@ -283,8 +288,9 @@ GROUPS = {
 def combine(target: Person, source: Person, regions: str | int | Iterable[str | int]) -> Person:
     """Those regions (names, presets or ids) of `source`, shape and colour; all the rest of `target`.
 
-    The picture stays framed by the target's landmarks, so nothing moves but what was exchanged. The
-    background belongs to the Scene and is ignored here.
+    The picture stays framed by the target's landmarks, and face and hair fit the target's skull, so nothing
+    moves but what was exchanged; the skull is the source's only where neither stays. The background belongs
+    to the Scene and is ignored here.
     """
     taken: dict[str, Any] = {
         GROUPS[region]: getattr(source, GROUPS[region])
@@ -293,4 +299,6 @@ def combine(target: Person, source: Person, regions: str | int | Iterable[str | 
     }
     if not taken:
         return target
+    if taken.keys() >= {GROUPS[R.SKIN], GROUPS[R.HAIR]}:
+        taken["skull"] = source.skull
     return replace(target, **taken, frame=target.frame or target)

@@ -61,8 +61,9 @@ def person(seed: int) -> P.Person:
     hair_color = _hair_color(d, depth, age)
     dark = d.color(blend(hair_color, HAIRS["dark"], 0.55), 0.15)
     hair = _hair(d, fem, age, depth, hair_color)
+    face = _face(d, fem, age, tone, dark)
     return P.Person(
-        _face(d, fem, age, tone, dark),
+        face,
         _nose(d, fem, depth, tone),
         _eyes(d, fem, depth),
         _brows(d, fem, age, dark),
@@ -75,6 +76,7 @@ def person(seed: int) -> P.Person:
         hair,
         _glasses(d, age),
         _earrings(d, fem),
+        skull=face.width,
     )
 
 

@@ -109,7 +109,7 @@ class _Studio:
     def _parts(self) -> list[Part]:
         person, scene, head = self.s.person, self.s.scene, self.s.head
         own = [Part("head", surface.head_grid(head, person.hair.line))]
-        own += [Part("ear", body.ear_grid(person.ears, person.face, side)) for side in (-1, 1)]
+        own += [Part("ear", body.ear_grid(person.ears, person.skull, side)) for side in (-1, 1)]
         own += [Part("hair", grid) for grid in hairdo.grids(person.hair, head, scene.occluder)]
         own += [Part("earring", grid) for grid in accessories.earring_grids(person.earrings, person)]
         parts = [Part(kind, _turn(grid, self.s.turn)) for kind, grid in own]

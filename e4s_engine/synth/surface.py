@@ -35,7 +35,8 @@ def profile(person: Person, expression: Expression) -> Array:
     knots[7:, 4] = [0.0, 0.1, 0.5, 1.2, 2.4, 3.6, 4.2, 4.4, 4.0, 3.4]
     knots[:, 5] = np.interp(np.arange(17), [0, 5, 8, 11, 16], [2.0, 2.3, 2.25, 2.15, 2.05])
     down = np.clip((np.arange(17) - 8) / 4, 0, 1)
-    knots[:, 2] *= f.width * (1 + 0.15 * f.jaw * down)
+    cheeks = np.clip((np.arange(17) - 7) / 3, 0, 1)
+    knots[:, 2] *= mix(person.skull, f.width, cheeks) * (1 + 0.15 * f.jaw * down)
     knots[:, 4] *= 1 - 0.25 * f.square
     knots[:, 5] += 0.45 * f.square * down
     knots[3:6, 1] += 0.35 * f.forehead * np.array([0.6, 1.0, 0.6])
