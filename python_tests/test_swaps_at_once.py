@@ -6,8 +6,9 @@ import dataclasses
 
 import numpy as np
 import pytest
+from conftest import TINY
 
-from e4s_engine import align, bench, blend, compose, images, pipeline, regions
+from e4s_engine import align, bench, blend, compose, images, pipeline, regions, relight, weights
 from e4s_engine.backends import Swapped
 from e4s_engine.engine import Engine
 
@@ -101,6 +102,17 @@ def test_anything_else_goes_through_the_stages(at_once, engine, options):
     whole, backend = at_once
     assert same(whole.swap(A, B, **options, **KNOWN), engine.swap(A, B, **options, **KNOWN))
     assert backend.batches == []
+
+
+def test_models_that_relight_go_through_the_stages(at_once):
+    whole, backend = at_once
+    lit = weights.random_model(dataclasses.replace(TINY, relight=8), 0)
+    layers = relight.layers(lit.tensors, np.stack)
+    whole._pipeline = dataclasses.replace(whole._pipeline, lights=layers)
+    relit = whole.swap(A, B, **KNOWN)
+    assert backend.batches == []
+    assert not np.array_equal(whole.swap(A, B, relight=False, **KNOWN).face, relit.face)
+    assert backend.batches == [1]
 
 
 def test_other_inputs_go_through_the_stages(at_once, engine):
