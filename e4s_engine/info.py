@@ -22,7 +22,8 @@ def report(engine: Engine) -> dict[str, Any]:
         "cpu features": _cpu_features(),
         "torch": _torch(),
         "weights": str(engine.weights),
-        "model": f"RGI at {config.size}, styles [12, {config.style_dim}], K = {config.injected}",
+        "model": f"RGI at {config.size}, styles [12, {config.style_dim}], K = {config.injected}"
+        + (", relights" if config.relight else ""),
         "parser": engine.parser,
         "backend": engine.backend,
         "device": engine.device,

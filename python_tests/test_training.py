@@ -162,6 +162,19 @@ def test_steps_lower_the_loss(chosen, source, tmp_path):
     assert seen[-1][name] < 0.8 * seen[0][name]
 
 
+@pytest.mark.parametrize("swaps", [True, False])
+def test_only_swaps_with_answers_teach_relighting(items, swaps):
+    task = tasks.new(replace(MUON, adversarial=0.0), networks.initial(MUON.model, 0), None, "cpu", "fp32")
+    tensors = task.learners["model"].tensors
+    lights = {name: tensor.detach().clone() for name, tensor in tensors.items() if "relight." in name}
+    kind = batches.RenderedSwaps if swaps else batches.RenderedPictures
+    for step in range(3):
+        rng = batches.generator(0, step)
+        task.step(kind(items, POOL, flip=True).batch(step, rng, 0, 1, 4), step, rng)
+    assert same(lights, tensors) is not swaps
+    assert len(lights) == 1 + 5 * 12
+
+
 def test_all_terms_are_there_and_finite(source):
     parser = networks.initial(TOY_PARSER, 1)
     task = tasks.new(replace(RGI, structure=0.25), networks.initial(TOY, 0), parser, "cpu", "fp32")
