@@ -76,10 +76,11 @@ class Engine:
         assert isinstance(model.config, ModelConfig)
         classes = parser_model.config if parser_model is not None else None
         assert classes is None or isinstance(classes, ParserConfig)
+        # Before the backend, which then reads every tensor that is left, to check it.
+        lights = relighting.layers(model.tensors, np.stack) if model.config.relight else None
         runtime = backends.create(model, parser_model, backend, device, precision)
         if max_batch > 1:
             runtime = gather.Gathered(runtime, int(max_batch), float(max_wait_ms))
-        lights = relighting.layers(model.tensors, np.stack) if model.config.relight else None
         self._pipeline: Pipeline | None = Pipeline(runtime, own_parser, classes, model.config.size, lights)
         self.config, self.weights = model.config, Path(path)
         self.backend, self.device, self.precision = runtime.name, runtime.device, runtime.precision

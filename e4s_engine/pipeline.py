@@ -64,7 +64,10 @@ class Pipeline:
 
     def published(self, options: Options) -> bool:
         """Whether swaps are done as in the published code: by the options, and without relighting."""
-        return options.published and not (options.relight and self.lights)
+        return options.published and self._lights_for(options) is None
+
+    def _lights_for(self, options: Options) -> relighting.Layers | None:
+        return self.lights if options.relight else None
 
     def label(self, portraits: Iterable[Portrait]) -> None:
         """Labels for every portrait that came without."""
@@ -122,7 +125,7 @@ class Pipeline:
         self.complete(
             [portrait for job in staged.values() for portrait in (job.target, *(p for p, _ in job.parts))]
         )
-        lights = self.lights if options.relight else None
+        lights = self._lights_for(options)
         composed = [(job.target, _compose(job, options, lights)) for job in staged.values()]
         done |= zip(staged, self._render(composed, options), strict=True)
         done |= zip(at_once, self._swap_at_once(list(at_once.values())), strict=True)

@@ -53,7 +53,7 @@ def relight(source: Any, target: Any, layers: Layers) -> Any:
     inner = _each(layers.inner, source) + layers.inner_bias
     there, here = (_each(layers.shift, _light(styles, layers)) for styles in (target, source))
     change = _each(layers.outer, _leaky(inner + there) - _leaky(inner + here))
-    shown = abs(source).sum(-1)[..., None] > 0
+    shown = (source != 0).any(-1)[..., None]
     return source + shown * change
 
 

@@ -89,16 +89,11 @@ def from_file(path: str | os.PathLike[str], config: Config, seed: int) -> Parame
     A file without relighting layers may be given to a config with them: they are new then.
     """
     model = weights.load(path, configs.kind_of(config))
-    found = {name: torch.from_numpy(np.array(tensor)) for name, tensor in model.tensors.items()}
-    if _without_relight(config) == model.config:
-        return initial(config, seed) | found
-    if model.config != config:
+    grows = isinstance(config, ModelConfig) and model.config == dataclasses.replace(config, relight=0)
+    if model.config != config and not grows:
         raise WeightsError(f"weights: {path} is {model.config}, the recipe says {config}")
-    return found
-
-
-def _without_relight(config: Config) -> Config:
-    return dataclasses.replace(config, relight=0) if isinstance(config, ModelConfig) else config
+    found = {name: torch.from_numpy(np.array(tensor)) for name, tensor in model.tensors.items()}
+    return found if model.config == config else initial(config, seed) | found
 
 
 def load_stylegan2(path: str | os.PathLike[str], parameters: Parameters) -> None:
