@@ -81,7 +81,7 @@ def test_rendered_items_are_swaps_with_their_answers(items):
     chosen = [faces.choice(items.first, i) for i in range(64)]
     assert 0.3 < chosen.count(None) / 64 < 0.6 and len(set(chosen)) == len(faces.CHOICES)
     again = faces.swap_of(*faces.seeds(items.first, 3), chosen[3])
-    drawn = faces.synth.render(*again.pairs()[faces.TRUTH], 32, 2)
+    drawn = faces.synth.render(*again.pairs()[faces.TRUTH], 32)
     assert np.array_equal(drawn.image, pictures[3, faces.TRUTH, ..., :3])
     assert np.array_equal(drawn.labels, pictures[3, faces.TRUTH, ..., 3])
 

@@ -43,7 +43,12 @@ class Part(NamedTuple):
     grid: surface.Grid
 
 
-def render(person: Person, scene: Scene, size: int = 256, supersample: int = 2) -> Picture:
+# Samples along a pixel's side. Strands are finer than pixels: at 2 what is left of them is noise (SSIM 0.985
+# beside pictures of 8, which 3 brings to 0.995).
+SAMPLES = 3
+
+
+def render(person: Person, scene: Scene, size: int = 256, supersample: int = SAMPLES) -> Picture:
     """One picture of side `size`, each pixel averaged from supersample x supersample samples."""
     if size < 16 or supersample < 1:
         raise ValueError(
@@ -53,7 +58,7 @@ def render(person: Person, scene: Scene, size: int = 256, supersample: int = 2) 
 
 
 def render_many(
-    pairs: Iterable[tuple[Person, Scene]], size: int = 256, supersample: int = 2, workers: int = 0
+    pairs: Iterable[tuple[Person, Scene]], size: int = 256, supersample: int = SAMPLES, workers: int = 0
 ) -> Iterator[Picture]:
     """Pictures of many (person, scene), in order; workers > 0 spreads them over that many processes.
 
@@ -90,8 +95,7 @@ class _Studio:
         self.parts = parts
         self.labels = np.zeros(self.side**2, np.uint8)
         self.depth = np.full(self.side**2, 40.0, np.float32)
-        behind = backdrop.paint(scene.backdrop, size)
-        self.color = behind.repeat(supersample, 1).repeat(supersample, 2).reshape(3, -1).astype(np.float32)
+        self.color = backdrop.paint(scene.backdrop, self.side).reshape(3, -1).astype(np.float32)
 
     def shoot(self) -> Picture:
         self._draw()

@@ -26,6 +26,7 @@ from e4s_engine import regions, synth
 from e4s_engine.errors import ArgumentError
 from e4s_engine.files import replacing
 from e4s_engine.synth.params import Occluder, Person, Scene
+from e4s_engine.synth.render import SAMPLES
 
 Pictures = npt.NDArray[np.uint8]
 
@@ -138,7 +139,7 @@ class Faces:
         count: int,
         *,
         first: int = FIRST_TRAINING_SEED,
-        supersample: int = 2,
+        supersample: int = SAMPLES,
         workers: int = 0,
         render: bool = True,
     ) -> None:
