@@ -5,7 +5,8 @@ style of that pixel's region. `published` runs the whole convolution once per re
 `reference` runs it once: scale each input pixel by the style of its own region, convolve, and every output
 pixel whose receptive field lies in one region is already right. The rest, a thin seam along region borders,
 is computed anew from gathered patches scaled by the style of the output pixel's region. Then demodulation,
-noise, bias and activation per pixel.
+noise, bias and activation per pixel. Where gradients are wanted the same sums take other forms, whose
+gradients are cheap (`_differences`).
 """
 
 from __future__ import annotations
@@ -75,7 +76,13 @@ def reference(
     else:
         labels = labels.long()
         y = convolve_regions(x, weight, styles, labels, upsample)
-        y = y * spread(demodulate(weight, styles), labels)
+        scale = demodulate(weight, styles)
+        if y.requires_grad and noise is not None and noise_gain is not None and bias is not None:
+            from e4s_engine.ops import _differences
+
+            scale = spread(scale * GAIN, labels).to(y.dtype)
+            return _differences.activate(y, scale, noise, noise_gain, bias, GAIN, SLOPE)
+        y = y * spread(scale, labels)
     return _finish(y, noise, noise_gain, bias)
 
 
@@ -144,11 +151,11 @@ def demodulate(weight: Tensor, styles: Tensor) -> Tensor:  # [O,I,k,k], [N,R,I] 
 
 def spread(values: Tensor, labels: Tensor) -> Tensor:  # [N,R,C], [N,H,W] -> [N,C,H,W]
     """Per-region values laid out over the pixels."""
-    n, regions, channels = values.shape
     if values.requires_grad:
-        # A gather's gradient adds thousands of pixels into a few cells one by one; a product does not.
-        laid_out = values.transpose(1, 2) @ _one_hot(labels.flatten(1), regions, values).transpose(1, 2)
-        return laid_out.view(n, channels, *labels.shape[1:])
+        from e4s_engine.ops import _differences
+
+        return _differences.spread(values, labels)
+    n, _, channels = values.shape
     index = labels.reshape(n, 1, -1).expand(n, channels, -1)
     return values.transpose(1, 2).gather(2, index).view(n, channels, *labels.shape[1:])
 
@@ -158,9 +165,17 @@ def convolve_regions(
 ) -> Tensor:  # -> [N,O,H',W'], not yet demodulated
     """The modulated convolution with the style of every output pixel's region."""
     inner = labels[:, ::2, ::2] if upsample else labels  # a region for every input pixel
+    if styles.requires_grad:
+        import torch
+
+        x = x.contiguous(memory_format=torch.channels_last)
     y = _convolve(x * spread(styles, inner), weight, upsample)
     if weight.shape[-1] == 1:
         return y  # the receptive field is the pixel itself
+    if y.requires_grad:
+        from e4s_engine.ops import _differences
+
+        return _differences.mend(y, x, weight, styles, inner, labels)
     seam = _seam(inner, labels, upsample).nonzero()  # [B,3]: sample, row, column
     if len(seam) == 0:
         return y
@@ -204,11 +219,11 @@ def _mend(
     kernels = _fir.phase_kernels(weight).flatten(0, 1) if upsample else weight[None]
     matrices = kernels.permute(0, 3, 4, 2, 1).flatten(1, 3)  # [phases, 9 I, O]
     seam, phases = _by_phase(seam, upsample)
-    most, scale = _at_once(x, len(seam)), 2 if upsample else 1
+    most, scale = SEAM_CHUNK if x.device.type == "cpu" else SEAM_CHUNK_GPU, 2 if upsample else 1
     values = []
     for chunk, phase in zip(torch.split(seam, most), torch.split(phases, most), strict=True):
         sample, row, column = chunk.unbind(1)
-        style = _rows(styles.flatten(0, 1), sample * styles.shape[1] + labels[sample, row, column])  # [B,I]
+        style = styles[sample, labels[sample, row, column]]  # [B,I]
         corner = (sample * (x.shape[2] + 2) + row // scale) * (width + 2) + column // scale
         near = rows.index_select(0, (corner[:, None] + window).flatten())
         patches = (near.view(-1, len(window), channels) * style.unsqueeze(1)).flatten(1)  # [B,9 I]
@@ -216,26 +231,6 @@ def _mend(
         values += [part @ matrix for part, matrix in zip(torch.split(patches, counts), matrices, strict=True)]
     mended = y.permute(0, 2, 3, 1).index_put(tuple(seam.unbind(1)), torch.cat(values).to(y.dtype))
     return mended.permute(0, 3, 1, 2)
-
-
-def _at_once(x: Tensor, seam: int) -> int:
-    """Seam pixels gathered at once. For gradients all: a gather's is a map of the whole size."""
-    if x.requires_grad:
-        return seam
-    return SEAM_CHUNK if x.device.type == "cpu" else SEAM_CHUNK_GPU
-
-
-def _rows(table: Tensor, index: Tensor) -> Tensor:  # [K,I], [B] -> [B,I]
-    """Rows of a small table; by a product where gradients are wanted, as in `spread`."""
-    if table.requires_grad:
-        return _one_hot(index, len(table), table) @ table
-    return table.index_select(0, index)
-
-
-def _one_hot(index: Tensor, count: int, like: Tensor) -> Tensor:  # [...] -> [...,count]
-    import torch
-
-    return (index.unsqueeze(-1) == torch.arange(count, device=index.device)).to(like.dtype)
 
 
 def _by_phase(seam: Tensor, upsample: bool) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,128 @@
+"""What `regional_conv` does where gradients are wanted: the same sums in forms whose gradients are cheap.
+
+Maps are channels last throughout: a pixel's channels are a row to gather, and no pass mixes two layouts.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from e4s_engine.ops import _fir
+
+_OUTSIDE = -1  # a label there; what a tap reads there is zero, whatever its style
+
+
+def spread(values: Tensor, labels: Tensor) -> Tensor:  # [N,R,C], [N,H,W] -> [N,C,H,W]
+    """Per-region values laid out over the pixels.
+
+    By a product: a gather's gradient adds thousands of pixels into a few cells one by one.
+    """
+    n, regions, channels = values.shape
+    numbers = torch.arange(regions, device=labels.device)
+    one_hot = (labels.flatten(1).unsqueeze(-1) == numbers).to(values.dtype)
+    return (one_hot @ values).view(n, *labels.shape[1:], channels).permute(0, 3, 1, 2)
+
+
+def mend(
+    y: Tensor, x: Tensor, weight: Tensor, styles: Tensor, inner: Tensor, labels: Tensor
+) -> Tensor:  # [N,O,H',W'], [N,I,H,W], [O,I,3,3], [N,R,I], [N,H,W], [N,H',W'] -> [N,O,H',W']
+    """Y, convolved with every input pixel at the style of its own region, at that of the output pixel's.
+
+    Where a tap reads a pixel of another region, the difference of the two styles is what is missing.
+    """
+    n, channels, height, width = x.shape
+    regions, scale = styles.shape[1], labels.shape[1] // height
+    kernels = _fir.phase_kernels(weight).flatten(0, 1) if scale == 2 else weight[None]
+    matrices = kernels.permute(0, 3, 4, 2, 1).flatten(0, 2)  # [phases 9,I,O]
+    apart = _apart(inner, labels, scale)
+    counts = apart.sum((1, 2, 3)).tolist()
+    a, b, dy, dx, sample, row, column = (
+        apart.view(scale, scale, 3, 3, n, height, width).nonzero().unbind(1)
+    )  # in the order of the matrices
+    near, to = (sample, row + dy - 1, column + dx - 1), (sample, row * scale + a, column * scale + b)
+    pair = (sample * regions + labels[to]) * regions + inner[near]
+    differences = (styles[:, :, None] - styles[:, None]).flatten(0, 2)  # [N R R,I]
+    pixels = x.permute(0, 2, 3, 1).reshape(-1, channels)
+    # Embeddings: their gradients are added by all threads.
+    taken = F.embedding(_flat(*near, height, width), pixels) * F.embedding(pair, differences)
+    parts = zip(torch.split(taken, counts), matrices, strict=True)
+    missing = torch.cat([part @ matrix for part, matrix in parts]).to(y.dtype)
+    rows = y.permute(0, 2, 3, 1).reshape(-1, y.shape[1])
+    mended = rows.index_add(0, _flat(*to, *y.shape[2:]), missing)
+    return mended.view(n, *y.shape[2:], -1).permute(0, 3, 1, 2)
+
+
+def _apart(inner: Tensor, labels: Tensor, scale: int) -> Tensor:  # -> [phases 9,N,H,W] bool
+    """Which taps of which output pixels read an input pixel of another region than the output pixel's."""
+    height, width = inner.shape[1:]
+    padded = F.pad(inner, (1, 1, 1, 1), value=_OUTSIDE)
+    # In either form an output pixel sees the input pixels around its own: see _fir.phase_kernels.
+    read = torch.stack([padded[:, y : y + height, x : x + width] for y in range(3) for x in range(3)])
+    own = torch.stack([labels[:, a::scale, b::scale] for a in range(scale) for b in range(scale)])
+    return ((read != own[:, None]) & (read != _OUTSIDE)).flatten(0, 1)
+
+
+def _flat(sample: Tensor, row: Tensor, column: Tensor, height: int, width: int) -> Tensor:
+    return (sample * height + row) * width + column
+
+
+class _Activate(torch.autograd.Function):
+    """Leaky ReLU of (y * scale + (noise * noise_gain + bias) * gain): a layer's end.
+
+    y, scale [N,C,H,W], channels last; noise [1,1,H,W], noise_gain [1], bias [C] -> [N,C,H,W]. scale holds the
+    activation's gain already: leaky ReLU is homogeneous. PyTorch's own gradients take a pass over the map for
+    each operation, and sums over the batch that are ten times as slow as products with ones.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        y: Tensor,
+        scale: Tensor,
+        noise: Tensor,
+        noise_gain: Tensor,
+        bias: Tensor,
+        gain: float,
+        slope: float,
+    ) -> Tensor:
+        """See the class."""
+        added = (noise * noise_gain + bias.view(1, -1, 1, 1)) * gain
+        made = (y * scale).add_(added.to(y.dtype, memory_format=torch.channels_last))
+        made = F.leaky_relu_(made, slope)
+        ctx.save_for_backward(y, scale, noise, noise_gain, made)
+        ctx.gain, ctx.slope = gain, slope
+        return made
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradients, each in the type of what it is of."""
+        y, scale, noise, noise_gain, made = ctx.saved_tensors
+        n, channels = y.shape[:2]
+        # The sign of what comes out is that of what went in.
+        inner = torch.ops.aten.leaky_relu_backward(gradient, made, ctx.slope, True)
+        inner = inner.contiguous(memory_format=torch.channels_last)
+        rows = inner.permute(0, 2, 3, 1).reshape(-1, channels)  # [N H W,C]
+        of_bias = (rows.new_ones(1, len(rows)) @ rows).flatten().to(noise.dtype) * ctx.gain
+        by_pixel = (rows @ rows.new_ones(channels, 1)).view(n, -1).to(noise.dtype).sum(0)
+        of_gain = (by_pixel @ noise.flatten())[None] * ctx.gain
+        of_noise = by_pixel.view_as(noise) * (noise_gain * ctx.gain) if ctx.needs_input_grad[2] else None
+        of_y = inner * scale
+        return of_y, inner.mul_(y), of_noise, of_gain, of_bias, None, None
+
+
+def activate(
+    y: Tensor,
+    scale: Tensor,
+    noise: Tensor,
+    noise_gain: Tensor,
+    bias: Tensor,
+    gain: float,
+    slope: float,
+) -> Tensor:
+    """See `_Activate`."""
+    made: Tensor = _Activate.apply(y, scale, noise, noise_gain, bias, gain, slope)  # type: ignore[no-untyped-call]
+    return made
