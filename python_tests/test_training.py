@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,11 +17,22 @@ import torch
 from PIL import Image
 
 from benchmarks import metrics
-from e4s_engine import cli, compose, regions, weights
+from e4s_engine import cli, compose, decode, ops, regions, schema, weights
 from e4s_engine.config import ModelConfig, ParserConfig
 from e4s_engine.engine import Engine
 from e4s_engine.errors import ArgumentError, E4SError, WeightsError
-from e4s_engine.training import batches, faces, learner, loop, losses, muon, networks, recipe, tasks
+from e4s_engine.training import (
+    batches,
+    faces,
+    learner,
+    loop,
+    losses,
+    muon,
+    networks,
+    processor,
+    recipe,
+    tasks,
+)
 from e4s_engine.training.found import Found
 from e4s_engine.training.photos import PARTS, Photos
 
@@ -338,10 +350,68 @@ def test_starts_from_a_stylegan2_and_freezes_as_published(source, tmp_path):
     task.step(source.batch(0, batches.generator(0, 0), 0, 1, 4), 0, batches.generator(0, 0))
     after = task.learners["model"].tensors
     still = {name for name in after if torch.equal(after[name], before[name])}
-    frozen = networks.frozen(TOY, 4, 3)
+    frozen = networks.frozen(TOY, 4, 3, encoder=False)
     assert frozen <= still and "latent_avg" in still and "G.noises.noise_1" in still
     assert {n.split(".")[2] for n in frozen if n.startswith("G.convs.")} == {"2", "3", "4", "5"}
     assert "G.convs.0.conv.weight" not in still and "MLPs.0.mlp.0.weight" not in still
+
+
+def test_the_encoder_may_stay_as_it_is(source):
+    chosen = replace(MUON, freeze_encoder=True, adversarial=0.0)
+    tensors = networks.initial(MUON.model, 0)
+    before = {name: tensor.clone() for name, tensor in tensors.items()}
+    task = tasks.new(chosen, tensors, None, "cpu", "fp32")
+    task.step(source.batch(0, batches.generator(0, 0), 0, 1, 4), 0, batches.generator(0, 0))
+    after = task.learners["model"].tensors
+    still = {name for name in after if torch.equal(after[name], before[name])}
+    assert {name for name in after if name.startswith("encoder.")} <= still
+    assert "MLPs.6.mlp.0.weight" not in still and "relight.6.outer.weight" not in still
+
+
+def test_a_frozen_encoder_has_to_come_from_somewhere(tmp_path, capsys):
+    arguments = ["train", "rgi", "-o", str(tmp_path / "run"), "--set", "freeze_encoder=true"]
+    assert cli.main([*arguments, "--recipe", "demo-cpu-more", "--cache", str(tmp_path)]) == 1
+    assert "freeze_encoder" in capsys.readouterr().err
+
+
+def test_mlps_grow_without_a_change(tmp_path):
+    narrow = networks.initial(TOY, 0)
+    weights.save(networks.to_model(narrow, TOY), tmp_path / "m.safetensors")
+    config = replace(TOY, mlp_hidden=24, relight=16)
+    wide = networks.from_file(tmp_path / "m.safetensors", config, 1)
+    assert {n: t.shape for n, t in wide.items()} == schema.tensors(config)
+    styles = torch.randn(2, 12, TOY.style_dim, generator=torch.Generator().manual_seed(0))
+    codes = [decode.style_codes(ops.reference, styles, tensors) for tensors in (narrow, wide)]
+    torch.testing.assert_close(codes[1], codes[0], rtol=1e-5, atol=1e-5)
+    added = wide["MLPs.3.mlp.0.weight"][16:]
+    assert added.std() > 0.5 and not wide["MLPs.3.mlp.2.weight"][:, 16:].any()  # they see, and can learn
+    for other in (replace(TOY, mlp_hidden=8), replace(config, latent_dim=24)):
+        with pytest.raises(WeightsError, match="the recipe says"):
+            networks.from_file(tmp_path / "m.safetensors", other, 1)
+
+
+def test_squeeze_excite_in_training_is_the_references():
+    dice = torch.Generator().manual_seed(0)
+    x = ops.reference.instance_norm(torch.randn(2, 32, 8, 8, generator=dice))
+    shortcut = torch.randn(2, 32, 8, 8, generator=dice)
+    squeeze, excite = (torch.randn(*shape, 1, 1, generator=dice) for shape in ((2, 32), (32, 2)))
+    wanted = ops.reference.squeeze_excite(x, squeeze, excite, shortcut)
+    torch.testing.assert_close(ops.training.squeeze_excite(x, squeeze, excite, shortcut), wanted)
+
+
+def test_bf16_where_it_is_emulated_is_said(monkeypatch):
+    for features, said in ((("avx512_bf16",), False), (("amx_bf16",), False), ((), True)):
+        has = {name: name in features for name in ("avx512_bf16", "amx_bf16")}
+        monkeypatch.setattr(processor._native, "cpu_features", lambda has=has: has)
+        processor.has_bf16.cache_clear()
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            learner.Precision("cpu", "bf16")
+        assert bool(seen) == said
+        # Muon's rounds follow: the same step, to the precision of either type.
+        made = muon.orthogonal(torch.eye(16)[None] * 3)
+        torch.testing.assert_close(made[0].diag(), made[0, 0, 0].expand(16))
+    processor.has_bf16.cache_clear()
 
 
 def test_a_stylegan2_of_another_size_is_refused(tmp_path):

@@ -7,7 +7,8 @@ A network is a function `network(ops, ...)` that calls nothing but `ops`. Four n
 - `ops.published`: the same but for the regional convolution, which runs once per region, masked and
   summed, as in the published code: oracle and baseline of the benchmarks.
 - `ops.record`: symbols in place of tensors; yields a plan for the compiled runtime (see plan.py).
-- `ops.training`: `reference`, but batch norms use the batch's statistics and keep the stored ones up to date.
+- `ops.training`: `reference`, but batch norms use the batch's statistics and keep the stored ones up to date,
+  and squeeze-excite, which follows an instance norm in every network here, is what it comes to there.
 
 Tensors are [N, C, H, W]; label maps [N, H, W] of integers. Torch is imported inside the functions, so that
 importing the package never does.
@@ -55,4 +56,6 @@ published = SimpleNamespace(
     **{**vars(reference), "regional_conv": regional_conv.published, "to_rgb": to_rgb.published}
 )
 record = SimpleNamespace(**{op.__name__.rpartition(".")[2]: op.record for op in _OPS})
-training = SimpleNamespace(**{**vars(reference), "batch_norm": batch_norm.training})
+training = SimpleNamespace(
+    **{**vars(reference), "batch_norm": batch_norm.training, "squeeze_excite": squeeze_excite.training}
+)

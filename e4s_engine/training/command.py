@@ -139,6 +139,8 @@ def _recipe(arguments: Namespace) -> Any:
     else:
         raise ArgumentError(f"--recipe: expected a file or one of {', '.join(recipe.NAMED)}, got {name!r}")
     chosen = recipe.changed(chosen, arguments.set)
+    if isinstance(chosen, recipe.RgiRecipe) and chosen.freeze_encoder and not arguments.init:
+        raise ArgumentError("freeze_encoder: what stays has to come from somewhere; give --init FILE")
     if isinstance(chosen, recipe.RgiRecipe) and not (arguments.stylegan2 or arguments.init):
         # What is frozen has to come from somewhere; from scratch all is learnt.
         chosen = dataclasses.replace(chosen, freeze_convs=0, freeze_to_rgbs=0)

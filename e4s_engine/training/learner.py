@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from e4s_engine.errors import ArgumentError
-from e4s_engine.training import muon, networks, spread
+from e4s_engine.training import muon, networks, processor, spread
 from e4s_engine.training.recipe import Schedule
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -28,6 +29,12 @@ class Precision:
             raise ArgumentError(f"precision: expected auto, fp32, bf16 or fp16, got {precision!r}")
         if precision == "fp16" and kind != "cuda":
             raise ArgumentError("precision: fp16 needs a GPU; on the CPU use 'fp32' or 'bf16'")
+        if precision == "bf16" and not processor.has_bf16(kind):
+            warnings.warn(
+                "precision: this processor has no bf16 products (AVX512_BF16), PyTorch emulates them many "
+                "times as slowly; 'fp32' is faster here",
+                stacklevel=2,
+            )
         self.name, self._kind = precision, kind
         self.scaler = torch.amp.GradScaler(kind, enabled=precision == "fp16")
 

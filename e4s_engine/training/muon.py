@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from e4s_engine.training import processor
+
 LEAST = 16  # rows and columns; below, an orthogonal step has little over Adam's
 _MOMENTUM = 0.95
 _ROUNDS = ((3.4445, -4.7750, 2.0315),) * 5  # the quintic's coefficients, tuned by the authors for five rounds
@@ -29,10 +31,14 @@ def matrix(tensor: Tensor) -> Tensor | None:
 
 
 def orthogonal(matrices: Tensor) -> Tensor:  # [K,m,n] -> [K,m,n]
-    """About the nearest matrices with orthonormal rows or columns, by Newton-Schulz rounds in bf16."""
+    """About the nearest matrices with orthonormal rows or columns, by Newton-Schulz rounds.
+
+    In bf16 where the device multiplies that: elsewhere PyTorch emulates it, and the rounds took half a step.
+    """
+    kind = torch.bfloat16 if processor.has_bf16(matrices.device.type) else torch.float32
     wide = matrices if matrices.shape[1] <= matrices.shape[2] else matrices.mT
     norm = wide.norm(dim=(1, 2), keepdim=True)
-    x = (wide / (norm + 1e-12)).bfloat16()
+    x = (wide / (norm + 1e-12)).to(kind)
     for a, b, c in _ROUNDS:
         square = x @ x.mT
         x = a * x + (b * square + c * (square @ square)) @ x

@@ -73,12 +73,13 @@ def still_above(parameters: Parameters, side: int) -> None:
         level += 1
 
 
-def frozen(config: ModelConfig, convs: int, to_rgbs: int) -> frozenset[str]:
-    """The names of the generator's last `convs` convolutions and last `to_rgbs` toRGB layers."""
+def frozen(config: ModelConfig, convs: int, to_rgbs: int, encoder: bool) -> frozenset[str]:
+    """Names: the generator's last `convs` convolutions and `to_rgbs` toRGB layers, the whole encoder."""
     first_conv, first_rgb = 2 * config.doublings - convs, config.doublings - to_rgbs
     prefixes = tuple(
         [f"G.convs.{i}." for i in range(max(first_conv, 0), 2 * config.doublings)]
         + [f"G.to_rgbs.{i}." for i in range(max(first_rgb, 0), config.doublings)]
+        + ["encoder."] * encoder
     )
     return frozenset(name for name in schema.tensors(config) if prefixes and name.startswith(prefixes))
 
@@ -86,14 +87,39 @@ def frozen(config: ModelConfig, convs: int, to_rgbs: int) -> frozenset[str]:
 def from_file(path: str | os.PathLike[str], config: Config, seed: int) -> Parameters:
     """A weight file's parameters, to train on from. Raises WeightsError if it is of another config.
 
-    A file without relighting layers may be given to a config with them: they are new then.
+    Without relighting layers, or with narrower per-region MLPs, the file may be given to a config that has
+    them: what is new changes nothing to begin with.
     """
     model = weights.load(path, configs.kind_of(config))
-    grows = isinstance(config, ModelConfig) and model.config == dataclasses.replace(config, relight=0)
-    if model.config != config and not grows:
-        raise WeightsError(f"weights: {path} is {model.config}, the recipe says {config}")
     found = {name: torch.from_numpy(np.array(tensor)) for name, tensor in model.tensors.items()}
-    return found if model.config == config else initial(config, seed) | found
+    if model.config == config:
+        return found
+    if not _grows(model.config, config):
+        raise WeightsError(f"weights: {path} is {model.config}, the recipe says {config}")
+    begun = initial(config, seed)
+    return begun | {name: _widened(name, tensor, begun[name]) for name, tensor in found.items()}
+
+
+def _grows(old: Config, new: Config) -> bool:
+    """Whether a model can become another by adding to it."""
+    if not isinstance(old, ModelConfig) or not isinstance(new, ModelConfig):
+        return False
+    relight = old.relight or new.relight
+    wanted = dataclasses.replace(old, relight=relight, mlp_hidden=new.mlp_hidden)
+    return wanted == new and old.mlp_hidden <= new.mlp_hidden
+
+
+def _widened(name: str, old: Tensor, begun: Tensor) -> Tensor:
+    """A tensor of an MLP with more hidden units: new ones see what they begin with and say nothing yet."""
+    if old.shape == begun.shape:
+        return old
+    wide = begun.clone()
+    if old.ndim == 2 and old.shape[1] < begun.shape[1]:
+        # Equalised layers divide by the root of their inputs, which are more now.
+        wide.zero_()
+        old = old * (begun.shape[1] / old.shape[1]) ** 0.5
+    wide[tuple(slice(n) for n in old.shape)] = old
+    return wide
 
 
 def load_stylegan2(path: str | os.PathLike[str], parameters: Parameters) -> None:

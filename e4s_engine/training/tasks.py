@@ -57,7 +57,9 @@ class Rgi:
         self.schedule, self._recipe = recipe.schedule, recipe
         self._device, self._precision = device, precision
         self._parser = losses.ParserLosses(parser) if parser is not None else None
-        still = networks.frozen(recipe.model, recipe.freeze_convs, recipe.freeze_to_rgbs)
+        still = networks.frozen(
+            recipe.model, recipe.freeze_convs, recipe.freeze_to_rgbs, recipe.freeze_encoder
+        )
         trained = [name for name in tensors if networks.is_trained(name) and name not in still]
         slow = recipe.schedule.encoder_rate
 
@@ -127,14 +129,14 @@ class Rgi:
     def _reconstruct(
         self, image: Tensor, labels: Tensor, tensors: Mapping[str, Tensor], config: ModelConfig
     ) -> Tensor:
-        styles = encode.encode(ops.reference, image, labels, tensors, config)
+        styles = encode.encode(ops.training, image, labels, tensors, config)
         return decode.decode(ops.reference, styles, labels, tensors, config)
 
     def _both(self, b: Batch, tensors: Mapping[str, Tensor], config: ModelConfig) -> tuple[Tensor, Tensor]:
         """The picture of every item reconstructed, and its swap; source and target are encoded once."""
         pictures = torch.cat([b["source"], b["target"]])
         labels = torch.cat([b["source_labels"], b["target_labels"]])
-        source, target = encode.encode(ops.reference, pictures, labels, tensors, config).chunk(2)
+        source, target = encode.encode(ops.training, pictures, labels, tensors, config).chunk(2)
         own = torch.where(b["own"][:, None, None], source, target)
         given = source
         if config.relight:

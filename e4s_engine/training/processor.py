@@ -1,0 +1,16 @@
+"""What the device that trains multiplies by itself."""
+
+from __future__ import annotations
+
+import functools
+
+from e4s_engine import _native
+
+
+@functools.cache
+def has_bf16(device_type: str) -> bool:
+    """Whether products in bf16 are the device's own: GPUs', and those of CPUs with AVX512_BF16 or AMX."""
+    if device_type != "cpu":
+        return True
+    features = _native.cpu_features()
+    return features["avx512_bf16"] or features["amx_bf16"]
