@@ -111,6 +111,10 @@ def _add_reconstruct(group: Any) -> None:
     reconstruct.add_argument("image", metavar="IMAGE")
     reconstruct.add_argument("--image-landmarks", metavar="FILE", help=_LANDMARKS)
     reconstruct.add_argument("--labels", metavar="FILE", help="labels of the image's aligned crop")
+    reconstruct.add_argument(
+        "--steps", type=int, default=0, metavar="N",
+        help="of optimisation, with --backend reference (200 as published); default: the encoder's codes",
+    )  # fmt: skip
     _add_output(reconstruct)
     _add_engine(reconstruct)
     _add_labels(reconstruct)

@@ -166,7 +166,7 @@ def reconstruct(arguments: Namespace) -> int:
         labels = _read_labels(arguments.labels, arguments, "--labels")
         points = _read_landmarks(arguments.image_landmarks, "--image-landmarks")
         options = {"blend": arguments.blend, "align": _align(arguments), "landmarks": points}
-        result = engine.reconstruct(arguments.image, labels, **options)
+        result = engine.reconstruct(arguments.image, labels, steps=arguments.steps, **options)
     result.save(arguments.output)
     return 0
 

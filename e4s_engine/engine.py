@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from e4s_engine import backends, inputs
+from e4s_engine import backends, inputs, invert
 from e4s_engine import landmarks as landmark_models
 from e4s_engine import relight as relighting
 from e4s_engine.backends import gather
@@ -242,11 +242,41 @@ class Engine:
         blend: str = "feather",
         align: str | bool = "auto",
         landmarks: Any = None,
+        steps: int = 0,
     ) -> Result:
-        """The image through the model and back: its own codes in its own labels, pasted over it."""
+        """The image through the model and back: its own codes in its own labels, pasted over it.
+
+        steps: of optimisation before (`invert`); 0: the codes are the encoder's.
+        """
         options = Options(blend=blend, align=align)
         pipeline, read = self._open(options)
-        return pipeline.reconstruct(_image_only(read(image, "image", labels, landmarks)), options)
+        portrait = _image_only(read(image, "image", labels, landmarks))
+        pipeline.invert(portrait, inputs.check_steps(steps), invert.RATE)
+        return pipeline.reconstruct(portrait, options)
+
+    def invert(
+        self,
+        image: inputs.Image,
+        labels: Any = None,
+        *,
+        steps: int = invert.STEPS,
+        rate: float = invert.RATE,
+        align: str | bool = "auto",
+        landmarks: Any = None,
+    ) -> Face:
+        """An image as a Face whose style vectors render it better than the encoder's do.
+
+        Optimisation-based inversion, as the published code offers it: `steps` of Adam at `rate` from what
+        `encode` gives (0 to 100000; defaults as published), each a forward and a backward pass of the
+        generator. The losses are those that need no other network: L2, colours and gradients at four scales,
+        structure. Swaps take the Face like any other. The same input gives the same Face on the same machine.
+
+        Raises BackendError on compiled backends, which have no gradients: `backend="reference"` has.
+        """
+        pipeline, read = self._open(Options(align=align))
+        portrait = _image_only(read(image, "image", labels, landmarks))
+        pipeline.invert(portrait, inputs.check_steps(steps), inputs.check_rate(rate))
+        return Face(*known(portrait))
 
     def encode(
         self,

@@ -17,6 +17,8 @@ from e4s_engine.errors import AlignmentError, ArgumentError, LabelsError, Region
 from e4s_engine.regions import Labels
 from e4s_engine.result import Face
 
+_MOST_STEPS, _MOST_RATE = 100_000, 10.0  # of an inversion
+
 Image = Any  # a path, bytes, a PIL image, or an array: see images.read
 RegionNames = str | Iterable[str]
 Source = Image | Face | Mapping[str | tuple[str, ...], Image | Face]
@@ -198,3 +200,19 @@ def per_item(values: Any, count: int, argument: str) -> Sequence[Any]:
         got = f"{len(values)}" if isinstance(values, (list, tuple)) else type(values).__name__
         raise ArgumentError(f"{argument}: expected a list of {count}, got {got}")
     return values
+
+
+def check_steps(steps: Any) -> int:
+    """The number of an inversion's steps. Raises ArgumentError."""
+    whole = isinstance(steps, (int, np.integer)) and not isinstance(steps, bool)
+    if not whole or not 0 <= steps <= _MOST_STEPS:
+        raise ArgumentError(f"steps: expected an integer from 0 to {_MOST_STEPS}, got {steps!r}")
+    return int(steps)
+
+
+def check_rate(rate: Any) -> float:
+    """An inversion's rate. Raises ArgumentError."""
+    real = isinstance(rate, (int, float, np.integer, np.floating)) and not isinstance(rate, bool)
+    if not real or not 0 < rate <= _MOST_RATE:
+        raise ArgumentError(f"rate: expected a number above 0, to {_MOST_RATE}, got {rate!r}")
+    return float(rate)

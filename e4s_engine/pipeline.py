@@ -191,6 +191,21 @@ class Pipeline:
         assert portrait.labels is not None
         return portrait.labels
 
+    def invert(self, portrait: Portrait, steps: int, rate: float) -> None:
+        """Style vectors for the portrait: the encoder's, and that many steps down from them."""
+        self.complete([portrait])
+        labels, styles = known(portrait)
+        if not steps:
+            return
+        assert portrait.crop is not None
+        picture = images.resize(portrait.crop.image, self.size, self.size, Image.Resampling.LANCZOS)
+        found = self.backend.invert(picture[None], labels[None], styles[None], steps, rate)[0]
+        if not np.isfinite(found).all():
+            raise ArgumentError(
+                f"rate: {rate} leads nowhere, the style vectors are not finite; take a smaller one"
+            )
+        portrait.styles = found
+
     def reconstruct(self, portrait: Portrait, options: Options) -> Result:
         """The portrait's own style vectors in its own labels, pasted over it."""
         self.complete([portrait])

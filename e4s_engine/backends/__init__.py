@@ -78,6 +78,9 @@ class Backend(Protocol):
     def parse(self, images: Bytes) -> Bytes:
         """Pictures [N,1024,1024,3] or [N,512,512,3] -> the parser's own classes [N,512,512]."""
 
+    def invert(self, pictures: Bytes, labels: Bytes, styles: Floats, steps: int, rate: float) -> Floats:
+        """Style vectors [N,12,D] nearer to pictures [N,S,S,3]. Raises BackendError without gradients."""
+
     def describe(self) -> str:
         """The plans it runs, as tables for people. Raises BackendError where it runs none."""
 

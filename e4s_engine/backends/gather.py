@@ -72,6 +72,10 @@ class Gathered:
         """See `Backend`."""
         return self.call(("parse", images.shape[1:]), self._backend.parse, images)
 
+    def invert(self, pictures: Bytes, labels: Bytes, styles: Floats, steps: int, rate: float) -> Floats:
+        """See `Backend`. For itself: it takes as long as hundreds of calls, others should not wait for it."""
+        return self._backend.invert(pictures, labels, styles, steps, rate)
+
     def describe(self) -> str:
         """See `Backend`."""
         return self._backend.describe()

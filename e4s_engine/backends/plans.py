@@ -13,6 +13,7 @@ from e4s_engine import decode, encode, ops, parse, regions, schema
 from e4s_engine.align import CROP
 from e4s_engine.backends import Bytes, Floats
 from e4s_engine.config import Config, ModelConfig
+from e4s_engine.errors import BackendError
 from e4s_engine.plan import Array, Plan
 from e4s_engine.weights import Model
 
@@ -73,6 +74,13 @@ class Planned(ABC):
         self._parser_precision = parser_precision
         self._config = model.config
         self._parser_config = parser.config if parser else None
+
+    def invert(self, pictures: Bytes, labels: Bytes, styles: Floats, steps: int, rate: float) -> Floats:
+        """Raises BackendError: a recorded plan has no gradients."""
+        raise BackendError(
+            "backend: inversion descends gradients, which compiled plans do not have; make the engine with "
+            "Engine(..., backend='reference') (PyTorch)"
+        )
 
     def encode(self, images: Bytes, labels: Bytes) -> Floats:
         """Aligned crops [N,1024,1024,3] and labels [N,512,512] -> style vectors [N,12,D]."""

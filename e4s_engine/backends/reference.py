@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from e4s_engine import decode, encode, ops, parse
+from e4s_engine import decode, encode, invert, ops, parse
 from e4s_engine.backends import Bytes, Floats, Swapper, check_device
 from e4s_engine.config import ModelConfig
 from e4s_engine.errors import BackendError
@@ -63,6 +63,16 @@ class Reference:
             done = [parse.classes(self._ops, image, self._parser) for (image,) in self._batches(images)]
             return np.concatenate([classes.cpu().numpy() for classes in done])
 
+    def invert(self, pictures: Bytes, labels: Bytes, styles: Floats, steps: int, rate: float) -> Floats:
+        """Style vectors [N,12,D] nearer to pictures [N,S,S,3]."""
+        done = []
+        with self._running(gradients=True):
+            for picture, mask, style in self._batches(pictures, labels, styles):
+                image = self._ops.from_uint8(picture, -1, 1)
+                given = (image, mask, style, self._weights, self._config)
+                done.append(invert.descend(self._ops, *given, steps, rate).cpu().numpy())
+        return np.concatenate(done)
+
     def describe(self) -> str:
         """Raises BackendError: PyTorch decides as it goes."""
         raise BackendError("backend: the reference backend runs no recorded plan; the native one does")
@@ -76,11 +86,15 @@ class Reference:
             yield tuple(torch.from_numpy(part).to(self.device) for part in parts)
 
     @contextmanager
-    def _running(self) -> Iterator[None]:
+    def _running(self, gradients: bool = False) -> Iterator[None]:
         dtype = _DTYPES.get(self.precision, torch.bfloat16)
         kind = self.device.partition(":")[0]
         try:
-            with torch.inference_mode(), torch.autocast(kind, dtype, enabled=self.precision != "fp32"):
+            with (
+                torch.inference_mode(not gradients),
+                torch.set_grad_enabled(gradients),
+                torch.autocast(kind, dtype, enabled=self.precision != "fp32"),
+            ):
                 yield
         except torch.OutOfMemoryError as error:
             raise BackendError(
