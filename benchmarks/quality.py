@@ -9,7 +9,8 @@ own. The exact answer is rendered from `synth.combine`. All runs through `Engine
 composing, decoding, blending. Figures are means over pictures; those of a region set are taken inside the
 regions, of the target and of the answer together, those of the whole face inside the head. The answer to the
 whole face has the target's hair over the source's forehead; the published swap, hair under the face, has not:
-so it is made with `hair_first=False` too ("hair over").
+so it is made with `hair_first=False` too ("hair over"). With `--steps N` pictures are reconstructed by that
+many steps of inversion as well ("inverted"; on the reference backend: a minute a seed on a CPU).
 """
 
 from __future__ import annotations
@@ -45,9 +46,9 @@ SETS: dict[str, tuple[int, ...] | None] = {
     "hair": (regions.HAIR,),
 }
 KEYS = (
-    "recon_psnr", "recon_ssim", "recon_perceptual", "swap_psnr", "swap_gain_db", "hair_over_psnr",
-    "hair_over_gain_db", "eyes_gain_db", "nose_gain_db", "lips_gain_db", "hair_gain_db", "leakage",
-    "parser_miou", "identity_rate", "identity_truth",
+    "recon_psnr", "recon_ssim", "recon_perceptual", "inverted_psnr", "inverted_ssim", "swap_psnr",
+    "swap_gain_db", "hair_over_psnr", "hair_over_gain_db", "eyes_gain_db", "nose_gain_db", "lips_gain_db",
+    "hair_gain_db", "leakage", "parser_miou", "identity_rate", "identity_truth",
 )  # fmt: skip
 ENGINE, HAIR_OVER = "engine", "hair over"
 FIRST_SOURCE = 500_000
@@ -60,7 +61,7 @@ Figures = dict[str, dict[str, list[tuple[float, float]]]]  # set -> method -> (P
 class Scores:
     """What is gathered over the seeds."""
 
-    recon: list[tuple[float, float, float]]
+    recon: dict[int, list[tuple[float, float, float]]]  # by steps of inversion: PSNR, SSIM, perceptual
     swaps: Figures
     leakage: float
     confusion: metrics.Confusion
@@ -87,8 +88,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         judge = identity.load(arguments.identity)
     parser = {"none": None}.get(arguments.parser, arguments.parser)
     try:
-        with Engine(arguments.weights, parser=parser, device=arguments.device) as engine:
-            scores = measure(engine, arguments.seeds, arguments.size, arguments.source == "driven", judge)
+        backend = "reference" if arguments.steps else "auto"
+        with Engine(arguments.weights, parser=parser, device=arguments.device, backend=backend) as engine:
+            driven = arguments.source == "driven"
+            scores = measure(engine, arguments.seeds, arguments.size, driven, judge, arguments.steps)
     except E4SError as error:
         print(f"quality: {error}", file=sys.stderr)
         return 1
@@ -96,10 +99,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def measure(engine: Engine, seeds: range, size: int = 256, driven: bool = True, judge: Any = None) -> Scores:
-    """All figures over some seeds. judge: the identity network, or None."""
+def measure(
+    engine: Engine, seeds: range, size: int = 256, driven: bool = True, judge: Any = None, steps: int = 0
+) -> Scores:
+    """All figures over some seeds. judge: the identity network, or None. steps: of inversion."""
     empty: Figures = {name: defaultdict(list) for name in SETS}
-    scores = Scores([], empty, 0.0, metrics.Confusion(regions.COUNT), [])
+    recon: dict[int, list[tuple[float, float, float]]] = {count: [] for count in (0, steps)}
+    scores = Scores(recon, empty, 0.0, metrics.Confusion(regions.COUNT), [])
     distance = Perceptual()
     for seed in tqdm(seeds, unit="seed", disable=None):
         one_seed(engine, seed, size, driven, judge, distance, scores)
@@ -115,10 +121,11 @@ def one_seed(
     known = [_labels(engine, picture, scores) for picture in (source, target)]
     case = Case(source, target, *known)
     face = engine.encode(source.image, known[0], align=False)
-    again = engine.reconstruct(target.image, known[1], align=False).face
-    again = images.resize(again, size, size, Image.Resampling.LANCZOS)
-    pair = (again, target.image)
-    scores.recon.append((metrics.psnr(*pair), metrics.ssim(*pair), distance(*pair)))
+    for steps, figures in scores.recon.items():
+        again = engine.reconstruct(target.image, known[1], align=False, steps=steps).face
+        again = images.resize(again, size, size, Image.Resampling.LANCZOS)
+        pair = (again, target.image)
+        figures.append((metrics.psnr(*pair), metrics.ssim(*pair), distance(*pair)))
     for name, ids in SETS.items():
         truth_of = Swap(swap.source, swap.target, swap.source_scene, swap.target_scene, ids)
         truth = synth.render(*truth_of.pairs()[2], size)
@@ -193,10 +200,12 @@ def _is_source(judge: Any, picture: metrics.Pixels, source: Person, target: Pers
 
 def summary(scores: Scores) -> dict[str, float | None]:
     """The figures of the JSON line; None for what could not be measured."""
-    recon = np.mean(scores.recon, axis=0)
+    recon, *inverted = (np.mean(figures, axis=0) for _, figures in sorted(scores.recon.items()))
     found: dict[str, float | None] = dict.fromkeys(KEYS)
     found |= {"recon_psnr": float(recon[0]), "recon_ssim": float(recon[1])}
     found |= {"recon_perceptual": float(recon[2]), "leakage": scores.leakage}
+    for figures in inverted:
+        found |= {"inverted_psnr": float(figures[0]), "inverted_ssim": float(figures[1])}
     for name, methods in scores.swaps.items():
         if methods:
             means = {method: float(np.mean([p for p, _ in values])) for method, values in methods.items()}
@@ -257,6 +266,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=_seeds, default=range(300), metavar="FROM:TO")
     parser.add_argument("--source", choices=("driven", "wild"), default="driven")
     parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--steps", type=int, default=0, metavar="N", help="of inversion; default: none")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--json", action="store_true", help="end with one JSON object")
     arguments = parser.parse_args(argv)

@@ -13,9 +13,9 @@ from e4s_engine import synth
 from e4s_engine.training.faces import Faces, swap_of
 
 KEYS = {
-    "recon_psnr", "recon_ssim", "recon_perceptual", "swap_psnr", "swap_gain_db", "hair_over_psnr",
-    "hair_over_gain_db", "eyes_gain_db", "nose_gain_db", "lips_gain_db", "hair_gain_db", "leakage",
-    "parser_miou", "identity_rate", "identity_truth",
+    "recon_psnr", "recon_ssim", "recon_perceptual", "inverted_psnr", "inverted_ssim", "swap_psnr",
+    "swap_gain_db", "hair_over_psnr", "hair_over_gain_db", "eyes_gain_db", "nose_gain_db", "lips_gain_db",
+    "hair_gain_db", "leakage", "parser_miou", "identity_rate", "identity_truth",
 }  # fmt: skip
 
 
@@ -106,9 +106,11 @@ def test_keys_on_a_tiny_random_model(tiny_weights, judge, capsys):
     gaps = found["swap_psnr"] - found["swap_gain_db"], found["hair_over_psnr"] - found["hair_over_gain_db"]
     assert gaps[0] == pytest.approx(gaps[1])  # the same baseline
     assert all(isinstance(found[name], float) for name in ("recon_psnr", "swap_gain_db", "identity_rate"))
-    assert quality.main([*options, "--parser", "none", "--device", "cpu", "--json"]) == 0
+    assert found["inverted_psnr"] is None
+    assert quality.main([*options, "--parser", "none", "--device", "cpu", "--steps", "3", "--json"]) == 0
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert found["parser_miou"] is None
+    assert found["inverted_psnr"] > found["recon_psnr"]
     assert found["swap_psnr"] != found["hair_over_psnr"]
 
 

@@ -11,5 +11,5 @@
 `networks` holds the parameters, `tasks` what is computed with them, `losses` and `critic` what is wanted of
 them; `learner` is the optimiser, `loop` the run, `spread` several processes, `command` the command line. The
 networks themselves are the package's own `encode`, `decode` and `parse` over `ops.reference` (`ops.training`
-for batch norms).
+for batch norms and squeeze-excite).
 """
