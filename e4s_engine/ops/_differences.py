@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from e4s_engine.ops import _fir
+from e4s_engine.ops.regional_conv import GAIN, SLOPE
 
 _OUTSIDE = -1  # a label there; what a tap reads there is zero, whatever its style
 
@@ -70,31 +71,32 @@ def _flat(sample: Tensor, row: Tensor, column: Tensor, height: int, width: int) 
     return (sample * height + row) * width + column
 
 
-class _Activate(torch.autograd.Function):
-    """Leaky ReLU of (y * scale + (noise * noise_gain + bias) * gain): a layer's end.
+def finish(
+    y: Tensor, scale: Tensor, labels: Tensor, noise: Tensor, noise_gain: Tensor, bias: Tensor
+) -> Tensor:
+    """A layer's end: y [N,O,H,W] demodulated by its region's scale [N,R,O], noise, bias, activation."""
+    laid_out = spread(scale * GAIN, labels).to(y.dtype)  # leaky ReLU is homogeneous: its gain may come first
+    made: Tensor = _Activate.apply(y, laid_out, noise, noise_gain, bias)  # type: ignore[no-untyped-call]
+    return made
 
-    y, scale [N,C,H,W], channels last; noise [1,1,H,W], noise_gain [1], bias [C] -> [N,C,H,W]. scale holds the
-    activation's gain already: leaky ReLU is homogeneous. PyTorch's own gradients take a pass over the map for
-    each operation, and sums over the batch that are ten times as slow as products with ones.
+
+class _Activate(torch.autograd.Function):
+    """Leaky ReLU of (y * scale + (noise * noise_gain + bias) * sqrt(2)).
+
+    y, scale [N,C,H,W], channels last; noise [1,1,H,W], noise_gain [1], bias [C] -> [N,C,H,W]. PyTorch's own
+    gradients take a pass over the map for each operation, and sums over the batch that are ten times as slow
+    as products with ones.
     """
 
     @staticmethod
     def forward(
-        ctx: Any,
-        y: Tensor,
-        scale: Tensor,
-        noise: Tensor,
-        noise_gain: Tensor,
-        bias: Tensor,
-        gain: float,
-        slope: float,
+        ctx: Any, y: Tensor, scale: Tensor, noise: Tensor, noise_gain: Tensor, bias: Tensor
     ) -> Tensor:
         """See the class."""
-        added = (noise * noise_gain + bias.view(1, -1, 1, 1)) * gain
+        added = (noise * noise_gain + bias.view(1, -1, 1, 1)) * GAIN
         made = (y * scale).add_(added.to(y.dtype, memory_format=torch.channels_last))
-        made = F.leaky_relu_(made, slope)
+        made = F.leaky_relu_(made, SLOPE)
         ctx.save_for_backward(y, scale, noise, noise_gain, made)
-        ctx.gain, ctx.slope = gain, slope
         return made
 
     @staticmethod
@@ -103,26 +105,12 @@ class _Activate(torch.autograd.Function):
         y, scale, noise, noise_gain, made = ctx.saved_tensors
         n, channels = y.shape[:2]
         # The sign of what comes out is that of what went in.
-        inner = torch.ops.aten.leaky_relu_backward(gradient, made, ctx.slope, True)
+        inner = torch.ops.aten.leaky_relu_backward(gradient, made, SLOPE, True)
         inner = inner.contiguous(memory_format=torch.channels_last)
         rows = inner.permute(0, 2, 3, 1).reshape(-1, channels)  # [N H W,C]
-        of_bias = (rows.new_ones(1, len(rows)) @ rows).flatten().to(noise.dtype) * ctx.gain
+        of_bias = (rows.new_ones(1, len(rows)) @ rows).flatten().to(noise.dtype) * GAIN
         by_pixel = (rows @ rows.new_ones(channels, 1)).view(n, -1).to(noise.dtype).sum(0)
-        of_gain = (by_pixel @ noise.flatten())[None] * ctx.gain
-        of_noise = by_pixel.view_as(noise) * (noise_gain * ctx.gain) if ctx.needs_input_grad[2] else None
+        of_gain = (by_pixel @ noise.flatten())[None] * GAIN
+        of_noise = by_pixel.view_as(noise) * (noise_gain * GAIN) if ctx.needs_input_grad[2] else None
         of_y = inner * scale
-        return of_y, inner.mul_(y), of_noise, of_gain, of_bias, None, None
-
-
-def activate(
-    y: Tensor,
-    scale: Tensor,
-    noise: Tensor,
-    noise_gain: Tensor,
-    bias: Tensor,
-    gain: float,
-    slope: float,
-) -> Tensor:
-    """See `_Activate`."""
-    made: Tensor = _Activate.apply(y, scale, noise, noise_gain, bias, gain, slope)  # type: ignore[no-untyped-call]
-    return made
+        return of_y, inner.mul_(y), of_noise, of_gain, of_bias

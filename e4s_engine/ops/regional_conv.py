@@ -80,8 +80,7 @@ def reference(
         if y.requires_grad and noise is not None and noise_gain is not None and bias is not None:
             from e4s_engine.ops import _differences
 
-            scale = spread(scale * GAIN, labels).to(y.dtype)
-            return _differences.activate(y, scale, noise, noise_gain, bias, GAIN, SLOPE)
+            return _differences.finish(y, scale, labels, noise, noise_gain, bias)
         y = y * spread(scale, labels)
     return _finish(y, noise, noise_gain, bias)
 
