@@ -33,7 +33,7 @@ def matrix(tensor: Tensor) -> Tensor | None:
 def orthogonal(matrices: Tensor) -> Tensor:  # [K,m,n] -> [K,m,n]
     """About the nearest matrices with orthonormal rows or columns, by Newton-Schulz rounds.
 
-    In bf16 where the device multiplies that: elsewhere PyTorch emulates it, and the rounds took half a step.
+    In bf16 where the device multiplies that: emulated by PyTorch, the rounds took a third of a step.
     """
     kind = torch.bfloat16 if processor.has_bf16(matrices.device.type) else torch.float32
     wide = matrices if matrices.shape[1] <= matrices.shape[2] else matrices.mT

@@ -100,7 +100,7 @@ class RgiRecipe:
     swap: float = 0.0  # weight of the exact answers to swaps (rendered pairs only); the paper has none
     freeze_convs: int = 0  # of the generator's last convolutions, frozen (4 as published)
     freeze_to_rgbs: int = 0  # likewise of its last toRGB layers (3 as published)
-    freeze_encoder: bool = False  # style vectors stay as they are, steps take half the time
+    freeze_encoder: bool = False  # style vectors stay as they are: most convolutions have no gradients
     growth: Growth = ()  # of the pictures made; the encoder sees them at twice the side
 
     def __post_init__(self) -> None:
