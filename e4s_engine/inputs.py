@@ -38,9 +38,7 @@ class Options:
     align: str | bool = "auto"
 
     def __post_init__(self) -> None:
-        real = isinstance(self.extent, (int, float, np.integer, np.floating))
-        number = real and not isinstance(self.extent, bool)
-        if not number or not 0 <= self.extent <= 1:
+        if not _is_number(self.extent) or not 0 <= self.extent <= 1:
             raise ArgumentError(f"extent: expected a number in [0, 1], got {self.extent!r}")
         if not isinstance(self.blend, str) or self.blend not in blending.MODES:
             raise ArgumentError(f"blend: expected one of {', '.join(blending.MODES)}, got {self.blend!r}")
@@ -212,7 +210,10 @@ def check_steps(steps: Any) -> int:
 
 def check_rate(rate: Any) -> float:
     """An inversion's rate. Raises ArgumentError."""
-    real = isinstance(rate, (int, float, np.integer, np.floating)) and not isinstance(rate, bool)
-    if not real or not 0 < rate <= _MOST_RATE:
+    if not _is_number(rate) or not 0 < rate <= _MOST_RATE:
         raise ArgumentError(f"rate: expected a number above 0, to {_MOST_RATE}, got {rate!r}")
     return float(rate)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
