@@ -90,7 +90,7 @@ def in_torch(shape: Shape, precision: str, device: str = "cpu") -> Callable[[], 
     def run() -> object:
         with torch.inference_mode():
             if upsample:
-                return regional_conv._convolve(x, w, upsample=True)
+                return regional_conv.convolve(x, w, upsample=True)
             return torch.nn.functional.conv2d(x, w, stride=stride, padding=kernel // 2)
 
     return run

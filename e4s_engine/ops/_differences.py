@@ -12,12 +12,24 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from e4s_engine.ops import _fir
-from e4s_engine.ops.regional_conv import GAIN, SLOPE
+from e4s_engine.ops.regional_conv import GAIN, SLOPE, convolve
 
 _OUTSIDE = -1  # a label there; what a tap reads there is zero, whatever its style
 
 
-def spread(values: Tensor, labels: Tensor) -> Tensor:  # [N,R,C], [N,H,W] -> [N,C,H,W]
+def convolve_regions(
+    x: Tensor, weight: Tensor, styles: Tensor, inner: Tensor, labels: Tensor
+) -> Tensor:  # [N,I,H,W], [O,I,k,k], [N,R,I], [N,H,W], [N,H',W'] -> [N,O,H',W'], not yet demodulated
+    """The modulated convolution with the style of every output pixel's region. inner: of input pixels."""
+    upsample = labels.shape[1] > inner.shape[1]
+    x = x.contiguous(memory_format=torch.channels_last)
+    y = convolve(x * _spread(styles, inner), weight, upsample)
+    if weight.shape[-1] == 1:
+        return y  # the receptive field is the pixel itself
+    return _mend(y, x, weight, styles, inner, labels)
+
+
+def _spread(values: Tensor, labels: Tensor) -> Tensor:  # [N,R,C], [N,H,W] -> [N,C,H,W]
     """Per-region values laid out over the pixels.
 
     By a product: a gather's gradient adds thousands of pixels into a few cells one by one.
@@ -28,7 +40,7 @@ def spread(values: Tensor, labels: Tensor) -> Tensor:  # [N,R,C], [N,H,W] -> [N,
     return (one_hot @ values).view(n, *labels.shape[1:], channels).permute(0, 3, 1, 2)
 
 
-def mend(
+def _mend(
     y: Tensor, x: Tensor, weight: Tensor, styles: Tensor, inner: Tensor, labels: Tensor
 ) -> Tensor:  # [N,O,H',W'], [N,I,H,W], [O,I,3,3], [N,R,I], [N,H,W], [N,H',W'] -> [N,O,H',W']
     """Y, convolved with every input pixel at the style of its own region, at that of the output pixel's.
@@ -75,7 +87,7 @@ def finish(
     y: Tensor, scale: Tensor, labels: Tensor, noise: Tensor, noise_gain: Tensor, bias: Tensor
 ) -> Tensor:
     """A layer's end: y [N,O,H,W] demodulated by its region's scale [N,R,O], noise, bias, activation."""
-    laid_out = spread(scale * GAIN, labels).to(y.dtype)  # leaky ReLU is homogeneous: its gain may come first
+    laid_out = _spread(scale * GAIN, labels).to(y.dtype)  # leaky ReLU is homogeneous: its gain may come first
     made: Tensor = _Activate.apply(y, laid_out, noise, noise_gain, bias)  # type: ignore[no-untyped-call]
     return made
 

@@ -150,10 +150,6 @@ def demodulate(weight: Tensor, styles: Tensor) -> Tensor:  # [O,I,k,k], [N,R,I] 
 
 def spread(values: Tensor, labels: Tensor) -> Tensor:  # [N,R,C], [N,H,W] -> [N,C,H,W]
     """Per-region values laid out over the pixels."""
-    if values.requires_grad:
-        from e4s_engine.ops import _differences
-
-        return _differences.spread(values, labels)
     n, _, channels = values.shape
     index = labels.reshape(n, 1, -1).expand(n, channels, -1)
     return values.transpose(1, 2).gather(2, index).view(n, channels, *labels.shape[1:])
@@ -164,24 +160,27 @@ def convolve_regions(
 ) -> Tensor:  # -> [N,O,H',W'], not yet demodulated
     """The modulated convolution with the style of every output pixel's region."""
     inner = labels[:, ::2, ::2] if upsample else labels  # a region for every input pixel
-    if styles.requires_grad:
-        import torch
-
-        x = x.contiguous(memory_format=torch.channels_last)
-    y = _convolve(x * spread(styles, inner), weight, upsample)
-    if weight.shape[-1] == 1:
-        return y  # the receptive field is the pixel itself
-    if y.requires_grad:
+    if _wants_gradients(x, weight, styles):
         from e4s_engine.ops import _differences
 
-        return _differences.mend(y, x, weight, styles, inner, labels)
+        return _differences.convolve_regions(x, weight, styles, inner, labels)
+    y = convolve(x * spread(styles, inner), weight, upsample)
+    if weight.shape[-1] == 1:
+        return y  # the receptive field is the pixel itself
     seam = _seam(inner, labels, upsample).nonzero()  # [B,3]: sample, row, column
     if len(seam) == 0:
         return y
     return _mend(y, seam, x, weight, styles, labels, upsample)
 
 
-def _convolve(x: Tensor, weight: Tensor, upsample: bool) -> Tensor:
+def _wants_gradients(*tensors: Tensor) -> bool:
+    import torch
+
+    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+
+
+def convolve(x: Tensor, weight: Tensor, upsample: bool) -> Tensor:
+    """A convolution, or the upsampling form of one (StyleGAN2, appendix B)."""
     import torch.nn.functional as F
 
     if upsample:

@@ -12,8 +12,9 @@ _NEVER = 2**31 - 1
 def keep() -> None:
     """Never hand freed memory back to the system; only glibc has, and needs, this.
 
-    Blocks of many megabytes are otherwise mapped anew each time and zeroed page by page by the kernel: 35 to
-    40% of a step of the small models.
+    Blocks of many megabytes are otherwise mapped anew each time and zeroed page by page by the kernel. Not
+    all of that is saved: tensors are aligned, and holes that aligned blocks leave are too short for others
+    like them. A preloaded allocator that never gives pages back does better (SPEED.md).
     """
     if not sys.platform.startswith("linux"):
         return
