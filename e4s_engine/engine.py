@@ -68,7 +68,7 @@ class Engine:
         Raises WeightsError, ArgumentError, or BackendError where the machine lacks what was asked for.
         """
         backends.check(backend, device, precision)
-        gather.check(max_batch, max_wait_ms)
+        together, wait_ms = inputs.check_gathering(max_batch, max_wait_ms)
         path = _weights_path(weights)
         self._landmarks = landmark_models.resolve(landmarks)
         model = load_weights(path, "rgi", "weights")
@@ -79,8 +79,8 @@ class Engine:
         # Before the backend, which then reads every tensor that is left, to check it.
         lights = relighting.layers(model.tensors, np.stack) if model.config.relight else None
         runtime = backends.create(model, parser_model, backend, device, precision)
-        if max_batch > 1:
-            runtime = gather.Gathered(runtime, int(max_batch), float(max_wait_ms))
+        if together > 1:
+            runtime = gather.Gathered(runtime, together, wait_ms)
         self._pipeline: Pipeline | None = Pipeline(runtime, own_parser, classes, model.config.size, lights)
         self.config, self.weights = model.config, Path(path)
         self.backend, self.device, self.precision = runtime.name, runtime.device, runtime.precision

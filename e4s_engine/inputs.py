@@ -18,6 +18,7 @@ from e4s_engine.regions import Labels
 from e4s_engine.result import Face
 
 _MOST_STEPS, _MOST_RATE = 100_000, 10.0  # of an inversion
+_MOST_BATCH, _MOST_WAIT_MS = 256, 10_000.0  # of gathered calls
 
 Image = Any  # a path, bytes, a PIL image, or an array: see images.read
 RegionNames = str | Iterable[str]
@@ -202,8 +203,7 @@ def per_item(values: Any, count: int, argument: str) -> Sequence[Any]:
 
 def check_steps(steps: Any) -> int:
     """The number of an inversion's steps. Raises ArgumentError."""
-    whole = isinstance(steps, (int, np.integer)) and not isinstance(steps, bool)
-    if not whole or not 0 <= steps <= _MOST_STEPS:
+    if not _is_whole(steps) or not 0 <= steps <= _MOST_STEPS:
         raise ArgumentError(f"steps: expected an integer from 0 to {_MOST_STEPS}, got {steps!r}")
     return int(steps)
 
@@ -213,6 +213,21 @@ def check_rate(rate: Any) -> float:
     if not _is_number(rate) or not 0 < rate <= _MOST_RATE:
         raise ArgumentError(f"rate: expected a number above 0, to {_MOST_RATE}, got {rate!r}")
     return float(rate)
+
+
+def check_gathering(max_batch: Any, max_wait_ms: Any) -> tuple[int, float]:
+    """How many concurrent calls go together, and how long one waits. Raises ArgumentError."""
+    if not _is_whole(max_batch) or not 1 <= max_batch <= _MOST_BATCH:
+        raise ArgumentError(f"max_batch: expected an integer from 1 to {_MOST_BATCH}, got {max_batch!r}")
+    if not _is_number(max_wait_ms) or not 0 <= max_wait_ms <= _MOST_WAIT_MS:
+        raise ArgumentError(
+            f"max_wait_ms: expected milliseconds from 0 to {_MOST_WAIT_MS:.0f}, got {max_wait_ms!r}"
+        )
+    return int(max_batch), float(max_wait_ms)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def _is_number(value: Any) -> bool:

@@ -16,9 +16,7 @@ from typing import Any
 import numpy as np
 
 from e4s_engine.backends import Backend, Bytes, Floats, Swapped, Swapper
-from e4s_engine.errors import ArgumentError
 
-MAX_BATCH, MAX_WAIT_MS = 256, 10_000.0
 # Batches of a kind that run at once: what comes meanwhile gathers for the next. On a GPU one batch is copied
 # while another runs.
 _AT_A_TIME = {"cpu": 1, "cuda": 2}
@@ -177,15 +175,3 @@ def _share(made: Any, part: slice) -> Any:
     if isinstance(made, Swapped):
         return Swapped(*(array[part].copy() for array in made))
     return made[part].copy()
-
-
-def check(max_batch: Any, max_wait_ms: Any) -> None:
-    """Raise ArgumentError for what is no size or no time."""
-    whole = isinstance(max_batch, (int, np.integer)) and not isinstance(max_batch, bool)
-    if not whole or not 1 <= max_batch <= MAX_BATCH:
-        raise ArgumentError(f"max_batch: expected an integer from 1 to {MAX_BATCH}, got {max_batch!r}")
-    real = isinstance(max_wait_ms, (int, float, np.integer, np.floating))
-    if not real or isinstance(max_wait_ms, bool) or not 0 <= max_wait_ms <= MAX_WAIT_MS:
-        raise ArgumentError(
-            f"max_wait_ms: expected milliseconds from 0 to {MAX_WAIT_MS:.0f}, got {max_wait_ms!r}"
-        )

@@ -81,7 +81,7 @@ def reference(
             from e4s_engine.ops import _differences
 
             return _differences.finish(y, scale, labels, noise, noise_gain, bias)
-        y = y * spread(scale, labels)
+        y = y * _spread(scale, labels)
     return _finish(y, noise, noise_gain, bias)
 
 
@@ -148,7 +148,7 @@ def demodulate(weight: Tensor, styles: Tensor) -> Tensor:  # [O,I,k,k], [N,R,I] 
         return (styles.to(energy.dtype).square() @ energy.T + EPSILON).rsqrt()
 
 
-def spread(values: Tensor, labels: Tensor) -> Tensor:  # [N,R,C], [N,H,W] -> [N,C,H,W]
+def _spread(values: Tensor, labels: Tensor) -> Tensor:  # [N,R,C], [N,H,W] -> [N,C,H,W]
     """Per-region values laid out over the pixels."""
     n, _, channels = values.shape
     index = labels.reshape(n, 1, -1).expand(n, channels, -1)
@@ -164,7 +164,7 @@ def convolve_regions(
         from e4s_engine.ops import _differences
 
         return _differences.convolve_regions(x, weight, styles, inner, labels)
-    y = convolve(x * spread(styles, inner), weight, upsample)
+    y = convolve(x * _spread(styles, inner), weight, upsample)
     if weight.shape[-1] == 1:
         return y  # the receptive field is the pixel itself
     seam = _seam(inner, labels, upsample).nonzero()  # [B,3]: sample, row, column
