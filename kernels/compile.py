@@ -33,7 +33,7 @@ from e4s_engine.files import replacing
 from . import language
 from .launch import Launch, Operand, Program
 
-FORMAT = 2  # of the manifest, and of how kernels are compiled
+FORMAT = 3  # of the manifest, and of how kernels are compiled
 CACHE_VARIABLE = "E4S_CACHE"
 ARCHITECTURES = (80, 86, 89, 90, 100, 120)
 # The most shared memory of a block, in bytes, and registers of a thread (CUDA programming guide, compute
@@ -90,7 +90,7 @@ def key(launch: Launch, arch: int) -> str:
         "kernel": launch.kernel,
         "parameters": parameters(launch),
         "constants": launch.constants,
-        "tile": [launch.tile.warps, launch.tile.stages],
+        "tile": [launch.tile.warps, launch.tile.stages, launch.tile.cached],
         "arch": arch,
         "source": source_hash(launch.kernel.partition(".")[0]),
         "triton": language.VERSION,
@@ -195,15 +195,33 @@ def _compile(launch: Launch, arch: int, stages: int, most: int | None = None) ->
     }
     source = ASTSource(fn=kernel, signature=signature, constexprs=values, attrs=attributes)
     said = io.StringIO()
-    with knobs.nvidia.scope(), knobs.compilation.scope(), contextlib.redirect_stdout(said):
+    with knobs.nvidia.scope(), knobs.compilation.scope(), knobs.runtime.scope(), contextlib.redirect_stdout(said):
         knobs.nvidia.dump_ptxas_log = True
         knobs.compilation.always_compile = True
+        if launch.tile.cached:
+            knobs.runtime.add_stages_inspection_hook = _through_first_level
         made = language.triton.compile(
             source,
             target=GPUTarget("cuda", arch, 32),
             options={"num_warps": launch.tile.warps, "num_stages": stages, "maxnreg": most},
         )
     return made, said.getvalue()
+
+
+def _through_first_level(backend: Any, stages: dict[str, Any], *rest: Any) -> None:
+    """Let copies of a product's left operand to shared memory go through the first-level cache.
+
+    Triton has them all go around it, and no word for another way. They come in groups, left and right operand
+    in turn.
+    """
+    assemble = stages["ptx"]
+
+    def cached(source: Any, metadata: Any) -> Any:
+        groups = assemble(source, metadata).split("cp.async.commit_group")
+        groups[::2] = [group.replace("cp.async.cg.", "cp.async.ca.") for group in groups[::2]]
+        return "cp.async.commit_group".join(groups)
+
+    stages["ptx"] = cached
 
 
 def _check_parameters(launch: Launch, made: Any, count: int) -> None:

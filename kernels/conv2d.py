@@ -1,62 +1,30 @@
-"""Dense convolution as one implicit GEMM: rows are output pixels, depth is taps x input channels.
+"""Dense convolution as one implicit GEMM: rows are output pixels, depth is input channels x taps.
 
     acc[pixel, o] = sum over tap, c of x[pixel * stride + tap, c] * kernel[tap, c, o]
 
 then bias, PReLU or ReLU, residual, ReLU. The depth is one flat loop, so that loads stay in flight from one
-tap to the next. Where a step is deeper than the input has channels (pictures), it spans several taps.
-The linear layers of the plan come here too, as 1 x 1 convolutions over [N,1,R,C].
+step to the next. Taps go round in the inner order and a tile is a rectangle of pixels, so that the first-level
+cache holds what the next taps read again. Where a step is deeper than the input has channels (pictures), it
+spans several taps. The linear layers of the plan come here too, as 1 x 1 convolutions over [N,1,R,C].
+
+Few pixels of many channels would keep a fraction of the card busy for hundreds of steps: programs side by side
+then take parts of the depth, and a second pass (or the norm that follows) adds up what they leave, in order.
 """
 
 from __future__ import annotations
 
-from . import tiles
+from . import instance_norm, tiles
+from .instance_norm import gathered, store_sums
 from .language import jit, tl
-from .launch import Context, Launch, blocks, constants, padded
+from .launch import Argument, Context, Launch, blocks, constants, padded, power
 
 
 @jit
-def conv2d(
-    x, kernel, bias, slope, residual, y,
-    H: tl.constexpr, W: tl.constexpr, X_PIXEL: tl.constexpr, CHANNELS: tl.constexpr, DEPTH: tl.constexpr,
-    ROWS: tl.constexpr, WIDTH: tl.constexpr, Y_PIXEL: tl.constexpr, OUTPUTS: tl.constexpr,
-    PADDED: tl.constexpr, RESIDUAL_PIXEL: tl.constexpr, SIZE: tl.constexpr, STRIDE: tl.constexpr,
-    RELU: tl.constexpr, RELU_LAST: tl.constexpr, PRECISION: tl.constexpr,
-    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
+def finished(
+    total, bias, slope, residual, columns, pixels, live,
+    OUTPUTS: tl.constexpr, RESIDUAL_PIXEL: tl.constexpr, RELU: tl.constexpr, RELU_LAST: tl.constexpr,
 ):  # fmt: skip
-    sample = tl.program_id(2).to(tl.int64)
-    rows = tl.program_id(0) * BLOCK_M + tl.arange(0, BLOCK_M)
-    columns = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N)
-    top = rows // WIDTH * STRIDE - SIZE // 2
-    left = rows % WIDTH * STRIDE - SIZE // 2
-    k = tl.arange(0, BLOCK_K)
-    x += sample * (H * W * X_PIXEL)
-    total = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
-    for step in range(0, (SIZE * SIZE * DEPTH + BLOCK_K - 1) // BLOCK_K):
-        place = step * BLOCK_K + k
-        if DEPTH % BLOCK_K == 0:  # one tap
-            tap = step // (DEPTH // BLOCK_K)
-            channel = (step % (DEPTH // BLOCK_K)) * BLOCK_K + k
-            row = (top + tap // SIZE)[:, None]
-            column = (left + tap % SIZE)[:, None]
-        else:
-            channel = place % DEPTH
-            row = top[:, None] + (place // DEPTH // SIZE)[None, :]
-            column = left[:, None] + (place // DEPTH % SIZE)[None, :]
-        inside = (row >= 0) & (row < H) & (column >= 0) & (column < W)
-        if CHANNELS < DEPTH:
-            inside = inside & (channel < CHANNELS)[None, :]
-        if SIZE * SIZE * DEPTH % BLOCK_K != 0:
-            inside = inside & (place < SIZE * SIZE * DEPTH)[None, :]
-        a = tl.load(x + (row * W + column) * X_PIXEL + channel[None, :], mask=inside, other=0.0)
-        weights = kernel + place[:, None] * PADDED + columns[None, :]
-        if SIZE * SIZE * DEPTH % BLOCK_K != 0:
-            given = (place < SIZE * SIZE * DEPTH)[:, None] & (columns < PADDED)[None, :]
-            b = tl.load(weights, mask=given, other=0.0)
-        elif PADDED % BLOCK_N != 0:
-            b = tl.load(weights, mask=(columns < PADDED)[None, :], other=0.0)
-        else:
-            b = tl.load(weights)
-        total = tl.dot(a, b, total, input_precision=PRECISION)
+    """Bias, PReLU or ReLU, residual, ReLU."""
     if bias is not None:
         total += tl.load(bias + columns, mask=columns < OUTPUTS, other=0.0)[None, :]
     if slope is not None:
@@ -64,13 +32,104 @@ def conv2d(
         total = tl.where(total > 0, total, total * slopes)
     if RELU:
         total = tl.maximum(total, 0.0)
-    pixels = sample * ROWS + rows[:, None]
-    live = (rows < ROWS)[:, None] & (columns < OUTPUTS)[None, :]
     if residual is not None:
         other = tl.load(residual + pixels * RESIDUAL_PIXEL + columns[None, :], mask=live, other=0.0)
         total += other.to(tl.float32)
     if RELU_LAST:
         total = tl.maximum(total, 0.0)
+    return total
+
+
+@jit
+def rows_of(tile, WIDTH: tl.constexpr, TILE_W: tl.constexpr, BLOCK_M: tl.constexpr):
+    """The pixels of a tile: BLOCK_M in a row, or a rectangle TILE_W wide."""
+    index = tl.arange(0, BLOCK_M)
+    if TILE_W == 0:
+        rows = tile * BLOCK_M + index
+    else:
+        row = tile // (WIDTH // TILE_W) * (BLOCK_M // TILE_W) + index // TILE_W
+        rows = row * WIDTH + tile % (WIDTH // TILE_W) * TILE_W + index % TILE_W
+    return rows
+
+
+@jit
+def conv2d(
+    x, kernel, bias, slope, residual, sums, y,
+    H: tl.constexpr, W: tl.constexpr, X_PIXEL: tl.constexpr, CHANNELS: tl.constexpr, DEPTH: tl.constexpr,
+    ROWS: tl.constexpr, WIDTH: tl.constexpr, Y_PIXEL: tl.constexpr, OUTPUTS: tl.constexpr,
+    PADDED: tl.constexpr, RESIDUAL_PIXEL: tl.constexpr, SIZE: tl.constexpr, STRIDE: tl.constexpr,
+    RELU: tl.constexpr, RELU_LAST: tl.constexpr, PRECISION: tl.constexpr, SPLIT: tl.constexpr,
+    TILE_W: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
+):  # fmt: skip
+    sample = tl.program_id(2).to(tl.int64)
+    TILES: tl.constexpr = (ROWS + BLOCK_M - 1) // BLOCK_M
+    tile = tl.program_id(0) % TILES
+    part = tl.program_id(0) // TILES
+    rows = rows_of(tile, WIDTH, TILE_W, BLOCK_M)
+    columns = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N)
+    top = rows // WIDTH * STRIDE - SIZE // 2
+    left = rows % WIDTH * STRIDE - SIZE // 2
+    k = tl.arange(0, BLOCK_K)
+    x += sample * (H * W * X_PIXEL)
+    TAPS: tl.constexpr = SIZE * SIZE
+    total = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
+    for step in range(0, (TAPS * DEPTH // SPLIT + BLOCK_K - 1) // BLOCK_K):
+        if DEPTH % BLOCK_K == 0:  # one tap
+            tap = step % TAPS
+            channel = (part * (DEPTH // BLOCK_K // SPLIT) + step // TAPS) * BLOCK_K + k
+            place = tap * DEPTH + channel
+            row = (top + tap // SIZE)[:, None]
+            column = (left + tap % SIZE)[:, None]
+        else:
+            place = step * BLOCK_K + k
+            channel = place % DEPTH
+            row = top[:, None] + (place // DEPTH // SIZE)[None, :]
+            column = left[:, None] + (place // DEPTH % SIZE)[None, :]
+        inside = (row >= 0) & (row < H) & (column >= 0) & (column < W)
+        if CHANNELS < DEPTH:
+            inside = inside & (channel < CHANNELS)[None, :]
+        if TAPS * DEPTH % BLOCK_K != 0:
+            inside = inside & (place < TAPS * DEPTH)[None, :]
+        a = tl.load(x + (row * W + column) * X_PIXEL + channel[None, :], mask=inside, other=0.0)
+        weights = kernel + place[:, None] * PADDED + columns[None, :]
+        if TAPS * DEPTH % BLOCK_K != 0:
+            given = (place < TAPS * DEPTH)[:, None] & (columns < PADDED)[None, :]
+            b = tl.load(weights, mask=given, other=0.0)
+        elif PADDED % BLOCK_N != 0:
+            b = tl.load(weights, mask=(columns < PADDED)[None, :], other=0.0)
+        else:
+            b = tl.load(weights)
+        total = tl.dot(a, b, total, input_precision=PRECISION)
+    live = (rows < ROWS)[:, None] & (columns < OUTPUTS)[None, :]
+    pixels = sample * ROWS + rows[:, None]
+    if SPLIT == 1:
+        total = finished(
+            total, bias, slope, residual, columns, pixels, live, OUTPUTS, RESIDUAL_PIXEL, RELU, RELU_LAST
+        )
+    else:
+        pixels = (sample * SPLIT + part) * ROWS + rows[:, None]
+    tl.store(y + pixels * Y_PIXEL + columns[None, :], total.to(y.dtype.element_ty), mask=live)
+    if sums is not None:
+        store_sums(total, sums, sample * TILES + tile, columns, columns < OUTPUTS, PADDED, BLOCK_M)
+
+
+@jit
+def finish(
+    x, bias, slope, residual, y,
+    ROWS: tl.constexpr, X_PIXEL: tl.constexpr, Y_PIXEL: tl.constexpr, OUTPUTS: tl.constexpr,
+    RESIDUAL_PIXEL: tl.constexpr, RELU: tl.constexpr, RELU_LAST: tl.constexpr, SPLIT: tl.constexpr,
+    BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
+):  # fmt: skip
+    """The sum of the parts, and what comes after it."""
+    sample = tl.program_id(2).to(tl.int64)
+    rows = tl.program_id(0) * BLOCK_P + tl.arange(0, BLOCK_P)
+    columns = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
+    live = (rows < ROWS)[:, None] & (columns < OUTPUTS)[None, :]
+    total = gathered(x, sample, rows, columns, live, ROWS, X_PIXEL, SPLIT)
+    pixels = sample * ROWS + rows[:, None]
+    total = finished(
+        total, bias, slope, residual, columns, pixels, live, OUTPUTS, RESIDUAL_PIXEL, RELU, RELU_LAST
+    )
     tl.store(y + pixels * Y_PIXEL + columns[None, :], total.to(y.dtype.element_ty), mask=live)
 
 
@@ -80,30 +139,61 @@ def launch_conv(c: Context) -> list[Launch]:
     kernel = c.step.weights["kernel"][0]
     outputs, inputs, size = kernel.shape[:3]  # type: ignore[union-attr]
     depth = 4 if inputs == 3 else padded(inputs)
-    problem = tiles.Problem("conv2d", y.pixels, outputs, depth, x.type, y.n)
+    problem = tiles.Problem("conv2d", y.pixels, outputs, depth, x.type, y.n, size * size)
     block = tiles.choose(problem, c.table)
-    return [
-        Launch(
-            "conv2d.conv2d",
-            {
-                "x": c.buffer("x", first),
-                "kernel": c.conv("kernel", depth),
-                "bias": c.vector("bias"),
-                "slope": c.vector("prelu"),
-                "residual": c.buffer("residual"),
-                "y": c.buffer("y"),
-            },
-            ("y",),
-            constants(
-                h=x.h, w=x.w, x_pixel=x.pixel, channels=4 if inputs == 3 else inputs, depth=depth,
-                rows=y.pixels, width=y.w, y_pixel=y.pixel, outputs=outputs, padded=padded(outputs),
-                residual_pixel=c.view("residual").pixel if c.has("residual") else 0, size=size,
-                stride=c.integer("stride"), relu=c.flag("relu"), relu_last=c.flag("relu_last"),
-                precision=c.precision, block_m=block.m, block_n=block.n, block_k=block.k,
-            ),
-            (blocks(y.pixels, block.m), blocks(outputs, block.n)),
-            y.n,
-            tile=block.tile,
-            problem=problem,
-        )
-    ]  # fmt: skip
+    rest = {"bias": c.vector("bias"), "slope": c.vector("prelu"), "residual": c.buffer("residual")}
+    flags = constants(
+        residual_pixel=c.view("residual").pixel if c.has("residual") else 0, relu=c.flag("relu"),
+        relu_last=c.flag("relu_last"),
+    )  # fmt: skip
+    split = block.split > 1
+    bare = not any(rest.values()) and not flags["RELU"] and not flags["RELU_LAST"]
+    joined = split and bare and instance_norm.only_normalised(c, "y")
+    sums: Argument = None
+    if split:
+        out = c.add_partial("y", block.split) if joined else c.partials("y", block.split)
+    else:
+        out = c.buffer("y")
+        if (y.h * y.w) % block.m == 0:
+            sums = instance_norm.wanted_sums(c, "y", block.m)
+    main = Launch(
+        "conv2d.conv2d",
+        {
+            "x": c.buffer("x", first),
+            "kernel": c.conv("kernel", depth),
+            **(dict.fromkeys(rest) if split else rest),
+            "sums": sums,
+            "y": out,
+        },
+        ("y", "sums"),
+        constants(
+            h=x.h, w=x.w, x_pixel=x.pixel, channels=4 if inputs == 3 else inputs, depth=depth,
+            rows=y.pixels, width=y.w, y_pixel=padded(y.c) if split else y.pixel, outputs=outputs,
+            padded=padded(outputs), size=size, stride=c.integer("stride"), precision=c.precision,
+            split=block.split, tile_w=tiles.rectangle(y.h, y.w, block.m), block_m=block.m,
+            block_n=block.n, block_k=block.k,
+        ) | (constants(residual_pixel=0, relu=False, relu_last=False) if split else flags),
+        (block.split * blocks(y.pixels, block.m), blocks(outputs, block.n)),
+        y.n,
+        tile=block.tile,
+        problem=problem,
+    )  # fmt: skip
+    return [main] if joined or not split else [main, _finish(c, out, rest, flags, block.split)]
+
+
+def _finish(
+    c: Context, parts: Argument, rest: dict[str, Argument], flags: dict[str, int], split: int
+) -> Launch:
+    y = c.view("y")
+    down, across = 32, power(y.c, 16, 64)
+    return Launch(
+        "conv2d.finish",
+        {"x": parts, **rest, "y": c.buffer("y")},
+        ("y",),
+        constants(
+            rows=y.pixels, x_pixel=padded(y.c), y_pixel=y.pixel, outputs=y.c, split=split, block_p=down,
+            block_c=across,
+        ) | flags,
+        (blocks(y.pixels, down), blocks(y.c, across)),
+        y.n,
+    )  # fmt: skip

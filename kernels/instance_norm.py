@@ -1,18 +1,85 @@
 """Instance norm without affine parameters, then PReLU.
 
-Two launches: sums per part of the picture, then every program adds the parts up for its own channels and
-applies them. Sums are of the difference to the channel's first pixel, which keeps them accurate where the
-mean is far from zero, and of a fixed number of parts, so that results are the same in every run.
+Small maps take one launch: a program holds all pixels of a few channels. It also adds up what a convolution
+with a split depth left (see conv2d.py), so that no other pass is needed for that.
+
+Large maps take mean and squared deviations of each channel per part of the map, by the launch that makes the
+map where it can, else by a pass of their own; then every program joins the parts for its own channels (Chan,
+Golub, LeVeque 1983) and applies them. The order of all sums is fixed, so results are the same in every run.
 """
 
 from __future__ import annotations
 
-from .language import jit, tl
-from .launch import Context, Launch, Operand, View, blocks, constants, padded, power
+from typing import TYPE_CHECKING
 
-CHANNELS = 32  # to a program
+from .language import jit, tl
+from .launch import Argument, Context, Launch, Sums, Tile, View, blocks, constants, padded, power
+
+if TYPE_CHECKING:
+    from e4s_engine.plan import Step
+
+SMALL = 1024  # pixels that a program holds at once
+FEW = 8  # channels to a program that holds all pixels
+CHANNELS = 32  # to another program
 PIXELS = 128  # at a time
 PARTS = 32
+MOST_PARTS = 128  # of those that a launch finds beside its own work
+
+
+@jit
+def gathered(
+    x, sample, pixels, channels, live,
+    ROWS: tl.constexpr, X_PIXEL: tl.constexpr, SPLIT: tl.constexpr,
+):  # fmt: skip
+    """All pixels of some channels in fp32: a map, or the sum of SPLIT partial ones."""
+    places = x + (sample * (SPLIT * ROWS) + pixels[:, None]) * X_PIXEL + channels[None, :]
+    value = tl.load(places, mask=live, other=0.0).to(tl.float32)
+    for part in tl.static_range(1, SPLIT):
+        value += tl.load(places + part * (ROWS * X_PIXEL), mask=live, other=0.0).to(tl.float32)
+    return value
+
+
+@jit
+def standardised(value, live, ROWS: tl.constexpr):
+    """(value - mean) / sqrt(variance + 1e-5) over the first axis; a single pixel gives 0."""
+    mean = tl.sum(value, axis=0) / ROWS
+    centred = tl.where(live, value - mean[None, :], 0.0)
+    factor = 1.0 / tl.sqrt(tl.sum(centred * centred, axis=0) / ROWS + 1e-5)
+    if ROWS == 1:
+        factor = factor * 0.0
+    return centred * factor[None, :]
+
+
+@jit
+def whole(
+    x, slope, y,
+    ROWS: tl.constexpr, X_PIXEL: tl.constexpr, CHANNELS: tl.constexpr, SPLIT: tl.constexpr,
+    Y_PIXEL: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
+):  # fmt: skip
+    sample = tl.program_id(2).to(tl.int64)
+    pixels = tl.arange(0, BLOCK_P)
+    channels = tl.program_id(0) * BLOCK_C + tl.arange(0, BLOCK_C)
+    known = channels < CHANNELS
+    live = (pixels < ROWS)[:, None] & known[None, :]
+    value = standardised(gathered(x, sample, pixels, channels, live, ROWS, X_PIXEL, SPLIT), live, ROWS)
+    if slope is not None:
+        slopes = tl.load(slope + channels, mask=known, other=0.0)[None, :]
+        value = tl.where(value > 0, value, value * slopes)
+    places = (sample * ROWS + pixels[:, None]) * Y_PIXEL + channels[None, :]
+    tl.store(y + places, value.to(y.dtype.element_ty), mask=live)
+
+
+@jit
+def store_sums(
+    value, sums, place, columns, known,
+    SUMS: tl.constexpr, COUNT: tl.constexpr,
+):  # fmt: skip
+    """Mean and squared deviations of COUNT rows that are all of the map."""
+    mean = tl.sum(value, axis=0) / COUNT
+    centred = value - mean[None, :]
+    target = sums + place * (2 * SUMS) + columns
+    tl.store(target, mean, mask=known)
+    tl.store(target + SUMS, tl.sum(centred * centred, axis=0), mask=known)
 
 
 @jit
@@ -21,6 +88,7 @@ def statistics(
     ROWS: tl.constexpr, X_PIXEL: tl.constexpr, CHANNELS: tl.constexpr, SUMS: tl.constexpr,
     PARTS: tl.constexpr, LENGTH: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
+    """Sums of the difference to the channel's first pixel are accurate where the mean is far from zero."""
     sample = tl.program_id(2).to(tl.int64)
     part = tl.program_id(0)
     channels = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
@@ -36,44 +104,47 @@ def statistics(
         value = tl.where(live, value.to(tl.float32) - pivot[None, :], 0.0)
         total += value
         squares += value * value
+    count = tl.maximum(tl.minimum(ROWS - part * LENGTH, LENGTH), 1).to(tl.float32)
+    shift = tl.sum(total, axis=0) / count
     target = sums + (sample * PARTS + part) * (2 * SUMS) + channels
-    tl.store(target, tl.sum(total, axis=0), mask=known)
-    tl.store(target + SUMS, tl.sum(squares, axis=0), mask=known)
+    tl.store(target, pivot + shift, mask=known)
+    tl.store(target + SUMS, tl.maximum(tl.sum(squares, axis=0) - count * shift * shift, 0.0), mask=known)
 
 
 @jit
 def mean_and_factor(
-    x, sums, sample, channels, known,
-    ROWS: tl.constexpr, X_PIXEL: tl.constexpr, SUMS: tl.constexpr, PARTS: tl.constexpr,
+    sums, sample, channels, known,
+    ROWS: tl.constexpr, SUMS: tl.constexpr, PARTS: tl.constexpr, LENGTH: tl.constexpr,
     PARTS_POWER: tl.constexpr,
 ):  # fmt: skip
     """Mean and 1 / sqrt(variance + 1e-5) of some channels; a single pixel has no variance and gives 0."""
     part = tl.arange(0, PARTS_POWER)
     live = (part < PARTS)[:, None] & known[None, :]
+    count = tl.maximum(tl.minimum(ROWS - part * LENGTH, LENGTH), 0).to(tl.float32)[:, None]
     source = sums + (sample * PARTS + part[:, None]) * (2 * SUMS) + channels[None, :]
-    total = tl.sum(tl.load(source, mask=live, other=0.0), axis=0)
-    squares = tl.sum(tl.load(source + SUMS, mask=live, other=0.0), axis=0)
-    pivot = tl.load(x + sample * (ROWS * X_PIXEL) + channels, mask=known, other=0.0).to(tl.float32)
-    shift = total / ROWS
-    variance = tl.maximum(squares / ROWS - shift * shift, 0.0)
+    means = tl.load(source, mask=live, other=0.0)
+    squares = tl.load(source + SUMS, mask=live, other=0.0)
+    mean = tl.sum(means * count, axis=0) / ROWS
+    shift = means - mean[None, :]
+    variance = tl.sum(squares + count * shift * shift, axis=0) / ROWS
     factor = 1.0 / tl.sqrt(variance + 1e-5)
     if ROWS == 1:
         factor = factor * 0.0
-    return pivot + shift, factor
+    return mean, factor
 
 
 @jit
 def normalise(
     x, sums, slope, y,
     ROWS: tl.constexpr, X_PIXEL: tl.constexpr, CHANNELS: tl.constexpr, SUMS: tl.constexpr,
-    PARTS: tl.constexpr, PARTS_POWER: tl.constexpr, Y_PIXEL: tl.constexpr, BLOCK_P: tl.constexpr,
-    BLOCK_C: tl.constexpr,
+    PARTS: tl.constexpr, LENGTH: tl.constexpr, PARTS_POWER: tl.constexpr, Y_PIXEL: tl.constexpr,
+    BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
     sample = tl.program_id(2).to(tl.int64)
     pixels = tl.program_id(0) * BLOCK_P + tl.arange(0, BLOCK_P)
     channels = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
     known = channels < CHANNELS
-    mean, factor = mean_and_factor(x, sums, sample, channels, known, ROWS, X_PIXEL, SUMS, PARTS, PARTS_POWER)
+    mean, factor = mean_and_factor(sums, sample, channels, known, ROWS, SUMS, PARTS, LENGTH, PARTS_POWER)
     live = (pixels < ROWS)[:, None] & known[None, :]
     places = sample * ROWS + pixels[:, None]
     value = tl.load(x + places * X_PIXEL + channels[None, :], mask=live, other=0.0).to(tl.float32)
@@ -89,15 +160,71 @@ def parts(x: View) -> int:
     return min(max(x.pixels // 512, 1), PARTS)
 
 
-def launch_statistics(c: Context, name: str) -> tuple[Launch, Operand]:
-    """The sums of a buffer, and where they are."""
+def block_of(x: View) -> tuple[int, Tile]:
+    """Pixels to a program: more of a large map, whose many parts each program has to join."""
+    return (4 * PIXELS, Tile(8)) if x.pixels >= 128 * PIXELS else (PIXELS, Tile(4))
+
+
+def normalises(step: Step, role: str) -> bool:
+    """Whether a step takes the instance norm of the map that it reads in this role."""
+    if step.kind == "norm_add" and role == "shortcut":
+        return bool(step.numbers.get("normalised", 0))
+    return step.kind in ("instance_norm", "norm_add") and role == "x"
+
+
+def only_normalised(c: Context, name: str) -> bool:
+    """Whether all that becomes of a small map is its norm: partial sums can then stand for it."""
+    readers = c.readers(name)
+    every = readers is not None and all(normalises(step, role) for _, step, role in readers)
+    return every and c.view(name).pixels <= SMALL
+
+
+def wanted_sums(c: Context, name: str, length: int) -> Argument:
+    """Memory for the sums per `length` pixels of a large map that is normalised; None where they are of no use."""
+    y = c.view(name)
+    wanted = any(normalises(step, role) for _, step, role in c.readers(name) or [])
+    fits = y.pixels > SMALL and y.pixels % length == 0 and y.pixels // length <= MOST_PARTS
+    return c.add_sums(name, y.pixels // length, length) if wanted and fits else None
+
+
+def map_or_partial(c: Context, name: str) -> tuple[Argument, int, int]:
+    """What stands for a buffer, elements from pixel to pixel, and how many parts have to be added up."""
+    partial = c.partial(name)
+    if partial is None:
+        return c.buffer(name), c.view(name).pixel, 1
+    return partial.operand, padded(c.view(name).c), partial.parts
+
+
+def launch_whole(c: Context) -> Launch:
+    """The norm of a small map."""
+    x, y = c.view("x"), c.view("y")
+    source, pixel, split = map_or_partial(c, "x")
+    return Launch(
+        "instance_norm.whole",
+        {"x": source, "slope": c.vector("prelu"), "y": c.buffer("y")},
+        ("y",),
+        constants(
+            rows=x.pixels, x_pixel=pixel, channels=x.c, split=split, y_pixel=y.pixel,
+            block_p=power(x.pixels), block_c=FEW,
+        ),
+        (blocks(x.c, FEW), 1),
+        x.n,
+        tile=Tile(8 if x.pixels > 256 else 4),
+    )  # fmt: skip
+
+
+def sums_of(c: Context, name: str) -> tuple[list[Launch], Sums]:
+    """The sums of a buffer, and the launch that finds them where no earlier one has."""
+    known = c.sums(name)
+    if known is not None:
+        return [], known
     x = c.view(name)
     count, width = parts(x), padded(x.c)
-    sums = c.temporary(x.n * count * 2 * width)
     length = blocks(blocks(x.pixels, count), PIXELS) * PIXELS
+    sums = Sums(c.temporary(x.n * count * 2 * width), count, length)
     launch = Launch(
         "instance_norm.statistics",
-        {"x": c.buffer(name), "sums": sums},
+        {"x": c.buffer(name), "sums": sums.operand},
         ("sums",),
         constants(
             rows=x.pixels, x_pixel=x.pixel, channels=x.c, sums=width, parts=count, length=length,
@@ -106,22 +233,27 @@ def launch_statistics(c: Context, name: str) -> tuple[Launch, Operand]:
         (count, blocks(x.c, CHANNELS)),
         x.n,
     )  # fmt: skip
-    return launch, sums
+    return [launch], sums
 
 
 def launch_instance_norm(c: Context) -> list[Launch]:
-    """Sums, then the norm."""
+    """One launch for a small map; else sums, then the norm."""
     x, y = c.view("x"), c.view("y")
-    first, sums = launch_statistics(c, "x")
+    if x.pixels <= SMALL:
+        return [launch_whole(c)]
+    first, sums = sums_of(c, "x")
+    down, tile = block_of(x)
     second = Launch(
         "instance_norm.normalise",
-        {"x": c.buffer("x"), "sums": sums, "slope": c.vector("prelu"), "y": c.buffer("y")},
+        {"x": c.buffer("x"), "sums": sums.operand, "slope": c.vector("prelu"), "y": c.buffer("y")},
         ("y",),
         constants(
-            rows=x.pixels, x_pixel=x.pixel, channels=x.c, sums=padded(x.c), parts=parts(x),
-            parts_power=power(parts(x)), y_pixel=y.pixel, block_p=PIXELS, block_c=CHANNELS,
+            rows=x.pixels, x_pixel=x.pixel, channels=x.c, sums=padded(x.c), parts=sums.parts,
+            length=sums.length, parts_power=power(sums.parts), y_pixel=y.pixel, block_p=down,
+            block_c=CHANNELS,
         ),
-        (blocks(y.pixels, PIXELS), blocks(x.c, CHANNELS)),
+        (blocks(y.pixels, down), blocks(x.c, CHANNELS)),
         y.n,
+        tile=tile,
     )  # fmt: skip
-    return [first, second]
+    return [*first, second]

@@ -98,10 +98,12 @@ Argument = Operand | Packed | None
 
 @dataclasses.dataclass(frozen=True)
 class Tile:
-    """How a program shares its work: warps, and loads in flight."""
+    """How a program shares its work: warps, loads in flight, and whether the loads of the left operand of a
+    product go through the first-level cache, for those that read a pixel several times."""
 
     warps: int = 4
     stages: int = 3
+    cached: bool = False
 
 
 @dataclasses.dataclass
@@ -147,7 +149,13 @@ class Program:
         self.bytes = [v.bytes for v in self.views]
         self.launches: list[Launch] = []
         self.steps: list[Step] = []  # whose launches these are
-        for step in plan.steps:
+        self.sums: dict[int, Sums] = {}  # by the buffer whose channels they describe
+        self.partial: dict[int, Partial] = {}  # by the buffer that they stand for
+        self.absorbed: set[int] = set()  # steps that an earlier one's launches have done
+        for index in order(plan):
+            step = plan.steps[index]
+            if index in self.absorbed:
+                continue
             maker = module(STEPS[step.kind])
             made = getattr(maker, f"launch_{step.kind}")(Context(self, step))
             self.launches += made
@@ -165,6 +173,58 @@ class Program:
         return dict.fromkeys(p for p in pointers if isinstance(p, Packed))
 
 
+@dataclasses.dataclass(frozen=True)
+class Sums:
+    """Mean and squared deviations of each channel per part of a map: [n, parts, 2, padded].
+
+    length: pixels of a part; the last one may have fewer.
+    """
+
+    operand: Operand
+    parts: int
+    length: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Partial:
+    """Sums over parts of a product's depth, in place of a buffer: [n, parts, pixels, padded]."""
+
+    operand: Operand
+    parts: int
+
+
+def order(plan: Plan) -> list[int]:
+    """Steps as they are launched: what needs styles and labels alone goes as early as it can.
+
+    Memory is placed by this order, and launches wait for each other where they share memory: a small step
+    next to the layer that needs it would reuse the memory of the layer before and wait for it.
+    """
+    writers: dict[int, list[int]] = {}
+    for index, step in enumerate(plan.steps):
+        writers.setdefault(step.buffers["y"], []).append(index)
+    waiting = [index for index, step in enumerate(plan.steps) if _is_small(plan, step)]
+    large = [index for index in range(len(plan.steps)) if index not in set(waiting)]
+    found: list[int] = []
+
+    def needs(index: int) -> set[int]:
+        read = (b for role, b in plan.steps[index].buffers.items() if role != "y")
+        return {w for b in read for w in writers.get(b, []) if w != index}
+
+    for index in [None, *large]:
+        found += [index] if index is not None else []
+        for small in list(waiting):
+            if needs(small) <= set(found):
+                found.append(small)
+                waiting.remove(small)
+    return found
+
+
+def _is_small(plan: Plan, step: Step) -> bool:
+    """Whether it works on vectors or labels alone."""
+    buffers = [plan.buffers[b] for b in step.buffers.values()]
+    return all(b.shape[1] == 1 or b.type == "u8" for b in buffers) and step.kind != "to_uint8"
+
+
 class Context:
     """A step as the makers of launches see it."""
 
@@ -177,6 +237,49 @@ class Context:
     def table(self) -> Table:
         """Tiles that were measured."""
         return self._program.table
+
+    def readers(self, name: str) -> list[tuple[int, Step, str]] | None:
+        """Who reads a buffer, as (index, step, role); None where the caller does as well."""
+        plan, buffer = self._program.plan, self.step.buffers[name]
+        if plan.buffers[buffer].external >= 0:
+            return None
+        return [
+            (index, step, role)
+            for index, step in enumerate(plan.steps)
+            for role, read in step.buffers.items()
+            if read == buffer and role != "y"
+        ]
+
+    def sums(self, name: str) -> Sums | None:
+        """What an earlier step found of a buffer's channels."""
+        return self._program.sums.get(self.step.buffers[name])
+
+    def add_sums(self, name: str, parts: int, length: int) -> Operand:
+        """Memory for what this step finds of the channels of a buffer that it writes."""
+        y = self.view(name)
+        operand = self.temporary(y.n * parts * 2 * padded(y.c))
+        self._program.sums[self.step.buffers[name]] = Sums(operand, parts, length)
+        return operand
+
+    def partial(self, name: str) -> Partial | None:
+        """Partial sums that stand for a buffer."""
+        return self._program.partial.get(self.step.buffers[name])
+
+    def add_partial(self, name: str, parts: int) -> Operand:
+        """Memory for partial sums that stand for a buffer: nothing writes the buffer itself."""
+        operand = self.partials(name, parts)
+        self._program.partial[self.step.buffers[name]] = Partial(operand, parts)
+        return operand
+
+    def partials(self, name: str, parts: int) -> Operand:
+        """Memory for partial sums of a buffer."""
+        y = self.view(name)
+        return self.temporary(y.n * parts * y.pixels * padded(y.c))
+
+    def absorb(self, index: int) -> Context:
+        """A later step, which this one's launches do as well."""
+        self._program.absorbed.add(index)
+        return Context(self._program, self._program.plan.steps[index])
 
     def has(self, name: str) -> bool:
         """Whether the step has this buffer or weight."""
@@ -231,7 +334,7 @@ class Context:
         return Packed((*conv.key, f"taps{depth}"), conv.type, lambda arrays: taps(conv, arrays, depth))
 
     def temporary(self, count: int, kind: str = "f32") -> Operand:
-        """Memory that lives while this step's launches run."""
+        """Memory that lives from the first launch that takes it to the last one."""
         self._program.bytes.append(count * SIZES[kind])
         return Operand(len(self._program.bytes) - 1, kind)
 

@@ -19,8 +19,23 @@ import numpy as np
 from e4s_engine.plan import Arrays, Conv
 
 from . import tiles
+from .conv2d import rows_of
+from .instance_norm import gathered
 from .language import jit, tl
-from .launch import Context, Launch, Packed, blocks, constants, gemm_layout, kernel_of, padded
+from .launch import (
+    Argument,
+    Context,
+    Launch,
+    Packed,
+    View,
+    blocks,
+    constants,
+    gemm_layout,
+    kernel_of,
+    padded,
+    power,
+)
+from .to_rgb import add_skip
 
 # MIX[phase][d][k]: how much of tap k an output row (or column) of that parity takes of input d - 1; as
 # e4s_engine.ops._fir.phase_kernels has it.
@@ -35,16 +50,16 @@ MIX = np.array(
 
 @jit
 def accumulate(
-    x, kernel, styles, region, row, column, columns,
+    x, kernel, styles, region, row, column, columns, part,
     H: tl.constexpr, W: tl.constexpr, X_PIXEL: tl.constexpr, CHANNELS: tl.constexpr, DEPTH: tl.constexpr,
     STYLE_PIXEL: tl.constexpr, PADDED: tl.constexpr, UNIFORM: tl.constexpr, PRECISION: tl.constexpr,
-    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
+    SPLIT: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
     """The sums of one tile. region: of every row, or of all rows where UNIFORM."""
     total = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
-    for step in range(0, 9 * (DEPTH // BLOCK_K)):
+    for step in range(0, 9 * (DEPTH // BLOCK_K // SPLIT)):
         tap = step % 9
-        channel = step // 9 * BLOCK_K + tl.arange(0, BLOCK_K)
+        channel = (part * (DEPTH // BLOCK_K // SPLIT) + step // 9) * BLOCK_K + tl.arange(0, BLOCK_K)
         from_row = row + tap // 3 - 1
         from_column = column + tap % 3 - 1
         inside = (from_row >= 0) & (from_row < H) & (from_column >= 0) & (from_column < W)
@@ -73,16 +88,20 @@ def accumulate(
 
 @jit
 def regional_conv(
-    x, kernel, styles, demodulation, labels, noise, bias, y,
+    x, kernel, styles, demodulation, labels, noise, bias, matrix, rgb_bias, skip, y,
     H: tl.constexpr, W: tl.constexpr, X_PIXEL: tl.constexpr, CHANNELS: tl.constexpr, DEPTH: tl.constexpr,
     Y_PIXEL: tl.constexpr, OUTPUTS: tl.constexpr, PADDED: tl.constexpr, REGIONS: tl.constexpr,
     STYLE_PIXEL: tl.constexpr, SCALE_PIXEL: tl.constexpr, UPSAMPLE: tl.constexpr, PRECISION: tl.constexpr,
-    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
+    SPLIT: tl.constexpr, TILE_W: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
+    BLOCK_K: tl.constexpr,
 ):  # fmt: skip
     SCALE: tl.constexpr = 2 if UPSAMPLE else 1
     sample = tl.program_id(2).to(tl.int64)
     phase = tl.program_id(0) % (SCALE * SCALE)
-    rows = tl.program_id(0) // (SCALE * SCALE) * BLOCK_M + tl.arange(0, BLOCK_M)  # pixels of x
+    TILES: tl.constexpr = (H * W + BLOCK_M - 1) // BLOCK_M
+    tile = tl.program_id(0) // (SCALE * SCALE) % TILES
+    part = tl.program_id(0) // (SCALE * SCALE * TILES)
+    rows = rows_of(tile, W, TILE_W, BLOCK_M)  # pixels of x
     columns = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N)
     row = rows // W
     column = rows % W
@@ -98,23 +117,50 @@ def regional_conv(
         high = tl.max(region, axis=0)
         if low == high:
             total = accumulate(
-                x, kernel, styles, low, row, column, columns, H, W, X_PIXEL, CHANNELS, DEPTH, STYLE_PIXEL,
-                PADDED, True, PRECISION, BLOCK_M, BLOCK_N, BLOCK_K,
+                x, kernel, styles, low, row, column, columns, part, H, W, X_PIXEL, CHANNELS, DEPTH,
+                STYLE_PIXEL, PADDED, True, PRECISION, SPLIT, BLOCK_M, BLOCK_N, BLOCK_K,
             )  # fmt: skip
         else:
             total = accumulate(
-                x, kernel, styles, region, row, column, columns, H, W, X_PIXEL, CHANNELS, DEPTH, STYLE_PIXEL,
-                PADDED, False, PRECISION, BLOCK_M, BLOCK_N, BLOCK_K,
+                x, kernel, styles, region, row, column, columns, part, H, W, X_PIXEL, CHANNELS, DEPTH,
+                STYLE_PIXEL, PADDED, False, PRECISION, SPLIT, BLOCK_M, BLOCK_N, BLOCK_K,
             )  # fmt: skip
     else:
         region = tl.zeros((BLOCK_M,), tl.int32)
         if styles is not None:
             styles += sample * (REGIONS * STYLE_PIXEL)
         total = accumulate(
-            x, kernel, styles, 0, row, column, columns, H, W, X_PIXEL, CHANNELS, DEPTH, STYLE_PIXEL, PADDED,
-            True, PRECISION, BLOCK_M, BLOCK_N, BLOCK_K,
+            x, kernel, styles, 0, row, column, columns, part, H, W, X_PIXEL, CHANNELS, DEPTH, STYLE_PIXEL,
+            PADDED, True, PRECISION, SPLIT, BLOCK_M, BLOCK_N, BLOCK_K,
         )  # fmt: skip
     live = inside[:, None] & (columns < OUTPUTS)[None, :]
+    if SPLIT == 1:
+        total = finished(
+            total, demodulation, noise, bias, sample, pixels, region, columns, live, inside, OUTPUTS,
+            REGIONS, SCALE_PIXEL,
+        )  # fmt: skip
+    target = (sample * SPLIT + part) * area + pixels[:, None]
+    if matrix is None:
+        tl.store(y + target * Y_PIXEL + columns[None, :], total.to(y.dtype.element_ty), mask=live)
+    else:
+        channel = tl.arange(0, 4)[None, :]
+        live = inside[:, None] & (channel < 3)
+        colour = tl.zeros((BLOCK_M, 4), tl.float32)
+        for c in tl.static_range(3):
+            weights = tl.load(matrix + c * OUTPUTS + columns, mask=columns < OUTPUTS, other=0.0)
+            colour = tl.where(channel == c, tl.sum(total * weights[None, :], axis=1)[:, None], colour)
+        colour += tl.load(rgb_bias + channel, mask=channel < 3, other=0.0)
+        if skip is not None:
+            colour = add_skip(colour, skip, sample, pixels, channel, live, H, W)
+        tl.store(y + target * Y_PIXEL + channel, colour, mask=live)
+
+
+@jit
+def finished(
+    total, demodulation, noise, bias, sample, pixels, region, columns, live, inside,
+    OUTPUTS: tl.constexpr, REGIONS: tl.constexpr, SCALE_PIXEL: tl.constexpr,
+):  # fmt: skip
+    """Demodulation, noise, bias, activation."""
     if demodulation is not None:
         places = sample * (REGIONS * SCALE_PIXEL) + region[:, None] * SCALE_PIXEL + columns[None, :]
         total *= tl.load(demodulation + places, mask=live, other=0.0)
@@ -123,8 +169,127 @@ def regional_conv(
     if bias is not None:
         total += tl.load(bias + columns, mask=columns < OUTPUTS, other=0.0)[None, :]
         total = tl.where(total > 0, total, total * 0.2) * 1.4142135623730951
-    target = y + (sample * area + pixels[:, None]) * Y_PIXEL + columns[None, :]
+    return total
+
+
+@jit
+def finish(
+    x, demodulation, labels, noise, bias, y,
+    AREA: tl.constexpr, X_PIXEL: tl.constexpr, Y_PIXEL: tl.constexpr, OUTPUTS: tl.constexpr,
+    REGIONS: tl.constexpr, SCALE_PIXEL: tl.constexpr, SPLIT: tl.constexpr, BLOCK_P: tl.constexpr,
+    BLOCK_C: tl.constexpr,
+):  # fmt: skip
+    """The sum of the parts, and what comes after it."""
+    sample = tl.program_id(2).to(tl.int64)
+    pixels = tl.program_id(0) * BLOCK_P + tl.arange(0, BLOCK_P)
+    columns = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
+    inside = pixels < AREA
+    live = inside[:, None] & (columns < OUTPUTS)[None, :]
+    region = tl.zeros((BLOCK_P,), tl.int32)
+    if labels is not None:
+        region = tl.load(labels + sample * AREA + pixels, mask=inside, other=0).to(tl.int32)
+    total = gathered(x, sample, pixels, columns, live, AREA, X_PIXEL, SPLIT)
+    total = finished(
+        total, demodulation, noise, bias, sample, pixels, region, columns, live, inside, OUTPUTS, REGIONS,
+        SCALE_PIXEL,
+    )  # fmt: skip
+    target = y + (sample * AREA + pixels[:, None]) * Y_PIXEL + columns[None, :]
     tl.store(target, total.to(y.dtype.element_ty), mask=live)
+
+
+@jit
+def transposed(
+    x, kernel, y,
+    H: tl.constexpr, W: tl.constexpr, X_PIXEL: tl.constexpr, CHANNELS: tl.constexpr, DEPTH: tl.constexpr,
+    PADDED: tl.constexpr, PRECISION: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
+    BLOCK_K: tl.constexpr,
+):  # fmt: skip
+    """The transposed convolution of stride 2, all four parities of the output from one tile of the input.
+
+        y[2 i + a, 2 j + b, o] = sum over p, q, c of x[i - p, j - q, c] * kernel[2 p + q, c, 2 a + b, o]
+
+    An odd row has no p = 1, an odd column no q = 1: blocks of columns without them leave them out.
+    """
+    sample = tl.program_id(2).to(tl.int64)
+    rows = tl.program_id(0) * BLOCK_M + tl.arange(0, BLOCK_M)
+    columns = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N)
+    i = rows // (W + 1)
+    j = rows % (W + 1)
+    x += sample * (H * W * X_PIXEL)
+    parity = columns // PADDED
+    down = tl.max(2 - parity // 2, axis=0)
+    along = tl.max(2 - parity % 2, axis=0)
+    total = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
+    for step in range(0, down * along * (DEPTH // BLOCK_K)):
+        p = step % (down * along) // along
+        q = step % along
+        channel = step // (down * along) * BLOCK_K + tl.arange(0, BLOCK_K)
+        row = i - p
+        column = j - q
+        inside = ((row >= 0) & (row < H) & (column >= 0) & (column < W))[:, None]
+        if CHANNELS % BLOCK_K != 0:
+            inside = inside & (channel < CHANNELS)[None, :]
+        a = tl.load(x + ((row * W + column) * X_PIXEL)[:, None] + channel[None, :], mask=inside, other=0.0)
+        weights = kernel + ((2 * p + q) * DEPTH + channel)[:, None] * (4 * PADDED) + columns[None, :]
+        if 4 * PADDED % BLOCK_N == 0:
+            b = tl.load(weights)
+        else:
+            b = tl.load(weights, mask=(columns < 4 * PADDED)[None, :], other=0.0)
+        total = tl.dot(a, b, total, input_precision=PRECISION)
+    beside = (2 * j)[:, None] + (parity % 2)[None, :]
+    place = ((2 * i)[:, None] + (parity // 2)[None, :]) * (2 * W + 2) + beside
+    target = y + (sample * ((2 * H + 2) * (2 * W + 2)) + place) * PADDED + (columns % PADDED)[None, :]
+    live = (i <= H)[:, None] & (columns < 4 * PADDED)[None, :]
+    tl.store(target, total.to(y.dtype.element_ty), mask=live)
+
+
+@jit
+def across(x, row, column, channels, known, HEIGHT: tl.constexpr, WIDTH: tl.constexpr, PADDED: tl.constexpr):
+    """The FIR along a row of the transposed convolution's map."""
+    total = tl.zeros((column.shape[0], channels.shape[0]), tl.float32)
+    for tap in tl.static_range(4):
+        place = column - 1 + tap
+        live = (known & (place >= 0) & (place < WIDTH) & (row >= 0) & (row < HEIGHT))[:, None]
+        source = x + (row * WIDTH + place)[:, None] * PADDED + channels[None, :]
+        value = tl.load(source, mask=live & (channels < PADDED)[None, :], other=0.0).to(tl.float32)
+        total += value * (0.75 if (tap == 1 or tap == 2) else 0.25)
+    return total
+
+
+@jit
+def filtered(
+    x, noise, bias, y,
+    H: tl.constexpr, W: tl.constexpr, PADDED: tl.constexpr, OUTPUTS: tl.constexpr, Y_PIXEL: tl.constexpr,
+    LINES: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
+):  # fmt: skip
+    """The FIR (1, 3, 3, 1) / 4 both ways over the transposed convolution's map, noise, bias, activation.
+
+    H, W: of the result. A program makes LINES rows, each from four rows that went through the FIR already.
+    """
+    sample = tl.program_id(2).to(tl.int64)
+    top = tl.program_id(0) // ((W + BLOCK_P - 1) // BLOCK_P) * LINES
+    column = tl.program_id(0) % ((W + BLOCK_P - 1) // BLOCK_P) * BLOCK_P + tl.arange(0, BLOCK_P)
+    channels = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
+    known = column < W
+    x += sample * ((H + 2) * (W + 2) * PADDED)
+    first = across(x, top - 1, column, channels, known, H + 2, W + 2, PADDED)
+    second = across(x, top, column, channels, known, H + 2, W + 2, PADDED)
+    third = across(x, top + 1, column, channels, known, H + 2, W + 2, PADDED)
+    region = tl.zeros((BLOCK_P,), tl.int32)
+    for line in tl.static_range(LINES):
+        fourth = across(x, top + line + 2, column, channels, known, H + 2, W + 2, PADDED)
+        total = (first + fourth) * 0.25 + (second + third) * 0.75
+        first = second
+        second = third
+        third = fourth
+        pixels = (top + line) * W + column
+        inside = known & (top + line < H)
+        live = inside[:, None] & (channels < OUTPUTS)[None, :]
+        total = finished(
+            total, None, noise, bias, sample, pixels, region, channels, live, inside, OUTPUTS, 1, 0
+        )
+        target = y + (sample * (H * W) + pixels[:, None]) * Y_PIXEL + channels[None, :]
+        tl.store(target, total.to(y.dtype.element_ty), mask=live)
 
 
 def phase_kernels(kernel: np.ndarray) -> list[np.ndarray]:
@@ -143,39 +308,131 @@ def phase_weights(conv: Conv, depth: int) -> Packed:
     return Packed((*conv.key, f"phases{depth}"), conv.type, make)
 
 
+def transposed_weights(conv: Conv, depth: int) -> Packed:
+    """The kernel of an upsampling layer, [4 taps, depth, 4 parities * outputs padded]: see `transposed`."""
+
+    def make(arrays: Arrays) -> np.ndarray:
+        laid_out = gemm_layout(kernel_of(conv, arrays), depth).reshape(3, 3, depth, -1)
+        made = np.zeros((2, 2, depth, 2, 2, laid_out.shape[-1]), np.float32)
+        taps = ((0, 0, 0), (1, 0, 2), (0, 1, 1))  # p or q, parity, tap
+        for p, a, row in taps:
+            for q, b, column in taps:
+                made[p, q, :, a, b] = laid_out[row, column]
+        return made
+
+    return Packed((*conv.key, f"transposed{depth}"), conv.type, make)
+
+
 def launch_regional_conv(c: Context) -> list[Launch]:
     """A modulated convolution; without styles they are part of the weights."""
     x, y, upsample = c.view("x"), c.view("y"), c.flag("upsample")
     depth, phases = padded(x.c), 4 if upsample else 1
     conv = c.step.weights["kernel"][0]
     assert isinstance(conv, Conv)
-    problem = tiles.Problem("regional_conv", x.pixels, y.c, depth, x.type, y.n * phases)
+    if upsample and not c.has("styles") and depth % 16 == 0:
+        return _launch_transposed(c, conv)
+    problem = tiles.Problem("regional_conv", x.pixels, y.c, depth, x.type, y.n * phases, 9)
     block = tiles.choose(problem, c.table)
     styles = c.view("styles") if c.has("styles") else None
-    return [
-        Launch(
-            "regional_conv.regional_conv",
-            {
-                "x": c.buffer("x"),
-                "kernel": phase_weights(conv, depth) if upsample else c.conv("kernel", depth),
-                "styles": c.buffer("styles"),
-                "demodulation": c.buffer("demodulation"),
-                "labels": c.buffer("labels"),
-                "noise": c.vector("noise"),
-                "bias": c.vector("bias"),
-                "y": c.buffer("y"),
-            },
-            ("y",),
-            constants(
-                h=x.h, w=x.w, x_pixel=x.pixel, channels=x.c, depth=depth, y_pixel=y.pixel, outputs=y.c,
-                padded=padded(y.c), regions=styles.w if styles else 1,
-                style_pixel=styles.pixel if styles else 0,
-                scale_pixel=c.view("demodulation").pixel if styles else 0, upsample=upsample,
-                precision=c.precision, block_m=block.m, block_n=block.n, block_k=block.k,
-            ),
-            (phases * blocks(x.pixels, block.m), blocks(y.c, block.n)),
-            y.n,
-            tile=block.tile,
-            problem=problem,
-        )
-    ]  # fmt: skip
+    regions = constants(
+        regions=styles.w if styles else 1, scale_pixel=c.view("demodulation").pixel if styles else 0
+    )
+    rest = {
+        "demodulation": c.buffer("demodulation"),
+        "labels": c.buffer("labels"),
+        "noise": c.vector("noise"),
+        "bias": c.vector("bias"),
+    }
+    split = block.split > 1
+    rgb = None if split or upsample or styles or block.n < y.c else _only_coloured(c)
+    out = c.partials("y", block.split) if split else (rgb or c).buffer("y")
+    first = Launch(
+        "regional_conv.regional_conv",
+        {
+            "x": c.buffer("x"),
+            "kernel": phase_weights(conv, depth) if upsample else c.conv("kernel", depth),
+            "styles": c.buffer("styles"),
+            **(dict.fromkeys(rest) | {"labels": rest["labels"]} if split else rest),
+            "matrix": rgb.vector("matrix") if rgb else None,
+            "rgb_bias": rgb.vector("bias") if rgb else None,
+            "skip": rgb.buffer("skip") if rgb else None,
+            "y": out,
+        },
+        ("y",),
+        constants(
+            h=x.h, w=x.w, x_pixel=x.pixel, channels=x.c, depth=depth,
+            y_pixel=padded(y.c) if split else (rgb.view("y") if rgb else y).pixel, outputs=y.c, padded=padded(y.c),
+            style_pixel=styles.pixel if styles else 0, upsample=upsample, precision=c.precision,
+            split=block.split, tile_w=tiles.rectangle(x.h, x.w, block.m), block_m=block.m,
+            block_n=block.n, block_k=block.k,
+        ) | regions,
+        (block.split * phases * blocks(x.pixels, block.m), blocks(y.c, block.n)),
+        y.n,
+        tile=block.tile,
+        problem=problem,
+    )  # fmt: skip
+    return [first, _finish(y, out, c.buffer("y"), rest, regions, block.split)] if split else [first]
+
+
+def _only_coloured(c: Context) -> Context | None:
+    """The toRGB step that is all that reads this layer's map, taken over."""
+    readers = c.readers("y")
+    if readers is None or len(readers) != 1:
+        return None
+    index, step, _ = readers[0]
+    return c.absorb(index) if step.kind == "to_rgb" and "styles" not in step.buffers else None
+
+
+def _finish(
+    y: View, parts: Argument, out: Argument, rest: dict[str, Argument], regions: dict[str, int], split: int
+) -> Launch:
+    down, across = 32, power(y.c, 16, 64)
+    return Launch(
+        "regional_conv.finish",
+        {"x": parts, **rest, "y": out},
+        ("y",),
+        constants(
+            area=y.pixels, x_pixel=padded(y.c), y_pixel=y.pixel, outputs=y.c, split=split, block_p=down,
+            block_c=across,
+        ) | regions,
+        (blocks(y.pixels, down), blocks(y.c, across)),
+        y.n,
+    )  # fmt: skip
+
+
+LINES = 8  # rows that a program filters
+
+
+def _launch_transposed(c: Context, conv: Conv) -> list[Launch]:
+    x, y = c.view("x"), c.view("y")
+    depth, width = padded(x.c), padded(y.c)
+    pixels = (x.h + 1) * (x.w + 1)
+    problem = tiles.Problem("transposed", pixels, 4 * width, depth, x.type, y.n)
+    block = tiles.choose(problem, c.table)
+    between = c.temporary(y.n * 4 * pixels * width, x.type)
+    down, across = 32, power(y.c, 16, 32)
+    first = Launch(
+        "regional_conv.transposed",
+        {"x": c.buffer("x"), "kernel": transposed_weights(conv, depth), "y": between},
+        ("y",),
+        constants(
+            h=x.h, w=x.w, x_pixel=x.pixel, channels=x.c, depth=depth, padded=width, precision=c.precision,
+            block_m=block.m, block_n=block.n, block_k=block.k,
+        ),
+        (blocks(pixels, block.m), blocks(4 * width, block.n)),
+        y.n,
+        tile=block.tile,
+        problem=problem,
+    )  # fmt: skip
+    second = Launch(
+        "regional_conv.filtered",
+        {"x": between, "noise": c.vector("noise"), "bias": c.vector("bias"), "y": c.buffer("y")},
+        ("y",),
+        constants(
+            h=y.h, w=y.w, padded=width, outputs=y.c, y_pixel=y.pixel, lines=LINES, block_p=down,
+            block_c=across,
+        ),
+        (blocks(y.h, LINES) * blocks(y.w, down), blocks(y.c, across)),
+        y.n,
+    )  # fmt: skip
+    return [first, second]

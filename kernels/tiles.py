@@ -20,7 +20,10 @@ DEPTHS = (64, 32, 16)
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """A product [rows, depth] x [depth, columns] of operands of a type, `batch` times, in a kernel."""
+    """A product [rows, depth] x [depth, columns] of operands of a type, `batch` times, in a kernel.
+
+    taps: how often the depth is gone through, each time with other pixels.
+    """
 
     kernel: str
     rows: int
@@ -28,16 +31,18 @@ class Problem:
     depth: int
     kind: str
     batch: int = 1
+    taps: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """Sides of a tile."""
+    """Sides of a tile. split: programs that share its depth."""
 
     m: int
     n: int
     k: int
     tile: Tile
+    split: int = 1
 
 
 Table = Mapping[Problem, Block]
@@ -50,17 +55,79 @@ def choose(problem: Problem, table: Table) -> Block:
 
 def default(problem: Problem) -> Block:
     """The tile that is taken where none was measured."""
-    most = _most(problem)
-    m, n = power(problem.rows, 16, most), power(problem.columns, 16, most)
-    while problem.batch * blocks(problem.rows, m) * blocks(problem.columns, n) < FILL and max(m, n) > 32:
-        if m >= n:
-            m //= 2
-        else:
-            n //= 2
     k = _depths(problem)[0]
     if problem.kind == "f32":
-        k = min(k, 32)
-    return Block(m, n, k, Tile(8 if m * n >= 128 * 128 else 4, 3))
+        most = _most(problem)
+        m, n = power(problem.rows, 16, most), power(problem.columns, 16, most)
+        return _filling(problem, m, n, min(k, 32), 32, 32)
+    m, n = power(problem.rows, 16, 128), power(problem.columns, 16, 128)
+    if problem.taps == 1:
+        block = _filling(problem, m, n, k, 32, 32)
+        # Two matrix instructions' worth of rows to four warps beat one each to eight.
+        return dataclasses.replace(block, tile=Tile(4, 3, True)) if problem.kernel == "transposed" else block
+    if problem.kernel == "regional_conv":
+        block = _regional(problem, m, n, k)
+    elif problem.columns >= 256 and problem.batch * blocks(problem.rows, 128) * blocks(problem.columns, 256) >= FILL:
+        block = Block(128, 256, k, Tile(8, 3))
+    else:
+        # Halves before shared depths, down to what four warps can multiply; deep ones keep wider tiles.
+        deep = problem.depth >= 512 and _programs(problem, 64, 128) >= FILL // 2
+        block = _filling(problem, m, n, k, 64, 128 if deep else 64)
+        if block.m * block.n <= 64 * 128 and problem.depth >= 256:
+            block = dataclasses.replace(block, tile=Tile(4, 4))
+        elif block.m * block.n == 128 * 128 and problem.depth >= 128:
+            block = dataclasses.replace(block, tile=Tile(4, 3))
+    narrow = block.n <= 32 or (block.m * block.n == 128 * 128 and problem.depth <= 64)
+    return dataclasses.replace(block, tile=dataclasses.replace(block.tile, cached=not narrow))
+
+
+def _regional(problem: Problem, m: int, n: int, k: int) -> Block:
+    """Wide tiles scale what they load once for more columns."""
+    if problem.columns < 256 or problem.rows < 256:
+        return _filling(problem, min(m, 64) if n == 128 else m, n, k, 16, 32, 8)
+    if _programs(problem, 128, 256) < FILL // 2:
+        m = 64
+    if _programs(problem, m, 256) * 8 < FILL:
+        return _filling(problem, m, 128, k, m, 128, 8)
+    block = _filling(problem, m, 256, k, m, 256, 8)
+    return dataclasses.replace(block, tile=Tile(8, 3))
+
+
+def _programs(problem: Problem, m: int, n: int) -> int:
+    return problem.batch * blocks(problem.rows, m) * blocks(problem.columns, n)
+
+
+def _filling(
+    problem: Problem, m: int, n: int, k: int, least_m: int, least_n: int, first: int = 1
+) -> Block:
+    """Smaller tiles and shared depths until the card is full. first: shares that come before smaller tiles."""
+    split = 1
+    shares = problem.depth // k if problem.depth % k == 0 and problem.taps > 1 else 1
+    while _programs(problem, m, n) * split < FILL:
+        shared = shares % (2 * split) == 0
+        if shared and split < first:
+            split *= 2
+        elif m > least_m and m >= n:
+            m //= 2
+        elif n > least_n:
+            n //= 2
+        elif m > least_m:
+            m //= 2
+        elif shared:
+            split *= 2
+        elif max(m, n) > 32:
+            m, n = (m // 2, n) if m >= n else (m, n // 2)
+        else:
+            break
+    return Block(m, n, k, Tile(8 if m * n >= 128 * 128 else 4, 3), split)
+
+
+def rectangle(height: int, width: int, block: int) -> int:
+    """How wide a tile of so many pixels is, near to a square; 0 where rectangles would not fit the map."""
+    across = 1 << block.bit_length() // 2
+    while across > 1 and width % across:
+        across //= 2
+    return across if across >= 4 and height % (block // across) == 0 else 0
 
 
 def candidates(problem: Problem, shared: int) -> list[Block]:

@@ -1,7 +1,7 @@
 """toRGB: a modulated 1 x 1 convolution to three channels, bias, and the smaller picture through the FIR.
 
-Three columns are too few for matrix units, and the map is read once: memory is what bounds it. An output row
-takes 3/4 of the nearer and 1/4 of the farther row of the smaller picture, 0 beyond the border; columns too.
+Three columns are too few for matrix units, and the map is read once: memory is what bounds it. The last layer,
+whose map is read for nothing else, does it by itself: see regional_conv.py.
 """
 
 from __future__ import annotations
@@ -10,6 +10,28 @@ from .language import jit, tl
 from .launch import Context, Launch, blocks, constants, power
 
 PIXELS = 64
+
+
+@jit
+def add_skip(colour, skip, sample, pixels, channel, live, H: tl.constexpr, W: tl.constexpr):
+    """The smaller picture through the FIR: 3/4 of the nearer and 1/4 of the farther row, columns too."""
+    row = (pixels // W)[:, None]
+    column = (pixels % W)[:, None]
+    near_row = row // 2
+    far_row = near_row + row % 2 * 2 - 1
+    near_column = column // 2
+    far_column = near_column + column % 2 * 2 - 1
+    skip += sample * (H // 2 * (W // 2) * 4)
+    high = live & (far_row >= 0) & (far_row < H // 2)
+    wide = (far_column >= 0) & (far_column < W // 2)
+    near = (near_row * (W // 2) + near_column) * 4 + channel
+    far = (far_row * (W // 2) + near_column) * 4 + channel
+    aside = (far_column - near_column) * 4
+    colour += 0.5625 * tl.load(skip + near, mask=live, other=0.0)
+    colour += 0.1875 * tl.load(skip + near + aside, mask=live & wide, other=0.0)
+    colour += 0.1875 * tl.load(skip + far, mask=high, other=0.0)
+    colour += 0.0625 * tl.load(skip + far + aside, mask=high & wide, other=0.0)
+    return colour
 
 
 @jit
@@ -47,22 +69,7 @@ def to_rgb(
     colour = tl.where(channel == 0, red[:, None], tl.where(channel == 1, green[:, None], blue[:, None]))
     colour += tl.load(bias + channel, mask=channel < 3, other=0.0)
     if skip is not None:
-        row = (pixels // W)[:, None]
-        column = (pixels % W)[:, None]
-        near_row = row // 2
-        far_row = near_row + row % 2 * 2 - 1
-        near_column = column // 2
-        far_column = near_column + column % 2 * 2 - 1
-        skip += sample * (H // 2 * (W // 2) * 4)
-        high = live & (far_row >= 0) & (far_row < H // 2)
-        wide = (far_column >= 0) & (far_column < W // 2)
-        near = (near_row * (W // 2) + near_column) * 4 + channel
-        far = (far_row * (W // 2) + near_column) * 4 + channel
-        aside = (far_column - near_column) * 4
-        colour += 0.5625 * tl.load(skip + near, mask=live, other=0.0)
-        colour += 0.1875 * tl.load(skip + near + aside, mask=live & wide, other=0.0)
-        colour += 0.1875 * tl.load(skip + far, mask=high, other=0.0)
-        colour += 0.0625 * tl.load(skip + far + aside, mask=high & wide, other=0.0)
+        colour = add_skip(colour, skip, sample, pixels, channel, live, H, W)
     tl.store(y + (sample * (H * W) + pixels[:, None]) * Y_PIXEL + channel, colour, mask=live)
 
 

@@ -128,7 +128,7 @@ def _problem(fields: dict[str, Any]) -> Problem:
 
 
 def _block(fields: dict[str, Any]) -> Block:
-    block = Block(fields["m"], fields["n"], fields["k"], Tile(**fields["tile"]))
+    block = Block(fields["m"], fields["n"], fields["k"], Tile(**fields["tile"]), fields["split"])
     sides = (block.m, block.n, block.k, block.tile.warps)
     whole = all(isinstance(side, int) and side > 0 and side & (side - 1) == 0 for side in sides)
     if not whole or max(sides) > 256 or min(sides[:3]) < 16 or block.tile.stages not in range(1, 9):

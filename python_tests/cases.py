@@ -226,6 +226,38 @@ def _regional(
     return Case(name, network, inputs, weights)
 
 
+def _last_cases() -> Iterator[Case]:
+    """The end of a generator: a picture, upsampling, and a layer that is read by its toRGB alone."""
+    for inner, out, side, batch in ((24, 16, 5, 1), (16, 40, 8, 3)):
+        name = f"last-{inner}-{out}-{side}-n{batch}"
+        rng, inputs, weights = _base(name, inner, side, side, batch)
+        inputs["vectors"] = _normal(rng, batch, REGIONS, 8)
+        for r in range(REGIONS):
+            weights |= {f"m{r}": _normal(rng, 2 * DIM, 8), f"b{r}": _normal(rng, 2 * DIM)}
+        weights |= {"avg": _normal(rng, 3, DIM), "noise": _normal(rng, 1, 1, 2 * side, 2 * side)}
+        for number, width in (("1", inner), ("2", out), ("3", out)):
+            weights |= {f"mw{number}": _normal(rng, width, DIM), f"mb{number}": np.ones(width, np.float32)}
+        weights |= {"w1": _normal(rng, out, inner, 3, 3), "w2": _normal(rng, out, out, 3, 3)}
+        weights |= {"small": _normal(rng, 3, inner, 1, 1), "rgb": _normal(rng, 3, out, 1, 1)}
+        weights |= {"rgb_bias": _normal(rng, 1, 3, 1, 1), "bias": _normal(rng, out), "gain": _normal(rng, 1)}
+
+        def network(ops: Any, x: Any, w: Any) -> Any:
+            layers = [w[f"m{r}"] for r in range(REGIONS)], [w[f"b{r}"] for r in range(REGIONS)]
+            codes = ops.latent_codes(ops.region_linear(x["vectors"], *layers), w["avg"])
+
+            def plain(number: str) -> Any:
+                return ops.modulation(codes, 2, w[f"mw{number}"], w[f"mb{number}"], regional=False)
+
+            y = _features(ops, x, w)
+            skip = ops.to_rgb(y, w["small"], plain("1"), None, w["rgb_bias"])
+            y = ops.regional_conv(y, w["w1"], plain("1"), None, upsample=True, bias=w["bias"])
+            y = ops.regional_conv(y, w["w2"], plain("2"), None, noise=w["noise"], noise_gain=w["gain"],
+                                  bias=w["bias"])  # fmt: skip
+            return ops.to_rgb(y, w["rgb"], plain("3"), None, w["rgb_bias"], skip)
+
+        yield Case(name, network, inputs, weights)
+
+
 def _other_cases() -> Iterator[Case]:
     for side, batch in ((1, 1), (6, 3), (13, 1)):
         for kind in ("one", "twelve", "checkerboard", "bands"):
@@ -275,5 +307,6 @@ CASES = [
     *_residual_cases(),
     *_norm_cases(),
     *_regional_cases(),
+    *_last_cases(),
     *_other_cases(),
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from typing import Any
 
 from e4s_engine import kernels
 
@@ -15,8 +16,17 @@ _before = os.environ.get("TRITON_INTERPRET")
 os.environ["TRITON_INTERPRET"] = "1"
 if importlib.util.find_spec("triton") is not None:
     import triton.experimental.gluon  # else loaded at the first launch, and not interpreted
-    import triton.language  # noqa: F401
+    import triton.language
+    from triton.runtime import interpreter
 
+    _patch = interpreter._patch_lang_tensor
+
+    def _with_index(tensor: Any, scope: Any) -> None:
+        """Let a loop go to a number that a kernel finds: its array has one axis, which NumPy 2.4 refuses."""
+        _patch(tensor, scope)
+        scope.set_attr(tensor, "__index__", lambda self: self.handle.data.item())
+
+    interpreter._patch_lang_tensor = _with_index
     for _name in sorted({*kernels.STEPS.values(), "compose", "feather"}):
         kernels.module(_name)
 if _before is None:

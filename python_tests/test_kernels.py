@@ -5,6 +5,7 @@ bf16 is left to GPUs: the interpreter multiplies it as integers. No line of a ke
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import numpy as np
@@ -49,6 +50,45 @@ def test_agrees_with_reference(case: Case) -> None:
 @pytest.mark.parametrize("case", SMALL[::9], ids=str)
 def test_half_precision(case: Case) -> None:
     check(case, "fp16")
+
+
+# What a card's tiles may be beside those that the interpreter takes: depths shared by two programs, and
+# column blocks of one, two and more parities of an upsampling layer.
+SHARED = [
+    case
+    for case in CASES
+    if re.match(r"(conv-(33|64)|norm|unit|widening|both|general|regional-(24|48|64-64-16))-", case.name)
+]
+
+
+@pytest.mark.parametrize("case", SHARED[::2], ids=str)
+def test_shared_depth(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiles = module("tiles")
+    default = tiles.default
+
+    def halved(problem: tiles.Problem) -> tiles.Block:  # type: ignore[name-defined]
+        block = default(problem)
+        if problem.taps == 1 or problem.depth % 32:
+            return block
+        return dataclasses.replace(block, m=min(block.m, 64), k=16, split=2)
+
+    monkeypatch.setattr(tiles, "default", halved)
+    check(case, "fp32")
+
+
+@pytest.mark.parametrize("columns", [16, 32, 64])
+def test_parities_of_an_upsampling_layer(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiles = module("tiles")
+    default = tiles.default
+
+    def narrow(problem: tiles.Problem) -> tiles.Block:  # type: ignore[name-defined]
+        block = default(problem)
+        return dataclasses.replace(block, n=columns) if problem.kernel == "transposed" else block
+
+    monkeypatch.setattr(tiles, "default", narrow)
+    for case in CASES:
+        if re.match(r"regional-(16-16-1|20-40-7)-up-bands", case.name):
+            check(case, "fp32")
 
 
 # What swaps take: the whole face, one region, several, those that others are never painted over, and all.

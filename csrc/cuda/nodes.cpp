@@ -9,6 +9,10 @@ namespace e4s::cuda {
 namespace {
 
 constexpr std::int64_t kPart = 256;  // arenas start at multiples
+// Small blocks are kept for some launches after their last one: what took their place would have to wait for
+// it, though neither needs the other.
+constexpr std::int64_t kSmall = 8 << 20;
+constexpr int kKept = 8;
 constexpr std::int64_t kMostBytes = std::int64_t{1} << 40;
 constexpr std::int64_t kMostGrid[3] = {0x7fffffff, 65535, 65535};
 
@@ -63,8 +67,11 @@ std::int64_t place_part(const PartSpec& part, std::vector<Block>& blocks) {
       block.first = std::min(block.first, static_cast<int>(i));
       block.last = std::max(block.last, static_cast<int>(i));
     }
-  for (std::size_t b = 0; b < blocks.size(); ++b)
-    if (part.blocks[b].slot < 0 && blocks[b].last >= 0) blocks[b].bytes = aligned(part.blocks[b].bytes);
+  for (std::size_t b = 0; b < blocks.size(); ++b) {
+    if (part.blocks[b].slot >= 0 || blocks[b].last < 0) continue;
+    blocks[b].bytes = aligned(part.blocks[b].bytes);
+    if (blocks[b].bytes <= kSmall) blocks[b].last += kKept;
+  }
   return place(blocks);
 }
 
