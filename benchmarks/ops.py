@@ -64,7 +64,7 @@ def native_runner(
     inputs, outputs, kernel, stride, height, width, upsample = shape
     plan = Plan(precision)
     shapes = {"x": (1, inputs, height, width), "w": (outputs, inputs, kernel, kernel)}
-    weights = plan.weights(shapes)
+    weights = plan.weights(shapes, "bench")
     x = ops.record.constant(weights["x"], 1)
     if upsample:
         style = Constant(("ones",), lambda _: np.ones(inputs, np.float32))

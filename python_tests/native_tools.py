@@ -50,7 +50,9 @@ def record_case(case: Case, precision: str) -> tuple[Plan, list[np.ndarray]]:
             symbols[name] = plan.labels(*array.shape, REGIONS)
         else:
             symbols[name] = plan.vectors(*array.shape)
-    out = case.network(_ops().record, symbols, plan.weights({k: v.shape for k, v in case.weights.items()}))
+    out = case.network(
+        _ops().record, symbols, plan.weights({k: v.shape for k, v in case.weights.items()}, "case")
+    )
     plan.output(out)
     return plan, list(case.inputs.values())
 

@@ -121,8 +121,8 @@ def _sources(engine: Engine, arguments: Namespace, regions: Any) -> Any:
 def _write_sheet(
     engine: Engine, arguments: Namespace, sources: Any, target: Path, labels: Any, result: Result
 ) -> None:
+    from e4s_engine.cli.explain import swap_sheet
     from e4s_engine.photo import images
-    from e4s_engine.photo import sheets as explain
     from e4s_engine.regions import check_labels
 
     how = _align(arguments)
@@ -136,7 +136,7 @@ def _write_sheet(
     points = _read_landmarks(arguments.target_landmarks, "--target-landmarks")
     mask = check_labels(labels) if labels is not None else engine.parse(target, align=how, landmarks=points)
     taker = (engine.crop(target, align=how, landmarks=points), mask)
-    images.write(explain.swap_sheet(given, taker, result), arguments.explain, "--explain")
+    images.write(swap_sheet(given, taker, result), arguments.explain, "--explain")
 
 
 def edit(arguments: Namespace) -> int:
@@ -174,8 +174,7 @@ def reconstruct(arguments: Namespace) -> int:
 
 def parse(arguments: Namespace) -> int:
     """e4s parse."""
-    from e4s_engine.photo import images
-    from e4s_engine.photo import sheets as explain
+    from e4s_engine.photo import images, sheets
 
     _check_outputs([arguments.output])
     if arguments.save_labels:
@@ -186,7 +185,7 @@ def parse(arguments: Namespace) -> int:
         points = _read_landmarks(arguments.image_landmarks, "--image-landmarks")
         labels = engine.parse(arguments.image, align=_align(arguments), landmarks=points)
         crop = engine.crop(arguments.image, align=_align(arguments), landmarks=points)
-    images.write(explain.overlay(crop, labels), arguments.output, "--output")
+    images.write(sheets.overlay(crop, labels), arguments.output, "--output")
     if arguments.save_labels:
         images.write(labels, arguments.save_labels, "--save-labels")
     return 0

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from e4s_engine import regions, synth
 from e4s_engine.engine import Engine
-from e4s_engine.photo import sheets as explain
+from e4s_engine.photo import sheets
 from e4s_engine.photo.images import Pixels
 from e4s_engine.result import Result
 
@@ -26,20 +26,20 @@ def sheet(engine: Engine, seed: int = 0) -> Pixels:
         picture.labels if blind else None for picture in (source_picture, target_picture)
     )
     face = engine.encode(source_picture.image, source_labels)
-    swapped: list[explain.Panel] = []
-    composed: list[explain.Panel] = []
-    truth: list[explain.Panel] = []
+    swapped: list[sheets.Panel] = []
+    composed: list[sheets.Panel] = []
+    truth: list[sheets.Panel] = []
     for name, chosen in SWAPS.items():
         result: Result = engine.swap(face, target_picture.image, chosen, target_labels=target_labels)
         names = chosen or [regions.NAMES[r] for r in regions.FACE]
         answer = synth.render(synth.combine(target, source, names), scene, SIDE)
         swapped.append((name, result.image))
-        composed.append((f"{name}: labels", explain.colour(result.labels, result.holes)))
+        composed.append((f"{name}: labels", sheets.colour(result.labels, result.holes)))
         truth.append((f"{name}: rendered truth", answer.image))
-    return explain.sheet(
+    return sheets.sheet(
         [
             [("source", source_picture.image), *swapped],
             [("target", target_picture.image), *composed],
-            [("regions", explain.legend()), *truth],
+            [("regions", sheets.legend()), *truth],
         ]
     )

@@ -36,7 +36,7 @@ def record(offsets: Symbol, latent_avg: Weight) -> Symbol:
         assert isinstance(bias, Vector)
         plain = bias.make
         return Vector(
-            (*bias.key, latent_avg.name),
+            (*bias.key, latent_avg.key),
             lambda arrays: plain(arrays) + latent_avg.read(arrays).reshape(-1)[:length],
         )
 

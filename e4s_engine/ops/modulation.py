@@ -35,7 +35,7 @@ def record(codes: Symbol, layer: int, weight: Weight, bias: Weight, *, regional:
         def style(arrays: Arrays) -> Array:
             return (weight.read(arrays) * gain) @ latent_avg.read(arrays)[layer] + bias.read(arrays)
 
-        constant = Constant((weight.name, bias.name, latent_avg.name, str(layer)), style)
+        constant = Constant((weight.key, bias.key, latent_avg.key, str(layer)), style)
         return Symbol(plan, (batch, 1, inputs), -1, note=constant)
     if not regional or layer >= injected:
         raise unfoldable("a modulation of some regions")
@@ -49,7 +49,7 @@ def record(codes: Symbol, layer: int, weight: Weight, bias: Weight, *, regional:
         {"x": codes},
         type="f32",
         weights={
-            "kernel": Conv((weight.name, "equalised"), (inputs, dim, 1, 1), "f32", matrix),
+            "kernel": Conv((weight.key, "equalised"), (inputs, dim, 1, 1), "f32", matrix),
             "bias": vector(bias),
         },
         flop=2.0 * batch * regions * inputs * dim,

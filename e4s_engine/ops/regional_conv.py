@@ -284,7 +284,7 @@ def record(
     if noise is not None and noise_gain is not None:
         pattern, gain = noise, noise_gain
         weights["noise"] = Vector(
-            (pattern.name, gain.name), lambda arrays: pattern.read(arrays) * gain.read(arrays)
+            (pattern.key, gain.key), lambda arrays: pattern.read(arrays) * gain.read(arrays)
         )
     side_taps = 9 / 4 if upsample else 9
     shape = (n, outputs, height * scale, width * scale)
@@ -311,7 +311,7 @@ def _record_kernel(weight: Weight, constant: Constant | None, type_name: str) ->
         return weight.read(arrays), gain / np.sqrt(energy + np.float32(EPSILON)), style
 
     key = constant.key if constant else ()
-    return Conv((weight.name, "modulated", *key), weight.shape, type_name, make)
+    return Conv((weight.key, "modulated", *key), weight.shape, type_name, make)
 
 
 def _record_demodulation(weight: Weight, styles: Symbol) -> Symbol:
@@ -323,7 +323,7 @@ def _record_demodulation(weight: Weight, styles: Symbol) -> Symbol:
         total = np.square(weight.read(arrays)).sum((2, 3)) / np.float32(inputs * 9)
         return np.ascontiguousarray(total[:, :, None, None]), None, None
 
-    kernel = Conv((weight.name, "energy"), (outputs, inputs, 1, 1), "f32", energy)
+    kernel = Conv((weight.key, "energy"), (outputs, inputs, 1, 1), "f32", energy)
     flop = 2.0 * n * regions * inputs * outputs
     shape = (n, regions, outputs)
     return styles.plan.emit(

@@ -81,6 +81,6 @@ def record(
         (n, 3, height, width),
         {name: symbol for name, symbol in given.items() if symbol is not None},
         type="f32",
-        weights={"matrix": Vector((weight.name, "matrix", *key), matrix), "bias": vector(bias)},
+        weights={"matrix": Vector((weight.key, "matrix", *key), matrix), "bias": vector(bias)},
         flop=2.0 * n * height * width * inputs * 3,
     )

@@ -1,4 +1,4 @@
-"""Pictures for people: coloured labels, overlays, and a contact sheet that shows how a swap came about."""
+"""Pictures for people: labels in colour, overlays, and contact sheets of titled panels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from e4s_engine import regions
 from e4s_engine.photo import images
 from e4s_engine.photo.images import Pixels
 from e4s_engine.regions import Labels
-from e4s_engine.result import Result
 
 PANEL = 384
 _TITLE = 28
@@ -71,26 +70,6 @@ def sheet(rows: Sequence[Sequence[Panel]]) -> Pixels:
             offset = ((PANEL - fitted.shape[1]) // 2, (PANEL - fitted.shape[0]) // 2)
             canvas.paste(Image.fromarray(fitted), (left + offset[0], top + _TITLE + offset[1]))
     return np.array(canvas)
-
-
-def swap_sheet(
-    sources: Sequence[tuple[Pixels, Labels]], target: tuple[Pixels, Labels], result: Result
-) -> Pixels:
-    """How a swap came about: inputs, generated face and result above, what was parsed and composed below.
-
-    sources, target: aligned crops [1024, 1024, 3] with their labels [512, 512].
-    """
-    names = ["source"] if len(sources) == 1 else [f"source {i + 1}" for i in range(len(sources))]
-    inputs = [*zip(names, sources, strict=True), ("target", target)]
-    pictures = [(name, crop) for name, (crop, _) in inputs]
-    parsed = [(f"{name} labels", overlay(crop, labels)) for name, (crop, labels) in inputs]
-    composed = colour(result.labels, result.holes)
-    return sheet(
-        [
-            [*pictures, ("face as generated", result.face), ("result", result.image)],
-            [*parsed, ("composed, holes hatched", composed), ("regions", legend())],
-        ]
-    )
 
 
 def _fit(picture: Pixels) -> Pixels:

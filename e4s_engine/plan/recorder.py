@@ -3,7 +3,8 @@
     plan = Plan("bf16")
     image = plan.pixels(1, 1024, 1024)
     labels = plan.labels(1, 512, 512, regions.COUNT)
-    styles = encode.encode_pixels(ops.record, image, labels, plan.weights(schema.tensors(config)), config)
+    weights = plan.weights(schema.tensors(config), "rgi")
+    styles = encode.encode_pixels(ops.record, image, labels, weights, config)
     plan.output(styles)
     print(plan)
 
@@ -52,16 +53,22 @@ class Buffer:
 
 @dataclasses.dataclass(frozen=True)
 class Weight:
-    """A tensor of the model, by name. `weight[0]` drops a leading axis of one."""
+    """A tensor of a network, by name. `weight[0]` drops a leading axis of one."""
 
     plan: Plan
+    network: str
     name: str
     shape: Shape
+
+    @property
+    def key(self) -> str:
+        """Its name among the tensors of all networks: two networks may each have one of the same name."""
+        return f"{self.network}/{self.name}"
 
     def __getitem__(self, index: int) -> Weight:
         if index != 0 or self.shape[0] != 1:
             raise IndexError(f"{self.name}: only [0] of a leading axis of one can be taken")
-        return Weight(self.plan, self.name, self.shape[1:])
+        return Weight(self.plan, self.network, self.name, self.shape[1:])
 
     def read(self, arrays: Arrays) -> Array:
         """Its values."""
@@ -150,9 +157,9 @@ class Plan:
         buffer = self.external((batch, 1, regions, length), "f32")
         return Symbol(self, (batch, regions, length), buffer)
 
-    def weights(self, shapes: Mapping[str, Shape]) -> dict[str, Weight]:
-        """The model's tensors as symbols."""
-        return {name: Weight(self, name, shape) for name, shape in shapes.items()}
+    def weights(self, shapes: Mapping[str, Shape], network: str) -> dict[str, Weight]:
+        """Return a network's tensors as symbols."""
+        return {name: Weight(self, network, name, shape) for name, shape in shapes.items()}
 
     def external(self, shape: tuple[int, int, int, int], kind: str, limit: int = 0) -> int:
         """A new buffer of the caller; they are numbered as they come."""
@@ -263,7 +270,7 @@ def _layout(shape: Shape) -> tuple[int, int, int, int]:
 
 def vector(weight: Weight | None, *suffix: str) -> Vector | None:
     """The values of a weight as they are."""
-    return None if weight is None else Vector((weight.name, *suffix), weight.read)
+    return None if weight is None else Vector((weight.key, *suffix), weight.read)
 
 
 def unfoldable(what: str) -> BackendError:

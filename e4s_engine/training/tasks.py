@@ -15,7 +15,7 @@ from torch import Tensor
 from e4s_engine import ops, regions
 from e4s_engine.networks.bisenet import parse
 from e4s_engine.networks.config import Config, ModelConfig
-from e4s_engine.networks.rgi import decode, encode, relight
+from e4s_engine.networks.rgi import decode, encode, likeness, relight
 from e4s_engine.training import critic, losses, networks
 from e4s_engine.training.batches import Batch, mixed_styles, unpacked
 from e4s_engine.training.learner import Learner, Precision
@@ -121,7 +121,7 @@ class Rgi:
                     image, labels = b["image"], b["image_labels"]
                     cells = [image, self._reconstruct(image, labels, tensors, self._recipe.model)]
                 rows += [list(row) for row in zip(*(c.float() for c in cells), strict=True)]
-        alike = [1 - float(losses.structure(row[1][None].clamp(-1, 1), row[0][None])) for row in rows]
+        alike = [1 - float(likeness.structure(row[1][None].clamp(-1, 1), row[0][None])) for row in rows]
         figures = {"recon_psnr": float(np.mean([psnr(row[1], row[0]) for row in rows]))}
         figures["recon_ssim"] = float(np.mean(alike))
         if "own" in batch:
@@ -154,10 +154,10 @@ class Rgi:
         weight = None
         if recipe.emphasis:
             weight = F.adaptive_avg_pool2d(losses.emphasis(labels, recipe.emphasis), made.shape[-1])
-        figures = {"l2": losses.l2(made, real, weight), "scales": losses.scales(made, real, weight)}
+        figures = {"l2": likeness.l2(made, real, weight), "scales": likeness.scales(made, real, weight)}
         total = recipe.l2 * figures["l2"] + recipe.perceptual * figures["scales"]
         if recipe.structure:
-            figures["structure"] = losses.structure(made, real)
+            figures["structure"] = likeness.structure(made, real)
             total = total + recipe.structure * figures["structure"]
         if self._parser is not None and (recipe.perceptual or recipe.parsing):
             with self._precision.context():

@@ -22,7 +22,7 @@ from e4s_engine.engine import Engine
 from e4s_engine.errors import ArgumentError, E4SError, WeightsError
 from e4s_engine.networks import schema
 from e4s_engine.networks.config import ModelConfig, ParserConfig
-from e4s_engine.networks.rgi import decode
+from e4s_engine.networks.rgi import decode, likeness
 from e4s_engine.pipeline import compose
 from e4s_engine.training import (
     batches,
@@ -315,7 +315,7 @@ def test_small_regions_weigh_more():
     assert (weight[0, 0, 15, 15] / weight[0, 0, 0, 0]).item() == pytest.approx(2.0)
     assert torch.equal(losses.emphasis(labels, 0.0), torch.ones(1, 1, 16, 16))
     made, real = torch.rand(2, 1, 3, 16, 16).unbind()
-    for loss in (losses.l2, losses.scales):
+    for loss in (likeness.l2, likeness.scales):
         assert loss(made, real, torch.ones(1, 1, 16, 16)).item() == pytest.approx(loss(made, real).item())
         assert loss(made, real, weight).item() != pytest.approx(loss(made, real).item())
 
@@ -325,10 +325,10 @@ def test_structure_is_one_less_ssim_of_the_greys():
     a, b = dice.integers(0, 256, (2, 40, 40), dtype=np.uint8)
     pictures = [torch.tensor(grey / 127.5 - 1).expand(1, 3, 40, 40) for grey in (a, (a // 2 + b // 2))]
     greys = [np.repeat(grey[:, :, None], 3, axis=2) for grey in (a, a // 2 + b // 2)]
-    assert losses.structure(*pictures).item() == pytest.approx(1 - metrics.ssim(*greys), abs=0.02)
-    assert losses.structure(pictures[0], pictures[0]).item() == pytest.approx(0, abs=1e-5)
+    assert likeness.structure(*pictures).item() == pytest.approx(1 - metrics.ssim(*greys), abs=0.02)
+    assert likeness.structure(pictures[0], pictures[0]).item() == pytest.approx(0, abs=1e-5)
     tiny = torch.rand(2, 3, 4, 4, requires_grad=True)
-    losses.structure(tiny, torch.rand(2, 3, 4, 4)).backward()
+    likeness.structure(tiny, torch.rand(2, 3, 4, 4)).backward()
     assert tiny.grad.isfinite().all()
 
 

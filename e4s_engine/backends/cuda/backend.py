@@ -23,7 +23,7 @@ from e4s_engine.backends.cuda import resident, tune
 from e4s_engine.backends.cuda import swap as swaps
 from e4s_engine.backends.cuda.instances import Instances
 from e4s_engine.backends.cuda.resident import Resident
-from e4s_engine.backends.plans import Planned, Record, slices
+from e4s_engine.backends.plans import Planned, Record, slices, unpacked
 from e4s_engine.errors import ArgumentError
 from e4s_engine.kernels.launch import Program
 from e4s_engine.photo.align import CROP
@@ -64,7 +64,10 @@ class Linker:
         """Load what a program reads and is not on the device yet."""
         for packed in program.packed():
             if packed not in self._weights:
-                self._weights[packed] = self.device.add_weight(packed.values(arrays))
+                try:
+                    self._weights[packed] = self.device.add_weight(packed.values(arrays))
+                except KeyError as error:
+                    raise unpacked(error) from error
 
 
 def graph_of(linker: Linker, program: Any, launches: list[Any] | None = None) -> _native.CudaGraph:
@@ -104,8 +107,8 @@ class Cuda(Planned):
         self._linker = Linker(_native.CudaDevice(number))
         self._table = tune.load(self._linker.device.name)
         self._graphs: Instances[_native.CudaGraph] = Instances(_IN_FLIGHT)
-        for plan, arrays in self._weighed_plans(model, parser):
-            self._linker.add(self._program(plan), arrays)
+        for name, plan in self._published_plans().items():
+            self._linker.add(self._program(plan), self._arrays_of(name, model, parser))
         logger.info("engine: %s, sm_%d", self._linker.device.name, self._linker.device.arch)
 
     def encode(self, images: Bytes, labels: Bytes) -> Floats:
@@ -213,7 +216,12 @@ class Cuda(Planned):
     def _graph(
         self, key: tuple[Any, ...], batch: int, record: Record
     ) -> AbstractContextManager[_native.CudaGraph]:
-        return self._graphs.use((*key, batch), lambda: graph_of(self._linker, self._program(record(batch))))
+        def build() -> _native.CudaGraph:
+            program = self._program(record(batch))
+            self._linker.add(program, self._kept_arrays(key[0]))
+            return graph_of(self._linker, program)
+
+        return self._graphs.use((*key, batch), build)
 
 
 def _check_labels(labels: Bytes) -> None:

@@ -16,8 +16,9 @@ Graph = TypeVar("Graph")
 class Instances(Generic[Graph]):
     """Graphs by key. Each runs one call at a time, on its own stream and memory."""
 
-    def __init__(self, most: int) -> None:
-        """most: of one key."""
+    def __init__(self, most: int, most_idle: int = 32) -> None:
+        """most: graphs of one key. most_idle: graphs that wait for calls; those used longest ago go first."""
+        self._most_idle = most_idle
         self._most: dict[Hashable, int] = defaultdict(lambda: most)  # less where memory was short
         self._free: dict[Hashable, list[Graph]] = defaultdict(list)
         self._made: dict[Hashable, int] = defaultdict(int)
@@ -37,8 +38,16 @@ class Instances(Generic[Graph]):
         finally:
             with self._changed:
                 if not self._lost:
-                    self._free[key].append(graph)
+                    self._keep(key, graph)
                 self._changed.notify_all()
+
+    def _keep(self, key: Hashable, graph: Graph) -> None:
+        """Keep a graph for later calls, keys in order of last use; drop what is beyond the bound."""
+        self._free[key] = [*self._free.pop(key, []), graph]
+        while sum(map(len, self._free.values())) > self._most_idle:
+            oldest = next(other for other, graphs in self._free.items() if graphs)
+            self._free[oldest].pop()
+            self._made[oldest] -= 1
 
     def _take(self, key: Hashable, build: Callable[[], Graph]) -> Graph:
         while True:

@@ -41,14 +41,14 @@ def descend(
     """
     import torch
 
-    from e4s_engine.training import losses
+    from e4s_engine.networks.rgi import likeness
 
     found = styles.detach().clone().requires_grad_()
     optimiser = torch.optim.Adam([found], lr=rate)
     for _ in range(steps):
         made = decode.decode(ops, found, labels, weights, config).float()
-        loss = _L2 * losses.l2(made, image) + _SCALES * losses.scales(made, image)
-        loss = loss + _STRUCTURE * losses.structure(made, image)
+        loss = _L2 * likeness.l2(made, image) + _SCALES * likeness.scales(made, image)
+        loss = loss + _STRUCTURE * likeness.structure(made, image)
         optimiser.zero_grad()
         torch.autograd.backward(
             len(image) * loss
