@@ -26,7 +26,7 @@ from e4s_engine.backends.native import WINOGRAD_TYPES, WeightStore, compile_plan
 from e4s_engine.backends.plans import published
 from e4s_engine.networks.config import ModelConfig, ParserConfig
 from e4s_engine.ops import regional_conv
-from e4s_engine.plan import Constant, Plan, Step, Symbol
+from e4s_engine.plan import Constant, Plan, Step
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 Shape = tuple[int, int, int, int, int, int, bool]  # inputs, outputs, kernel, stride, height, width, upsample
@@ -67,8 +67,7 @@ def native_runner(
     weights = plan.weights(shapes, "bench")
     x = ops.record.constant(weights["x"], 1)
     if upsample:
-        style = Constant(("ones",), lambda _: np.ones(inputs, np.float32))
-        styles = Symbol(plan, (1, 1, inputs), -1, note=style)
+        styles = Constant(("ones",), (1, 1, inputs), lambda _: np.ones(inputs, np.float32))
         ops.record.regional_conv(x, weights["w"], styles, None, upsample=True)
     else:
         ops.record.conv2d(x, weights["w"], stride=stride)

@@ -258,7 +258,7 @@ def _finish(y: Tensor, noise: Tensor | None, noise_gain: Tensor | None, bias: Te
 def record(
     x: Symbol,
     weight: Weight,
-    styles: Symbol,
+    styles: Symbol | Constant,
     labels: Symbol | None = None,
     *,
     upsample: bool = False,
@@ -266,16 +266,16 @@ def record(
     noise_gain: Weight | None = None,
     bias: Weight | None = None,
 ) -> Symbol:
-    """A demodulation and a convolution; a constant style becomes part of the weights."""
+    """Append a demodulation and a convolution; a constant style becomes part of the weights."""
     plan = x.plan
     n, inputs, height, width = x.shape
     outputs, scale = weight.shape[0], 2 if upsample else 1
-    constant: Constant | None = styles.note if styles.buffer < 0 else None
+    constant = styles if isinstance(styles, Constant) else None
     if weight.shape[-1] != 3 or (constant and labels is not None):
         raise unfoldable("a regional convolution of this form")
     plan.need_halo(x, 1)
     given: dict[str, Symbol | None] = {"x": x, "labels": labels}
-    if constant is None:
+    if not isinstance(styles, Constant):
         given |= {"styles": styles, "demodulation": _record_demodulation(weight, styles)}
     weights: dict[str, Conv | Vector | list[Conv | Vector] | None] = {
         "kernel": _record_kernel(weight, constant, plan.type),

@@ -99,9 +99,10 @@ class Vector:
 
 @dataclasses.dataclass(frozen=True)
 class Constant:
-    """A value that is the same in every run, as the note of a symbol without a buffer."""
+    """A value that is the same in every run: no buffer holds it, it becomes part of a step's weights."""
 
     key: tuple[str, ...]
+    shape: Shape
     make: Callable[[Arrays], Array] = dataclasses.field(compare=False)
 
 
@@ -124,13 +125,20 @@ class Symbol:
     shape: Shape
     buffer: int
     step: Step | None = None
-    note: Any = None
     uses: int = 0
     folded: bool = False
 
     def fresh(self, *kinds: str) -> bool:
         """Whether a step of one of these kinds makes it and nothing has used it yet."""
         return self.step is not None and self.step.kind in kinds and self.uses == 0 and not self.folded
+
+
+@dataclasses.dataclass(eq=False, kw_only=True)
+class Codes(Symbol):
+    """Style codes [N,R,L,D]: the buffer holds the first `injected` layers, the others are latent_avg's."""
+
+    injected: int
+    latent_avg: Weight
 
 
 class Plan:
@@ -202,12 +210,12 @@ class Plan:
         self.steps.append(step)
         return step
 
-    def use(self, x: Symbol) -> int:
-        """The buffer of a symbol that a step reads."""
+    def use(self, x: Symbol | Constant) -> int:
+        """Return the buffer of a symbol that a step reads."""
+        if isinstance(x, Constant):
+            raise BackendError("plan: a constant was used where only a value can be")
         if x.folded:
             raise BackendError("plan: a value is needed that was folded into a later step")
-        if x.buffer < 0:
-            raise BackendError("plan: a constant was used where only a value can be")
         x.uses += 1
         return x.buffer
 
