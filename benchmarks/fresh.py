@@ -61,7 +61,7 @@ def _random(folder: Path) -> Path:
 
     file = folder / "random.safetensors"
     code = (
-        "import sys; from e4s_engine import config, weights; "
+        "import sys; from e4s_engine import weights; from e4s_engine.networks import config; "
         "weights.save(weights.random_model(config.ModelConfig()), sys.argv[1])"
     )
     subprocess.run([sys.executable, "-c", code, str(file)], check=True)
