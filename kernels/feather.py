@@ -1,6 +1,6 @@
 """The feathered paste of a generated face over its crop, both at twice the labels' side.
 
-The same steps as e4s_engine/photo/blend.py: the foreground is widened at the labels' size, shrunk and blurred at
+The same steps as photo/blend.py: the foreground is widened at the labels' size, shrunk and blurred at
 the crop's, and what comes out is the face's opacity. Windows are separable, one pass per axis: memory decides
 here, not arithmetic.
 """

@@ -1,6 +1,6 @@
 """A swap of aligned crops as one graph: two encodes side by side, composition, decode, paste.
 
-8-bit pixels and labels of both faces and what is taken in (see pipeline/compose.py); 8-bit pixels of the face and,
+8-bit pixels and labels of both faces and what is taken in (see compose.py); 8-bit pixels of the face and,
 where the model makes pictures of the crop's size, of the face pasted into the target's crop, labels and holes
 out.
 """
