@@ -27,9 +27,9 @@ def main() -> None:
         begun = time.perf_counter()
         engine = e4s_engine.Engine(file, parser=None, device="cpu", backend="native", precision=precision)
         ready = time.perf_counter()
-    from e4s_engine import bench
+    from e4s_engine.testing.portraits import portrait
 
-    (source, source_labels), (target, target_labels) = bench.portrait(0), bench.portrait(1)
+    (source, source_labels), (target, target_labels) = portrait(0), portrait(1)
     labels = {"source_labels": source_labels, "target_labels": target_labels}
     times = []
     for _ in range(2):

@@ -24,7 +24,7 @@ import torch
 from e4s_engine import _native, ops
 from e4s_engine.backends.native import WINOGRAD_TYPES, WeightStore, compile_plan
 from e4s_engine.backends.plans import published
-from e4s_engine.config import ModelConfig, ParserConfig
+from e4s_engine.networks.config import ModelConfig, ParserConfig
 from e4s_engine.ops import regional_conv
 from e4s_engine.plan import Constant, Plan, Step, Symbol
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from e4s_engine import images
+from e4s_engine.photo import images
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from e4s_engine import compose, regions
+from e4s_engine import regions
+from e4s_engine.pipeline import compose
 
 from .language import jit, tl
 from .launch import Launch, Operand, blocks, constants, power

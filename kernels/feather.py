@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from e4s_engine import blend
+from e4s_engine.photo import blend
 
 from .language import jit, tl
 from .launch import Launch, Operand, blocks, constants

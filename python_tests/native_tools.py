@@ -14,7 +14,7 @@ import pytest
 from cases import REGIONS, Case
 
 from benchmarks.soak import SMALL  # noqa: F401  (the tests take it from here)
-from e4s_engine import config, schema
+from e4s_engine.networks import config, schema
 from e4s_engine.plan import Plan
 from e4s_engine.weights import Model
 

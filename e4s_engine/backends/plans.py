@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from e4s_engine import decode, encode, ops, parse, regions, schema
-from e4s_engine.align import CROP
+from e4s_engine import ops, regions
 from e4s_engine.backends import Bytes, Floats
-from e4s_engine.config import Config, ModelConfig
 from e4s_engine.errors import BackendError
+from e4s_engine.networks import schema
+from e4s_engine.networks.bisenet import parse
+from e4s_engine.networks.config import Config, ModelConfig
+from e4s_engine.networks.rgi import decode, encode
+from e4s_engine.photo.align import CROP
 from e4s_engine.plan import Array, Plan
 from e4s_engine.weights import Model
 

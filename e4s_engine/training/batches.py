@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from e4s_engine import compose, ops, regions
+from e4s_engine import ops, regions
+from e4s_engine.pipeline import compose
 from e4s_engine.training import faces
 from e4s_engine.training.faces import SOURCE, TARGET, TRUTH, Faces
 from e4s_engine.training.found import Found

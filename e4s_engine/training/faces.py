@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from e4s_engine import regions, synth
 from e4s_engine.errors import ArgumentError
-from e4s_engine.files import replacing
+from e4s_engine.photo.files import replacing
 from e4s_engine.synth.params import Occluder, Person, Scene
 from e4s_engine.synth.render import SAMPLES
 

@@ -14,8 +14,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from e4s_engine import ops, parse
-from e4s_engine.files import replacing
+from e4s_engine import ops
+from e4s_engine.networks.bisenet import parse
+from e4s_engine.photo.files import replacing
 from e4s_engine.training.faces import PICTURES, SHARD, Faces, Pictures, opened
 
 _AT_ONCE = 4  # pictures in one pass of the parser

@@ -21,9 +21,10 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from e4s_engine import images, weights
+from e4s_engine import weights
 from e4s_engine.errors import ArgumentError, WeightsError
-from e4s_engine.files import replacing
+from e4s_engine.photo import images
+from e4s_engine.photo.files import replacing
 from e4s_engine.training import batches, networks, recipe, spread
 from e4s_engine.training.batches import Batch, Source
 from e4s_engine.training.learner import follow

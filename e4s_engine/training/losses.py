@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from e4s_engine import ops, parse, regions
+from e4s_engine import ops, regions
+from e4s_engine.networks.bisenet import parse
 
 SCALES = 4
 _LEAST_SHARE = 1e-3  # of a picture: smaller regions weigh as if they had it

@@ -12,8 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from e4s_engine import decode, encode, ops, parse, regions, relight
-from e4s_engine.config import Config, ModelConfig
+from e4s_engine import ops, regions
+from e4s_engine.networks.bisenet import parse
+from e4s_engine.networks.config import Config, ModelConfig
+from e4s_engine.networks.rgi import decode, encode, relight
 from e4s_engine.training import critic, losses, networks
 from e4s_engine.training.batches import Batch, mixed_styles, unpacked
 from e4s_engine.training.learner import Learner, Precision
