@@ -96,8 +96,8 @@ class _Activate(torch.autograd.Function):
     """Leaky ReLU of (y * scale + (noise * noise_gain + bias) * sqrt(2)).
 
     y, scale [N,C,H,W], channels last; noise [1,1,H,W], noise_gain [1], bias [C] -> [N,C,H,W]. PyTorch's own
-    gradients take a pass over the map for each operation, and on CPUs sums over the batch that are ten times as
-    slow as products with ones.
+    gradients take a pass over the map for each operation, and on CPUs sums over the batch that are ten times
+    as slow as products with ones.
     """
 
     @staticmethod

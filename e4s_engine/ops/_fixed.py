@@ -1,4 +1,4 @@
-"""The regional operations in forms whose shapes depend on no label map, for training steps replayed as a CUDA graph.
+"""The regional operations in forms whose shapes depend on no label map: a CUDA graph replays them.
 
 A graph repeats the same launches on the same memory. So the taps that read across a border of two regions are
 lists of a fixed capacity here (`Seams`), nothing is read back by the host, and a layer of all twelve regions
@@ -8,6 +8,7 @@ is one batched product. The sums are those of `_differences`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -45,10 +46,15 @@ class Seams:
         return capacity
 
     def fullness(self) -> float:
-        """Return the largest share of a list that was needed since the last call; above 1 entries were lost."""
+        """Return the largest share of a list needed since the last call; above 1 entries were lost."""
         share = float(self._fullness)
         self._fullness.zero_()
         return share
+
+    def operations(self, others: SimpleNamespace) -> SimpleNamespace:
+        """Return a namespace of operations with these in the place of `others`' own."""
+        mine = {"regional_conv": self.regional_conv, "to_rgb": rgb, "region_linear": region_linear}
+        return SimpleNamespace(**{**vars(others), **mine})
 
     def regional_conv(
         self,
@@ -108,12 +114,12 @@ class Seams:
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """List the taps that read another region than their output pixel's, for each phase and tap.
 
-        Return, each [phases 9 capacity]: the input pixel, the output pixel (phases last), the pair of regions,
-        whether the entry is used. Entries that are not read their own pixel with the difference of a style to
-        itself, each at a pixel of its own: added to one pixel they would wait for each other.
+        Return, each [phases 9 capacity]: the input pixel, the output pixel (phases last), the pair of
+        regions, whether the entry is used. Unused ones take the difference of a style to itself, each
+        at a pixel of its own: added to one pixel they would wait for each other.
         """
         n, height, width = inner.shape
-        apart, read, own = _apart(inner, labels, scale)  # [phases 9,P], [9,P], [phases,P]
+        apart, own = _apart(inner, labels, scale)
         lists, pixels = apart.shape
         ends = apart.flatten().cumsum(
             0, dtype=torch.int32
@@ -142,14 +148,14 @@ def _numbers(phases: int, taps: int, device: torch.device) -> tuple[Tensor, Tens
     return lists // taps, lists % taps
 
 
-def _apart(inner: Tensor, labels: Tensor, scale: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Mark the taps that read another region. Return marks [phases 9,P], labels read [9,P], own [phases,P]."""
+def _apart(inner: Tensor, labels: Tensor, scale: int) -> tuple[Tensor, Tensor]:
+    """Return which taps read another region [phases 9,P], and the labels of output pixels [phases,P]."""
     height, width = inner.shape[1:]
     padded = F.pad(inner, (1, 1, 1, 1), value=_OUTSIDE)
     read = torch.stack([padded[:, y : y + height, x : x + width] for y in range(3) for x in range(3)])
     own = torch.stack([labels[:, a::scale, b::scale] for a in range(scale) for b in range(scale)])
     apart = (read != own[:, None]) & (read != _OUTSIDE)  # [phases,9,N,H,W]
-    return apart.flatten(2).flatten(0, 1), read.flatten(1), own.flatten(1)
+    return apart.flatten(2).flatten(0, 1), own.flatten(1)
 
 
 class _Missing(torch.autograd.Function):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,7 @@ class Found:
         self._name = f"labels-{_fingerprint(parser)}"
         self._parser = {name: tensor.to(device) for name, tensor in parser.items()}
         self._open: dict[int, npt.NDArray[np.uint8]] = {}
+        self._lock = Lock()  # several threads make batches
         self.first = faces.first
 
     def __len__(self) -> int:
@@ -46,6 +48,10 @@ class Found:
 
     def _shard(self, shard: int) -> npt.NDArray[np.uint8]:
         """Labels [items,pictures,S,S] of a shard."""
+        with self._lock:
+            return self._opened(shard)
+
+    def _opened(self, shard: int) -> npt.NDArray[np.uint8]:
         if shard not in self._open:
             path = self._faces.path(shard)
             path = path.with_name(f"{self._name}-{path.name}")
