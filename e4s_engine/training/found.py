@@ -20,7 +20,7 @@ from e4s_engine.networks.bisenet import parse
 from e4s_engine.photo.files import replacing
 from e4s_engine.training.faces import PICTURES, SHARD, Faces, Pictures, opened
 
-_AT_ONCE = 4  # pictures in one pass of the parser
+_AT_ONCE, _AT_ONCE_GPU = 4, 24  # pictures in one pass of the parser
 
 
 class Found:
@@ -68,7 +68,7 @@ class Found:
         shape, side = pictures.shape[:-1], pictures.shape[2]
         flat = torch.from_numpy(pictures.reshape(-1, side, side, 4))
         found = []
-        for part in torch.split(flat, _AT_ONCE):
+        for part in torch.split(flat, _AT_ONCE if self._device == "cpu" else _AT_ONCE_GPU):
             image = ops.reference.from_uint8(part[..., :3].to(self._device), 0, 1)
             image = ops.reference.resize(image, parse.SIDE, parse.SIDE, "bilinear")
             labels = ops.reference.argmax(parse.logits(ops.reference, image, self._parser))

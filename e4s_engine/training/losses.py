@@ -107,6 +107,8 @@ class ParserLosses:
         side = max(image.shape[-1], parse.SIDE)
         if image.shape[-1] != side:
             image = ops.reference.resize(image, side, side, "bilinear")
+        if image.is_cuda:  # cuDNN's bf16 kernels want channels last, or they transpose every map
+            image = image.contiguous(memory_format=torch.channels_last)
         return parse.features(ops.reference, (image + 1) / 2, self._weights)
 
 
