@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -153,6 +154,7 @@ class Faces:
         self._open: dict[int, Pictures] = {}
         self._pool: ProcessPoolExecutor | None = None
         self._jobs: dict[int, Future[str]] = {}
+        self._lock = Lock()  # several threads make batches
         if workers and render:
             self._start(workers)
 
@@ -192,6 +194,10 @@ class Faces:
             self._jobs[shard] = self._pool.submit(render_shard, *job)
 
     def _shard(self, shard: int) -> Pictures:
+        with self._lock:
+            return self._opened(shard)
+
+    def _opened(self, shard: int) -> Pictures:
         if shard not in self._open:
             path = self.path(shard)
             if shard in self._jobs:

@@ -23,11 +23,10 @@ def emphasis(labels: Tensor, power: float) -> Tensor:  # [N,S,S] -> [N,1,S,S]
 
     An eye has a sixtieth of the cheeks' pixels, and more than a sixtieth of what people look at.
     """
-    n, area = len(labels), labels[0].numel()
-    shift = regions.COUNT * torch.arange(n, device=labels.device).view(-1, 1, 1)
-    index = labels.long() + shift
-    share = torch.bincount(index.flatten(), minlength=n * regions.COUNT).float() / area
-    weight = share.clamp(min=_LEAST_SHARE).pow(-power)[index].unsqueeze(1)
+    numbers = torch.arange(regions.COUNT, device=labels.device).view(-1, 1, 1)
+    share = (labels.unsqueeze(1) == numbers).sum((2, 3)).float() / labels[0].numel()  # [N,12]
+    by_region = share.clamp(min=_LEAST_SHARE).pow(-power)
+    weight = by_region.gather(1, labels.flatten(1).long()).view_as(labels).unsqueeze(1)
     return weight / weight.mean()
 
 
@@ -60,6 +59,8 @@ class ParserLosses:
         side = max(image.shape[-1], parse.SIDE)
         if image.shape[-1] != side:
             image = ops.reference.resize(image, side, side, "bilinear")
+        if image.is_cuda:  # cuDNN's bf16 kernels want channels last, or they transpose every map
+            image = image.contiguous(memory_format=torch.channels_last)
         return parse.features(ops.reference, (image + 1) / 2, self._weights)
 
 
