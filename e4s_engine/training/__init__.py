@@ -10,6 +10,6 @@
 `found` has a parser label them, `photos` reads folders of a user's own, `batches` makes either into tensors;
 `networks` holds the parameters, `tasks` what is computed with them, `losses` and `critic` what is wanted of
 them; `learner` is the optimiser, `captured` a step as one CUDA graph, `loop` the run, `spread` several
-processes, `command` the command line. The networks themselves are the package's own `encode`, `decode` and `parse` over `ops.reference` (`ops.training`
-for batch norms and squeeze-excite).
+processes, `command` the command line. The networks themselves are the package's own `encode`, `decode` and
+`parse` over `ops.reference` (`ops.training` for batch norms and squeeze-excite).
 """
