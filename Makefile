@@ -11,7 +11,7 @@ CPP := $(shell git ls-files 'csrc/*.cpp' 'csrc/*.h' 2>/dev/null)
 
 # The runtime's tests once more on builds that watch memory and threads (gcc on Linux).
 SANITIZED := build/sanitized
-RUNTIME_TESTS := python_tests/test_fuzz.py python_tests/test_native_runtime.py
+RUNTIME_TESTS := python_tests/backends/test_fuzz.py python_tests/backends/test_native_runtime.py
 
 install: $(VENV)/.installed
 
@@ -36,8 +36,8 @@ bench: install
 	$(BIN)/python -m benchmarks.swap --json
 
 sanitize: install
-	$(call sanitized,address$(comma)undefined,asan ubsan,,,20000,$(RUNTIME_TESTS) python_tests/test_native_ops.py)
-	$(call sanitized,thread,tsan,,threads or batches,0,python_tests/test_native_runtime.py)
+	$(call sanitized,address$(comma)undefined,asan ubsan,,,20000,$(RUNTIME_TESTS) python_tests/backends/test_native_ops.py)
+	$(call sanitized,thread,tsan,,threads or batches,0,python_tests/backends/test_native_runtime.py)
 
 # The part that CI runs: portable kernels alone, as all of them share the checks that keep them in bounds.
 sanitize-quick: install

@@ -27,9 +27,9 @@ def main() -> None:
         begun = time.perf_counter()
         engine = e4s_engine.Engine(file, parser=None, device="cpu", backend="native", precision=precision)
         ready = time.perf_counter()
-    from e4s_engine import bench
+    from e4s_engine.testing.portraits import portrait
 
-    (source, source_labels), (target, target_labels) = bench.portrait(0), bench.portrait(1)
+    (source, source_labels), (target, target_labels) = portrait(0), portrait(1)
     labels = {"source_labels": source_labels, "target_labels": target_labels}
     times = []
     for _ in range(2):
@@ -61,7 +61,7 @@ def _random(folder: Path) -> Path:
 
     file = folder / "random.safetensors"
     code = (
-        "import sys; from e4s_engine import config, weights; "
+        "import sys; from e4s_engine import weights; from e4s_engine.networks import config; "
         "weights.save(weights.random_model(config.ModelConfig()), sys.argv[1])"
     )
     subprocess.run([sys.executable, "-c", code, str(file)], check=True)

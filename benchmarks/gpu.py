@@ -32,9 +32,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks import gpu_kernels, machine
-from e4s_engine import _native, bench, compose, regions
+from e4s_engine import _native, regions
+from e4s_engine.backends.cuda import compile as compiling
+from e4s_engine.backends.cuda import swap as swaps
+from e4s_engine.backends.cuda import tune
 from e4s_engine.errors import E4SError
-from e4s_engine.kernels import module
+from e4s_engine.pipeline import compose
+from e4s_engine.testing.portraits import portrait
 
 TESTS = Path(__file__).parents[1] / "python_tests"
 LEAST_PSNR = 48.0
@@ -110,14 +114,13 @@ def _compile(arch: int, options: argparse.Namespace) -> dict[str, Any]:
     """Every kernel of the networks and the cases, on all cores."""
     from device_tools import program_of
 
-    compiler = module("compile")
     launches: list[Any] = []
     for precision in options.precisions:
         for batch in options.batches:
-            launches += compiler.published_launches(precision, batch)
+            launches += compiling.published_launches(precision, batch)
         launches += [launch for case in _cases(options) for launch in program_of(case, precision).launches]
-    wanted = compiler.distinct(launches, arch)
-    manifests = list(compiler.warm(wanted.values(), arch, options.jobs))
+    wanted = compiling.distinct(launches, arch)
+    manifests = list(compiling.warm(wanted.values(), arch, options.jobs))
     spilled = [m["kernel"] for m in manifests if m["spills"]]
     return {"kernels": len(manifests), "failures": [f"{name} spills" for name in spilled]}
 
@@ -129,7 +132,7 @@ def _cases(options: argparse.Namespace) -> list[Any]:
 
 
 def _check_ops(device: Any, options: argparse.Namespace) -> dict[str, Any]:
-    """What python_tests/test_cuda_device.py checks, of every few cases; the worst error per precision."""
+    """Check every few cases on the card, as the tests do; return the worst error per precision."""
     from device_tools import error_of, tolerance
     from native_tools import expected
 
@@ -162,14 +165,14 @@ def _sanitize() -> dict[str, Any]:
 
 
 def _inputs(batch: int) -> tuple[Any, Any]:
-    people = [bench.portrait(seed) for seed in range(2)]
+    people = [portrait(seed) for seed in range(2)]
     images, labels = (np.stack([p[i] for p in people]) for i in (0, 1))
     return np.resize(images, (batch, *images.shape[1:])), np.resize(labels, (batch, *labels.shape[1:]))
 
 
 def _check_networks(options: argparse.Namespace) -> dict[str, Any]:
     """Encode, decode and parse at the published size against PyTorch in fp32 on the same card."""
-    from e4s_engine.backends.cuda import Cuda
+    from e4s_engine.backends.cuda.backend import Cuda
     from e4s_engine.backends.reference import Reference
 
     model, parser = gpu_kernels.models()
@@ -195,9 +198,10 @@ TAKEN = ((), (regions.EYES, regions.NOSE), (regions.HAIR,), (regions.LIPS, regio
 
 def _check_swaps(options: argparse.Namespace) -> dict[str, Any]:
     """The one-graph swap against the stages in PyTorch; and the same of pictures that are on the card."""
-    from e4s_engine import align, inputs, pipeline
-    from e4s_engine.backends.cuda import Cuda
+    from e4s_engine.backends.cuda.backend import Cuda
     from e4s_engine.backends.reference import Reference
+    from e4s_engine.photo import align
+    from e4s_engine.pipeline import inputs, pipeline
 
     model, _ = gpu_kernels.models()
     images, labels = _inputs(2)
@@ -245,7 +249,7 @@ def _check_goldens(options: argparse.Namespace) -> dict[str, Any]:
     """The published implementation's swap at 1024."""
     from native_tools import golden_model
 
-    from e4s_engine.backends.cuda import Cuda
+    from e4s_engine.backends.cuda.backend import Cuda
 
     folder = Path(os.environ.get("E4S_SHARED", Path(__file__).parents[2] / "shared")) / "golden"
     if not (folder / "recipe.py").is_file():
@@ -274,12 +278,12 @@ def _psnr(got: Any, want: Any) -> float:
 def _tune(options: argparse.Namespace) -> dict[str, Any]:
     """Tiles for one precision at batch 1, kept in the cache."""
     wanted = ["--seconds", str(options.tune), "--precision", options.precisions[0]]
-    return {"status": module("tune").main(wanted) if options.tune > 0 else None}
+    return {"status": tune.main(wanted) if options.tune > 0 else None}
 
 
 def _time_stages(options: argparse.Namespace) -> dict[str, Any]:
     """Milliseconds of a graph's replay: medians of several rounds, by precision, stage and batch."""
-    from e4s_engine.backends.cuda import Cuda
+    from e4s_engine.backends.cuda.backend import Cuda
 
     model, parser = gpu_kernels.models()
     found: dict[str, Any] = {}
@@ -295,15 +299,15 @@ def _time_stages(options: argparse.Namespace) -> dict[str, Any]:
 
 def _time_swaps(device: Any, options: argparse.Namespace) -> dict[str, float]:
     """Milliseconds of a whole swap of aligned crops in one graph, 8-bit in and out, by batch."""
-    from e4s_engine.backends.cuda import Linker, swap_graph
+    from e4s_engine.backends.cuda.backend import Linker, swap_graph
 
     model, _ = gpu_kernels.models()
-    table = module("tune").load(device.name)
+    table = tune.load(device.name)
     found = {}
     for precision in options.precisions:
         linker = Linker(device)
         for batch in options.batches:
-            swap = module("swap").record(model.config, precision, batch, table)
+            swap = swaps.record(model.config, precision, batch, table)
             linker.add(swap, model.tensors)
             graph = swap_graph(linker, swap)
             graph.time(3)
@@ -320,7 +324,8 @@ def _time_torch(options: argparse.Namespace) -> dict[str, Any]:
     """A swap's two encodes and a decode in PyTorch on the same card: published, one pass, and compiled."""
     import torch
 
-    from e4s_engine import decode, encode, ops
+    from e4s_engine import ops
+    from e4s_engine.networks.rgi import decode, encode
 
     model, _ = gpu_kernels.models()
     images, labels = (torch.from_numpy(a).cuda() for a in _inputs(2))

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 
 from benchmarks import ops
-from e4s_engine import config, weights
-from e4s_engine.backends.cuda import Linker, graph_of
-from e4s_engine.kernels import module
+from e4s_engine import weights
+from e4s_engine.backends.cuda import compile as compiling
+from e4s_engine.backends.cuda.backend import Linker, graph_of
+from e4s_engine.networks import config
 
 ROUNDS = 3
 
@@ -51,14 +52,13 @@ def alone(device: Any, precision: str, runs: int) -> dict[str, Any]:
     convolution by cuDNN, without demodulation, noise, bias or activation.
     """
     model, parser = models()
-    compiler = module("compile")
     rows = []
-    programs = compiler.published_programs(precision)
+    programs = compiling.published_programs(precision)
     for program, owner in zip(programs, (model, model, parser), strict=True):
         linker = Linker(device)
         linker.add(program, owner.tensors)
         steps = {id(launch): step for launch, step in zip(program.launches, program.steps, strict=True)}
-        for launch in compiler.distinct(program.launches, device.arch).values():
+        for launch in compiling.distinct(program.launches, device.arch).values():
             rows.append(_row(linker, program, launch, steps[id(launch)], owner.tensors, precision, runs))
     rows.sort(key=lambda row: -row["ms"])
     ratios = [row["torch_ms"] / row["ms"] for row in rows if row["step"] == "conv" and "torch_ms" in row]

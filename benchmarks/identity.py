@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from e4s_engine.files import replacing
+from e4s_engine.photo.files import replacing
 from e4s_engine.synth.params import Person
 from e4s_engine.training import muon
 from e4s_engine.training.faces import FIRST_PREVIEW_SEED, PICTURES, SHARD, Faces, choice, seeds, swap_of

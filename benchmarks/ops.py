@@ -24,9 +24,9 @@ import torch
 from e4s_engine import _native, ops
 from e4s_engine.backends.native import WINOGRAD_TYPES, WeightStore, compile_plan
 from e4s_engine.backends.plans import published
-from e4s_engine.config import ModelConfig, ParserConfig
+from e4s_engine.networks.config import ModelConfig, ParserConfig
 from e4s_engine.ops import regional_conv
-from e4s_engine.plan import Constant, Plan, Step, Symbol
+from e4s_engine.plan import Constant, Plan, Step
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 Shape = tuple[int, int, int, int, int, int, bool]  # inputs, outputs, kernel, stride, height, width, upsample
@@ -64,11 +64,10 @@ def native_runner(
     inputs, outputs, kernel, stride, height, width, upsample = shape
     plan = Plan(precision)
     shapes = {"x": (1, inputs, height, width), "w": (outputs, inputs, kernel, kernel)}
-    weights = plan.weights(shapes)
+    weights = plan.weights(shapes, "bench")
     x = ops.record.constant(weights["x"], 1)
     if upsample:
-        style = Constant(("ones",), lambda _: np.ones(inputs, np.float32))
-        styles = Symbol(plan, (1, 1, inputs), -1, note=style)
+        styles = Constant(("ones",), (1, 1, inputs), lambda _: np.ones(inputs, np.float32))
         ops.record.regional_conv(x, weights["w"], styles, None, upsample=True)
     else:
         ops.record.conv2d(x, weights["w"], stride=stride)

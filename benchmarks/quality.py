@@ -31,9 +31,11 @@ from tqdm import tqdm
 
 from benchmarks import baselines, metrics
 from benchmarks.perceptual import Perceptual
-from e4s_engine import align, blend, compose, images, regions, synth
+from e4s_engine import regions, synth
 from e4s_engine.engine import Engine
 from e4s_engine.errors import E4SError
+from e4s_engine.photo import align, blend, images
+from e4s_engine.pipeline import compose
 from e4s_engine.synth.params import Person
 from e4s_engine.synth.render import Picture
 from e4s_engine.training.faces import FIRST_PREVIEW_SEED, Swap, swap_of

@@ -16,9 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from e4s_engine import bench, compose, config, weights
+from e4s_engine import weights
 from e4s_engine.backends import Backend, Bytes, Floats
 from e4s_engine.backends.native import Native
+from e4s_engine.networks import config
+from e4s_engine.pipeline import compose
+from e4s_engine.testing.portraits import portrait
 
 BATCHES = (1, 2, 3, 4)
 SMALL = config.ModelConfig(
@@ -91,7 +94,7 @@ def main() -> int:
     parser.add_argument("--precision", default="auto")
     arguments = parser.parse_args()
     model = weights.open_model(arguments.weights, "rgi") if arguments.weights else weights.random_model(SMALL)
-    people = [bench.portrait(seed) for seed in range(max(BATCHES))]
+    people = [portrait(seed) for seed in range(max(BATCHES))]
     images, labels = (np.stack([person[i] for person in people]) for i in (0, 1))
     backend = Native(model, None, arguments.precision)
     report = soak(backend, images, labels, arguments.swaps, arguments.threads)

@@ -24,10 +24,13 @@ import numpy as np
 
 from benchmarks import machine, variants
 from benchmarks.ops import peak
-from e4s_engine import _native, bench, compose, config, weights
-from e4s_engine.align import CROP
+from e4s_engine import _native, weights
 from e4s_engine.backends import plans
-from e4s_engine.bench import Floats, Times
+from e4s_engine.cli.timing import Floats, Times
+from e4s_engine.networks import config
+from e4s_engine.photo.align import CROP
+from e4s_engine.pipeline import compose
+from e4s_engine.testing.portraits import portrait
 from e4s_engine.weights import Model
 
 NAMES = (
@@ -176,9 +179,7 @@ def _batches(variant: variants.Variant, repeat: int) -> dict[str, float]:
     """Seconds per swap where so many are made at once, encodes and decodes in batches; without blending."""
     found = {}
     for count in (1, 2, 4):
-        pixels, labels = (
-            np.stack(arrays) for arrays in zip(*map(bench.portrait, range(2 * count)), strict=True)
-        )
+        pixels, labels = (np.stack(arrays) for arrays in zip(*map(portrait, range(2 * count)), strict=True))
         masks = np.stack(
             [compose.whole_face_labels(*pair)[0] for pair in zip(labels[:count], labels[count:], strict=True)]
         )
@@ -206,7 +207,7 @@ def _rates(model: Model, medians: Mapping[str, float]) -> dict[str, float]:
 
 
 def _source() -> tuple[Any, Any]:
-    image, labels = bench.portrait(0)
+    image, labels = portrait(0)
     return image[None], labels[None]
 
 

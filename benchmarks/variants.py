@@ -12,10 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from e4s_engine import bench, decode, encode, ops
+from e4s_engine import ops
 from e4s_engine.backends.native import Native
-from e4s_engine.bench import Floats, Times
-from e4s_engine.config import ModelConfig
+from e4s_engine.cli import timing as bench
+from e4s_engine.cli.timing import Floats, Times
+from e4s_engine.networks.config import ModelConfig
+from e4s_engine.networks.rgi import decode, encode
+from e4s_engine.testing.portraits import portrait
 from e4s_engine.weights import Model
 
 _AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -127,6 +130,6 @@ def agreement(model: Model, parser: Model) -> Mapping[str, float]:
     """The share of parser labels that the native backend leaves as the fp32 reference has them."""
     from e4s_engine.backends.reference import Reference
 
-    picture = bench.portrait(0)[0][None]
+    picture = portrait(0)[0][None]
     expected = Reference(model, parser, "cpu", "fp32").parse(picture)
     return {p: float((Native(model, parser, p).parse(picture) == expected).mean()) for p in ("fp32", "bf16")}

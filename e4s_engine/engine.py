@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from e4s_engine import backends, inputs, invert
-from e4s_engine import landmarks as landmark_models
-from e4s_engine import relight as relighting
+from e4s_engine import backends
 from e4s_engine.backends import gather
-from e4s_engine.config import ModelConfig, ParserConfig
 from e4s_engine.errors import ArgumentError, ClosedError
-from e4s_engine.inputs import Options, Portrait, RegionNames, Source
-from e4s_engine.pipeline import Job, Parser, Pipeline, known
+from e4s_engine.faces import landmarks as landmark_models
+from e4s_engine.networks.config import ModelConfig, ParserConfig
+from e4s_engine.networks.rgi import invert
+from e4s_engine.networks.rgi import relight as relighting
+from e4s_engine.pipeline import inputs
+from e4s_engine.pipeline.inputs import Options, Portrait, RegionNames, Source
+from e4s_engine.pipeline.pipeline import Job, Parser, Pipeline, known
 from e4s_engine.regions import region_ids
 from e4s_engine.result import Face, Result
 from e4s_engine.weights import Model, find_parser

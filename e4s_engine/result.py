@@ -12,12 +12,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from e4s_engine import images
+from e4s_engine.photo import images
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Face:
     """A face as the model knows it: reusable, a source encoded once swaps into many targets.
+
+    Faces compare by identity.
 
     labels: uint8 [512, 512], the shape. styles: float32 [12, D], the texture, one vector per region.
     """
@@ -26,9 +28,9 @@ class Face:
     styles: npt.NDArray[np.float32]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Result:
-    """A finished picture and what led to it.
+    """A finished picture and what led to it. Results compare by identity.
 
     image: uint8 [H, W, 3], the target photo with its new face, at its full size.
     face: uint8 [S, S, 3], the aligned face as generated.

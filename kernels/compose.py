@@ -1,6 +1,6 @@
 """What lies between the encodes and the decode of a swap: labels, holes, foreground and style vectors.
 
-The same rules as e4s_engine/compose.py, one program per tile of pixels or per region, so that a swap is one
+The same rules as pipeline/compose.py, one program per tile of pixels or per region, so that a swap is one
 graph: pixels and labels of two faces in, 8-bit pixels out. Sets of regions are bit masks. What a swap takes
 is given with its pictures, a byte for every region: see `compose.request` there.
 """
@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from e4s_engine import compose, regions
+from e4s_engine import regions
+from e4s_engine.pipeline import compose
 
 from .language import jit, tl
 from .launch import Launch, Operand, blocks, constants, power

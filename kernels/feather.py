@@ -1,6 +1,6 @@
 """The feathered paste of a generated face over its crop, both at twice the labels' side.
 
-The same steps as e4s_engine/blend.py: the foreground is widened at the labels' size, shrunk and blurred at
+The same steps as photo/blend.py: the foreground is widened at the labels' size, shrunk and blurred at
 the crop's, and what comes out is the face's opacity. Windows are separable, one pass per axis: memory decides
 here, not arithmetic.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from e4s_engine import blend
+from e4s_engine.photo import blend
 
 from .language import jit, tl
 from .launch import Launch, Operand, blocks, constants

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from e4s_engine import bench, weights
-from e4s_engine.config import ModelConfig, ParserConfig
+from e4s_engine import weights
 from e4s_engine.engine import Engine
+from e4s_engine.networks.config import ModelConfig, ParserConfig
+from e4s_engine.testing.portraits import portrait
 
 TINY = ModelConfig(
     size=64,
@@ -53,7 +54,7 @@ def engine(tiny_weights: Path) -> Engine:
 @pytest.fixture(scope="session")
 def people() -> list[tuple[np.ndarray, np.ndarray]]:
     """Three portraits, image uint8 [1024, 1024, 3] and labels uint8 [512, 512] each."""
-    return [bench.portrait(seed) for seed in range(3)]
+    return [portrait(seed) for seed in range(3)]
 
 
 @pytest.fixture(scope="session")

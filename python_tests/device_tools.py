@@ -8,8 +8,8 @@ import numpy as np
 from cases import Case
 from native_tools import record_case
 
-from e4s_engine.backends.cuda import Linker, run_program
-from e4s_engine.kernels import module
+from e4s_engine.backends.cuda.backend import Linker, run_program
+from e4s_engine.kernels.launch import Program
 
 _LARGEST = {"fp32": 1e-4, "fp16": 1e-2, "bf16": 4e-2}  # error, relative to the largest value
 _WRONG = {"fp32": 0.001, "fp16": 0.2, "bf16": 0.2}  # share of labels or 8-bit values that differ
@@ -22,7 +22,7 @@ def tolerance(precision: str, labels: bool) -> float:
 
 def program_of(case: Case, precision: str) -> Any:
     """The case's kernels."""
-    return module("launch").Program(record_case(case, precision)[0])
+    return Program(record_case(case, precision)[0])
 
 
 def error_of(device: Any, case: Case, precision: str, want: np.ndarray) -> tuple[float, bool]:

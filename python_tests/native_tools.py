@@ -14,7 +14,7 @@ import pytest
 from cases import REGIONS, Case
 
 from benchmarks.soak import SMALL  # noqa: F401  (the tests take it from here)
-from e4s_engine import config, schema
+from e4s_engine.networks import config, schema
 from e4s_engine.plan import Plan
 from e4s_engine.weights import Model
 
@@ -50,7 +50,9 @@ def record_case(case: Case, precision: str) -> tuple[Plan, list[np.ndarray]]:
             symbols[name] = plan.labels(*array.shape, REGIONS)
         else:
             symbols[name] = plan.vectors(*array.shape)
-    out = case.network(_ops().record, symbols, plan.weights({k: v.shape for k, v in case.weights.items()}))
+    out = case.network(
+        _ops().record, symbols, plan.weights({k: v.shape for k, v in case.weights.items()}, "case")
+    )
     plan.output(out)
     return plan, list(case.inputs.values())
 

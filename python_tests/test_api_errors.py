@@ -12,7 +12,7 @@ from conftest import TINY
 from PIL import Image
 
 import e4s_engine
-from e4s_engine import backends, bench, errors, weights
+from e4s_engine import backends, errors, weights
 from e4s_engine.engine import Engine
 from e4s_engine.errors import (
     AlignmentError,
@@ -26,9 +26,10 @@ from e4s_engine.errors import (
     WeightsError,
 )
 from e4s_engine.result import Face
+from e4s_engine.testing.portraits import portrait
 
 SIDE = 96
-LABELS = bench.portrait(0)[1]
+LABELS = portrait(0)[1]
 A, B, C = (np.random.default_rng(seed).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8) for seed in range(3))
 WIDE = np.zeros((64, 96, 3), np.uint8)
 FIVE = np.array([[38, 40], [58, 40], [48, 52], [40, 62], [56, 62]], float)

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from conftest import TINY, TINY_PARSER
 
-from e4s_engine import backends, bench, compose, weights
+from e4s_engine import backends, weights
+from e4s_engine.pipeline import compose
+from e4s_engine.testing.portraits import portrait
 
 FILE = Path(__file__).parent / "goldens" / "tiny.npz"
 
@@ -21,7 +23,7 @@ def compute(backend: str) -> dict[str, np.ndarray]:
     """Style vectors, label map, face and parsed classes of a whole-face swap."""
     model, parser = weights.random_model(TINY, 0), weights.random_model(TINY_PARSER, 1)
     runtime = backends.create(model, parser, backend, "cpu", "fp32")
-    (source, source_labels), (target, target_labels) = bench.portrait(0), bench.portrait(1)
+    (source, source_labels), (target, target_labels) = portrait(0), portrait(1)
     styles = runtime.encode(np.stack([source, target]), np.stack([source_labels, target_labels]))
     labels, _ = compose.whole_face_labels(source_labels, target_labels)
     face = runtime.decode(compose.whole_face_styles(styles[0], styles[1])[None], labels[None])[0]

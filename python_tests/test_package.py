@@ -50,8 +50,8 @@ def test_swapping_needs_no_torch(tiny_weights):
     code = (
         "import sys; sys.modules['torch'] = None\n"
         "import e4s_engine\n"
-        "from e4s_engine import bench\n"
-        "(a, x), (b, y) = bench.portrait(0), bench.portrait(1)\n"
+        "from e4s_engine.testing.portraits import portrait\n"
+        "(a, x), (b, y) = portrait(0), portrait(1)\n"
         "engine = e4s_engine.Engine(sys.argv[1])\n"
         "swapped = engine.swap(a, b, ['eyes', 'hair'], source_labels=x, target_labels=y)\n"
         "parsed = engine.parse(a), engine.reconstruct(b), engine.edit(a, b, ['lips'], 0.5)\n"

@@ -82,3 +82,11 @@ def test_from_19():
             regions.from_19(wrong, "bisenet")
     with pytest.raises(LabelsError, match="convention"):
         regions.from_19(ids, "cityscapes")
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_labels_of_the_right_size_are_copied(order):
+    given = np.asarray(np.random.default_rng(0).integers(0, regions.COUNT, (64, 64), np.uint8), order=order)
+    same = regions.resize_nearest(given, 64)
+    np.testing.assert_array_equal(same, given)
+    assert not np.shares_memory(same, given) and same.flags.c_contiguous

@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 
 import e4s_engine
-from e4s_engine import bench, config, weights
+from e4s_engine import weights
+from e4s_engine.networks import config
+from e4s_engine.testing.portraits import portrait
 
 MODEL = config.ModelConfig(
     size=32, channels=(16, 16, 16, 16), latents=8, latent_dim=16, injected=5, mlp_hidden=16, stem=16,
@@ -24,7 +26,7 @@ PARSER = config.ParserConfig(classes=19, widths=(8, 8, 8, 16, 16), context=8, fu
 def main() -> None:
     """Load, encode, parse, swap in every way, edit, reconstruct, save and read again."""
     assert importlib.util.find_spec("torch") is None, "PyTorch is installed: this proves nothing"
-    (a, x), (b, y) = bench.portrait(0), bench.portrait(1)
+    (a, x), (b, y) = portrait(0), portrait(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         weights.save(weights.random_model(MODEL), folder / "model.safetensors")

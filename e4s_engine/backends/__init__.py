@@ -15,7 +15,7 @@ from e4s_engine.errors import ArgumentError, BackendError
 from e4s_engine.weights import Model
 
 if TYPE_CHECKING:
-    from e4s_engine.resident import Resident
+    from e4s_engine.backends.cuda.resident import Resident
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -135,7 +135,7 @@ def _native(model: Model, parser: Model | None, device: str, precision: str) -> 
             "or use backend='reference' (PyTorch)"
         )
     if device != "cpu":
-        from e4s_engine.backends.cuda import Cuda
+        from e4s_engine.backends.cuda.backend import Cuda
 
         return Cuda(model, parser, device, precision)
     from e4s_engine.backends.native import Native

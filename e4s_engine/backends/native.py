@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import threading
+from collections import OrderedDict
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from e4s_engine import _native
 from e4s_engine.backends import Swapper
-from e4s_engine.backends.plans import Planned, Record, slices
+from e4s_engine.backends.plans import Planned, Record, slices, unpacked
 from e4s_engine.errors import BackendError
 from e4s_engine.plan import Array, Conv, Plan, Step, Vector
 from e4s_engine.weights import Model, progress
@@ -26,6 +27,7 @@ PARSER_PRECISION = "fp32"
 WINOGRAD_TYPES = ("f32", "bf16")
 WINOGRAD_CHANNELS, WINOGRAD_PIXELS = 64, 256  # the least
 _MOST_AT_ONCE = {"encode": 2, "decode": 1, "parse": 2}  # more only cost memory: one picture fills the cores
+_MOST_PLANS = 12  # kept, each with its arenas; those used longest ago go first
 
 
 class WeightStore:
@@ -57,7 +59,10 @@ class WeightStore:
         wanted = [w for step in plan.steps for listed in self.of(plan, step).values() for w in listed]
         missing = dict.fromkeys(weight for weight in wanted if weight not in self._numbers)
         for weight in progress(list(missing), "Loading weights"):
-            self._numbers[weight] = self._pack(weight, arrays)
+            try:
+                self._numbers[weight] = self._pack(weight, arrays)
+            except KeyError as error:
+                raise unpacked(error) from error
 
     def number(self, weight: Conv | Vector) -> int:
         """The number the runtime knows a weight by."""
@@ -135,11 +140,12 @@ class Native(Planned):
         self._threads = threads
         # AMX multiplies so fast that the transforms would rule; not measured.
         self._store = WeightStore(("f32",) if self.isa.startswith("amx") else WINOGRAD_TYPES)
-        self._plans: dict[tuple[Any, ...], _native.Plan] = {}
+        self._plans: OrderedDict[tuple[Any, ...], _native.Plan] = OrderedDict()
         self._lock = threading.Lock()
-        # All weights are packed now, so that the model's own arrays need not be kept.
-        for plan, arrays in self._weighed_plans(model, parser):
-            self._store.add(plan, arrays)
+        # What the published sizes run is packed now, so that arrays in memory need not be kept. Files stay at
+        # hand: another size may run a convolution in another form.
+        for name, plan in self._published_plans().items():
+            self._store.add(plan, self._arrays_of(name, model, parser))
         for owner in filter(None, (model, parser)):
             owner.check()
 
@@ -170,7 +176,11 @@ class Native(Planned):
         with self._lock:
             if key not in self._plans:
                 plan = record(key[1])
+                self._store.add(plan, self._kept_arrays(key[0]))
                 self._plans[key] = compile_plan(plan, self._store, self._isa, threads=self._threads)
+                while len(self._plans) > _MOST_PLANS:
+                    self._plans.popitem(last=False)  # calls under way hold theirs
+            self._plans.move_to_end(key)
             return self._plans[key]
 
 

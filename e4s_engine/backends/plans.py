@@ -9,13 +9,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from e4s_engine import decode, encode, ops, parse, regions, schema
-from e4s_engine.align import CROP
+from e4s_engine import ops, regions
 from e4s_engine.backends import Bytes, Floats
-from e4s_engine.config import Config, ModelConfig
 from e4s_engine.errors import BackendError
+from e4s_engine.networks import schema
+from e4s_engine.networks.bisenet import parse
+from e4s_engine.networks.config import Config, ModelConfig, kind_of
+from e4s_engine.networks.rgi import decode, encode
+from e4s_engine.photo.align import CROP
 from e4s_engine.plan import Array, Plan
 from e4s_engine.weights import Model
+from e4s_engine.weights.tensorfile import TensorFile
 
 Record = Callable[[int], Plan]  # the plan of a batch
 
@@ -25,7 +29,7 @@ def record_encode(config: ModelConfig, precision: str, batch: int, height: int, 
     plan = Plan(precision)
     pixels = plan.pixels(batch, height, width)
     labels = plan.labels(batch, regions.LABEL_SIZE, regions.LABEL_SIZE, regions.COUNT)
-    weights = plan.weights(schema.tensors(config))
+    weights = plan.weights(schema.tensors(config), kind_of(config))
     plan.output(encode.encode_pixels(ops.record, pixels, labels, weights, config))
     return plan
 
@@ -35,7 +39,7 @@ def record_decode(config: ModelConfig, precision: str, batch: int, whole: bool =
     plan = Plan(precision)
     styles = plan.vectors(batch, regions.COUNT, config.style_dim)
     labels = plan.labels(batch, regions.LABEL_SIZE, regions.LABEL_SIZE, regions.COUNT)
-    weights = plan.weights(schema.tensors(config))
+    weights = plan.weights(schema.tensors(config), kind_of(config))
     picture = decode.decode(ops.record, styles, labels, weights, config)
     if whole:
         ops.record.to_uint8(picture)
@@ -48,7 +52,7 @@ def record_parse(config: Config, precision: str, batch: int, height: int, width:
     """The parser: pixels -> classes."""
     plan = Plan(precision)
     pixels = plan.pixels(batch, height, width)
-    parse.classes(ops.record, pixels, plan.weights(schema.tensors(config)))
+    parse.classes(ops.record, pixels, plan.weights(schema.tensors(config), kind_of(config)))
     return plan
 
 
@@ -74,6 +78,12 @@ class Planned(ABC):
         self._parser_precision = parser_precision
         self._config = model.config
         self._parser_config = parser.config if parser else None
+        owners = {"model": model, "parse": parser}
+        self._files = {
+            name: owner.tensors
+            for name, owner in owners.items()
+            if owner and isinstance(owner.tensors, TensorFile)
+        }
 
     def invert(self, pictures: Bytes, labels: Bytes, styles: Floats, steps: int, rate: float) -> Floats:
         """Raises BackendError: a recorded plan has no gradients."""
@@ -130,14 +140,24 @@ class Planned(ABC):
     def _published_plans(self, batch: int = 1) -> dict[str, Plan]:
         return published(self._config, self._parser_config, self.precision, self._parser_precision, batch)
 
-    def _weighed_plans(
-        self, model: Model, parser: Model | None
-    ) -> Iterator[tuple[Plan, Mapping[str, Array]]]:
-        """The published plans, each with the arrays that its weights are made of."""
-        for name, plan in self._published_plans().items():
-            owner = parser if name == "parse" else model
-            assert owner is not None
-            yield plan, owner.tensors
+    @staticmethod
+    def _arrays_of(name: str, model: Model, parser: Model | None) -> Mapping[str, Array]:
+        """Return the arrays that the weights of a published plan are made of."""
+        owner = parser if name == "parse" else model
+        assert owner is not None
+        return owner.tensors
+
+    def _kept_arrays(self, name: str) -> Mapping[str, Array]:
+        """Return the tensors that a network's weights may still be made of; empty where none were kept."""
+        return self._files.get("parse" if name == "parse" else "model", {})
+
+
+def unpacked(error: KeyError) -> BackendError:
+    """Return the error for a tensor that is to be packed once more, in another form, and was not kept."""
+    return BackendError(
+        f"weights: {error} is needed in another form at this picture size, and official files are not kept "
+        "in memory; convert it (`e4s convert OFFICIAL OUT.safetensors`) and load the result"
+    )
 
 
 def slices(count: int, most: int) -> Iterator[slice]:

@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from e4s_engine import decode, encode, invert, ops, parse
+from e4s_engine import ops
 from e4s_engine.backends import Bytes, Floats, Swapper, check_device
-from e4s_engine.config import ModelConfig
 from e4s_engine.errors import BackendError
+from e4s_engine.networks.bisenet import parse
+from e4s_engine.networks.config import ModelConfig
+from e4s_engine.networks.rgi import decode, encode, invert
 from e4s_engine.weights import Model
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}

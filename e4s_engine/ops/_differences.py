@@ -23,14 +23,14 @@ def convolve_regions(
     """The modulated convolution with the style of every output pixel's region. inner: of input pixels."""
     upsample = labels.shape[1] > inner.shape[1]
     x = x.contiguous(memory_format=torch.channels_last)
-    y = convolve(x * _spread(styles, inner), weight, upsample)
+    y = convolve(x * spread(styles, inner), weight, upsample)
     if weight.shape[-1] == 1:
         return y  # the receptive field is the pixel itself
     return _mend(y, x, weight, styles, inner, labels)
 
 
-def _spread(values: Tensor, labels: Tensor) -> Tensor:  # [N,R,C], [N,H,W] -> [N,C,H,W]
-    """Per-region values laid out over the pixels.
+def spread(values: Tensor, labels: Tensor) -> Tensor:  # [N,R,C], [N,H,W] -> [N,C,H,W]
+    """Lay per-region values out over the pixels.
 
     By a product: a gather's gradient adds thousands of pixels into a few cells one by one.
     """
@@ -87,7 +87,7 @@ def finish(
     y: Tensor, scale: Tensor, labels: Tensor, noise: Tensor, noise_gain: Tensor, bias: Tensor
 ) -> Tensor:
     """A layer's end: y [N,O,H,W] demodulated by its region's scale [N,R,O], noise, bias, activation."""
-    laid_out = _spread(scale * GAIN, labels).to(y.dtype)  # leaky ReLU is homogeneous: its gain may come first
+    laid_out = spread(scale * GAIN, labels).to(y.dtype)  # leaky ReLU is homogeneous: its gain may come first
     made: Tensor = _Activate.apply(y, laid_out, noise, noise_gain, bias)  # type: ignore[no-untyped-call]
     return made
 
@@ -96,8 +96,8 @@ class _Activate(torch.autograd.Function):
     """Leaky ReLU of (y * scale + (noise * noise_gain + bias) * sqrt(2)).
 
     y, scale [N,C,H,W], channels last; noise [1,1,H,W], noise_gain [1], bias [C] -> [N,C,H,W]. PyTorch's own
-    gradients take a pass over the map for each operation, and sums over the batch that are ten times as slow
-    as products with ones.
+    gradients take a pass over the map for each operation, and on CPUs sums over the batch that are ten times
+    as slow as products with ones.
     """
 
     @staticmethod
@@ -120,8 +120,12 @@ class _Activate(torch.autograd.Function):
         inner = torch.ops.aten.leaky_relu_backward(gradient, made, SLOPE, True)
         inner = inner.contiguous(memory_format=torch.channels_last)
         rows = inner.permute(0, 2, 3, 1).reshape(-1, channels)  # [N H W,C]
-        of_bias = (rows.new_ones(1, len(rows)) @ rows).flatten().to(noise.dtype) * GAIN
-        by_pixel = (rows @ rows.new_ones(channels, 1)).view(n, -1).to(noise.dtype).sum(0)
+        if rows.is_cuda:
+            of_bias = rows.sum(0, dtype=noise.dtype) * GAIN
+            by_pixel = rows.view(n, -1, channels).sum((0, 2), dtype=noise.dtype)
+        else:
+            of_bias = (rows.new_ones(1, len(rows)) @ rows).flatten().to(noise.dtype) * GAIN
+            by_pixel = (rows @ rows.new_ones(channels, 1)).view(n, -1).to(noise.dtype).sum(0)
         of_gain = (by_pixel @ noise.flatten())[None] * GAIN
         of_noise = by_pixel.view_as(noise) * (noise_gain * GAIN) if ctx.needs_input_grad[2] else None
         of_y = inner * scale

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 from typing import TYPE_CHECKING
+
+from e4s_engine.ops._constants import row
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,7 +19,7 @@ def smooth(x: Tensor, before: int, after: int) -> Tensor:  # [N,C,H,W] -> [N,C,H
     import torch.nn.functional as F
 
     channels = x.shape[1]
-    taps = x.new_tensor(TAPS)
+    taps = row(TAPS, x.dtype, x.device)
     # Depthwise 4 x 4: on CPUs many times faster than a channel at a time, twice as fast as two 1-D passes.
     kernel = (taps[:, None] * taps).expand(channels, 1, 4, 4)
     if before == after:
@@ -62,13 +66,17 @@ def phase_kernels(weight: Tensor) -> Tensor:  # [O,I,3,3] -> [2,2,O,I,3,3]
     Output row 2i + a is sum over d in -1, 0, 1 and taps t of taps[t] * weight[a + t - 1 - 2d] * x[i + d];
     columns likewise.
     """
-    mix = weight.new_zeros(2, 3, 3)  # [phase, tap of the folded kernel, tap of weight]
-    for phase in range(2):
-        for d in range(3):
-            for t, value in enumerate(TAPS):
-                k = phase + t - 1 - 2 * (d - 1)
-                if 0 <= k < 3:
-                    mix[phase, d, k] += value
     import torch
 
+    mix = row(_mix(), weight.dtype, weight.device).view(2, 3, 3)
     return torch.einsum("ayk,bxl,oikl->aboiyx", mix, mix, weight)
+
+
+@functools.cache
+def _mix() -> tuple[float, ...]:  # [phase, tap of the folded kernel, tap of the weight], flat
+    mix = [0.0] * 18
+    for phase, d, (t, value) in itertools.product(range(2), range(3), enumerate(TAPS)):
+        k = phase + t - 1 - 2 * (d - 1)
+        if 0 <= k < 3:
+            mix[phase * 9 + d * 3 + k] += value
+    return tuple(mix)

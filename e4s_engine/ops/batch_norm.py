@@ -11,7 +11,7 @@ from e4s_engine.plan import Conv, Vector, unfoldable
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from e4s_engine.plan import Array, Arrays, Symbol, Weight
+    from e4s_engine.plan import Array, Arrays, Step, Symbol, Weight
 
 EPSILON = 1e-5
 
@@ -31,8 +31,8 @@ def record(
 ) -> Symbol:
     """Folded into the weights of the convolution before it."""
     plan = x.plan
-    if not x.fresh("conv") or x.step is None or "bias" in x.step.weights or x.step.numbers["relu"]:
-        raise unfoldable("a batch norm that follows no convolution")
+    if not x.fresh("conv") or x.step is None or not _is_bare(x.step):
+        raise unfoldable("a batch norm that does not follow a convolution at once")
     kernel = x.step.weights["kernel"][0]
     assert isinstance(kernel, Conv)
 
@@ -45,10 +45,16 @@ def record(
     def shift(arrays: Arrays) -> Array:
         return bias.read(arrays) - mean.read(arrays) * gain(arrays)
 
-    x.step.weights["kernel"] = [Conv((*kernel.key, weight.name), kernel.shape, kernel.type, scaled)]
-    x.step.weights["bias"] = [Vector((bias.name, "shift"), shift)]
+    x.step.weights["kernel"] = [Conv((*kernel.key, weight.key, var.key), kernel.shape, kernel.type, scaled)]
+    x.step.weights["bias"] = [Vector((bias.key, mean.key, weight.key, var.key), shift)]
     x.step.numbers["relu"] = relu
     return plan.fold(x)
+
+
+def _is_bare(step: Step) -> bool:
+    """Return whether nothing comes after a convolution's sums: scaling its kernel would miss what does."""
+    after = "bias" in step.weights or "prelu" in step.weights or "residual" in step.buffers
+    return not after and not step.numbers["relu"] and not step.numbers.get("relu_last", 0)
 
 
 def training(

@@ -23,5 +23,5 @@ def record(value: Weight, batch: int) -> Symbol:
     def pixels(arrays: Arrays) -> Array:
         return value.read(arrays).transpose(0, 2, 3, 1)
 
-    values = Vector((value.name, "pixels"), pixels)
+    values = Vector((value.key, "pixels"), pixels)
     return value.plan.emit("constant", (batch, *value.shape[1:]), {}, weights={"values": values})

@@ -44,7 +44,7 @@ def record(
         "conv",
         shape,
         {"x": x},
-        weights={"kernel": Conv((weight.name,), weight.shape, plan.type, whole), "prelu": vector(prelu)},
+        weights={"kernel": Conv((weight.key,), weight.shape, plan.type, whole), "prelu": vector(prelu)},
         flop=2.0 * n * shape[2] * shape[3] * outputs * inputs * kernel**2,
         stride=stride,
         first=0,

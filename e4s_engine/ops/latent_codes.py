@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from e4s_engine.plan import Vector, unfoldable
+from e4s_engine.plan import Codes, Vector, unfoldable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,7 +24,7 @@ def reference(offsets: Tensor, latent_avg: Tensor) -> Tensor:  # [N,R,K*D], [L,D
     return torch.cat([offsets + latent_avg[:injected], rest.to(offsets.dtype)], 2)
 
 
-def record(offsets: Symbol, latent_avg: Weight) -> Symbol:
+def record(offsets: Symbol, latent_avg: Weight) -> Codes:
     """latent_avg becomes part of the biases of the linear layer that makes the offsets."""
     plan = offsets.plan
     n, regions, length = offsets.shape
@@ -36,11 +36,11 @@ def record(offsets: Symbol, latent_avg: Weight) -> Symbol:
         assert isinstance(bias, Vector)
         plain = bias.make
         return Vector(
-            (*bias.key, latent_avg.name),
+            (*bias.key, latent_avg.key),
             lambda arrays: plain(arrays) + latent_avg.read(arrays).reshape(-1)[:length],
         )
 
     offsets.step.weights["biases"] = [shifted(bias) for bias in offsets.step.weights["biases"]]
-    codes = plan.fold(offsets)
-    codes.shape, codes.note = (n, regions, layers, dim), (length // dim, latent_avg)
-    return codes
+    made = plan.fold(offsets)
+    shape = (n, regions, layers, dim)
+    return Codes(plan, shape, made.buffer, made.step, injected=length // dim, latent_avg=latent_avg)

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from e4s_engine.plan import Constant, Conv, Symbol, unfoldable, vector
+from e4s_engine.plan import Constant, Conv, unfoldable, vector
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from e4s_engine.plan import Array, Arrays, Weight
+    from e4s_engine.plan import Array, Arrays, Codes, Symbol, Weight
 
 
 def reference(
@@ -24,10 +24,11 @@ def reference(
     return F.linear(chosen, weight * weight.shape[1] ** -0.5, bias)
 
 
-def record(codes: Symbol, layer: int, weight: Weight, bias: Weight, *, regional: bool = True) -> Symbol:
-    """A linear step where regions differ; else the style is the same in every picture, a constant."""
-    plan = codes.plan
-    injected, latent_avg = codes.note
+def record(
+    codes: Codes, layer: int, weight: Weight, bias: Weight, *, regional: bool = True
+) -> Symbol | Constant:
+    """Append a linear step where regions differ; else the style is the same in every picture, a constant."""
+    plan, injected, latent_avg = codes.plan, codes.injected, codes.latent_avg
     batch, regions, _, dim = codes.shape
     inputs, gain = weight.shape[0], np.float32(dim**-0.5)
     if not regional and layer >= injected:
@@ -35,8 +36,7 @@ def record(codes: Symbol, layer: int, weight: Weight, bias: Weight, *, regional:
         def style(arrays: Arrays) -> Array:
             return (weight.read(arrays) * gain) @ latent_avg.read(arrays)[layer] + bias.read(arrays)
 
-        constant = Constant((weight.name, bias.name, latent_avg.name, str(layer)), style)
-        return Symbol(plan, (batch, 1, inputs), -1, note=constant)
+        return Constant((weight.key, bias.key, latent_avg.key, str(layer)), (batch, 1, inputs), style)
     if not regional or layer >= injected:
         raise unfoldable("a modulation of some regions")
 
@@ -49,7 +49,7 @@ def record(codes: Symbol, layer: int, weight: Weight, bias: Weight, *, regional:
         {"x": codes},
         type="f32",
         weights={
-            "kernel": Conv((weight.name, "equalised"), (inputs, dim, 1, 1), "f32", matrix),
+            "kernel": Conv((weight.key, "equalised"), (inputs, dim, 1, 1), "f32", matrix),
             "bias": vector(bias),
         },
         flop=2.0 * batch * regions * inputs * dim,

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 def reference(x: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
     """(x - mean) / std, per channel of [N,C,H,W]."""
-    return (x - x.new_tensor(mean).view(1, -1, 1, 1)) / x.new_tensor(std).view(1, -1, 1, 1)
+    from e4s_engine.ops._constants import row
+
+    return (x - row(mean, x.dtype, x.device).view(1, -1, 1, 1)) / row(std, x.dtype, x.device).view(
+        1, -1, 1, 1
+    )
 
 
 def record(x: Symbol, mean: tuple[float, ...], std: tuple[float, ...]) -> Symbol:

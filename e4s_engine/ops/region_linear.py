@@ -41,7 +41,7 @@ def record(
             gain = np.full(outputs, inputs**-0.5, np.float32)
             return weight.read(arrays)[:, :, None, None], gain, None
 
-        return Conv((weight.name, "equalised"), (outputs, inputs, 1, 1), "f32", scaled)
+        return Conv((weight.key, "equalised"), (outputs, inputs, 1, 1), "f32", scaled)
 
     slopes = (
         None if slope is None else Vector(("slope", str(slope), str(outputs)), lambda _: [slope] * outputs)
@@ -53,7 +53,7 @@ def record(
         type="f32",
         weights={
             "kernels": [kernel(w) for w in weights],
-            "biases": [Vector((b.name,), b.read) for b in biases],
+            "biases": [Vector((b.key,), b.read) for b in biases],
             "prelu": slopes,
         },
         flop=2.0 * n * regions * inputs * outputs,

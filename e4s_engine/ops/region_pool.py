@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 
 def reference(x: Tensor, labels: Tensor, regions: int) -> Tensor:  # [N,C,H,W], [N,H,W] -> [N,R,C]
     """Region means; a region with no pixel gives zeros."""
-    import torch.nn.functional as F
+    import torch
 
-    one_hot = F.one_hot(labels.long(), regions).flatten(1, 2).float()  # [N,HW,R]
+    # Not F.one_hot, which reads the largest label back to the host.
+    one_hot = (labels.flatten(1).unsqueeze(2) == torch.arange(regions, device=x.device)).float()  # [N,HW,R]
     total = one_hot.transpose(1, 2) @ x.flatten(2).transpose(1, 2).float()
     return total / one_hot.sum(1).clamp(min=1).unsqueeze(2)
 

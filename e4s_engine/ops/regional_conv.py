@@ -258,7 +258,7 @@ def _finish(y: Tensor, noise: Tensor | None, noise_gain: Tensor | None, bias: Te
 def record(
     x: Symbol,
     weight: Weight,
-    styles: Symbol,
+    styles: Symbol | Constant,
     labels: Symbol | None = None,
     *,
     upsample: bool = False,
@@ -266,16 +266,16 @@ def record(
     noise_gain: Weight | None = None,
     bias: Weight | None = None,
 ) -> Symbol:
-    """A demodulation and a convolution; a constant style becomes part of the weights."""
+    """Append a demodulation and a convolution; a constant style becomes part of the weights."""
     plan = x.plan
     n, inputs, height, width = x.shape
     outputs, scale = weight.shape[0], 2 if upsample else 1
-    constant: Constant | None = styles.note if styles.buffer < 0 else None
+    constant = styles if isinstance(styles, Constant) else None
     if weight.shape[-1] != 3 or (constant and labels is not None):
         raise unfoldable("a regional convolution of this form")
     plan.need_halo(x, 1)
     given: dict[str, Symbol | None] = {"x": x, "labels": labels}
-    if constant is None:
+    if not isinstance(styles, Constant):
         given |= {"styles": styles, "demodulation": _record_demodulation(weight, styles)}
     weights: dict[str, Conv | Vector | list[Conv | Vector] | None] = {
         "kernel": _record_kernel(weight, constant, plan.type),
@@ -284,7 +284,7 @@ def record(
     if noise is not None and noise_gain is not None:
         pattern, gain = noise, noise_gain
         weights["noise"] = Vector(
-            (pattern.name, gain.name), lambda arrays: pattern.read(arrays) * gain.read(arrays)
+            (pattern.key, gain.key), lambda arrays: pattern.read(arrays) * gain.read(arrays)
         )
     side_taps = 9 / 4 if upsample else 9
     shape = (n, outputs, height * scale, width * scale)
@@ -311,7 +311,7 @@ def _record_kernel(weight: Weight, constant: Constant | None, type_name: str) ->
         return weight.read(arrays), gain / np.sqrt(energy + np.float32(EPSILON)), style
 
     key = constant.key if constant else ()
-    return Conv((weight.name, "modulated", *key), weight.shape, type_name, make)
+    return Conv((weight.key, "modulated", *key), weight.shape, type_name, make)
 
 
 def _record_demodulation(weight: Weight, styles: Symbol) -> Symbol:
@@ -323,7 +323,7 @@ def _record_demodulation(weight: Weight, styles: Symbol) -> Symbol:
         total = np.square(weight.read(arrays)).sum((2, 3)) / np.float32(inputs * 9)
         return np.ascontiguousarray(total[:, :, None, None]), None, None
 
-    kernel = Conv((weight.name, "energy"), (outputs, inputs, 1, 1), "f32", energy)
+    kernel = Conv((weight.key, "energy"), (outputs, inputs, 1, 1), "f32", energy)
     flop = 2.0 * n * regions * inputs * outputs
     shape = (n, regions, outputs)
     return styles.plan.emit(

@@ -60,27 +60,28 @@ def published(
 def record(
     x: Symbol,
     weight: Weight,
-    styles: Symbol,
+    styles: Symbol | Constant,
     labels: Symbol | None,
     bias: Weight,
     skip: Symbol | None = None,
 ) -> Symbol:
-    """A step of its own; a constant style becomes part of the weights."""
+    """Append a step of its own; a constant style becomes part of the weights."""
     plan = x.plan
     n, inputs, height, width = x.shape
-    constant: Constant | None = styles.note if styles.buffer < 0 else None
+    constant = styles if isinstance(styles, Constant) else None
     key = constant.key if constant else ()
 
     def matrix(arrays: Arrays) -> Array:
         plain = weight.read(arrays)[:, :, 0, 0] * np.float32(inputs**-0.5)
         return plain if constant is None else plain * constant.make(arrays)
 
-    given = {"x": x, "skip": skip, "styles": None if constant else styles, "labels": labels}
+    per_picture = None if isinstance(styles, Constant) else styles
+    given = {"x": x, "skip": skip, "styles": per_picture, "labels": labels}
     return plan.emit(
         "to_rgb",
         (n, 3, height, width),
         {name: symbol for name, symbol in given.items() if symbol is not None},
         type="f32",
-        weights={"matrix": Vector((weight.name, "matrix", *key), matrix), "bias": vector(bias)},
+        weights={"matrix": Vector((weight.key, "matrix", *key), matrix), "bias": vector(bias)},
         flop=2.0 * n * height * width * inputs * 3,
     )

@@ -9,7 +9,7 @@
 `recipe` is what decides a run, as data. `faces` renders swaps with their exact answers into a cache on disk,
 `found` has a parser label them, `photos` reads folders of a user's own, `batches` makes either into tensors;
 `networks` holds the parameters, `tasks` what is computed with them, `losses` and `critic` what is wanted of
-them; `learner` is the optimiser, `loop` the run, `spread` several processes, `command` the command line. The
-networks themselves are the package's own `encode`, `decode` and `parse` over `ops.reference` (`ops.training`
-for batch norms and squeeze-excite).
+them; `learner` is the optimiser, `captured` a step as one CUDA graph, `loop` the run, `spread` several
+processes, `command` the command line. The networks themselves are the package's own `encode`, `decode` and
+`parse` over `ops.reference` (`ops.training` for batch norms and squeeze-excite).
 """

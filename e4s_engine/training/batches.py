@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from e4s_engine import compose, ops, regions
+from e4s_engine import ops, regions
+from e4s_engine.pipeline import compose
 from e4s_engine.training import faces
 from e4s_engine.training.faces import SOURCE, TARGET, TRUTH, Faces
 from e4s_engine.training.found import Found
@@ -23,7 +24,8 @@ from e4s_engine.training.recipe import Pool
 
 Batch = dict[str, torch.Tensor]
 
-_AHEAD = 3  # batches made ready in advance
+_AHEAD = 6  # batches made ready in advance
+_THREADS = 3  # that make them for a GPU, whose steps take less time than making a batch
 
 
 class Source(Protocol):
@@ -52,15 +54,23 @@ class RenderedSwaps:
 
     def __init__(self, items: Faces | Found, pool: Pool, flip: bool) -> None:
         self._items, self._pool, self._flip = items, pool, flip
+        self._composed: dict[int, dict[str, npt.NDArray[Any]]] = {}  # by item: it is the same every time
 
     def batch(self, step: int, rng: np.random.Generator, rank: int, world: int, size: int) -> Batch:
         """See `Source`."""
         indices, flips = _draw(rng, self._available(step), rank, world, size, self._flip)
         pictures = self._items.items(int(i) for i in indices)
-        chosen = [faces.choice(self._items.first, int(i)) for i in indices]
-        made = composition(pictures[:, SOURCE, ..., 3], pictures[:, TARGET, ..., 3], chosen)
+        parts = [self._composition(int(i), item) for i, item in zip(indices, pictures, strict=True)]
+        made = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         own = (rng.random(size) < 0.5)[rank::world]
         return _tensors(pictures=pictures, flips=flips, own=own, **made)
+
+    def _composition(self, index: int, pictures: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[Any]]:
+        if index not in self._composed:
+            source, target = pictures[None, SOURCE, ..., 3], pictures[None, TARGET, ..., 3]
+            chosen = [faces.choice(self._items.first, index)]
+            self._composed[index] = composition(source, target, chosen)
+        return self._composed[index]
 
     def report(self) -> str:
         """Rendered faces are never left out."""
@@ -147,23 +157,33 @@ def mixed_styles(source: torch.Tensor, target: torch.Tensor, batch: Batch) -> to
     """What `compose` does to style vectors [N,12,D], differentiably."""
     shown = (source != 0).any(2)
     whole = batch["whole"][:, None]
-    keep_absent = torch.ones_like(shown)
-    keep_absent[:, [r for r in range(regions.COUNT) if r not in (regions.EARS, regions.MOUTH)]] = ~whole
-    take = batch["taken"] & (shown | ~keep_absent)
+    numbers = torch.arange(regions.COUNT, device=shown.device)
+    ears, mouth = numbers == regions.EARS, numbers == regions.MOUTH
+    take = batch["taken"] & (shown | (whole & ~(ears | mouth)))
     mixed = torch.where(take[:, :, None], source, target)
-    ears = torch.zeros_like(shown)
-    ears[:, regions.EARS : regions.EARS + 1] = whole
-    return torch.where((ears & ~shown)[:, :, None], target / 2, mixed)
+    return torch.where((ears & whole & ~shown)[:, :, None], target / 2, mixed)
 
 
 def stream(
-    source: Source, seed: int, start: int, steps: int, rank: int, world: int, size: int
+    source: Source,
+    seed: int,
+    start: int,
+    steps: int,
+    rank: int,
+    world: int,
+    size: int,
+    *,
+    pinned: bool = False,
 ) -> Iterator[Batch]:
-    """The batches of steps start..steps-1, made ready by a thread ahead of their use."""
-    with ThreadPoolExecutor(1) as thread:
+    """Yield the batches of steps start..steps-1, made ready by threads ahead of their use.
+
+    pinned: in memory that a GPU copies from while the host goes on.
+    """
+    with ThreadPoolExecutor(_THREADS if pinned else 1) as thread:
 
         def make(step: int) -> Batch:
-            return source.batch(step, generator(seed, step), rank, world, size)
+            batch = source.batch(step, generator(seed, step), rank, world, size)
+            return {name: tensor.pin_memory() for name, tensor in batch.items()} if pinned else batch
 
         waiting = [thread.submit(make, step) for step in range(start, min(start + _AHEAD, steps))]
         try:

@@ -91,7 +91,7 @@ def run(arguments: Namespace) -> int:
 
 
 def _run(arguments: Namespace) -> int:
-    from e4s_engine import config
+    from e4s_engine.networks import config
     from e4s_engine.training import loop, memory, spread, tasks
 
     memory.keep()
@@ -175,7 +175,8 @@ def _parser(path: str, argument: str) -> Any:
     """A parser's tensors."""
     import torch
 
-    from e4s_engine import config, weights
+    from e4s_engine import weights
+    from e4s_engine.networks import config
 
     model = weights.load(path, "parser", "parser")
     if not isinstance(model.config, config.ParserConfig) or model.config.table != "regions":

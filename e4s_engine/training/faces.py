@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ import numpy.typing as npt
 
 from e4s_engine import regions, synth
 from e4s_engine.errors import ArgumentError
-from e4s_engine.files import replacing
+from e4s_engine.photo.files import replacing
 from e4s_engine.synth.params import Occluder, Person, Scene
 from e4s_engine.synth.render import SAMPLES
 
@@ -153,6 +154,7 @@ class Faces:
         self._open: dict[int, Pictures] = {}
         self._pool: ProcessPoolExecutor | None = None
         self._jobs: dict[int, Future[str]] = {}
+        self._lock = Lock()  # several threads make batches
         if workers and render:
             self._start(workers)
 
@@ -192,6 +194,10 @@ class Faces:
             self._jobs[shard] = self._pool.submit(render_shard, *job)
 
     def _shard(self, shard: int) -> Pictures:
+        with self._lock:
+            return self._opened(shard)
+
+    def _opened(self, shard: int) -> Pictures:
         if shard not in self._open:
             path = self.path(shard)
             if shard in self._jobs:

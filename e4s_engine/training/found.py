@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from e4s_engine import ops, parse
-from e4s_engine.files import replacing
+from e4s_engine import ops
+from e4s_engine.networks.bisenet import parse
+from e4s_engine.photo.files import replacing
 from e4s_engine.training.faces import PICTURES, SHARD, Faces, Pictures, opened
 
-_AT_ONCE = 4  # pictures in one pass of the parser
+_AT_ONCE, _AT_ONCE_GPU = 4, 24  # pictures in one pass of the parser
 
 
 class Found:
@@ -30,6 +32,7 @@ class Found:
         self._name = f"labels-{_fingerprint(parser)}"
         self._parser = {name: tensor.to(device) for name, tensor in parser.items()}
         self._open: dict[int, npt.NDArray[np.uint8]] = {}
+        self._lock = Lock()  # several threads make batches
         self.first = faces.first
 
     def __len__(self) -> int:
@@ -45,6 +48,10 @@ class Found:
 
     def _shard(self, shard: int) -> npt.NDArray[np.uint8]:
         """Labels [items,pictures,S,S] of a shard."""
+        with self._lock:
+            return self._opened(shard)
+
+    def _opened(self, shard: int) -> npt.NDArray[np.uint8]:
         if shard not in self._open:
             path = self._faces.path(shard)
             path = path.with_name(f"{self._name}-{path.name}")
@@ -61,7 +68,7 @@ class Found:
         shape, side = pictures.shape[:-1], pictures.shape[2]
         flat = torch.from_numpy(pictures.reshape(-1, side, side, 4))
         found = []
-        for part in torch.split(flat, _AT_ONCE):
+        for part in torch.split(flat, _AT_ONCE if self._device == "cpu" else _AT_ONCE_GPU):
             image = ops.reference.from_uint8(part[..., :3].to(self._device), 0, 1)
             image = ops.reference.resize(image, parse.SIDE, parse.SIDE, "bilinear")
             labels = ops.reference.argmax(parse.logits(ops.reference, image, self._parser))

@@ -14,6 +14,7 @@ from e4s_engine.errors import ArgumentError
 from e4s_engine.training import muon, networks, processor, spread
 from e4s_engine.training.recipe import Schedule
 
+_OF_DEVICE = ("lr", "fused", "foreach", "capturable")
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -54,9 +55,13 @@ class Learner:
         schedule: Schedule,
         precision: Precision,
         rate_of: Callable[[str], float],
+        fixed: bool = False,
     ) -> None:
-        """rate_of: a parameter's rate under Adam, at the schedule's height; matrices go by its `muon`."""
-        self.tensors, self._schedule, self._precision = tensors, schedule, precision
+        """rate_of: a parameter's rate under Adam, at the schedule's height; matrices go by its `muon`.
+
+        fixed: rates lie on the device, so that a CUDA graph of `descend` reads the current ones.
+        """
+        self.tensors, self.schedule, self._precision = tensors, schedule, precision
         self.trained = sorted(trained)
         adams: dict[float, list[Tensor]] = {}
         muons: dict[float, list[Tensor]] = {}
@@ -69,15 +74,37 @@ class Learner:
         self._parameters = [tensors[name] for name in self.trained]
         self._optimisers: list[torch.optim.Optimizer] = []
         if adams:
-            fused = self._parameters[0].is_cuda
+            on_gpu = self._parameters[0].is_cuda
             self._optimisers.append(
-                torch.optim.Adam(_groups(adams), betas=schedule.betas, eps=1e-8, fused=fused)
+                torch.optim.Adam(
+                    _groups(adams),
+                    betas=schedule.betas,
+                    eps=1e-8,
+                    fused=on_gpu or fixed,
+                    capturable=on_gpu and fixed,
+                )
             )
         if muons:
             self._optimisers.append(muon.Muon(_groups(muons)))
+        self._full: Tensor | None = None
+        if fixed:
+            device = self._parameters[0].device
+            self._full = torch.tensor([group["full"] for group in self._groups()], device=device)
+            self._rates = torch.zeros_like(self._full)
+            for group, rate in zip(self._groups(), self._rates, strict=True):
+                group["lr"] = rate
 
-    def descend(self, loss: Tensor, step: int) -> None:
-        """One step down the loss, averaged over all processes."""
+    def aim(self, step: int) -> None:
+        """Set the rates to the schedule's at a step."""
+        height = factor(self.schedule, step)
+        if self._full is not None:
+            torch.mul(self._full, height, out=self._rates)
+            return
+        for group in self._groups():
+            group["lr"] = group["full"] * height
+
+    def descend(self, loss: Tensor) -> None:
+        """Take an optimiser step down the loss, averaged over all processes, at the rates last set."""
         scaler = self._precision.scaler
         for p in self._parameters:
             p.grad = None
@@ -90,14 +117,15 @@ class Learner:
         spread.average(gradients)
         for optimiser in self._optimisers:
             scaler.unscale_(optimiser)
-        if self._schedule.clip:
-            torch.nn.utils.clip_grad_norm_(self._parameters, self._schedule.clip)
-        height = factor(self._schedule, step)
+        if self.schedule.clip:
+            torch.nn.utils.clip_grad_norm_(self._parameters, self.schedule.clip)
         for optimiser in self._optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = group["full"] * height
             scaler.step(optimiser)
         scaler.update()
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """List the optimisers' parameter groups; loading a checkpoint makes new ones."""
+        return [group for optimiser in self._optimisers for group in optimiser.param_groups]
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds of it."""
@@ -113,7 +141,15 @@ class Learner:
         for name, tensor in self.tensors.items():
             tensor.copy_(state["tensors"][name])
         for optimiser, kept in zip(self._optimisers, state["optimisers"], strict=True):
-            optimiser.load_state_dict(kept)
+            # How an optimiser runs is this device's, not that of the run that wrote the checkpoint.
+            here = [
+                {name: group[name] for name in _OF_DEVICE if name in group}
+                for group in optimiser.param_groups
+            ]
+            groups = [old | own for old, own in zip(kept["param_groups"], here, strict=True)]
+            optimiser.load_state_dict({**kept, "param_groups": groups})
+            for group, own in zip(optimiser.param_groups, here, strict=True):
+                group["lr"] = own["lr"]  # the tensor itself, of which loading has made a copy
         if state["scaler"]:
             self._precision.scaler.load_state_dict(state["scaler"])
 

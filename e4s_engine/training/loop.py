@@ -21,10 +21,11 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from e4s_engine import images, weights
+from e4s_engine import weights
 from e4s_engine.errors import ArgumentError, WeightsError
-from e4s_engine.files import replacing
-from e4s_engine.training import batches, networks, recipe, spread
+from e4s_engine.photo import images
+from e4s_engine.photo.files import replacing
+from e4s_engine.training import batches, captured, networks, recipe, spread
 from e4s_engine.training.batches import Batch, Source
 from e4s_engine.training.learner import follow
 from e4s_engine.training.tasks import MODEL, Task
@@ -57,6 +58,7 @@ class Run:
         self._preview, self._device, self._rank, self._world = preview, device, rank, world
         self._save_every, self._sheet_every, self._seconds = save_every, sheet_every, minutes * 60
         self.step, self._stop = 0, False
+        self._steps = captured.steps(task, device, world, tqdm.write)
         model = task.learners[MODEL].tensors
         self.averaged = {name: tensor.detach().clone() for name, tensor in model.items()}
         if text.schedule.batch < world:
@@ -71,7 +73,10 @@ class Run:
         if self._rank == 0 and self.step == 0:
             (self._folder / "recipe.json").write_text(recipe.to_json(self._recipe) + "\n", encoding="utf-8")
         sized = (self._rank, self._world, schedule.batch)
-        stream = batches.stream(self._source, self._recipe.seed, self.step, schedule.steps, *sized)
+        pinned = self._device.startswith("cuda")
+        stream = batches.stream(
+            self._source, self._recipe.seed, self.step, schedule.steps, *sized, pinned=pinned
+        )
         bar = tqdm(
             total=schedule.steps, initial=self.step, unit="step", disable=None if self._rank == 0 else True,
             dynamic_ncols=True,
@@ -98,7 +103,7 @@ class Run:
 
     def _advance(self, batch: Batch) -> dict[str, torch.Tensor]:
         rng = batches.generator(self._recipe.seed, self.step, 1 + self._rank)
-        figures = self._task.step(batch, self.step, rng)
+        figures = self._steps.step(batch, self.step, rng)
         model = self._task.learners[MODEL].tensors
         if self._world > 1:
             spread.average([t for name, t in model.items() if networks.is_statistic(name)])
@@ -114,6 +119,7 @@ class Run:
         return self.step % _READ_EVERY == 0 and spread.anyone(self._stop, self._device)
 
     def _log(self, seen: list[dict[str, torch.Tensor]], bar: Any, seconds: float) -> None:
+        self._steps.check()
         names = sorted({name for figures in seen for name in figures})
         means = {
             name: float(torch.stack([f[name].float() for f in seen if name in f]).mean()) for name in names

@@ -54,16 +54,35 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """One step. Matrices of one shape go together: regions have a dozen small ones of each."""
-        alike: dict[torch.Size, list[tuple[Tensor, Tensor, float]]] = {}
-        for group in self.param_groups:
-            for p in group["params"]:
-                kept = self.state[p].setdefault("momentum", torch.zeros_like(p))
-                kept.lerp_(p.grad, 1 - _MOMENTUM)
-                direction = matrix(p.grad.lerp(kept, _MOMENTUM))
-                assert direction is not None
-                alike.setdefault(direction.shape, []).append((p, direction, group["lr"]))
+        """Take a step. Matrices of one shape go together: regions have a dozen small ones of each."""
+        parameters = [(p, group["lr"]) for group in self.param_groups for p in group["params"]]
+        gradients = [p.grad for p, _ in parameters]
+        momenta = [self._momentum(p) for p, _ in parameters]
+        torch._foreach_lerp_(momenta, gradients, 1 - _MOMENTUM)
+        directions = torch._foreach_lerp(gradients, momenta, _MOMENTUM)
+        alike: dict[torch.Size, list[tuple[Tensor, Tensor, float | Tensor]]] = {}
+        for (p, rate), direction in zip(parameters, directions, strict=True):
+            flat = matrix(direction)
+            assert flat is not None
+            alike.setdefault(flat.shape, []).append((p, flat, rate))
         for shape, entries in alike.items():
-            steps = orthogonal(torch.stack([direction for _, direction, _ in entries]))
-            for (p, _, rate), step in zip(entries, steps, strict=True):
-                p.sub_(step.view_as(p), alpha=rate * max(shape) ** 0.5)
+            steps = orthogonal(torch.stack([flat for _, flat, _ in entries]))
+            _descend(entries, steps, max(shape) ** 0.5)
+
+    def _momentum(self, p: Tensor) -> Tensor:
+        state: dict[str, Tensor] = self.state[p]
+        if "momentum" not in state:
+            state["momentum"] = torch.zeros_like(p)
+        return state["momentum"]
+
+
+def _descend(entries: list[tuple[Tensor, Tensor, float | Tensor]], steps: Tensor, gain: float) -> None:
+    """Take the steps [K,m,n] of parameters of one shape. Rates on a device multiply there."""
+    rates = [rate for _, _, rate in entries if isinstance(rate, Tensor)]
+    if rates:
+        scaled = steps * (torch.stack(rates) * gain).view(-1, 1, 1)
+        moves = [step.view_as(p) for (p, _, _), step in zip(entries, scaled, strict=True)]
+        torch._foreach_sub_([p for p, _, _ in entries], moves)
+        return
+    for (p, _, rate), step in zip(entries, steps, strict=True):
+        p.sub_(step.view_as(p), alpha=float(rate) * gain)

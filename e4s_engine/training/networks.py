@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from e4s_engine import config as configs
-from e4s_engine import schema, weights
-from e4s_engine.config import Config, ModelConfig
+from e4s_engine import weights
 from e4s_engine.errors import ArgumentError, WeightsError
+from e4s_engine.networks import config as configs
+from e4s_engine.networks import schema
+from e4s_engine.networks.config import Config, ModelConfig
 
 Parameters = dict[str, Tensor]
 

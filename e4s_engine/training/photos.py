@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from e4s_engine import images, labelfile, regions
+from e4s_engine import regions
 from e4s_engine.errors import ArgumentError, E4SError, LabelsError
+from e4s_engine.photo import images, labelfile
 
 Pictures = npt.NDArray[np.uint8]
 

@@ -11,9 +11,9 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from e4s_engine import config as configs
-from e4s_engine.config import ModelConfig, ParserConfig
 from e4s_engine.errors import ArgumentError
+from e4s_engine.networks import config as configs
+from e4s_engine.networks.config import ModelConfig, ParserConfig
 
 
 @dataclasses.dataclass(frozen=True)

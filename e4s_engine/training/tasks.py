@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from e4s_engine import decode, encode, ops, parse, regions, relight
-from e4s_engine.config import Config, ModelConfig
+from e4s_engine import ops, regions
+from e4s_engine.networks.bisenet import parse
+from e4s_engine.networks.config import Config, ModelConfig
+from e4s_engine.networks.rgi import decode, encode, likeness, relight
+from e4s_engine.ops._fixed import Seams
 from e4s_engine.training import critic, losses, networks
 from e4s_engine.training.batches import Batch, mixed_styles, unpacked
 from e4s_engine.training.learner import Learner, Precision
@@ -35,10 +38,19 @@ class Task(Protocol):
     learners: dict[str, Learner]
 
     def step(self, batch: Batch, step: int, rng: np.random.Generator) -> Figures:
-        """Learn from a batch; the loss terms, on the device."""
+        """Learn from a batch; return the loss terms, on the device."""
 
     def preview(self, batch: Batch, tensors: Mapping[str, Tensor]) -> tuple[Pixels, dict[str, float]]:
         """A contact sheet of held-out pictures, and figures over them."""
+
+
+class Form(NamedTuple):
+    """What an RGI step computes: steps of one form make the same launches."""
+
+    side: int  # of the pictures made
+    judged: bool  # by the discriminator
+    judges: bool  # the discriminator learns too
+    penalised: bool  # with the penalty on its gradients
 
 
 class Rgi:
@@ -51,12 +63,18 @@ class Rgi:
         parser: Mapping[str, Tensor] | None,
         device: str,
         precision: Precision,
+        fixed: bool = False,
     ) -> None:
-        """tensors: the parameters to start from. parser: weights for the losses that look through one."""
+        """tensors: the parameters to start from. parser: weights for the losses that look through one.
+
+        fixed: compute steps in forms whose shapes depend on no batch, as a CUDA graph needs them.
+        """
         self.config: Config = recipe.model
         self.schedule, self._recipe = recipe.schedule, recipe
         self._device, self._precision = device, precision
         self._parser = losses.ParserLosses(parser) if parser is not None else None
+        self.seams = Seams(device) if fixed else None
+        self._training = ops.training if self.seams is None else self.seams.operations(ops.training)
         still = networks.frozen(
             recipe.model, recipe.freeze_convs, recipe.freeze_to_rgbs, recipe.freeze_encoder
         )
@@ -66,24 +84,50 @@ class Rgi:
         def rate(name: str) -> float:
             return recipe.schedule.rate * (slow if name.startswith("encoder.") else 1.0)
 
-        self.learners = {MODEL: Learner(tensors, trained, recipe.schedule, precision, rate)}
+        self.learners = {MODEL: Learner(tensors, trained, recipe.schedule, precision, rate, fixed)}
         if recipe.adversarial:
             judge = critic.initial(recipe.model.size, recipe.critic_channels, recipe.seed + 1)
             judge = {name: tensor.to(device) for name, tensor in judge.items()}
             calm = dataclasses.replace(recipe.schedule, betas=(0.0, 0.99), muon=0.0)
-            self.learners[CRITIC] = Learner(judge, judge, calm, precision, lambda _: recipe.critic_rate)
+            rate_of = recipe.critic_rate
+            self.learners[CRITIC] = Learner(judge, judge, calm, precision, lambda _: rate_of, fixed)
 
     def step(self, batch: Batch, step: int, rng: np.random.Generator) -> Figures:
         """See `Task`."""
+        self.aim(step)
+        return self.learn(batch, self.form(step))
+
+    @property
+    def scaled(self) -> bool:
+        """Whether the loss is scaled, as in fp16."""
+        return self._precision.scaler.is_enabled()
+
+    def aim(self, step: int) -> None:
+        """Set the rates of a step."""
+        for learner in self.learners.values():
+            learner.aim(step)
+
+    def form(self, step: int) -> Form:
+        """Return what a step computes."""
+        recipe = self._recipe
+        judged = recipe.adversarial > 0 and step >= recipe.adversarial_from
+        judges = judged and step % recipe.adversarial_every == 0
+        lazily = step // recipe.adversarial_every % recipe.r1_every == 0
+        side = side_at(recipe.growth, step, recipe.model.size)
+        return Form(side, judged, judges, judges and recipe.r1 > 0 and lazily)
+
+    def learn(self, batch: Batch, form: Form) -> Figures:
+        """Take a step of a form. Nothing else depends on the step's number: it may be replayed."""
         recipe, model = self._recipe, self.learners[MODEL]
         b = unpacked(batch, self._device)
-        config = networks.shrunk(recipe.model, side_at(recipe.growth, step, recipe.model.size))
+        config = networks.shrunk(recipe.model, form.side)
         swaps = bool(recipe.swap) and "truth" in b
         with self._precision.context():
             if swaps:
-                made, swapped = self._both(b, model.tensors, config)
+                made, swapped = self._both(b, model.tensors, config, self._training)
             else:
-                made, swapped = self._reconstruct(b["image"], b["image_labels"], model.tensors, config), None
+                images = b["image"], b["image_labels"]
+                made, swapped = self._reconstruct(*images, model.tensors, config, self._training), None
         if config.size < recipe.model.size:
             for name in ("image", "truth") if swaps else ("image",):
                 b[name] = F.adaptive_avg_pool2d(b[name], config.size)
@@ -92,16 +136,15 @@ class Rgi:
             extra, others = self._compare(swapped, b["truth"], b["composed"])
             total = total + recipe.swap * extra
             figures["swap"] = others["l2"]
-        judged = recipe.adversarial > 0 and step >= recipe.adversarial_from
-        if judged:
+        if form.judged:
             fakes = made if swapped is None else torch.cat([made, swapped])
             judge = {name: t.detach() for name, t in self.learners[CRITIC].tensors.items()}
             with self._precision.context():
                 figures["adv"] = losses.critic_for(critic.score(fakes, judge).float())
             total = total + recipe.adversarial * figures["adv"]
-        model.descend(total, step)
-        if judged and step % recipe.adversarial_every == 0:
-            figures["critic"] = self._judge(b["image"], fakes[: len(made)].detach(), step)
+        model.descend(total)
+        if form.judges:
+            figures["critic"] = self._judge(b["image"], fakes[: len(made)].detach(), form.penalised)
         return {name: value.detach() for name, value in figures.items()}
 
     def preview(self, batch: Batch, tensors: Mapping[str, Tensor]) -> tuple[Pixels, dict[str, float]]:
@@ -113,13 +156,14 @@ class Rgi:
                 if "truth" in b:
                     b |= {"image": b["target"], "image_labels": b["target_labels"]}
                     b["own"] = torch.zeros_like(b["own"])
-                    made, swapped = self._both(b, tensors, self._recipe.model)
+                    made, swapped = self._both(b, tensors, self._recipe.model, ops.training)
                     cells = [b["target"], made, b["truth"], swapped, b["source"]]
                 else:
                     image, labels = b["image"], b["image_labels"]
-                    cells = [image, self._reconstruct(image, labels, tensors, self._recipe.model)]
+                    again = self._reconstruct(image, labels, tensors, self._recipe.model, ops.training)
+                    cells = [image, again]
                 rows += [list(row) for row in zip(*(c.float() for c in cells), strict=True)]
-        alike = [1 - float(losses.structure(row[1][None].clamp(-1, 1), row[0][None])) for row in rows]
+        alike = [1 - float(likeness.structure(row[1][None].clamp(-1, 1), row[0][None])) for row in rows]
         figures = {"recon_psnr": float(np.mean([psnr(row[1], row[0]) for row in rows]))}
         figures["recon_ssim"] = float(np.mean(alike))
         if "own" in batch:
@@ -127,23 +171,30 @@ class Rgi:
         return sheet(rows[:8]), figures
 
     def _reconstruct(
-        self, image: Tensor, labels: Tensor, tensors: Mapping[str, Tensor], config: ModelConfig
+        self,
+        image: Tensor,
+        labels: Tensor,
+        tensors: Mapping[str, Tensor],
+        config: ModelConfig,
+        operations: Any,
     ) -> Tensor:
-        styles = encode.encode(ops.training, image, labels, tensors, config)
-        return decode.decode(ops.reference, styles, labels, tensors, config)
+        styles = encode.encode(operations, image, labels, tensors, config)
+        return decode.decode(operations, styles, labels, tensors, config)
 
-    def _both(self, b: Batch, tensors: Mapping[str, Tensor], config: ModelConfig) -> tuple[Tensor, Tensor]:
+    def _both(
+        self, b: Batch, tensors: Mapping[str, Tensor], config: ModelConfig, operations: Any
+    ) -> tuple[Tensor, Tensor]:
         """The picture of every item reconstructed, and its swap; source and target are encoded once."""
         pictures = torch.cat([b["source"], b["target"]])
         labels = torch.cat([b["source_labels"], b["target_labels"]])
-        source, target = encode.encode(ops.training, pictures, labels, tensors, config).chunk(2)
+        source, target = encode.encode(operations, pictures, labels, tensors, config).chunk(2)
         own = torch.where(b["own"][:, None, None], source, target)
         given = source
         if config.relight:
             given = relight.relight(source, target, relight.layers(tensors, torch.stack))
         styles = torch.cat([own, mixed_styles(given, target, b)])
         masks = torch.cat([b["image_labels"], b["composed"]])
-        made, swapped = decode.decode(ops.reference, styles, masks, tensors, config).chunk(2)
+        made, swapped = decode.decode(operations, styles, masks, tensors, config).chunk(2)
         return made, swapped
 
     def _compare(self, made: Tensor, real: Tensor, labels: Tensor) -> tuple[Tensor, Figures]:
@@ -152,10 +203,10 @@ class Rgi:
         weight = None
         if recipe.emphasis:
             weight = F.adaptive_avg_pool2d(losses.emphasis(labels, recipe.emphasis), made.shape[-1])
-        figures = {"l2": losses.l2(made, real, weight), "scales": losses.scales(made, real, weight)}
+        figures = {"l2": likeness.l2(made, real, weight), "scales": likeness.scales(made, real, weight)}
         total = recipe.l2 * figures["l2"] + recipe.perceptual * figures["scales"]
         if recipe.structure:
-            figures["structure"] = losses.structure(made, real)
+            figures["structure"] = likeness.structure(made, real)
             total = total + recipe.structure * figures["structure"]
         if self._parser is not None and (recipe.perceptual or recipe.parsing):
             with self._precision.context():
@@ -163,16 +214,16 @@ class Rgi:
             total = total + recipe.perceptual * figures["features"] + recipe.parsing * figures["parsing"]
         return total, figures
 
-    def _judge(self, real: Tensor, made: Tensor, step: int) -> Tensor:
-        """A step of the discriminator, with the penalty every so often (lazy regularisation)."""
+    def _judge(self, real: Tensor, made: Tensor, penalised: bool) -> Tensor:
+        """Take a step of the discriminator, with the penalty every so often (lazy regularisation)."""
         recipe, judge = self._recipe, self.learners[CRITIC]
         with self._precision.context():
             scores = critic.score(torch.cat([real, made.to(real.dtype)]), judge.tensors).float()
         loss = losses.critic_on(*scores.chunk(2))
         total = loss
-        if recipe.r1 and step // recipe.adversarial_every % recipe.r1_every == 0:
+        if penalised:
             total = total + recipe.r1 / 2 * recipe.r1_every * critic.penalty(real, judge.tensors)
-        judge.descend(total, step)
+        judge.descend(total)
         return loss
 
 
@@ -205,7 +256,8 @@ class Parser:
         logits = logits[:, :, y::2, x::2]
         labels = ops.reference.resize_labels(b["image_labels"], *logits.shape[2:])
         entropy, dice = losses.labelling(logits, labels, self._recipe.dice)
-        model.descend(entropy + self._recipe.dice * dice, step)
+        model.aim(step)
+        model.descend(entropy + self._recipe.dice * dice)
         return {"entropy": entropy.detach(), "dice": dice.detach()}
 
     def preview(self, batch: Batch, tensors: Mapping[str, Tensor]) -> tuple[Pixels, dict[str, float]]:
@@ -265,11 +317,13 @@ def new(
     parser: Mapping[str, Tensor] | None,
     device: str,
     precision: str,
+    fixed: bool | None = None,
 ) -> Task:
-    """The task of a recipe, its tensors on the device."""
+    """Return the task of a recipe, its tensors on the device. fixed: see `Rgi`; None: on GPUs."""
     placed = {name: tensor.to(device) for name, tensor in tensors.items()}
     how = Precision(device, precision)
     if isinstance(recipe, ParserRecipe):
         return Parser(recipe, placed, device, how)
     seen: Any = None if parser is None else {name: tensor.to(device) for name, tensor in parser.items()}
-    return Rgi(recipe, placed, seen, device, how)
+    fixed = device.startswith("cuda") if fixed is None else fixed
+    return Rgi(recipe, placed, seen, device, how, fixed)

@@ -1,0 +1,230 @@
+"""The networks on an NVIDIA GPU: recorded plans, Triton kernels as cubins, one CUDA graph per call.
+
+Nothing of Python runs between the kernels, and PyTorch not at all. Kernels come from the cache on disk or are
+compiled for the card at hand at the first call that needs them, which takes minutes
+(`python -m e4s_engine.backends.cuda.compile --jobs 8` does it ahead).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from e4s_engine import _native, regions
+from e4s_engine.backends import Bytes, Floats, Swapped, Swapper
+from e4s_engine.backends.cuda import compile as compiling
+from e4s_engine.backends.cuda import graph as graphs
+from e4s_engine.backends.cuda import resident, tune
+from e4s_engine.backends.cuda import swap as swaps
+from e4s_engine.backends.cuda.instances import Instances
+from e4s_engine.backends.cuda.resident import Resident
+from e4s_engine.backends.plans import Planned, Record, slices, unpacked
+from e4s_engine.errors import ArgumentError
+from e4s_engine.kernels.launch import Program
+from e4s_engine.photo.align import CROP
+from e4s_engine.plan import Array, Plan
+from e4s_engine.weights import Model
+
+logger = logging.getLogger("e4s_engine")
+
+_MOST_AT_ONCE = 8  # pictures to a graph: more fill the card no better
+# Slots of a swap's graph.
+GIVEN = ("source_pixels", "source_labels", "target_pixels", "target_labels", "chosen")
+MADE = ("pasted", "picture", "labels", "holes")
+_IN_FLIGHT = 2  # instances of a graph: one is copied to and from while the other computes
+
+
+class Linker:
+    """Kernels and weights of a device by number, each loaded once."""
+
+    def __init__(self, device: _native.CudaDevice) -> None:
+        self.device = device
+        self._kernels: dict[str, int] = {}
+        self._weights: dict[Any, int] = {}
+
+    def kernel(self, launch: Any) -> int:
+        """The number of a launch's kernel, compiled and loaded where it is not yet."""
+        key = compiling.key(launch, self.device.arch)
+        if key not in self._kernels:
+            manifest, cubin = compiling.get(launch, self.device.arch)
+            sizes = {name: manifest[name] for name in ("shared", "warps", "scratch")}
+            self._kernels[key] = self.device.add_kernel(manifest["entry"], cubin, **sizes)
+        return self._kernels[key]
+
+    def weight(self, packed: Any) -> int:
+        """The number of weights that `add` has loaded."""
+        return self._weights[packed]
+
+    def add(self, program: Any, arrays: Mapping[str, Array]) -> None:
+        """Load what a program reads and is not on the device yet."""
+        for packed in program.packed():
+            if packed not in self._weights:
+                try:
+                    self._weights[packed] = self.device.add_weight(packed.values(arrays))
+                except KeyError as error:
+                    raise unpacked(error) from error
+
+
+def graph_of(linker: Linker, program: Any, launches: list[Any] | None = None) -> _native.CudaGraph:
+    """A program, or some of its launches, as a graph whose slots are the plan's externals by number."""
+    externals = [v for v, b in zip(program.views, program.plan.buffers, strict=False) if b.external >= 0]
+    slots = {number: number for number in range(len(externals))}
+    part = graphs.part(program, slots, (linker.kernel, linker.weight), launches)
+    return _native.CudaGraph(linker.device, [view.bytes for view in externals], [part])
+
+
+def swap_graph(linker: Linker, swap: Any) -> _native.CudaGraph:
+    """A swap as one graph; its weights must be loaded. Slots: see kernels/swap.py."""
+    parts = swap.parts((linker.kernel, linker.weight))
+    return _native.CudaGraph(linker.device, swap.sizes, parts)
+
+
+def run_program(linker: Linker, program: Any, inputs: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """The last external of a program, the first ones given."""
+    made = program.plan.buffers[-1]
+    out = np.empty(made.shape, np.uint8 if made.type == "u8" else np.float32)
+    arrays = {i: np.ascontiguousarray(array) for i, array in enumerate(inputs)}
+    graph_of(linker, program).run(arrays, {len(inputs): out})
+    return out
+
+
+class Cuda(Planned):
+    """Encoder, generator and parser on one GPU."""
+
+    name = "native"
+
+    def __init__(self, model: Model, parser: Model | None, device: str, precision: str = "auto") -> None:
+        """Raises BackendError where there is no driver, no such device or no kernel for it."""
+        number = int(device.partition(":")[2] or 0)
+        self.device = f"cuda:{number}"
+        precision = "fp32" if precision == "auto" else precision  # until the others have run on a card
+        super().__init__(model, parser, precision, precision)
+        self._linker = Linker(_native.CudaDevice(number))
+        self._table = tune.load(self._linker.device.name)
+        self._graphs: Instances[_native.CudaGraph] = Instances(_IN_FLIGHT)
+        for name, plan in self._published_plans().items():
+            self._linker.add(self._program(plan), self._arrays_of(name, model, parser))
+        logger.info("engine: %s, sm_%d", self._linker.device.name, self._linker.device.arch)
+
+    def encode(self, images: Bytes, labels: Bytes) -> Floats:
+        """See `Planned`."""
+        _check_labels(labels)
+        return super().encode(images, labels)
+
+    def decode(self, styles: Floats, labels: Bytes) -> Floats:
+        """See `Planned`."""
+        _check_labels(labels)
+        return super().decode(styles, labels)
+
+    @property
+    def swapper(self) -> Swapper | None:
+        """Itself, where faces are of the crop's size: others have to be resized before they are pasted."""
+        return self if self._config.size == CROP else None
+
+    def swap(
+        self, sources: Bytes, source_labels: Bytes, targets: Bytes, target_labels: Bytes, chosen: Bytes
+    ) -> Swapped:
+        """See `Swapper`: one launch for every few pictures."""
+        given = (sources, source_labels, targets, target_labels, chosen)
+        _check_labels(source_labels)
+        _check_labels(target_labels)
+        made = Swapped(*map(np.empty_like, (targets, targets, target_labels, target_labels)))
+        for part in slices(len(targets), _MOST_AT_ONCE):
+            inputs = [np.ascontiguousarray(array[part]) for array in given]
+            self._swap(inputs, [array[part] for array in made], len(targets[part]), ())
+        return made
+
+    def swap_resident(
+        self,
+        source: Resident,
+        source_labels: Bytes,
+        target: Resident,
+        target_labels: Bytes,
+        chosen: Bytes,
+    ) -> Swapped:
+        """See `Swapper`."""
+        _check_labels(source_labels)
+        _check_labels(target_labels)
+        given, kept, taken = map(np.ascontiguousarray, (source_labels, target_labels, chosen))
+        pictures = [_native.CudaArray(self._linker.device, (CROP, CROP, 3)) for _ in range(2)]
+        made = Swapped(pictures[0], pictures[1], np.empty_like(kept), np.empty_like(kept))
+        inputs = [source.place, given, target.place, kept, taken]
+        self._swap(inputs, list(made), 1, sorted({source.stream, target.stream}))
+        return made
+
+    def resident(self, image: Any) -> Resident | None:
+        """A crop on this device, as `swap_resident` takes it."""
+        return resident.find(image, int(self.device.partition(":")[2]))
+
+    def _swap(self, inputs: list[Any], outputs: list[Any], batch: int, after: Sequence[int]) -> None:
+        slot = swaps.SLOTS.index
+        with self._swap_graph(batch) as graph:
+            graph.run(
+                {slot(name): value for name, value in zip(GIVEN, inputs, strict=True)},
+                {slot(name): value for name, value in zip(MADE, outputs, strict=True)},
+                after,
+            )
+
+    def _swap_graph(self, batch: int) -> AbstractContextManager[_native.CudaGraph]:
+        def build() -> _native.CudaGraph:
+            swap = swaps.record(self._config, self.precision, batch, self._table)
+            return swap_graph(self._linker, swap)
+
+        return self._graphs.use(("swap", batch), build)
+
+    def describe(self) -> str:
+        """The plans at the published input sizes, as tables."""
+        parts = []
+        for name, plan in self._published_plans().items():
+            launches = len(self._program(plan).launches)
+            parts.append(
+                f"{name}: {plan.flop / 1e9:.1f} GFLOP, {self.precision}, {launches} launches\n{plan.table()}"
+            )
+        return "\n\n".join(parts)
+
+    def time(self, kind: str, batch: int, runs: int) -> float:
+        """Milliseconds of one launch of the graph of a published stage, by the device's events."""
+
+        def record(count: int) -> Plan:
+            return self._published_plans(count)[kind]
+
+        size = {"encode": (CROP, CROP), "parse": (CROP, CROP), "decode": ()}[kind]
+        with self._graph((kind, *size), batch, record) as graph:
+            return graph.time(runs)
+
+    def _program(self, plan: Plan) -> Any:
+        return Program(plan, table=self._table)
+
+    def _run(
+        self,
+        kind: str,
+        size: tuple[int, ...],
+        record: Record,
+        inputs: list[npt.NDArray[Any]],
+        out: npt.NDArray[Any],
+    ) -> None:
+        for part in slices(len(out), _MOST_AT_ONCE):
+            arrays = {i: np.ascontiguousarray(array[part]) for i, array in enumerate(inputs)}
+            with self._graph((kind, *size), len(out[part]), record) as graph:
+                graph.run(arrays, {len(inputs): out[part]})
+
+    def _graph(
+        self, key: tuple[Any, ...], batch: int, record: Record
+    ) -> AbstractContextManager[_native.CudaGraph]:
+        def build() -> _native.CudaGraph:
+            program = self._program(record(batch))
+            self._linker.add(program, self._kept_arrays(key[0]))
+            return graph_of(self._linker, program)
+
+        return self._graphs.use((*key, batch), build)
+
+
+def _check_labels(labels: Bytes) -> None:
+    most = int(labels.max(initial=0))
+    if most >= regions.COUNT:
+        raise ArgumentError(f"labels: expected values below {regions.COUNT}, got {most}")

@@ -1,0 +1,113 @@
+"""Graphs in flight: as many instances of each as calls run at once, up to a limit, kept for later calls."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from typing import Generic, TypeVar
+
+from e4s_engine.errors import DeviceLostError, DeviceMemoryError
+
+Graph = TypeVar("Graph")
+
+
+class Instances(Generic[Graph]):
+    """Graphs by key. Each runs one call at a time, on its own stream and memory."""
+
+    def __init__(self, most: int, most_idle: int = 32) -> None:
+        """most: graphs of one key. most_idle: graphs that wait for calls; those used longest ago go first."""
+        self._most_idle = most_idle
+        self._most: dict[Hashable, int] = defaultdict(lambda: most)  # less where memory was short
+        self._free: dict[Hashable, list[Graph]] = defaultdict(list)
+        self._made: dict[Hashable, int] = defaultdict(int)
+        self._changed = threading.Condition()
+        self._building = threading.Lock()  # kernels are compiled and loaded by one thread
+        self._lost = ""  # what the device said; not the error, whose traceback holds graphs
+
+    @contextmanager
+    def use(self, key: Hashable, build: Callable[[], Graph]) -> Iterator[Graph]:
+        """A graph of this key for one call. Raises what `build` does."""
+        graph = self._take(key, build)
+        try:
+            yield graph
+        except DeviceLostError as error:
+            self._lose(error)
+            raise
+        finally:
+            with self._changed:
+                if not self._lost:
+                    self._keep(key, graph)
+                self._changed.notify_all()
+
+    def _keep(self, key: Hashable, graph: Graph) -> None:
+        """Keep a graph for later calls, keys in order of last use; drop what is beyond the bound."""
+        self._free[key] = [*self._free.pop(key, []), graph]
+        while sum(map(len, self._free.values())) > self._most_idle:
+            oldest = next(other for other, graphs in self._free.items() if graphs)
+            self._free[oldest].pop()
+            self._made[oldest] -= 1
+
+    def _take(self, key: Hashable, build: Callable[[], Graph]) -> Graph:
+        while True:
+            idle = self._wait(key)
+            if idle is not None:
+                return idle
+            try:
+                return self._build(key, build)
+            except DeviceLostError as error:
+                self._lose(error)
+                raise
+            except BaseException as error:
+                others = self._forget_one(key, short=isinstance(error, DeviceMemoryError))
+                if not others:
+                    raise
+
+    def _wait(self, key: Hashable) -> Graph | None:
+        """A graph that no call uses; None where one more is to be built, which counts from now on."""
+        with self._changed:
+            while True:
+                if self._lost:
+                    raise DeviceLostError(self._lost)
+                if self._free[key]:
+                    return self._free[key].pop()
+                if self._made[key] < self._most[key]:
+                    self._made[key] += 1
+                    return None
+                self._changed.wait()
+
+    def _forget_one(self, key: Hashable, short: bool) -> bool:
+        """One was not to be had. short: for want of memory; then whether there are others to share."""
+        with self._changed:
+            self._made[key] -= 1
+            others = short and self._made[key] > 0
+            if others:
+                self._most[key] = self._made[key]
+            self._changed.notify_all()
+            return others
+
+    def _build(self, key: Hashable, build: Callable[[], Graph]) -> Graph:
+        """Build; where memory is short, once more without the graphs of other keys that lie idle."""
+        with self._building:
+            try:
+                return build()
+            except DeviceMemoryError:
+                if not self._drop_idle(key):
+                    raise
+            return build()
+
+    def _drop_idle(self, key: Hashable) -> bool:
+        """Free every graph of another key that no call uses; whether there were any."""
+        with self._changed:
+            idle = {other: graphs for other, graphs in self._free.items() if graphs and other != key}
+            for other, graphs in idle.items():
+                self._made[other] -= len(graphs)
+                graphs.clear()
+            return bool(idle)
+
+    def _lose(self, error: DeviceLostError) -> None:
+        with self._changed:
+            self._lost = str(error)
+            self._free.clear()
+            self._changed.notify_all()

@@ -1,0 +1,211 @@
+"""Measures tiles on the card at hand, the costliest products first, for as long as it is given.
+
+    python -m e4s_engine.backends.cuda.tune --seconds 300
+
+What it finds is kept in the cache under the card's name and taken by every engine on such a card; an engine
+never measures by itself. Results hold for one version of the kernels and of Triton: others start anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import logging
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from e4s_engine.backends.cuda import compile as compiling
+from e4s_engine.errors import BackendError
+from e4s_engine.kernels import language, tiles
+from e4s_engine.kernels.launch import Launch, Program, Tile
+from e4s_engine.kernels.tiles import Block, Problem
+from e4s_engine.photo.files import replacing
+
+logger = logging.getLogger("e4s_engine")
+
+FORMAT = 1
+_NEAR = 1.0  # how unlike the best so far the next tile may be: see tiles.distance
+_KERNELS = ("conv2d", "regional_conv")
+
+Measure = Callable[[Problem, Block], float]  # milliseconds; raises BackendError where a tile cannot run
+
+
+def file_of(card: str, folder: Path | None = None) -> Path:
+    """Where a card's tiles are kept."""
+    name = re.sub(r"[^a-z0-9]+", "-", card.lower()).strip("-")
+    return (folder or compiling.cache_folder()) / f"tiles-{name}.json"
+
+
+def load(card: str, folder: Path | None = None) -> dict[Problem, Block]:
+    """The tiles measured on such a card; empty where there are none, or they are another version's."""
+    path = file_of(card, folder)
+    try:
+        content = json.loads(path.read_text())
+        if content["version"] != _version():
+            logger.info("tiles: %s are of another version, taking the defaults", path)
+            return {}
+        return {_problem(entry["problem"]): _block(entry["block"]) for entry in content["tiles"]}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        logger.warning("tiles: %s cannot be read (%s), taking the defaults; tune again", path, error)
+        return {}
+
+
+def save(card: str, table: tiles.Table, folder: Path | None = None) -> None:
+    """Write a card's tiles."""
+    path = file_of(card, folder)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    listed = [{"problem": dataclasses.asdict(p), "block": dataclasses.asdict(b)} for p, b in table.items()]
+    content = {"version": _version(), "card": card, "tiles": listed}
+    with replacing(path, "kernel cache") as temporary:
+        temporary.write_text(json.dumps(content, indent=1))
+
+
+def tune(
+    problems: Iterable[Problem],
+    measure: Measure,
+    shared: int,
+    seconds: float,
+    found: dict[Problem, Block],
+    clock: Callable[[], float] = time.monotonic,
+) -> dict[Problem, tuple[float, float]]:
+    """Put better tiles than the defaults into `found`; returns (default, best) milliseconds per product.
+
+    shared: bytes of shared memory to a program. Time is up between two measurements, so that what is found is
+    always whole.
+    """
+    end = clock() + seconds
+    before = {problem: measure(problem, tiles.default(problem)) for problem in problems}
+    report: dict[Problem, tuple[float, float]] = {}
+    for problem in sorted(before, key=lambda p: -before[p]):
+        block, best = _climb(problem, before[problem], measure, shared, lambda: clock() >= end)
+        if best < before[problem]:
+            found[problem] = block
+        report[problem] = before[problem], best
+    return report
+
+
+def _climb(
+    problem: Problem, best: float, measure: Measure, shared: int, is_over: Callable[[], bool]
+) -> tuple[Block, float]:
+    """From the default to better and better neighbours, until there is none: (tile, milliseconds)."""
+    block = tiles.default(problem)
+    left = [other for other in tiles.candidates(problem, shared) if other != block]
+    while not is_over():
+        near = [other for other in left if tiles.distance(other, block) <= _NEAR]
+        if not near:
+            break
+        left.remove(near[0])
+        try:
+            spent = measure(problem, near[0])
+        except BackendError as error:  # too much shared memory, say: the next one may do
+            logger.debug("tiles: %s: %s", near[0], error)
+            continue
+        if spent < best:
+            block, best = near[0], spent
+    return block, best
+
+
+def _version() -> list[Any]:
+    sources = "".join(compiling.source_hash(kernel) for kernel in _KERNELS)
+    return [FORMAT, language.VERSION, hashlib.sha256(sources.encode()).hexdigest()[:16]]
+
+
+def _problem(fields: dict[str, Any]) -> Problem:
+    problem = Problem(**fields)
+    numbers = (problem.rows, problem.columns, problem.depth, problem.batch)
+    if not all(isinstance(n, int) and n > 0 for n in numbers):
+        raise ValueError(f"impossible product {fields}")
+    return problem
+
+
+def _block(fields: dict[str, Any]) -> Block:
+    block = Block(fields["m"], fields["n"], fields["k"], Tile(**fields["tile"]), fields["split"])
+    sides = (block.m, block.n, block.k, block.tile.warps)
+    whole = all(isinstance(side, int) and side > 0 and side & (side - 1) == 0 for side in sides)
+    if not whole or max(sides) > 256 or min(sides[:3]) < 16 or block.tile.stages not in range(1, 9):
+        raise ValueError(f"impossible tile {fields}")
+    return block
+
+
+class OnDevice:
+    """Measures tiles by the device's own events, each product in the first layer that has it."""
+
+    def __init__(self, linker: Any, owners: list[tuple[Program, Any]], runs: int) -> None:
+        """owners: programs with their models' arrays."""
+        self._linker, self._runs = linker, runs
+        self._places: dict[Problem, tuple[Program, int, Any]] = {}
+        for program, arrays in owners:
+            for index, launch in enumerate(program.launches):
+                if launch.problem is not None:
+                    self._places.setdefault(launch.problem, (program, index, arrays))
+
+    @property
+    def problems(self) -> list[Problem]:
+        """Every product there is."""
+        return list(self._places)
+
+    def launch(self, problem: Problem, block: Block) -> tuple[Program, Launch]:
+        """The product's launch with this tile."""
+        program, index, _ = self._places[problem]
+        other = Program(program.plan, program.precision, {problem: block})
+        return other, other.launches[index]
+
+    def __call__(self, problem: Problem, block: Block) -> float:
+        """Milliseconds."""
+        from e4s_engine.backends.cuda.backend import graph_of
+
+        program, launch = self.launch(problem, block)
+        self._linker.add(program, self._places[problem][2])
+        graph = graph_of(self._linker, program, [launch])
+        graph.time(2)
+        return min(float(graph.time(self._runs)) for _ in range(3))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure tiles for the published model on this machine's GPU."""
+    from e4s_engine import _native, weights
+    from e4s_engine.backends.cuda.backend import Linker
+    from e4s_engine.networks import config
+
+    parser = argparse.ArgumentParser(prog="python -m e4s_engine.backends.cuda.tune", description=main.__doc__)
+    parser.add_argument("--seconds", type=float, default=300.0, help="how long to look, after the defaults")
+    parser.add_argument("--device", type=int, default=0, help="the card's number")
+    parser.add_argument("--precision", nargs="+", default=["bf16"], choices=["fp32", "bf16", "fp16"])
+    parser.add_argument("--batches", type=int, nargs="+", default=[1], help="swaps at once")
+    parser.add_argument("--runs", type=int, default=20, help="replays per measurement")
+    options = parser.parse_args(arguments)
+    try:
+        device = _native.CudaDevice(options.device)
+    except BackendError as error:
+        print(f"tune: {error}", file=sys.stderr)
+        return 2
+    model = weights.random_model(config.ModelConfig()).tensors
+    judge = weights.random_model(config.ParserConfig()).tensors
+    owners = [
+        (program, judge if program.plan.buffers[-1].type == "u8" else model)
+        for precision in options.precision
+        for batch in options.batches
+        for program in compiling.published_programs(precision, batch)
+    ]
+    measure = OnDevice(Linker(device), owners, options.runs)
+    table = load(device.name)
+    shared = compiling.SHARED_LIMIT.get(device.arch, min(compiling.SHARED_LIMIT.values()))
+    try:
+        report = tune(measure.problems, measure, shared, options.seconds, table)
+    finally:
+        save(device.name, table)
+    for problem, (old, new) in sorted(report.items(), key=lambda entry: -entry[1][0]):
+        print(f"{old:8.4f} -> {new:8.4f} ms  {problem}  {table.get(problem, 'default')}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,30 @@
+"""The contact sheet of a swap: what `e4s swap --explain` writes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from e4s_engine.photo.images import Pixels
+from e4s_engine.photo.sheets import colour, legend, overlay, sheet
+from e4s_engine.regions import Labels
+from e4s_engine.result import Result
+
+
+def swap_sheet(
+    sources: Sequence[tuple[Pixels, Labels]], target: tuple[Pixels, Labels], result: Result
+) -> Pixels:
+    """How a swap came about: inputs, generated face and result above, what was parsed and composed below.
+
+    sources, target: aligned crops [1024, 1024, 3] with their labels [512, 512].
+    """
+    names = ["source"] if len(sources) == 1 else [f"source {i + 1}" for i in range(len(sources))]
+    inputs = [*zip(names, sources, strict=True), ("target", target)]
+    pictures = [(name, crop) for name, (crop, _) in inputs]
+    parsed = [(f"{name} labels", overlay(crop, labels)) for name, (crop, labels) in inputs]
+    composed = colour(result.labels, result.holes)
+    return sheet(
+        [
+            [*pictures, ("face as generated", result.face), ("result", result.image)],
+            [*parsed, ("composed, holes hatched", composed), ("regions", legend())],
+        ]
+    )

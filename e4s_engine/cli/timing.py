@@ -1,0 +1,67 @@
+"""Timing the stages of an engine: what `e4s bench` prints and the benchmarks compare."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from e4s_engine.backends import Backend
+from e4s_engine.photo import align, blend
+from e4s_engine.pipeline import compose
+from e4s_engine.pipeline.pipeline import to_uint8
+from e4s_engine.testing.portraits import portrait
+
+Floats = npt.NDArray[np.float32]
+Times = dict[str, float]
+
+STAGES = ("encode", "decode", "blend", "total")
+
+
+def time_swap(backend: Backend, repeat: int) -> dict[str, float]:
+    """Median seconds of a whole-face swap by stage: two encodes, one decode, feather blending."""
+    one_swap(backend.encode, backend.decode)  # warms caches and allocators
+    runs = [one_swap(backend.encode, backend.decode)[1] for _ in range(repeat)]
+    return {stage: statistics.median(run[stage] for run in runs) for stage in STAGES}
+
+
+def one_swap(
+    encode: Callable[..., Floats],
+    decode: Callable[..., Floats],
+    styles: Callable[[Floats], Any] | None = None,
+    cached: Floats | None = None,
+) -> tuple[Floats, Times]:
+    """One whole-face swap: the face [S,S,3] and the seconds of every stage.
+
+    encode, decode: as a backend's. styles: a stage between them where it can be told apart, vectors
+    [1,12,D] -> what decode takes. cached: the source's vectors [12,D], where it was encoded before.
+    """
+    (source, source_labels), (target, target_labels) = portrait(0), portrait(1)
+    labels, holes = compose.whole_face_labels(source_labels, target_labels)
+    pixels, masks = np.stack([source, target]), np.stack([source_labels, target_labels])
+    first = 0 if cached is None else 1
+    times: Times = {}
+
+    def stage(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        start = time.perf_counter()
+        value = function(*arguments)
+        times[name] = time.perf_counter() - start
+        return value
+
+    def paste(face: Floats) -> None:
+        alpha = blend.alpha(compose.whole_face_foreground(labels, holes), "feather")
+        align.paste(align.Crop(target, target, None), to_uint8(face), alpha)
+
+    vectors = stage("encode", encode, pixels[first:], masks[first:])
+    giver = vectors[0] if cached is None else cached
+    codes: Any = compose.whole_face_styles(giver, vectors[-1])[None]
+    if styles is not None:
+        codes = stage("styles", styles, codes)
+    face = stage("decode", decode, codes, labels[None])[0]
+    stage("blend", paste, face)
+    times["total"] = sum(times.values())
+    return face, times

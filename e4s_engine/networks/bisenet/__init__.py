@@ -1,0 +1,1 @@
+"""BiSeNet, the face parser."""

@@ -1,0 +1,1 @@
+"""RGI (E4S): encoder, per-region MLPs, generator, relighting."""

@@ -1,0 +1,1 @@
+"""Pixels without a model: reading, writing safely, aligning and back, blending."""

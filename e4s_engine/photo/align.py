@@ -1,0 +1,189 @@
+"""FFHQ alignment: photo + landmarks -> aligned crop, and back (the official code's alignment, section 10
+of the method: Karras et al., "A Style-Based Generator Architecture", appendix on FFHQ)."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from e4s_engine.errors import AlignmentError
+from e4s_engine.photo import images
+from e4s_engine.photo.images import Pixels
+
+Points = npt.NDArray[np.float64]
+
+CROP = 1024  # side of the aligned crop the stages work on
+_EDGE = 24  # pixels of the crop over which a paste fades towards the crop's border
+_SMALL = 512  # aligned photos below this side reach the parser as they are
+
+
+@dataclasses.dataclass(frozen=True)
+class Crop:
+    """An aligned face and where it came from.
+
+    photo: uint8 [H, W, 3]. image: uint8 [1024, 1024, 3]. quad: its corners in the photo (top left, bottom
+    left, bottom right, top right; pixels), or None where the whole photo is the crop.
+    """
+
+    photo: Pixels
+    image: Pixels
+    quad: Points | None
+
+    @property
+    def for_parser(self) -> Pixels:
+        """What a parser should look at: the crop, or the photo itself where that is small."""
+        small = self.quad is None and self.photo.shape[0] < _SMALL
+        return self.photo if small else self.image
+
+
+def whole(photo: Pixels, argument: str = "image") -> Crop:
+    """A square photo that is aligned already. Raises AlignmentError if it is not square."""
+    height, width = photo.shape[:2]
+    if height != width:
+        raise AlignmentError(
+            f"{argument}: {width} x {height} pixels is not an aligned square portrait, and there are no "
+            "landmarks to align it by; pass landmarks ([68, 2] or [5, 2], in pixels), an engine with a "
+            "landmark model (Engine(landmarks=...)), or a square aligned portrait"
+        )
+    return Crop(photo, images.resize(photo, CROP, CROP, Image.Resampling.BICUBIC), None)
+
+
+def crop(photo: Pixels, landmarks: Any, argument: str = "landmarks") -> Crop:
+    """Cut the aligned crop out of a photo. landmarks: [68, 2] (iBUG order) or [5, 2], in pixels."""
+    quad = quad_of(check_landmarks(landmarks, argument), argument)
+    _check_reach(photo, quad, argument)
+    return Crop(photo, _extract(photo, quad), quad)
+
+
+def check_landmarks(landmarks: Any, argument: str = "landmarks") -> Points:
+    """Landmarks as float64 [68, 2] or [5, 2]. Raises AlignmentError."""
+    expected = "expected pixel coordinates [68, 2] or [5, 2]"
+    try:
+        if hasattr(landmarks, "detach"):
+            landmarks = landmarks.detach().cpu()  # torch, on whatever device
+        given = np.asarray(landmarks)
+        if given.dtype.kind not in "fiu":
+            raise AlignmentError(f"{argument}: {expected}, got {given.dtype} {list(given.shape)}")
+        points = given.astype(np.float64)
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        if isinstance(error, AlignmentError):
+            raise
+        raise AlignmentError(f"{argument}: {expected}, got {landmarks!r:.80}") from error
+    if points.shape not in ((68, 2), (5, 2)):
+        raise AlignmentError(f"{argument}: {expected}, got {list(points.shape)}")
+    if not np.isfinite(points).all():
+        raise AlignmentError(f"{argument}: {expected}, some are NaN or infinite")
+    return points
+
+
+def quad_of(points: Points, argument: str = "landmarks") -> Points:
+    """The FFHQ crop's corners [4, 2]: top left, bottom left, bottom right, top right.
+
+    Five points are eyes, nose tip and mouth corners, left to right as seen in the picture.
+    """
+    if len(points) == 68:
+        left, right = points[36:42].mean(0), points[42:48].mean(0)
+        mouth = (points[48] + points[54]) / 2
+    else:
+        left, right = points[0], points[1]
+        mouth = (points[3] + points[4]) / 2
+    eyes = (left + right) / 2
+    across, down = right - left, mouth - eyes
+    axis = across - np.array([-down[1], down[0]])
+    length = np.hypot(*axis)
+    half = max(np.hypot(*across) * 2.0, np.hypot(*down) * 1.8)
+    if length < 1e-6 or half < 4:
+        raise AlignmentError(f"{argument}: eyes and mouth coincide; these are no landmarks of a face")
+    x = axis / length * half
+    y = np.array([-x[1], x[0]])
+    centre = eyes + 0.1 * down
+    return np.stack([centre - x - y, centre - x + y, centre + x + y, centre + x - y])
+
+
+def _check_reach(photo: Pixels, quad: Points, argument: str) -> None:
+    height, width = photo.shape[:2]
+    centre = quad.mean(0)
+    side = float(np.hypot(*(quad[3] - quad[0])))
+    if not (0 <= centre[0] < width and 0 <= centre[1] < height):
+        raise AlignmentError(
+            f"{argument}: the face's centre is outside the {width} x {height} photo; expected pixels (x, y) "
+            "of this photo"
+        )
+    if side > 4 * max(width, height):
+        raise AlignmentError(
+            f"{argument}: a face {side:.0f} wide in a {width} x {height} photo; expected pixels (x, y) of "
+            "this photo"
+        )
+
+
+def _extract(photo: Pixels, quad: Points) -> Pixels:
+    """The quad resampled to the crop's size: shrunk first where it is over twice that size."""
+    picture, corners = Image.fromarray(photo), quad.copy()
+    shrink = int(np.hypot(*(quad[3] - quad[1])) / CROP * 0.5)  # the diagonal, as the official code has it
+    if shrink > 1:
+        size = (round(picture.width / shrink), round(picture.height / shrink))
+        picture = picture.resize(size, Image.Resampling.LANCZOS)
+        corners /= shrink
+    corners = corners + 0.5  # pixel indices -> the continuous coordinates Pillow uses
+    data = tuple(corners.ravel())
+    return np.array(picture.transform((CROP, CROP), Image.Transform.QUAD, data, Image.Resampling.BILINEAR))
+
+
+def paste(crop: Crop, face: Pixels, alpha: Pixels) -> Pixels:
+    """The photo with a face composited where the crop was.
+
+    face: uint8 [s, s, 3], alpha: uint8 [a, a], both over the whole crop. Where the resampled alpha is 0
+    the photo's pixels are returned unchanged, bit by bit.
+    """
+    if crop.quad is None:
+        height, width = crop.photo.shape[:2]
+        resized = images.resize(face, width, height, Image.Resampling.LANCZOS)
+        return composite(crop.photo, resized, images.resize(alpha, width, height, Image.Resampling.BILINEAR))
+    return _paste_quad(crop.photo, crop.quad, face, alpha)
+
+
+def composite(photo: Pixels, face: Pixels, alpha: Pixels) -> Pixels:
+    """alpha / 255 of the face over the photo, rounded. All at one size."""
+    return np.array(Image.composite(*(Image.fromarray(pixels) for pixels in (face, photo, alpha))))
+
+
+def _paste_quad(photo: Pixels, quad: Points, face: Pixels, alpha: Pixels) -> Pixels:
+    height, width = photo.shape[:2]
+    left, top = np.clip(np.floor(quad.min(0)).astype(int), 0, (width, height))
+    right, bottom = np.clip(np.ceil(quad.max(0)).astype(int) + 1, 0, (width, height))
+    # Reduced to about its size in the photo first: bilinear sampling of a much larger face would alias.
+    side = min(CROP, max(1, round(float(np.hypot(*(quad[3] - quad[0]))))))
+    face = images.resize(face, side, side, Image.Resampling.LANCZOS)
+    alpha = images.resize(_fade_edges(alpha), side, side, Image.Resampling.BOX)
+    size = (int(right - left), int(bottom - top))
+    coefficients = _photo_to_crop(quad - (left, top), side)
+
+    def warp(pixels: Pixels) -> Pixels:
+        picture = Image.fromarray(pixels)
+        return np.array(
+            picture.transform(size, Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR)
+        )
+
+    out = photo.copy()
+    window = (slice(top, bottom), slice(left, right))
+    out[window] = composite(photo[window], warp(face), warp(alpha))
+    return out
+
+
+def _fade_edges(alpha: Pixels) -> Pixels:
+    """Alpha faded to 0 towards the crop's border, where the photo goes on beyond it."""
+    ramp = np.minimum(np.arange(len(alpha)), np.arange(len(alpha))[::-1]) / (_EDGE * len(alpha) / CROP)
+    ramp = ramp.clip(0, 1)
+    return (alpha * (ramp[:, None] * ramp)).astype(np.uint8)
+
+
+def _photo_to_crop(quad: Points, side: int) -> tuple[float, ...]:
+    """Pillow's affine coefficients from photo to crop coordinates: the quad is a parallelogram."""
+    origin, down, across = quad[0] + 0.5, quad[1] - quad[0], quad[3] - quad[0]
+    inverse = np.linalg.inv(np.stack([across, down], axis=1)) * side
+    offset = -inverse @ origin
+    return (*inverse[0], offset[0], *inverse[1], offset[1])

@@ -1,0 +1,148 @@
+"""Pasting the generated face over the target's crop (the official code's two ways, and none).
+
+Foreground masks are bool [512, 512]; crops are uint8 [1024, 1024, 3].
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from e4s_engine.photo.align import CROP
+from e4s_engine.photo.images import Pixels
+
+Mask = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float32]
+
+MODES = ("feather", "multiband", "none")
+RADIUS = 5  # of the 11 x 11 windows
+SIGMA = 2.0  # of the Gaussian one: OpenCV's for its size
+LEVELS = 10  # of the Laplacian pyramids
+_REACH = 32  # how far, at 512, a multi-band blend may reach in a photo that goes on beyond the crop
+
+
+def alpha(foreground: Mask, mode: str) -> Pixels:
+    """The opacity of the face over the crop, uint8 [1024, 1024].
+
+    feather: widened by 5 at 512, eroded 11 x 11 and blurred at 1024, as published. none: the foreground
+    itself. multiband: how far the blended crop is used where the photo goes on beyond the crop.
+    """
+    if mode == "none":
+        return (_double(foreground.astype(np.float32)) >= 0.5).astype(np.uint8) * 255
+    if mode == "multiband":
+        foreground = _window(foreground, _REACH, np.maximum)
+    wide = _double_whole(_window(foreground, RADIUS, np.maximum))
+    eroded = _window(wide, RADIUS, np.minimum)
+    return _gaussian(eroded.astype(np.float32) * 255)
+
+
+def multiband(face: Pixels, target: Pixels, foreground: Mask) -> Pixels:
+    """The face pasted hard over the target, its border blended through Laplacian pyramids.
+
+    face, target: uint8 [1024, 1024, 3] -> uint8 [1024, 1024, 3].
+    """
+    content = _double(foreground.astype(np.float32))[:, :, None]
+    pasted = (face * content + target * (1 - content)).astype(np.uint8)
+    border = _window(foreground, RADIUS, np.maximum) & ~_window(foreground, RADIUS, np.minimum)
+    weight = np.repeat(_double(border.astype(np.float32))[:, :, None], 3, axis=2)
+    return _blend_pyramids(target, pasted, weight)
+
+
+def _blend_pyramids(a: Pixels, b: Pixels, weight: Floats) -> Pixels:
+    """`a` where weight is 1, `b` where it is 0, mixed band by band."""
+    levels_a, levels_b, weights = _gaussian_pyramid(a), _gaussian_pyramid(b), _gaussian_pyramid(weight)
+    mixed: Any = None
+    for x, y, w in zip(reversed(levels_a), reversed(levels_b), reversed(weights), strict=True):
+        if mixed is None:
+            coarse_x, coarse_y, mixed = x, y, x * w + y * (1 - w)
+            continue
+        band_x, band_y = x - _pyramid_up(coarse_x), y - _pyramid_up(coarse_y)
+        mixed = _pyramid_up(mixed) + band_x * w + band_y * (1 - w)
+        coarse_x, coarse_y = x, y
+    return np.asarray(mixed.clip(0, 255).astype(np.uint8))
+
+
+def _gaussian_pyramid(image: npt.NDArray[Any]) -> list[Floats]:
+    """Ten levels; those of 8-bit pictures are rounded to 8 bits, as OpenCV's are."""
+    levels = [image.astype(np.float32)]
+    for _ in range(LEVELS - 1):
+        smaller = _pyramid_down(levels[-1])
+        levels.append(np.floor(smaller + 0.5) if image.dtype == np.uint8 else smaller)
+    return levels
+
+
+def _pyramid_down(image: Floats) -> Floats:
+    """5 x 5 binomial filter with mirrored borders, every second pixel (OpenCV's pyrDown)."""
+    for axis in (0, 1):
+        padding = [(2, 2) if i == axis else (0, 0) for i in range(3)]
+        padded = np.moveaxis(np.pad(image, padding, mode="reflect"), axis, 0)
+        even, odd = padded[0:-1:2], padded[1::2]
+        n = image.shape[axis] // 2
+        total = even[:n] + even[2 : n + 2] + 4 * (odd[:n] + odd[1 : n + 1]) + 6 * even[1 : n + 1]
+        image = np.moveaxis(np.asarray(total / 16, np.float32), 0, axis)
+    return image
+
+
+def _pyramid_up(image: Floats) -> Floats:
+    """Doubled with the same filter (OpenCV's pyrUp): mirrored at the start, repeated at the end."""
+    for axis in (0, 1):
+        rows = np.moveaxis(image, axis, 0)
+        before = np.concatenate([rows[1:2], rows[:-1]])
+        after = np.concatenate([rows[1:], rows[-1:]])
+        doubled = np.stack([(before + 6 * rows + after) / 8, (rows + after) / 2], axis=1)
+        image = np.moveaxis(doubled.reshape(-1, *rows.shape[1:]), 0, axis)
+    return image
+
+
+def _window(mask: Mask, radius: int, pick: np.ufunc) -> Mask:
+    """Maximum or minimum over a square window; what lies outside the image does not count."""
+    width = 2 * radius + 1
+    values = np.pad(mask, radius, constant_values=pick is np.minimum).view(np.uint8)
+    for axis in (0, 1):
+        rows = np.moveaxis(values, axis, 0)
+        covered = 1  # rows that each holds the extreme of, from itself on
+        while covered < width:
+            shift = min(covered, width - covered)
+            rows = pick(rows[:-shift], rows[shift:])
+            covered += shift
+        values = np.moveaxis(rows, 0, axis)
+    return values.view(np.bool_)
+
+
+def _double(mask: Floats) -> Floats:
+    """Bilinear [512, 512] -> [1024, 1024] with half-pixel centres."""
+    for axis in (0, 1):
+        rows = np.moveaxis(mask, axis, 0)
+        before = np.concatenate([rows[:1], rows[:-1]])
+        after = np.concatenate([rows[1:], rows[-1:]])
+        doubled = np.stack([0.25 * before + 0.75 * rows, 0.75 * rows + 0.25 * after], axis=1)
+        mask = np.moveaxis(doubled.reshape(-1, rows.shape[1]), 0, axis)
+    assert mask.shape == (CROP, CROP)
+    return mask
+
+
+def _double_whole(mask: Mask) -> Mask:
+    """Where `_double` of a mask is 1: the published code truncates to 8 bits before scaling."""
+    for axis in (0, 1):
+        rows = np.moveaxis(mask, axis, 0)
+        before = np.concatenate([rows[:1], rows[:-1]])
+        after = np.concatenate([rows[1:], rows[-1:]])
+        doubled = np.stack([before & rows, rows & after], axis=1)
+        mask = np.moveaxis(doubled.reshape(-1, rows.shape[1]), 0, axis)
+    return mask
+
+
+def _gaussian(image: Floats) -> Pixels:
+    """11 x 11 Gaussian, mirrored borders, rounded."""
+    offsets = np.arange(-RADIUS, RADIUS + 1)
+    kernel = np.exp(-(offsets**2) / (2 * SIGMA**2))
+    kernel = (kernel / kernel.sum()).astype(np.float32)
+    for axis in (0, 1):
+        padding = [(RADIUS, RADIUS) if i == axis else (0, 0) for i in range(2)]
+        padded = np.moveaxis(np.pad(image, padding, mode="reflect"), axis, 0)
+        n = image.shape[axis]
+        smoothed = sum(w * padded[i : i + n] for i, w in enumerate(kernel))
+        image = np.moveaxis(np.asarray(smoothed, np.float32), 0, axis)
+    return (image + 0.5).astype(np.uint8)

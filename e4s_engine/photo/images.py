@@ -1,0 +1,222 @@
+"""Reading images of every accepted kind into uint8 RGB arrays, and writing results."""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from e4s_engine.errors import ArgumentError, ImageError, OutputError
+from e4s_engine.photo.files import check_writable, replacing
+
+Pixels = npt.NDArray[np.uint8]
+
+MAX_PIXELS = 89_478_485  # where Pillow begins to warn of decompression bombs; 268 MB as RGB
+MIN_SIDE = 32
+FORMATS = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
+_BY_WAY_OF = {"La": "LA", "RGBa": "RGBA"}  # modes that Pillow converts to RGB only so
+_REFUSED = {"EPS"}  # Pillow would run Ghostscript on it
+_MAX_SIDE = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}  # what the formats can hold
+
+# A Pillow image is read from its file at its first use, which two threads must not do at once; nor may
+# they both change the process's warning filters.
+_pillow_lock = threading.Lock()
+
+
+def read(image: Any, argument: str = "image") -> Pixels:
+    """An image of any accepted kind -> uint8 [H, W, 3] RGB, upright.
+
+    Accepts a path, bytes, a PIL image, or an array (NumPy, CuPy, torch, anything with DLPack): uint8
+    [H, W, 3], [H, W] grey or [H, W, 4] with alpha, which is dropped. EXIF orientation is honoured; of an
+    animation the first frame is taken; 16-bit grey is scaled to 8 bits. Raises ImageError.
+    """
+    if isinstance(image, (str, os.PathLike)):
+        pixels = _decode(_existing(image, argument), argument, os.fspath(image))
+    elif isinstance(image, (bytes, bytearray, memoryview)):
+        data = bytes(image)
+        pixels = _decode(io.BytesIO(data), argument, f"{len(data)} bytes")
+    elif isinstance(image, Image.Image):
+        with _pillow_lock:
+            pixels = _from_pillow(image, argument, "the PIL image")
+    else:
+        pixels = _from_array(image, argument)
+    height, width = pixels.shape[:2]
+    if min(height, width) < MIN_SIDE:
+        raise ImageError(
+            f"{argument}: the image is {width} x {height} pixels, at least {MIN_SIDE} x {MIN_SIDE} needed"
+        )
+    return pixels
+
+
+def _existing(path: str | os.PathLike[str], argument: str) -> Path:
+    try:
+        found = Path(path)
+        if not found.exists():
+            raise ImageError(f"{argument}: no such file: {found}")
+        if not found.is_file():
+            raise ImageError(f"{argument}: {found} is not a file")
+    except (OSError, ValueError) as error:  # a name too long, or with a NUL
+        if isinstance(error, ImageError):
+            raise
+        raise ImageError(f"{argument}: not a usable path: {error}") from error
+    return found
+
+
+def _decode(file: Path | io.BytesIO, argument: str, name: str) -> Pixels:
+    try:
+        with _pillow_lock, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of large images, where _check_size is stricter, of bad EXIF
+            opened = Image.open(file)
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{argument}: {name} is too large: {error}; reduce the image first") from error
+    except UnidentifiedImageError as error:
+        raise ImageError(
+            f"{argument}: {name} is not an image that can be read; expected PNG, JPEG, WebP, TIFF, BMP or GIF"
+        ) from error
+    except Exception as error:  # Pillow's readers raise many kinds on damaged or hostile files
+        raise ImageError(f"{argument}: {name} is not an image that can be read ({error})") from error
+    with opened:
+        return _from_pillow(opened, argument, name)
+
+
+def _from_pillow(image: Image.Image, argument: str, name: str) -> Pixels:
+    if image.format in _REFUSED:
+        raise ImageError(f"{argument}: {name} is {image.format}, which is not read; save it as PNG or JPEG")
+    _check_size(*image.size, argument)
+    try:
+        image.load()
+    except Exception as error:
+        raise ImageError(
+            f"{argument}: {name} is truncated or damaged ({error or type(error).__name__}); "
+            "save or download it again"
+        ) from error
+    _check_size(*image.size, argument)  # some formats tell their true size only now
+    upright = _upright(image)
+    if upright.mode == "F":
+        raise ImageError(f"{argument}: {name} holds floating-point pixels; save it with 8 bits per channel")
+    if upright.mode.startswith("I"):
+        return _from_16_bit(np.asarray(upright), argument)
+    if upright.mode in _BY_WAY_OF or "transparency" in upright.info:
+        upright = upright.convert(_BY_WAY_OF.get(upright.mode, "RGBA"))
+    try:
+        return np.array(upright.convert("RGB"))
+    except ValueError as error:
+        raise ImageError(
+            f"{argument}: {name} has pixels of mode {upright.mode}, expected RGB or grey ({error})"
+        ) from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:
+        return image  # a damaged EXIF block says nothing about orientation; viewers ignore it too
+
+
+def _from_16_bit(grey: npt.NDArray[Any], argument: str) -> Pixels:
+    if grey.min() < 0 or grey.max() > 65535:
+        raise ImageError(f"{argument}: 32-bit integer pixels; save it with 8 or 16 bits per channel")
+    eight = ((grey.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return np.repeat(eight[:, :, None], 3, axis=2)
+
+
+def _check_size(width: int, height: int, argument: str) -> None:
+    if width * height == 0:
+        raise ImageError(f"{argument}: the image has no pixels ({width} x {height})")
+    if width * height > MAX_PIXELS:
+        raise ImageError(
+            f"{argument}: {width} x {height} pixels, at most {MAX_PIXELS / 1e6:.0f} million are accepted; "
+            "reduce the image first"
+        )
+
+
+def _from_array(image: Any, argument: str) -> Pixels:
+    array = to_numpy(image, argument)
+    described = f"{array.dtype} {list(array.shape)}"
+    if array.dtype != np.uint8:
+        hint = ""
+        if array.dtype.kind == "f":
+            nan = array.size > 0 and bool(np.isnan(array).any())
+            hint = "; it holds NaN" if nan else "; scale to 0..255 and convert with .astype('uint8')"
+        raise ImageError(f"{argument}: expected uint8 pixels, got {described}{hint}")
+    channels = array.shape[2] if array.ndim == 3 else 1
+    if array.ndim not in (2, 3) or channels not in (1, 3, 4):
+        raise ImageError(f"{argument}: expected [H, W, 3], [H, W] or [H, W, 4], got {described}")
+    _check_size(array.shape[1], array.shape[0], argument)
+    if channels == 1:
+        return np.repeat(array.reshape(*array.shape[:2], 1), 3, axis=2)
+    return np.array(array[:, :, :3], order="C")
+
+
+def to_numpy(
+    array: Any,
+    argument: str,
+    expected: str = "a path, bytes, a PIL image or a uint8 array",
+    error_type: type[ArgumentError] = ImageError,
+) -> npt.NDArray[Any]:
+    """Any array on any device -> NumPy. Raises error_type where the object is no array."""
+    if isinstance(array, np.ndarray):
+        return array
+    try:
+        if hasattr(array, "__cuda_array_interface__") and hasattr(array, "get"):
+            return np.asarray(array.get())  # CuPy
+        if hasattr(array, "detach") and hasattr(array, "cpu"):
+            return np.asarray(array.detach().cpu().numpy())  # torch
+        if hasattr(array, "__cuda_array_interface__") and hasattr(array, "__array__"):
+            return np.asarray(array)  # the engine's own (Result.resident), Numba
+        if hasattr(array, "__dlpack__"):
+            return np.from_dlpack(array)
+        if hasattr(array, "__array_interface__"):
+            return np.asarray(array)
+    except Exception as error:  # every library has its own
+        raise error_type(
+            f"{argument}: this {type(array).__name__} cannot be read on the CPU ({error}); "
+            f"expected {expected}"
+        ) from error
+    raise error_type(f"{argument}: expected {expected}, got {type(array).__name__}")
+
+
+def resize(pixels: Pixels, width: int, height: int, resample: Image.Resampling) -> Pixels:
+    """Pixels [h, w, 3] or [h, w] at another size; themselves where the size fits already."""
+    if pixels.shape[1] == width and pixels.shape[0] == height:
+        return pixels
+    return np.array(Image.fromarray(pixels).resize((width, height), resample))
+
+
+def check_output(path: str | os.PathLike[str], argument: str = "path") -> None:
+    """Raise ArgumentError for an unknown ending, OutputError where a picture cannot be written there."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise ArgumentError(f"{argument}: expected a file name to write to, got {type(path).__name__}")
+    suffix = Path(path).suffix.lower()
+    if suffix not in FORMATS:
+        known = ", ".join(sorted(FORMATS))
+        raise ArgumentError(f"{argument}: unknown picture format {suffix!r}, expected one of {known}")
+    check_writable(path, argument)
+
+
+def write(pixels: Pixels, path: str | os.PathLike[str], argument: str = "path") -> None:
+    """Write pixels [H, W, 3] or [H, W] in the format of the name's ending; an existing file is never damaged.
+
+    JPEG and WebP are written with quality 95. Raises ArgumentError for an unknown ending, OutputError
+    where the file cannot be written.
+    """
+    check_output(path, argument)
+    suffix = Path(path).suffix.lower()
+    options: dict[str, Any] = {"quality": 95} if suffix in (".jpg", ".jpeg", ".webp") else {}
+    if suffix in (".jpg", ".jpeg"):
+        options["subsampling"] = 0
+    height, width = pixels.shape[:2]
+    if max(height, width) > _MAX_SIDE.get(suffix, max(height, width)):
+        raise OutputError(
+            f"{argument}: {suffix} holds at most {_MAX_SIDE[suffix]} pixels a side, this picture is "
+            f"{width} x {height}; write .png"
+        )
+    with replacing(path, argument) as temporary:
+        Image.fromarray(pixels).save(temporary, **options)

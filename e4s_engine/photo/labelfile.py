@@ -1,0 +1,78 @@
+"""Reading label maps and landmarks from files, for the command line."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from e4s_engine import regions
+from e4s_engine.errors import AlignmentError, LabelsError
+from e4s_engine.photo.align import check_landmarks
+
+_MAX_SIDE = 8192
+_FORMATS = ("PNG", "TIFF", "BMP", "GIF")  # lossless: others would invent labels
+
+
+def read(path: str, convention: str = "regions", argument: str = "labels") -> regions.Labels:
+    """A label map from a one-channel picture or `.npy`, as regions [h, w].
+
+    convention: what the values mean, "regions", "celebamask_hq" or "bisenet". Raises LabelsError.
+    """
+    try:
+        labels = _load_npy(path) if path.endswith(".npy") else _load_picture(path)
+    except Exception as error:  # NumPy and Pillow raise many kinds on damaged or hostile files
+        raise LabelsError(
+            f"{argument}: {path} cannot be read as a label map ({error}); expected a one-channel png or a npy"
+        ) from error
+    if labels.ndim != 2:
+        raise LabelsError(
+            f"{argument}: {path} has shape {list(labels.shape)}, expected one channel [h, w]; a coloured "
+            "picture of labels does not do"
+        )
+    if convention == "regions":
+        return regions.check_labels(labels, argument)
+    return regions.check_labels(regions.from_19(labels, convention, argument), argument)
+
+
+def _load_npy(path: str) -> npt.NDArray[Any]:
+    with np.errstate(all="raise"):  # a shape that overflows
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+    if not isinstance(mapped, np.ndarray):
+        mapped.close()
+        raise ValueError("an archive of arrays, not an array")
+    if max(mapped.shape, default=0) > _MAX_SIDE:
+        raise ValueError(f"shape {list(mapped.shape)} is too large")
+    return np.array(mapped)
+
+
+def _load_picture(path: str) -> npt.NDArray[Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of large pictures, where _MAX_SIDE is stricter
+        picture = Image.open(path, formats=_FORMATS)
+    with picture:
+        if max(picture.size) > _MAX_SIDE:
+            raise ValueError(f"{picture.size} pixels is too large")
+        return np.array(picture)
+
+
+def read_landmarks(path: str, argument: str = "landmarks") -> npt.NDArray[np.float64]:
+    """Landmarks [68, 2] or [5, 2] from `.json`, `.npy` or a text file of numbers. Raises AlignmentError."""
+    try:
+        if path.endswith(".npy"):
+            points: Any = _load_npy(path)
+        elif path.endswith(".json"):
+            points = json.loads(Path(path).read_text(encoding="utf-8"))
+        else:
+            lines = Path(path).read_text(encoding="utf-8").replace(",", " ").splitlines()
+            points = [[float(word) for word in line.split()] for line in lines if line.strip()]
+    except Exception as error:  # as above
+        raise AlignmentError(
+            f"{argument}: {path} cannot be read as landmarks ({error}); expected 68 or 5 lines of x y"
+        ) from error
+    return check_landmarks(points, argument)

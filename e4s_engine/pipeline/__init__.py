@@ -1,0 +1,1 @@
+"""The swap: what a call asks for, and the stages composed."""

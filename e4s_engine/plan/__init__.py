@@ -1,0 +1,37 @@
+"""The recorder, and the plans that it makes."""
+
+from e4s_engine.plan.recorder import (
+    TYPES,
+    Array,
+    Arrays,
+    Buffer,
+    Codes,
+    Constant,
+    Conv,
+    Plan,
+    Shape,
+    Step,
+    Symbol,
+    Vector,
+    Weight,
+    unfoldable,
+    vector,
+)
+
+__all__ = [
+    "TYPES",
+    "Array",
+    "Arrays",
+    "Buffer",
+    "Codes",
+    "Constant",
+    "Conv",
+    "Plan",
+    "Shape",
+    "Step",
+    "Symbol",
+    "Vector",
+    "Weight",
+    "unfoldable",
+    "vector",
+]

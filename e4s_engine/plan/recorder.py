@@ -1,0 +1,286 @@
+"""The recorder: the networks' own functions, run once over symbols, become a static plan.
+
+    plan = Plan("bf16")
+    image = plan.pixels(1, 1024, 1024)
+    labels = plan.labels(1, 512, 512, regions.COUNT)
+    weights = plan.weights(schema.tensors(config), "rgi")
+    styles = encode.encode_pixels(ops.record, image, labels, weights, config)
+    plan.output(styles)
+    print(plan)
+
+A plan is a list of steps over buffers. The `record` functions of the ops append steps, or fold what they do
+into the step that made their operand: batch norm and sums into convolutions, resizing into the reading of
+pixels, squeeze-excite into instance norm. A symbol whose step was folded away must not be used again; that
+raises, so a network that needs the value itself is never recorded wrongly.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from e4s_engine.errors import BackendError
+
+Array = npt.NDArray[np.float32]
+Arrays = Mapping[str, Array]
+Shape = tuple[int, ...]
+
+TYPES = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
+_BYTES = {"f32": 4, "bf16": 2, "f16": 2, "u8": 1}
+
+
+@dataclasses.dataclass
+class Buffer:
+    """A tensor [N,H,W,C] in the arena, or the caller's memory where external >= 0."""
+
+    shape: tuple[int, int, int, int]
+    type: str
+    halo: int = 0
+    external: int = -1
+    limit: int = 0
+
+    @property
+    def bytes(self) -> int:
+        """What it occupies: pixels are padded to 4 or a multiple of 16 channels, samples have a rim."""
+        n, h, w, c = self.shape
+        padded = c if self.external >= 0 or self.type == "u8" else 4 if c == 3 else -(-c // 16) * 16
+        return n * (h + 2 * self.halo) * (w + 2 * self.halo) * padded * _BYTES[self.type]
+
+
+@dataclasses.dataclass(frozen=True)
+class Weight:
+    """A tensor of a network, by name. `weight[0]` drops a leading axis of one."""
+
+    plan: Plan
+    network: str
+    name: str
+    shape: Shape
+
+    @property
+    def key(self) -> str:
+        """Its name among the tensors of all networks: two networks may each have one of the same name."""
+        return f"{self.network}/{self.name}"
+
+    def __getitem__(self, index: int) -> Weight:
+        if index != 0 or self.shape[0] != 1:
+            raise IndexError(f"{self.name}: only [0] of a leading axis of one can be taken")
+        return Weight(self.plan, self.network, self.name, self.shape[1:])
+
+    def read(self, arrays: Arrays) -> Array:
+        """Its values."""
+        return arrays[self.name].reshape(self.shape)
+
+
+@dataclasses.dataclass(frozen=True)
+class Conv:
+    """Weights of a convolution, in the kernels' layout: kernel [O,I,k,k] times out_scale [O], in_scale [I].
+
+    make: arrays -> (kernel, out_scale or None, in_scale or None). winograd: transformed for Winograd's tiles.
+    """
+
+    key: tuple[str, ...]
+    shape: Shape
+    type: str
+    make: Callable[[Arrays], tuple[Array, Array | None, Array | None]] = dataclasses.field(compare=False)
+    winograd: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Vector:
+    """Plain values the kernels read. make: arrays -> values of any shape."""
+
+    key: tuple[str, ...]
+    make: Callable[[Arrays], Any] = dataclasses.field(compare=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Constant:
+    """A value that is the same in every run: no buffer holds it, it becomes part of a step's weights."""
+
+    key: tuple[str, ...]
+    shape: Shape
+    make: Callable[[Arrays], Array] = dataclasses.field(compare=False)
+
+
+@dataclasses.dataclass
+class Step:
+    """One step: buffers, weights and numbers by the names the runtime knows them by."""
+
+    kind: str
+    buffers: dict[str, int]
+    weights: dict[str, list[Conv | Vector]] = dataclasses.field(default_factory=dict)
+    numbers: dict[str, float] = dataclasses.field(default_factory=dict)
+    flop: float = 0
+
+
+@dataclasses.dataclass(eq=False)
+class Symbol:
+    """A value of the network while it is recorded: its shape as the networks see it, and who makes it."""
+
+    plan: Plan
+    shape: Shape
+    buffer: int
+    step: Step | None = None
+    uses: int = 0
+    folded: bool = False
+
+    def fresh(self, *kinds: str) -> bool:
+        """Whether a step of one of these kinds makes it and nothing has used it yet."""
+        return self.step is not None and self.step.kind in kinds and self.uses == 0 and not self.folded
+
+
+@dataclasses.dataclass(eq=False, kw_only=True)
+class Codes(Symbol):
+    """Style codes [N,R,L,D]: the buffer holds the first `injected` layers, the others are latent_avg's."""
+
+    injected: int
+    latent_avg: Weight
+
+
+class Plan:
+    """Buffers and steps for one network, batch size and precision."""
+
+    def __init__(self, precision: str) -> None:
+        self.precision, self.type = precision, TYPES[precision]
+        self.buffers: list[Buffer] = []
+        self.steps: list[Step] = []
+        self._externals = 0
+
+    def pixels(self, batch: int, height: int, width: int) -> Symbol:
+        """8-bit pictures [N,H,W,3] of the caller."""
+        buffer = self.external((batch, height, width, 3), "u8")
+        return Symbol(self, (batch, height, width, 3), buffer)
+
+    def labels(self, batch: int, height: int, width: int, regions: int) -> Symbol:
+        """Label maps [N,H,W] of the caller with values below `regions`."""
+        buffer = self.external((batch, height, width, 1), "u8", limit=regions)
+        return Symbol(self, (batch, height, width), buffer)
+
+    def vectors(self, batch: int, regions: int, length: int) -> Symbol:
+        """Vectors per region [N,R,C] of the caller."""
+        buffer = self.external((batch, 1, regions, length), "f32")
+        return Symbol(self, (batch, regions, length), buffer)
+
+    def weights(self, shapes: Mapping[str, Shape], network: str) -> dict[str, Weight]:
+        """Return a network's tensors as symbols."""
+        return {name: Weight(self, network, name, shape) for name, shape in shapes.items()}
+
+    def external(self, shape: tuple[int, int, int, int], kind: str, limit: int = 0) -> int:
+        """A new buffer of the caller; they are numbered as they come."""
+        self.buffers.append(Buffer(shape, kind, external=self._externals, limit=limit))
+        self._externals += 1
+        return len(self.buffers) - 1
+
+    def output(self, x: Symbol) -> None:
+        """Hand x to the caller as float: pictures as [N,H,W,3], vectors as [N,R,C]."""
+        if self.buffers[x.buffer].external >= 0:
+            return
+        y = self.external(self.buffers[x.buffer].shape, "f32")
+        if x.fresh("to_rgb") and x.step is not None:  # no copy of the largest picture
+            x.step.buffers["y"] = y
+            x.folded = True
+            return
+        self.append(Step("copy", {"x": self.use(x), "y": y}, numbers={"stride": 1, "first": 0}))
+
+    def emit(
+        self,
+        kind: str,
+        shape: Shape,
+        inputs: Mapping[str, Symbol],
+        *,
+        type: str = "",  # noqa: A002
+        limit: int = 0,
+        weights: Mapping[str, Conv | Vector | list[Conv | Vector] | None] | None = None,
+        flop: float = 0,
+        **numbers: float,
+    ) -> Symbol:
+        """Append a step that makes a new buffer; weights that are None are left out."""
+        self.buffers.append(Buffer(_layout(shape), type or self.type, limit=limit))
+        buffers = {name: self.use(symbol) for name, symbol in inputs.items()}
+        given = {n: w if isinstance(w, list) else [w] for n, w in (weights or {}).items() if w is not None}
+        step = self.append(Step(kind, {**buffers, "y": len(self.buffers) - 1}, given, dict(numbers), flop))
+        return Symbol(self, shape, len(self.buffers) - 1, step)
+
+    def append(self, step: Step) -> Step:
+        """Append a step."""
+        self.steps.append(step)
+        return step
+
+    def use(self, x: Symbol | Constant) -> int:
+        """Return the buffer of a symbol that a step reads."""
+        if isinstance(x, Constant):
+            raise BackendError("plan: a constant was used where only a value can be")
+        if x.folded:
+            raise BackendError("plan: a value is needed that was folded into a later step")
+        x.uses += 1
+        return x.buffer
+
+    def fold(self, x: Symbol, shape: Shape | None = None) -> Symbol:
+        """The symbol that takes the place of x, whose step the caller has extended."""
+        assert x.step is not None
+        x.folded = True
+        if shape is not None:
+            self.buffers[x.buffer].shape = _layout(shape)
+        return Symbol(self, shape or x.shape, x.buffer, x.step)
+
+    def drop(self, x: Symbol) -> Step:
+        """Take back the step that makes x; the caller does its work elsewhere."""
+        assert x.step is not None
+        x.folded = True
+        self.steps = [step for step in self.steps if step is not x.step]
+        return x.step
+
+    def need_halo(self, x: Symbol, halo: int) -> None:
+        """Give x's buffer a rim of at least so many zero pixels."""
+        buffer = self.buffers[x.buffer]
+        buffer.halo = max(buffer.halo, halo)
+
+    @property
+    def flop(self) -> float:
+        """Floating-point operations of its convolutions."""
+        return sum(step.flop for step in self.steps)
+
+    def table(
+        self, offset: Callable[[int], int] | None = None, form: Callable[[Step], str] | None = None
+    ) -> str:
+        """A line per step: what it makes, shape, GFLOP, bytes, its offset in the arena where known.
+
+        form: how a step is run, where there are several ways.
+        """
+        lines = [f"{'step':<15}{'makes [N,H,W,C]':<24}{'type':<6}{'GFLOP':>8}{'MB':>9}{'offset':>12}"]
+        for step in self.steps:
+            index = step.buffers["y"]
+            made = self.buffers[index]
+            external = made.external >= 0
+            where = "caller's" if external else str(offset(index)) if offset else ""
+            shape = "x".join(map(str, made.shape))
+            size = f"{made.bytes / 1e6:9.2f}"
+            line = f"{step.kind:<15}{shape:<24}{made.type:<6}{step.flop / 1e9:8.2f}{size}{where:>12}"
+            lines.append(f"{line}  {form(step) if form else ''}".rstrip())
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return self.table()
+
+
+def _layout(shape: Shape) -> tuple[int, int, int, int]:
+    """[N,C,H,W] as [N,H,W,C]; [N,R,C] as [N,1,R,C]."""
+    if len(shape) == 4:
+        n, c, h, w = shape
+        return (n, h, w, c)
+    n, r, c = shape
+    return (n, 1, r, c)
+
+
+def vector(weight: Weight | None, *suffix: str) -> Vector | None:
+    """The values of a weight as they are."""
+    return None if weight is None else Vector((weight.key, *suffix), weight.read)
+
+
+def unfoldable(what: str) -> BackendError:
+    """The error for a sequence of ops the runtime has no step for."""
+    return BackendError(f"plan: the native backend has no step for {what}")

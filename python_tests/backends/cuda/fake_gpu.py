@@ -1,0 +1,320 @@
+"""The whole CUDA path but for the arithmetic, over a driver that keeps books (fake_cuda.c).
+
+Not collected by itself: `test_cuda_driver.py` builds that driver and runs this file in a process of its own.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import gc
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+FAKE = ctypes.CDLL(os.environ["FAKE_CUDA"])  # before the extension looks for a driver
+
+from conftest import TINY  # noqa: E402
+
+from e4s_engine import _native, regions, weights  # noqa: E402
+from e4s_engine.backends.cuda import compile as compiling  # noqa: E402
+from e4s_engine.engine import Engine  # noqa: E402
+from e4s_engine.errors import (  # noqa: E402
+    ArgumentError,
+    BackendError,
+    DeviceLostError,
+    DeviceMemoryError,
+    LabelsError,
+)
+from e4s_engine.testing.portraits import portrait  # noqa: E402
+
+OUT_OF_MEMORY, ILLEGAL_ADDRESS, OTHER = 2, 700, 1
+ALIVE = ("memory", "bytes", "locked", "modules", "streams", "graphs", "execs", "contexts")
+CALLS = (
+    "cuMemAlloc_v2",
+    "cuMemHostAlloc",
+    "cuStreamCreate",
+    "cuGraphAddKernelNode",
+    "cuGraphInstantiateWithFlags",
+    "cuModuleLoadData",
+    "cuMemcpyHtoDAsync_v2",
+    "cuMemcpyDtoHAsync_v2",
+    "cuGraphLaunch",
+    "cuStreamSynchronize",
+)
+LABELS = np.random.default_rng(3).integers(0, regions.COUNT, (64, 64), dtype=np.uint8)
+CROP, CROP_LABELS = portrait(0)
+KNOWN = {"source_labels": CROP_LABELS, "target_labels": CROP_LABELS}
+A, B = (np.random.default_rng(s).integers(0, 256, (96, 96, 3), dtype=np.uint8) for s in (1, 2))
+
+
+def count(name: str) -> int:
+    return ctypes.c_long.in_dll(FAKE, f"fake_{name}").value
+
+
+def alive() -> dict[str, int]:
+    return {name: count(name) for name in ALIVE}
+
+
+def fail(name: str, code: int, after: int = 0, forever: bool = False) -> None:
+    FAKE.fake_fail(name.encode(), code, after, int(forever))
+
+
+def limit(bytes_: int) -> None:
+    ctypes.c_long.in_dll(FAKE, "fake_limit").value = bytes_
+
+
+@pytest.fixture(autouse=True)
+def books(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Cubins of paper; and at the end of every test nothing is left and nothing was done wrong."""
+
+    def get(launch: Any, arch: int) -> tuple[dict[str, Any], bytes]:
+        return {"entry": launch.kernel, "shared": 0, "warps": launch.tile.warps, "scratch": 2}, b"cubin"
+
+    monkeypatch.setattr(compiling, "get", get)
+    fail("", 0)
+    limit(0)
+    yield
+    assert count("wrong") == 0
+    assert not any(alive().values()), alive()
+
+
+@pytest.fixture
+def made(tiny_weights: Path) -> Iterator[Engine]:
+    with Engine(
+        tiny_weights / "model.safetensors", backend="native", device="cuda", precision="bf16"
+    ) as engine:
+        yield engine
+
+
+def swap(engine: Engine) -> Any:
+    return engine.swap(A, B, source_labels=LABELS, target_labels=LABELS)
+
+
+def test_swaps_take_memory_once_and_closing_frees_it(made: Engine) -> None:
+    assert (made.device, made.backend, made.precision) == ("cuda:0", "native", "bf16")
+    assert swap(made).image.shape == B.shape
+    before, nodes, launches = alive(), count("nodes"), count("launches")
+    for _ in range(3):
+        swap(made)
+    assert alive() == before and count("nodes") == nodes and count("launches") == launches + 6
+    assert made.parse(A).shape == (512, 512)
+    made.close()
+    assert not any(alive().values())
+
+
+def test_threads_share_two_instances_of_each_graph(made: Engine) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        results = list(pool.map(lambda _: swap(made), range(18)))
+    assert all(np.array_equal(result.image, results[0].image) for result in results)
+    assert count("execs") <= 4  # encode and decode
+
+
+def test_short_memory_frees_what_lies_idle(made: Engine) -> None:
+    made.encode(A, LABELS)
+    assert count("execs") == 1
+    limit(count("bytes"))
+    made.decode(np.zeros((regions.COUNT, made.config.style_dim), np.float32), LABELS)
+    assert count("execs") == 1  # the encoder's graph made room
+
+
+def test_no_memory_at_all_is_an_error_and_the_engine_works_on(made: Engine) -> None:
+    swap(made)
+    limit(1)
+    with pytest.raises(DeviceMemoryError, match=r"CUDA_ERROR_OUT_OF_MEMORY \(so it was told\)"):
+        made.parse(A)
+    limit(0)
+    made.parse(A)
+    swap(made)
+
+
+def test_calls_take_turns_where_there_is_no_memory_for_one_more(made: Engine) -> None:
+    made.encode(A, LABELS)
+    limit(count("bytes"))
+    with ThreadPoolExecutor(4) as pool:
+        faces = list(pool.map(lambda _: made.encode(A, LABELS), range(12)))
+    assert len(faces) == 12 and count("execs") == 1
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_whatever_fails_leaks_nothing_and_the_next_call_works(made: Engine, call: str) -> None:
+    fail(call, OTHER)
+    with pytest.raises(BackendError, match=r"device: .* failed: CUDA_ERROR_OTHER"):
+        swap(made)
+    swap(made)
+
+
+def test_an_engine_that_cannot_load_leaves_nothing(tiny_weights: Path) -> None:
+    for call in ("cuMemAlloc_v2", "cuMemcpyHtoDAsync_v2", "cuStreamSynchronize"):
+        for after in (0, 7):
+            fail(call, OUT_OF_MEMORY, after)
+            with pytest.raises(DeviceMemoryError):
+                Engine(tiny_weights / "model.safetensors", backend="native", device="cuda")
+    with pytest.raises(BackendError, match="cuda:3 does not exist, this machine has 1"):
+        Engine(tiny_weights / "model.safetensors", backend="native", device="cuda:3")
+
+
+@pytest.mark.parametrize("call", ["cuGraphLaunch", "cuGraphInstantiateWithFlags", "cuStreamSynchronize"])
+def test_a_lost_device_is_said_by_every_later_call(made: Engine, call: str) -> None:
+    made.parse(A)
+    fail(call, ILLEGAL_ADDRESS)
+    for _ in range(3):
+        with pytest.raises(DeviceLostError, match=r"CUDA_ERROR_ILLEGAL_ADDRESS.*start anew"):
+            swap(made)
+    launches = count("launches")
+    with pytest.raises(DeviceLostError):
+        made.parse(A)
+    assert count("launches") == launches
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Iterator[Engine]:
+    """An engine whose pictures are of the crop's size."""
+    config = dataclasses.replace(TINY, size=1024, channels=(8,) * 9, latents=18)
+    weights.save(weights.random_model(config), tmp_path / "w.safetensors")
+    with Engine(tmp_path / "w.safetensors", backend="native", device="cuda") as engine:
+        yield engine
+
+
+def test_a_published_swap_is_one_launch(whole: Engine) -> None:
+    launches = count("launches")
+    made = whole.swap(CROP, CROP, **KNOWN)
+    assert count("launches") == launches + 1
+    assert made.image.shape == made.face.shape == (1024, 1024, 3) and made.resident is None
+    whole.swap(CROP, CROP, ["eyes", "nose"], **KNOWN)  # the same graph
+    assert count("launches") == launches + 2 and count("execs") == 1
+    assert np.array_equal(whole.swap(CROP, CROP, [], **KNOWN).image, CROP)
+    assert count("launches") == launches + 2
+    whole.swap(CROP, CROP, "face", extent=0.5, **KNOWN)
+    assert count("launches") == launches + 4
+
+
+# Pictures that are on the device
+
+
+class Interface:
+    """An array as CuPy and torch show theirs."""
+
+    def __init__(self, array: np.ndarray, **more: Any) -> None:
+        self.array = array
+        told = {"shape": array.shape, "typestr": "|u1", "data": (array.ctypes.data, False), "version": 3}
+        self.__cuda_array_interface__ = told | more
+
+    def get(self) -> np.ndarray:
+        return self.array
+
+
+def lent(device: Any, value: int) -> Any:
+    """A crop on the device, all of one value."""
+    made = _native.CudaArray(device, (1024, 1024, 3))
+    ctypes.memset(made.pointer, value, made.nbytes)
+    return made
+
+
+def test_arrays_travel_by_dlpack() -> None:
+    array = _native.CudaArray(_native.CudaDevice(0), (2, 3, 4))
+    ctypes.memmove(array.pointer, bytes(range(24)), 24)
+    assert np.array_equal(np.asarray(array), np.arange(24, dtype=np.uint8).reshape(2, 3, 4))
+    assert array.__dlpack_device__() == (2, 0) and array.__cuda_array_interface__["data"][0] == array.pointer
+    capsule = array.__dlpack__(stream=1)
+    pointer = array.pointer
+    del array
+    gc.collect()
+    assert count("memory") == 1  # the capsule keeps it
+    assert _native.dlpack_seen(capsule) == (pointer, [2, 3, 4], 0, True)
+    del capsule
+    assert _native.dlpack_seen(np.zeros(3, np.uint8).__dlpack__()) is None
+    with pytest.raises(ValueError, match="PyCapsule"):
+        _native.dlpack_seen(3)
+    for shape in ((0, 3), (1 << 20,), (1, -1)):
+        with pytest.raises(ArgumentError):
+            _native.CudaArray(_native.CudaDevice(0), shape)
+
+
+def test_slots_are_copied_from_and_to_the_device() -> None:
+    """A graph of a slot and no kernels: what goes in comes out, from either side to either side."""
+    device = _native.CudaDevice(0)
+    graph = _native.CudaGraph(device, [12, 12], [])
+    source, target = (_native.CudaArray(device, (12,)) for _ in range(2))
+    ctypes.memmove(source.pointer, bytes(range(12)), 12)
+    waits = count("waits")
+    graph.run({0: source}, {0: target}, [1, 2])
+    assert bytes(target.numpy()) == bytes(range(12)) and count("waits") == waits + 2
+    back = np.zeros(12, np.uint8)
+    graph.run({0: (source.pointer, 12), 1: np.full(12, 7, np.uint8)}, {0: back, 1: target})
+    assert bytes(back) == bytes(range(12)) and set(target.numpy()) == {7}
+    for wrong in ({0: (source.pointer, 11)}, {2: source}, {0: _native.CudaArray(device, (13,))}):
+        with pytest.raises(ArgumentError, match="graph: "):
+            graph.run(wrong, {})
+
+
+def test_a_swap_of_resident_pictures_stays_on_the_device(whole: Engine) -> None:
+    backend: Any = whole._pipeline
+    device = backend.backend._linker.device
+    a, b = lent(device, 1), lent(device, 2)
+    whole.swap(a, b, **KNOWN)  # makes the graph
+    copies, launches = count("copies"), count("launches")
+    made = whole.swap(a, b, **KNOWN)
+    assert count("launches") == launches + 1
+    assert (
+        count("copies") == copies + 9
+    )  # two pictures, four maps of labels, what is taken, and two pictures: none for `image`
+    assert made.resident.shape == (1024, 1024, 3) and made.resident.__dlpack_device__() == (2, 0)
+    assert made.image.shape == made.face.shape == (1024, 1024, 3)
+    assert made.labels.shape == made.holes.shape == (512, 512) and made.holes.dtype == bool
+    assert whole.swap(made.resident, b, **KNOWN).resident is not None  # one swap's is the next one's
+    whole.close()  # and what was made outlives the engine
+    assert np.array_equal(np.asarray(made.resident), made.image)
+
+
+def test_arrays_with_an_interface_are_taken_where_they_are(whole: Engine) -> None:
+    waits = count("waits")
+    made = whole.swap(Interface(CROP, stream=5), Interface(CROP), **KNOWN)
+    assert made.resident is not None and count("waits") == waits + 2  # theirs, and the default stream
+
+
+def test_arrays_on_another_device_are_not_taken(whole: Engine) -> None:
+    ordinal = ctypes.c_long.in_dll(FAKE, "fake_ordinal")
+    for number, taken in ((1, False), (0, True)):
+        ordinal.value = number
+        made = whole.swap(Interface(CROP), Interface(CROP), **KNOWN)
+        assert (made.resident is not None) == taken
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda: Interface(np.ascontiguousarray(CROP[:512, :512])),
+        lambda: Interface(CROP, strides=(1, 3, 3072)),
+        lambda: CROP,
+    ],
+    ids=["small", "turned", "numpy"],
+)
+def test_other_arrays_go_through_the_cpu(whole: Engine, other: Callable[[], Any]) -> None:
+    assert whole.swap(Interface(CROP), other(), **KNOWN).resident is None
+    assert whole.swap(Interface(CROP), Interface(CROP), "face", extent=0.5, **KNOWN).resident is None
+
+
+def test_what_a_swap_left_on_the_device_goes_into_any_other(whole: Engine) -> None:
+    left = whole.swap(Interface(CROP), Interface(CROP), **KNOWN).resident
+    assert whole.swap(left, left, iter(["nose"]), **KNOWN).resident is not None
+    again = whole.swap(left, left, "nose", blend="none", **KNOWN)  # not as published: through the CPU
+    assert again.image.shape == (1024, 1024, 3) and again.resident is None
+
+
+def test_labels_of_resident_pictures_are_checked(whole: Engine) -> None:
+    with pytest.raises(LabelsError, match="source labels"):
+        whole.swap(Interface(CROP), Interface(CROP), source_labels=LABELS + 99, target_labels=LABELS)
+    with pytest.raises(LabelsError, match="source: this engine has no parser"):
+        whole.swap(Interface(CROP), Interface(CROP))
+
+
+def test_time_is_the_devices(made: Engine) -> None:
+    backend: Any = made._pipeline
+    measure: Callable[..., float] = backend.backend.time
+    assert measure("decode", 1, 3) == pytest.approx(2.0)

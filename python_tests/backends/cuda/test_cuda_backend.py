@@ -1,0 +1,157 @@
+"""The CUDA backend on a device that only keeps books: sizes, batches and numbers as a real one sees them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import interpreted  # noqa: F401
+import numpy as np
+import pytest
+from native_tools import SMALL, make_model
+
+from e4s_engine import _native, regions
+from e4s_engine.backends.cuda import backend as cuda
+from e4s_engine.backends.cuda import compile as compiling
+from e4s_engine.backends.cuda import swap as swaps
+from e4s_engine.errors import ArgumentError
+from e4s_engine.networks.config import ParserConfig
+
+PARSER = ParserConfig(widths=(16, 16, 24, 32, 32), context=16, fusion=32)
+WHOLE = dataclasses.replace(SMALL, size=1024, channels=(16,) * 9, latents=18)
+
+
+class Device:
+    """Takes kernels and weights, and checks what it is given."""
+
+    name, arch = "a card of paper", 90
+
+    def __init__(self, number: int) -> None:
+        self.kernels: list[str] = []
+        self.weights: list[int] = []
+
+    def add_kernel(self, entry: str, cubin: bytes, shared: int, warps: int, scratch: int) -> int:
+        assert cubin and warps in (4, 8) and scratch == 2
+        self.kernels.append(entry)
+        return len(self.kernels) - 1
+
+    def add_weight(self, values: np.ndarray) -> int:
+        assert values.flags.c_contiguous
+        self.weights.append(values.nbytes)
+        return len(self.weights) - 1
+
+
+class Graph:
+    """Lays out its parts as the runtime does, and answers with ones."""
+
+    runs: list[list[int]] = []  # noqa: RUF012
+
+    def __init__(self, device: Device, slots: list[int], parts: list[dict[str, Any]]) -> None:
+        self.slots = slots
+        self.nodes = _native.cuda_nodes(slots, parts, len(device.kernels), len(device.weights))["nodes"]
+        assert self.nodes
+
+    def run(
+        self, inputs: dict[int, np.ndarray], outputs: dict[int, np.ndarray], after: Sequence[int] = ()
+    ) -> None:
+        arrays = inputs | outputs
+        assert all(array.nbytes == self.slots[i] for i, array in arrays.items())
+        for array in outputs.values():
+            array[...] = 1
+        Graph.runs.append([len(array) for array in arrays.values()])
+
+    def time(self, runs: int) -> float:
+        return float(runs)
+
+
+@pytest.fixture
+def backend(monkeypatch: pytest.MonkeyPatch) -> cuda.Cuda:
+    def get(launch: Any, arch: int) -> tuple[dict[str, Any], bytes]:
+        return {"entry": launch.kernel, "shared": 0, "warps": launch.tile.warps, "scratch": 2}, b"cubin"
+
+    monkeypatch.setattr(compiling, "get", get)
+    monkeypatch.setattr(_native, "CudaDevice", Device)
+    monkeypatch.setattr(_native, "CudaGraph", Graph)
+    monkeypatch.setattr(Graph, "runs", [])
+    return cuda.Cuda(make_model(SMALL), make_model(PARSER), "cuda:0", "bf16")
+
+
+def test_batches_are_cut_and_sizes_fit(backend: cuda.Cuda) -> None:
+    images = np.zeros((10, 128, 128, 3), np.uint8)
+    labels = np.zeros((10, 512, 512), np.uint8)
+    styles = backend.encode(images, labels)
+    assert styles.shape == (10, regions.COUNT, SMALL.style_dim) and (styles == 1).all()
+    assert backend.decode(styles, labels).shape == (10, SMALL.size, SMALL.size, 3)
+    assert backend.parse(np.zeros((1, 1024, 1024, 3), np.uint8)).shape == (1, 512, 512)
+    assert Graph.runs == [[8] * 3, [2] * 3, [8] * 3, [2] * 3, [1] * 2]
+
+
+def test_weights_and_kernels_are_loaded_once(backend: cuda.Cuda) -> None:
+    device = backend._linker.device
+    weights = len(device.weights)
+    for _ in range(2):
+        backend.encode(np.zeros((1, 1024, 1024, 3), np.uint8), np.zeros((1, 512, 512), np.uint8))
+    loaded = len(device.kernels)
+    backend.encode(np.zeros((1, 1024, 1024, 3), np.uint8), np.zeros((1, 512, 512), np.uint8))
+    assert (len(device.kernels), len(device.weights)) == (loaded, weights)
+    assert backend.time("encode", 1, 7) == 7
+
+
+def test_a_whole_swap_takes_the_same_weights(backend: cuda.Cuda) -> None:
+    linker, swap = backend._linker, swaps.record(SMALL, "bf16", 2)
+    weights = len(linker.device.weights)
+    linker.add(swap, {})  # all of them are there
+    graph = cuda.swap_graph(linker, swap)
+    assert len(graph.nodes) == len(swap.launches()) and len(linker.device.weights) == weights
+
+
+def test_swaps_in_one_go_fill_every_slot(backend: cuda.Cuda) -> None:
+    assert backend.swapper is None  # its pictures are not of the crop's size
+    whole = cuda.Cuda(make_model(WHOLE), None, "cuda:0", "bf16")
+    assert whole.swapper is whole
+    crops, labels = np.zeros((9, 1024, 1024, 3), np.uint8), np.zeros((9, 512, 512), np.uint8)
+    Graph.runs.clear()
+    chosen = np.zeros((9, regions.COUNT), np.uint8)
+    made = whole.swap(crops, labels, crops, labels, chosen)
+    assert Graph.runs == [[8] * 9, [1] * 9]
+    assert [array.shape for array in made] == [crops.shape, crops.shape, labels.shape, labels.shape]
+    assert all((array == 1).all() for array in made)
+    with pytest.raises(ArgumentError, match="labels"):
+        whole.swap(crops[:1], labels[:1], crops[:1], labels[:1] + 12, chosen[:1])
+
+
+def test_labels_beyond_the_regions_are_refused(backend: cuda.Cuda) -> None:
+    labels = np.full((1, 512, 512), regions.COUNT, np.uint8)
+    with pytest.raises(ArgumentError, match="labels: expected values below 12, got 12"):
+        backend.encode(np.zeros((1, 128, 128, 3), np.uint8), labels)
+
+
+def test_it_says_what_it_runs(backend: cuda.Cuda) -> None:
+    text = backend.describe()
+    assert all(word in text for word in ("encode:", "decode:", "parse:", "bf16", "launches", "regional_conv"))
+
+
+def test_every_kernel_is_timed_and_counted(backend: cuda.Cuda, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`benchmarks.gpu`'s table of kernels, on paper: work and memory add up to the plans'."""
+    from benchmarks import gpu_kernels
+
+    plans = backend._published_plans()
+    programs = [backend._program(plan) for plan in plans.values()]
+    monkeypatch.setattr(compiling, "published_programs", lambda precision: programs)
+    monkeypatch.setattr(gpu_kernels, "models", lambda: (make_model(SMALL), make_model(PARSER)))
+    monkeypatch.setattr(gpu_kernels, "events", lambda run, runs: (run(), 2.0)[1])
+    monkeypatch.setattr(gpu_kernels, "ceilings", lambda *_: {})
+    monkeypatch.setattr(gpu_kernels.ops, "in_torch", lambda *_: lambda: None)
+    found = gpu_kernels.alone(Device(0), "bf16", 4)["kernels"]
+    assert all(row["ms"] == 4 and row["gbs"] > 0 for row in found)  # paper's milliseconds are its runs
+    multiplied = [row for row in found if "tflops" in row]
+    for program, plan in zip(programs, plans.values(), strict=True):
+        products = [
+            step
+            for step, launch in zip(program.steps, program.launches, strict=True)
+            if launch.problem is not None
+        ]
+        assert len(products) == len({id(step) for step in products})  # a step's work is counted once
+        assert {id(step) for step in program.steps} == {id(step) for step in plan.steps}
+    assert multiplied and {row["step"] for row in multiplied} >= {"conv", "regional_conv"}

@@ -1,0 +1,141 @@
+"""Cubins without a GPU: what compiles, what the compiler says of it, and the cache on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import interpreted  # noqa: F401
+import pytest
+
+from e4s_engine import kernels
+from e4s_engine.backends.cuda import compile as compiling
+from e4s_engine.errors import BackendError
+from e4s_engine.kernels.launch import Launch, Operand
+
+# fp32 takes other tiles, the same on all cards; fp16 those of bf16.
+WANTED = [(arch, "bf16") for arch in compiling.ARCHITECTURES] + [(90, "fp32")]
+
+# Every kernel of the published networks. A process of its own: in this one the kernels may be interpreted.
+ALL = """
+import json, sys
+from e4s_engine.backends.cuda import compile
+if __name__ == "__main__":
+    arch, precision = int(sys.argv[1]), sys.argv[2]
+    launches = compile.distinct(compile.published_launches(precision), arch)
+    for manifest in compile.warm(launches.values(), arch, jobs=2):
+        print(json.dumps(manifest))
+"""
+
+
+def _launch(block: int = 256) -> Launch:
+    """A small kernel, as the cache's tests want it."""
+    return Launch(
+        "to_uint8.to_uint8",
+        {"x": Operand(0, "f32"), "y": Operand(1, "u8")},
+        ("y",),
+        {"ROWS": 100, "X_PIXEL": 4, "BLOCK": block},
+        (1, 1),
+        1,
+    )
+
+
+@pytest.mark.parametrize(("arch", "precision"), WANTED)
+def test_every_kernel_compiles_without_spills(tmp_path: Path, arch: int, precision: str) -> None:
+    pytest.importorskip("triton", reason="compiling needs Triton (Linux: `pip install triton`)")
+    (tmp_path / "all.py").write_text(ALL)
+    env = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
+    env[compiling.CACHE_VARIABLE] = str(tmp_path)
+    command = [sys.executable, str(tmp_path / "all.py"), str(arch), precision]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    manifests = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {m["kernel"].partition(".")[0] for m in manifests} == {
+        *kernels.STEPS.values(), "compose", "feather",
+    }  # fmt: skip
+    for manifest in manifests:
+        assert manifest["spills"] == 0, manifest["kernel"]
+        assert 0 < manifest["registers"] <= compiling.REGISTERS
+        assert manifest["shared"] <= compiling.SHARED_LIMIT[arch]
+        assert manifest["warps"] in (4, 8)
+
+
+def test_the_cache_heals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Damaged, half-written and foreign entries are compiled anew; whole ones are not."""
+    built: list[str] = []
+
+    def build(launch: Launch, arch: int, name: str) -> tuple[dict[str, Any], bytes]:
+        built.append(name)
+        cubin = f"cubin {len(built)}".encode()
+        return {"key": name, "cubin": compiling.hashlib.sha256(cubin).hexdigest()[:40]}, cubin
+
+    monkeypatch.setattr(compiling, "build", build)
+    first = compiling.get(_launch(), 90, tmp_path)
+    assert compiling.get(_launch(), 90, tmp_path) == first and len(built) == 1
+    manifest = tmp_path / f"{built[0]}.json"
+    cubin = tmp_path / f"{first[0]['cubin']}.cubin"
+    whole = manifest.read_text()
+    for spoil in (
+        lambda: cubin.write_bytes(b"cub"),
+        cubin.unlink,
+        lambda: manifest.write_text(whole[:-9]),
+        lambda: manifest.write_text("[]"),
+        lambda: manifest.write_text(whole.replace(built[0], "0" * 40)),
+    ):
+        before = len(built)
+        spoil()
+        assert compiling.get(_launch(), 90, tmp_path)[1] == f"cubin {before + 1}".encode()
+        assert len(built) == before + 1
+        compiling.store(tmp_path, *first)
+    assert not list(tmp_path.glob(".e4s-*"))
+
+
+def test_writers_at_the_same_time_leave_a_whole_entry(tmp_path: Path) -> None:
+    def write(number: int) -> None:
+        cubin = bytes([number]) * 5000
+        name = compiling.hashlib.sha256(cubin).hexdigest()[:40]
+        for _ in range(20):
+            compiling.store(tmp_path, {"key": "k", "cubin": name}, cubin)
+            assert compiling.load(tmp_path, "k") is not None
+
+    threads = [threading.Thread(target=write, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    loaded = compiling.load(tmp_path, "k")
+    assert loaded is not None and len(set(loaded[1])) == 1
+
+
+def test_the_key_tells_everything_apart_that_changes_a_cubin(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {compiling.key(_launch(), 90), compiling.key(_launch(512), 90), compiling.key(_launch(), 80)}
+    shifted = _launch()
+    shifted.pointers["x"] = Operand(0, "f32", 1)  # no longer on 16 bytes
+    names.add(compiling.key(shifted, 90))
+    monkeypatch.setattr(compiling.language, "VERSION", "0")
+    names.add(compiling.key(_launch(), 90))
+    monkeypatch.setattr(compiling, "source_hash", lambda module: "other")
+    names.add(compiling.key(_launch(), 90))
+    assert len(names) == 6
+
+
+def test_without_triton_the_error_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiling.language, "triton", None)
+    with pytest.raises(BackendError, match=r"to_uint8 for sm_90 .*pip install e4s_engine\[cuda\]"):
+        compiling.get(_launch(), 90, tmp_path)
+
+
+def test_nothing_needs_triton_to_import() -> None:
+    code = (
+        "import sys; sys.modules['triton'] = None; sys.modules['torch'] = None\n"
+        "from e4s_engine import kernels\n"
+        "from e4s_engine.backends.cuda import compile\n"
+        "print(len(compile.published_launches('bf16')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and int(done.stdout) > 200, done.stderr

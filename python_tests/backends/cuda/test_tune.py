@@ -1,0 +1,121 @@
+"""The search for better tiles, without a device: what is tried, what is kept, what a damaged file does."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+from pathlib import Path
+
+import pytest
+from native_tools import SMALL
+
+from e4s_engine.backends.cuda import compile as compiling
+from e4s_engine.backends.cuda import tune as tuning
+from e4s_engine.backends.plans import record_encode
+from e4s_engine.errors import BackendError
+from e4s_engine.kernels import tiles
+from e4s_engine.kernels.launch import Program, Tile
+from e4s_engine.kernels.tiles import Block, Problem
+
+LARGE = Problem("regional_conv", 65536, 512, 512, "bf16", 4)
+SMALLER = Problem("conv2d", 1024, 512, 4608, "bf16")
+LIMIT = compiling.SHARED_LIMIT[90]
+BEST = Block(64, 128, 32, Tile(8, 3))
+
+
+def milliseconds(problem: Problem, block: Block) -> float:
+    """A card that likes one tile best; tiles of 256 do not run on it."""
+    if 256 in (block.m, block.n):
+        raise BackendError("kernels: too much shared memory")
+    likeness = tiles.distance(block, BEST)
+    return (10 if problem == LARGE else 1) * (1 + likeness)
+
+
+@pytest.mark.parametrize("problem", [LARGE, SMALLER, Problem("conv2d", 9, 3, 20, "f32")], ids=str)
+@pytest.mark.parametrize("limit", sorted(set(compiling.SHARED_LIMIT.values())))
+def test_candidates_fit_the_card(problem: Problem, limit: int) -> None:
+    listed = tiles.candidates(problem, limit)
+    assert listed and len(set(listed)) == len(listed)
+    size = {"bf16": 2, "f32": 4}[problem.kind]
+    for block in listed:
+        assert (block.m + block.n) * block.k * size * block.tile.stages <= limit
+        assert problem.depth % block.k == 0 or problem.depth % 16 != 0
+
+
+def test_the_best_tile_is_found_and_taken() -> None:
+    found: dict[Problem, Block] = {}
+    report = tuning.tune([SMALLER, LARGE], milliseconds, LIMIT, 60.0, found)
+    assert list(report) == [LARGE, SMALLER]  # the costliest first
+    for problem, (before, after) in report.items():
+        assert before == milliseconds(problem, tiles.default(problem))
+        assert after < before and milliseconds(problem, found[problem]) == after
+        assert tiles.choose(problem, found) == found[problem]
+    assert found[LARGE] == BEST
+    other = dataclasses.replace(LARGE, rows=7)
+    assert tiles.choose(other, found) == tiles.default(other)
+
+
+def test_time_is_up_between_measurements() -> None:
+    found: dict[Problem, Block] = {}
+    ticks = itertools.count()
+    report = tuning.tune([SMALLER, LARGE], milliseconds, LIMIT, 4, found, clock=lambda: next(ticks))
+    assert set(report) == {LARGE, SMALLER} and set(found) <= {LARGE}
+    before, after = report[SMALLER]
+    assert before == after
+
+
+def test_kept_under_the_cards_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    table = {LARGE: BEST, SMALLER: tiles.default(SMALLER)}
+    tuning.save("NVIDIA H200", table, tmp_path)
+    assert tuning.file_of("NVIDIA H200", tmp_path).name == "tiles-nvidia-h200.json"
+    assert tuning.load("NVIDIA H200", tmp_path) == table
+    assert tuning.load("another card", tmp_path) == {} and not caplog.records
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content.pop("tiles"),
+        lambda content: content["tiles"][0]["block"].update(m=48),
+        lambda content: content["tiles"][0]["block"].update(m="64"),
+        lambda content: content["tiles"][0]["block"]["tile"].update(stages=99),
+        lambda content: content["tiles"][0]["problem"].update(rows=-1),
+        lambda content: content["tiles"][0]["problem"].update(extra=1),
+        lambda content: content.update(tiles=3),
+    ],
+)
+def test_a_damaged_file_is_said_and_not_taken(damage, tmp_path, caplog) -> None:  # type: ignore[no-untyped-def]
+    tuning.save("card", {LARGE: BEST}, tmp_path)
+    path = tuning.file_of("card", tmp_path)
+    content = json.loads(path.read_text())
+    damage(content)
+    path.write_text(json.dumps(content))
+    assert tuning.load("card", tmp_path) == {}
+    assert "tune again" in caplog.text
+
+
+def test_another_versions_tiles_are_not_taken(tmp_path: Path) -> None:
+    tuning.save("card", {LARGE: BEST}, tmp_path)
+    path = tuning.file_of("card", tmp_path)
+    path.write_text(path.read_text().replace(tuning._version()[2], "0" * 16))
+    assert tuning.load("card", tmp_path) == {}
+
+
+def test_a_table_changes_one_launch_and_its_kernel() -> None:
+    plan = record_encode(SMALL, "bf16", 1, 128, 128)
+    plain = Program(plan)
+    places = tuning.OnDevice(None, [(plain, {})], runs=1)
+    problem = max(places.problems, key=lambda p: p.rows * p.columns * p.depth)
+    block = next(b for b in tiles.candidates(problem, LIMIT) if b.tile != tiles.default(problem).tile)
+    changed, launch = places.launch(problem, block)
+    assert launch.problem == problem and launch.tile == block.tile
+    assert [launch.constants[f"BLOCK_{side}"] for side in "MNK"] == [block.m, block.n, block.k]
+    before, after = ({compiling.key(one, 90) for one in p.launches} for p in (plain, changed))
+    assert after - before == {compiling.key(launch, 90)}
+    assert set(changed.packed()) == set(plain.packed())  # weights do not depend on tiles
+
+
+def test_without_a_gpu_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert tuning.main(["--device", "1000000"]) == 2
+    assert "tune: device: " in capsys.readouterr().err

@@ -1,0 +1,145 @@
+"""Swaps that a backend does in one go: which ones it is given, and that they come out as in stages."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from conftest import TINY
+
+from e4s_engine import regions, weights
+from e4s_engine.backends import Swapped
+from e4s_engine.engine import Engine
+from e4s_engine.networks.rgi import relight
+from e4s_engine.photo import align, blend, images
+from e4s_engine.pipeline import compose, pipeline
+from e4s_engine.testing.portraits import portrait
+
+RESAMPLING = images.Image.Resampling.LANCZOS
+
+
+class AtOnce:
+    """Another backend's networks, and `swap` made of them."""
+
+    def __init__(self, backend):
+        self._backend, self.batches = backend, []
+
+    swapper = property(lambda self: self)
+
+    def resident(self, image):
+        return None
+
+    def __getattr__(self, name):
+        return getattr(self._backend, name)
+
+    def swap(self, sources, source_labels, targets, target_labels, chosen):
+        self.batches.append(len(targets))
+        one = zip(sources, source_labels, targets, target_labels, chosen, strict=True)
+        return Swapped(*map(np.stack, zip(*(self._one(*given) for given in one), strict=True)))
+
+    def _one(self, source, source_labels, target, target_labels, chosen):
+        pair = np.stack([source, target]), np.stack([source_labels, target_labels])
+        given, kept = self._backend.encode(*pair)
+        if (chosen & compose.WHOLE).any():
+            labels, holes = compose.whole_face_labels(source_labels, target_labels)
+            styles, ids = compose.whole_face_styles(given, kept), regions.FACE
+            foreground = compose.whole_face_foreground(labels, holes)
+        else:
+            ids = np.flatnonzero(chosen & compose.TAKEN).tolist()
+            labels, holes = compose.region_labels([(source_labels, ids)], target_labels)
+            styles = compose.region_styles([(given, ids)], kept)
+            foreground = compose.region_foreground(ids, labels, holes, target_labels)
+        styles = compose.complete_styles(styles, [(given, ids)], kept)
+        face = pipeline.to_uint8(self._backend.decode(styles[None], labels[None])[0])
+        alpha = blend.alpha(foreground, "feather")
+        large = images.resize(face, align.CROP, align.CROP, RESAMPLING)
+        return align.composite(target, large, alpha), face, labels, holes.astype(np.uint8)
+
+
+@pytest.fixture
+def at_once(tiny_weights):
+    with Engine(tiny_weights / "model.safetensors", device="cpu") as engine:
+        backend = AtOnce(engine._pipeline.backend)
+        engine._pipeline = dataclasses.replace(engine._pipeline, backend=backend)
+        yield engine, backend
+
+
+PEOPLE = [portrait(seed) for seed in range(3)]
+(A, A_LABELS), (B, B_LABELS), (C, _) = PEOPLE
+KNOWN = {"source_labels": A_LABELS, "target_labels": B_LABELS}
+
+
+def same(a, b):
+    return all(np.array_equal(getattr(a, n), getattr(b, n)) for n in ("image", "face", "labels", "holes"))
+
+
+def test_a_swap_of_crops_is_done_in_one_go(at_once, engine):
+    whole, backend = at_once
+    assert same(whole.swap(A, B, **KNOWN), engine.swap(A, B, **KNOWN))
+    for chosen in (["eyes", "nose"], "hair", "face"):
+        assert same(whole.swap(A, B, chosen, **KNOWN), engine.swap(A, B, chosen, **KNOWN))
+    assert same(whole.swap({"hair": A}, B), engine.swap({"hair": A}, B))
+    assert same(whole.swap(A, C), engine.swap(A, C))  # labels are the parser's
+    assert same(whole.swap(A, A), engine.swap(A, A))
+    assert backend.batches == [1] * 7
+
+
+def test_what_a_source_hides_stays_the_targets(at_once, engine):
+    whole, _ = at_once
+    glasses = np.where(A_LABELS == regions.EYES, regions.GLASSES, A_LABELS).astype(np.uint8)
+    known = {"source_labels": glasses, "target_labels": B_LABELS}
+    assert (engine.swap(A, B, "face", **known).labels == regions.EYES).any()
+    assert not (engine.swap(A, B, **known).labels == regions.EYES).any()  # as published
+    assert np.array_equal(engine.swap(A, B, ["eyes"], **known).image, B)
+    for chosen in (None, ["eyes"], ["eyes", "nose"]):
+        assert same(whole.swap(A, B, chosen, **known), engine.swap(A, B, chosen, **known))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"extent": 0.5}, {"texture": False}, {"shape": False}, {"hair_first": False},
+     {"blend": "none"}, {"blend": "multiband"}, {"regions": []}],
+    ids=str,
+)  # fmt: skip
+def test_anything_else_goes_through_the_stages(at_once, engine, options):
+    whole, backend = at_once
+    assert same(whole.swap(A, B, **options, **KNOWN), engine.swap(A, B, **options, **KNOWN))
+    assert backend.batches == []
+
+
+def test_models_that_relight_go_through_the_stages(at_once):
+    whole, backend = at_once
+    lit = weights.random_model(dataclasses.replace(TINY, relight=8), 0)
+    layers = relight.layers(lit.tensors, np.stack)
+    whole._pipeline = dataclasses.replace(whole._pipeline, lights=layers)
+    relit = whole.swap(A, B, **KNOWN)
+    assert backend.batches == []
+    assert not np.array_equal(whole.swap(A, B, relight=False, **KNOWN).face, relit.face)
+    assert backend.batches == [1]
+
+
+def test_other_inputs_go_through_the_stages(at_once, engine):
+    whole, backend = at_once
+    small = np.ascontiguousarray(B[::2, ::2])
+    face = engine.encode(A, A_LABELS)
+    five = np.array([[400, 420], [620, 420], [512, 560], [430, 680], [600, 680]], float)
+    for source, target, more in (
+        (A, small, {}),
+        (face, B, {}),
+        ({"hair": A, "nose": C}, B, {}),
+        (A, B, {"target_landmarks": five}),
+    ):
+        assert same(whole.swap(source, target, **more), engine.swap(source, target, **more))
+    assert backend.batches == []
+
+
+def test_batches_go_together_and_a_source_that_comes_again_is_encoded_once(at_once, engine):
+    whole, backend = at_once
+    for made, wanted in zip(whole.swap_batch([A, B], [C, A]), engine.swap_batch([A, B], [C, A]), strict=True):
+        assert same(made, wanted)
+    assert backend.batches == [2]
+    for made, wanted in zip(whole.swap_batch(A, [B, C]), engine.swap_batch(A, [B, C]), strict=True):
+        assert same(made, wanted)
+    mixed = [whole.swap_batch(*jobs) for jobs in [([A, B], [C, B[::2, ::2].copy()])]]
+    assert backend.batches == [2, 1] and len(mixed[0]) == 2

@@ -1,0 +1,107 @@
+"""Which room of the package may import which: data goes one way, and a newcomer can rely on it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PUBLIC = {"__init__.py", "engine.py", "errors.py", "regions.py", "result.py"}
+ANYONE = {"errors", "regions", "_native", "__version__"}
+
+# Every other import within the package is a mistake. Imports inside functions count, and those for types.
+ALLOWED = {
+    "__init__": {"engine", "result", "weights"},
+    "cli": {
+        "backends", "engine", "networks", "photo", "pipeline", "result", "synth", "testing", "training",
+        "weights",
+    },
+    "training": {"backends", "networks", "ops", "photo", "pipeline", "synth", "weights"},
+    "synth": set[str](),
+    "testing": {"photo"},
+    "engine": {"backends", "faces", "networks", "pipeline", "result", "weights"},
+    "pipeline": {"backends", "faces", "networks", "photo", "result"},
+    "result": {"photo"},
+    "faces": {"photo"},
+    "backends": {"kernels", "networks", "ops", "photo", "plan", "weights"},
+    # The GPU composes by the same tables and feathers by the same numbers as the CPU: constants, no calls.
+    "kernels": {"photo", "pipeline", "plan"},
+    "weights": {"networks", "photo"},  # a file's header names its network's config
+    "networks": set[str](),
+    "ops": {"plan"},
+    "photo": set[str](),
+    "plan": set[str](),
+    "errors": set[str](),
+    "regions": set[str](),
+}  # fmt: skip
+
+
+def files() -> Iterator[tuple[str, Path]]:
+    """Every Python file of the package with its room; the kernels lie beside it."""
+    for path in sorted((ROOT / "e4s_engine").rglob("*.py")):
+        yield path.relative_to(ROOT / "e4s_engine").parts[0].removesuffix(".py"), path
+    for path in sorted((ROOT / "kernels").glob("*.py")):
+        yield "kernels", path
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The rooms that a file imports."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            package, *inner = node.module.split(".")
+            if package == "e4s_engine":
+                yield from inner[:1] or [alias.name for alias in node.names]
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                package, *inner = alias.name.split(".")
+                if package == "e4s_engine":
+                    yield from inner[:1]
+
+
+@pytest.mark.parametrize("room", ALLOWED)
+def test_imports_run_one_way(room: str) -> None:
+    allowed = ALLOWED[room] | ANYONE | {room}
+    wrong = [
+        f"{p.relative_to(ROOT)}: {m}"
+        for r, p in files()
+        if r == room
+        for m in imported(p)
+        if m not in allowed
+    ]
+    assert not wrong
+
+
+def test_no_two_rooms_import_each_other() -> None:
+    """The table itself has no circle."""
+    left = {room: set(wanted) for room, wanted in ALLOWED.items()}
+    # A stage's constants, as said above: the one arrow against the stream.
+    left["kernels"].discard("pipeline")
+    while left:
+        free = {room for room, wanted in left.items() if not wanted & left.keys()}
+        assert free, f"a circle among {sorted(left)}"
+        left = {room: wanted for room, wanted in left.items() if room not in free}
+
+
+def test_every_room_is_in_the_table() -> None:
+    assert {room for room, _ in files()} == set(ALLOWED)
+
+
+def test_networks_do_not_import_each_other() -> None:
+    for path in sorted((ROOT / "e4s_engine" / "networks").rglob("*.py")):
+        folder, *rest = path.relative_to(ROOT / "e4s_engine" / "networks").parts
+        for other in ("rgi", "bisenet"):
+            if rest and other != folder:
+                assert f"networks.{other}" not in path.read_text(), path
+
+
+def test_only_public_modules_lie_flat() -> None:
+    assert {path.name for path in (ROOT / "e4s_engine").glob("*.py")} == PUBLIC
+
+
+def test_test_folders_mirror_the_package() -> None:
+    rooms = set(ALLOWED) | {"benchmarks"}
+    folders = {p.name for p in (ROOT / "python_tests").iterdir() if p.is_dir() and any(p.rglob("test_*.py"))}
+    assert folders <= rooms
