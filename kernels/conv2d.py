@@ -3,12 +3,14 @@
     acc[pixel, o] = sum over tap, c of x[pixel * stride + tap, c] * kernel[tap, c, o]
 
 then bias, PReLU or ReLU, residual, ReLU. The depth is one flat loop, so that loads stay in flight from one
-step to the next. Taps go round in the inner order and a tile is a rectangle of pixels, so that the first-level
-cache holds what the next taps read again. Where a step is deeper than the input has channels (pictures), it
-spans several taps. The linear layers of the plan come here too, as 1 x 1 convolutions over [N,1,R,C].
+step to the next. Taps go round in the inner order and a tile is a rectangle of pixels, so that the
+first-level cache holds what the next taps read again. Where a step is deeper than the input has channels
+(pictures), it spans several taps. The linear layers of the plan come here too, as 1 x 1 convolutions over
+[N,1,R,C].
 
-Few pixels of many channels would keep a fraction of the card busy for hundreds of steps: programs side by side
-then take parts of the depth, and a second pass (or the norm that follows) adds up what they leave, in order.
+Few pixels of many channels would keep a fraction of the card busy for hundreds of steps: programs side by
+side then take parts of the depth, and a second pass (or the norm that follows) adds up what they leave, in
+order.
 """
 
 from __future__ import annotations
@@ -150,6 +152,7 @@ def launch_conv(c: Context) -> list[Launch]:
     bare = not any(rest.values()) and not flags["RELU"] and not flags["RELU_LAST"]
     joined = split and bare and instance_norm.only_normalised(c, "y")
     sums: Argument = None
+    out: Argument
     if split:
         out = c.add_partial("y", block.split) if joined else c.partials("y", block.split)
     else:

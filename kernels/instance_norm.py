@@ -180,7 +180,7 @@ def only_normalised(c: Context, name: str) -> bool:
 
 
 def wanted_sums(c: Context, name: str, length: int) -> Argument:
-    """Memory for the sums per `length` pixels of a large map that is normalised; None where they are of no use."""
+    """Return memory for the sums per `length` pixels of a large map that is normalised; else None."""
     y = c.view(name)
     wanted = any(normalises(step, role) for _, step, role in c.readers(name) or [])
     fits = y.pixels > SMALL and y.pixels % length == 0 and y.pixels // length <= MOST_PARTS

@@ -210,12 +210,16 @@ def order(plan: Plan) -> list[int]:
         read = (b for role, b in plan.steps[index].buffers.items() if role != "y")
         return {w for b in read for w in writers.get(b, []) if w != index}
 
-    for index in [None, *large]:
-        found += [index] if index is not None else []
+    def release() -> None:
         for small in list(waiting):
             if needs(small) <= set(found):
                 found.append(small)
                 waiting.remove(small)
+
+    release()
+    for index in large:
+        found.append(index)
+        release()
     return found
 
 

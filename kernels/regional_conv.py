@@ -252,7 +252,7 @@ def across(x, row, column, channels, known, HEIGHT: tl.constexpr, WIDTH: tl.cons
         live = (known & (place >= 0) & (place < WIDTH) & (row >= 0) & (row < HEIGHT))[:, None]
         source = x + (row * WIDTH + place)[:, None] * PADDED + channels[None, :]
         value = tl.load(source, mask=live & (channels < PADDED)[None, :], other=0.0).to(tl.float32)
-        total += value * (0.75 if (tap == 1 or tap == 2) else 0.25)
+        total += value * (0.75 if (tap == 1 or tap == 2) else 0.25)  # noqa: PLR1714
     return total
 
 
@@ -361,7 +361,8 @@ def launch_regional_conv(c: Context) -> list[Launch]:
         ("y",),
         constants(
             h=x.h, w=x.w, x_pixel=x.pixel, channels=x.c, depth=depth,
-            y_pixel=padded(y.c) if split else (rgb.view("y") if rgb else y).pixel, outputs=y.c, padded=padded(y.c),
+            y_pixel=padded(y.c) if split else (rgb.view("y") if rgb else y).pixel, outputs=y.c,
+            padded=padded(y.c),
             style_pixel=styles.pixel if styles else 0, upsample=upsample, precision=c.precision,
             split=block.split, tile_w=tiles.rectangle(x.h, x.w, block.m), block_m=block.m,
             block_n=block.n, block_k=block.k,

@@ -81,7 +81,15 @@ def norm_add(
     other = other.to(tl.float32)
     if shortcut_sums is not None:
         mean, factor = mean_and_factor(
-            shortcut_sums, sample, channels, known, ROWS, SUMS, SHORTCUT_PARTS, SHORTCUT_LENGTH, SHORTCUT_POWER
+            shortcut_sums,
+            sample,
+            channels,
+            known,
+            ROWS,
+            SUMS,
+            SHORTCUT_PARTS,
+            SHORTCUT_LENGTH,
+            SHORTCUT_POWER,
         )
         other = (other - mean[None, :]) * factor[None, :]
     value += other

@@ -67,7 +67,7 @@ def default(problem: Problem) -> Block:
         return dataclasses.replace(block, tile=Tile(4, 3, True)) if problem.kernel == "transposed" else block
     if problem.kernel == "regional_conv":
         block = _regional(problem, m, n, k)
-    elif problem.columns >= 256 and problem.batch * blocks(problem.rows, 128) * blocks(problem.columns, 256) >= FILL:
+    elif problem.columns >= 256 and _programs(problem, 128, 256) >= FILL:
         block = Block(128, 256, k, Tile(8, 3))
     else:
         # Halves before shared depths, down to what four warps can multiply; deep ones keep wider tiles.
@@ -97,10 +97,8 @@ def _programs(problem: Problem, m: int, n: int) -> int:
     return problem.batch * blocks(problem.rows, m) * blocks(problem.columns, n)
 
 
-def _filling(
-    problem: Problem, m: int, n: int, k: int, least_m: int, least_n: int, first: int = 1
-) -> Block:
-    """Smaller tiles and shared depths until the card is full. first: shares that come before smaller tiles."""
+def _filling(problem: Problem, m: int, n: int, k: int, least_m: int, least_n: int, first: int = 1) -> Block:
+    """Halve tiles and share depths until the card is full. first: shares before smaller tiles."""
     split = 1
     shares = problem.depth // k if problem.depth % k == 0 and problem.taps > 1 else 1
     while _programs(problem, m, n) * split < FILL:

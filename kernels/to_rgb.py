@@ -1,7 +1,7 @@
 """toRGB: a modulated 1 x 1 convolution to three channels, bias, and the smaller picture through the FIR.
 
-Three columns are too few for matrix units, and the map is read once: memory is what bounds it. The last layer,
-whose map is read for nothing else, does it by itself: see regional_conv.py.
+Three columns are too few for matrix units, and the map is read once: memory is what bounds it. The last
+layer, whose map is read for nothing else, does it by itself: see regional_conv.py.
 """
 
 from __future__ import annotations

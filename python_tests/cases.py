@@ -245,8 +245,8 @@ def _last_cases() -> Iterator[Case]:
             layers = [w[f"m{r}"] for r in range(REGIONS)], [w[f"b{r}"] for r in range(REGIONS)]
             codes = ops.latent_codes(ops.region_linear(x["vectors"], *layers), w["avg"])
 
-            def plain(number: str) -> Any:
-                return ops.modulation(codes, 2, w[f"mw{number}"], w[f"mb{number}"], regional=False)
+            def plain(which: str, w: Any = w) -> Any:
+                return ops.modulation(codes, 2, w[f"mw{which}"], w[f"mb{which}"], regional=False)
 
             y = _features(ops, x, w)
             skip = ops.to_rgb(y, w["small"], plain("1"), None, w["rgb_bias"])

@@ -15,8 +15,6 @@ from e4s_engine import kernels
 _before = os.environ.get("TRITON_INTERPRET")
 os.environ["TRITON_INTERPRET"] = "1"
 if importlib.util.find_spec("triton") is not None:
-    import triton.experimental.gluon  # else loaded at the first launch, and not interpreted
-    import triton.language
     from triton.runtime import interpreter
 
     _patch = interpreter._patch_lang_tensor

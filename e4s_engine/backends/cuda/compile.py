@@ -194,7 +194,12 @@ def _compile(launch: Launch, arch: int, stages: int, most: int | None = None) ->
     }
     source = ASTSource(fn=kernel, signature=signature, constexprs=values, attrs=attributes)
     said = io.StringIO()
-    with knobs.nvidia.scope(), knobs.compilation.scope(), knobs.runtime.scope(), contextlib.redirect_stdout(said):
+    with (
+        knobs.nvidia.scope(),
+        knobs.compilation.scope(),
+        knobs.runtime.scope(),
+        contextlib.redirect_stdout(said),
+    ):
         knobs.nvidia.dump_ptxas_log = True
         knobs.compilation.always_compile = True
         if launch.tile.cached:
