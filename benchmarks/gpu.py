@@ -302,7 +302,7 @@ def _time_swaps(device: Any, options: argparse.Namespace) -> dict[str, float]:
     from e4s_engine.backends.cuda.backend import Linker, swap_graph
 
     model, _ = gpu_kernels.models()
-    table = tune.load(device.name)
+    table = tune.shipped(device.arch) | tune.load(device.name)
     found = {}
     for precision in options.precisions:
         linker = Linker(device)

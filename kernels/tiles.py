@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Mapping
 
 from .launch import SIZES, Tile, blocks, power
@@ -49,8 +50,10 @@ Table = Mapping[Problem, Block]
 
 
 def choose(problem: Problem, table: Table) -> Block:
-    """The tile for a product: what a table has for it, else the default."""
-    return table.get(problem) or default(problem)
+    """Return the tile for a product: what a table has for it or for the nearest batch, else the default."""
+    batches = sorted({known.batch for known in table}, key=lambda b: abs(math.log2(b / problem.batch)))
+    known = (table.get(dataclasses.replace(problem, batch=batch)) for batch in batches)
+    return next(filter(None, known), None) or default(problem)
 
 
 def default(problem: Problem) -> Block:
@@ -75,18 +78,19 @@ def default(problem: Problem) -> Block:
         block = _filling(problem, m, n, k, 64, 128 if deep else 64)
         if block.m * block.n <= 64 * 128 and problem.depth >= 256:
             block = dataclasses.replace(block, tile=Tile(4, 4))
-        elif block.m * block.n == 128 * 128 and problem.depth >= 128:
-            block = dataclasses.replace(block, tile=Tile(4, 3))
     narrow = block.n <= 32 or (block.m * block.n == 128 * 128 and problem.depth <= 64)
     return dataclasses.replace(block, tile=dataclasses.replace(block.tile, cached=not narrow))
 
 
 def _regional(problem: Problem, m: int, n: int, k: int) -> Block:
-    """Wide tiles scale what they load once for more columns."""
+    """Wide tiles scale what they load once for more columns.
+
+    128 rows of 256 columns were faster on an H200 though they spill, and stand in its table: elsewhere nobody
+    has measured.
+    """
     if problem.columns < 256 or problem.rows < 256:
         return _filling(problem, min(m, 64) if n == 128 else m, n, k, 16, 32, 8)
-    if _programs(problem, 128, 256) < FILL // 2:
-        m = 64
+    m = min(m, 64)
     if _programs(problem, m, 256) * 8 < FILL:
         return _filling(problem, m, 128, k, m, 128, 8)
     block = _filling(problem, m, 256, k, m, 256, 8)

@@ -15,6 +15,9 @@ from e4s_engine import kernels
 _before = os.environ.get("TRITON_INTERPRET")
 os.environ["TRITON_INTERPRET"] = "1"
 if importlib.util.find_spec("triton") is not None:
+    # Else loaded at the first launch, and not interpreted.
+    import triton.experimental.gluon
+    import triton.language  # noqa: F401
     from triton.runtime import interpreter
 
     _patch = interpreter._patch_lang_tensor

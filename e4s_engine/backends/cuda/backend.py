@@ -105,7 +105,8 @@ class Cuda(Planned):
         precision = "fp32" if precision == "auto" else precision  # until the others have run on a card
         super().__init__(model, parser, precision, precision)
         self._linker = Linker(_native.CudaDevice(number))
-        self._table = tune.load(self._linker.device.name)
+        card = self._linker.device
+        self._table = tune.shipped(card.arch) | tune.load(card.name)
         self._graphs: Instances[_native.CudaGraph] = Instances(_IN_FLIGHT)
         for name, plan in self._published_plans().items():
             self._linker.add(self._program(plan), self._arrays_of(name, model, parser))

@@ -42,6 +42,16 @@ def file_of(card: str, folder: Path | None = None) -> Path:
     return (folder or compiling.cache_folder()) / f"tiles-{name}.json"
 
 
+def shipped(arch: int) -> dict[Problem, Block]:
+    """Return the tiles that come with the package for an architecture; empty where none were measured."""
+    path = Path(__file__).with_name(f"tiles_sm{arch}.json")
+    return _table(json.loads(path.read_text())) if path.exists() else {}
+
+
+def _table(content: Any) -> dict[Problem, Block]:
+    return {_problem(entry["problem"]): _block(entry["block"]) for entry in content["tiles"]}
+
+
 def load(card: str, folder: Path | None = None) -> dict[Problem, Block]:
     """The tiles measured on such a card; empty where there are none, or they are another version's."""
     path = file_of(card, folder)
@@ -50,7 +60,7 @@ def load(card: str, folder: Path | None = None) -> dict[Problem, Block]:
         if content["version"] != _version():
             logger.info("tiles: %s are of another version, taking the defaults", path)
             return {}
-        return {_problem(entry["problem"]): _block(entry["block"]) for entry in content["tiles"]}
+        return _table(content)
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError, KeyError) as error:

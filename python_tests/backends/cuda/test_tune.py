@@ -119,3 +119,24 @@ def test_a_table_changes_one_launch_and_its_kernel() -> None:
 def test_without_a_gpu_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert tuning.main(["--device", "1000000"]) == 2
     assert "tune: device: " in capsys.readouterr().err
+
+
+def test_tiles_that_ship_cover_the_published_networks() -> None:
+    """Every product of a swap on Hopper has a measured tile; other cards take the defaults."""
+    table = tuning.shipped(90)
+    assert tuning.shipped(80) == {}
+    problems = {launch.problem for launch in compiling.published_launches("bf16")} - {None}
+    deep = {problem for problem in problems if problem.taps > 1 and problem.rows >= 64}
+    assert deep and deep <= set(table)
+    assert all(block.m * block.n // (32 * block.tile.warps) <= 128 for block in table.values())
+
+
+def test_a_batch_that_was_not_measured_takes_the_nearest_one() -> None:
+    problem = Problem("conv2d", 256, 512, 512, "bf16", 1, 9)
+    one, eight = Block(64, 64, 64, Tile(4, 3)), Block(128, 128, 64, Tile(8, 3))
+    table = {problem: one, dataclasses.replace(problem, batch=8): eight}
+    wanted = {1: one, 2: one, 4: eight, 16: eight}
+    found = {b: tiles.choose(dataclasses.replace(problem, batch=b), table) for b in wanted}
+    assert found == wanted
+    other = dataclasses.replace(problem, rows=1024)
+    assert tiles.choose(other, table) == tiles.default(other)
