@@ -11,6 +11,7 @@ from typing import Any
 
 # Which file makes the launches of a step.
 STEPS = {
+    "affine": "affine",
     "argmax": "argmax",
     "combine": "gate",
     "constant": "constant",

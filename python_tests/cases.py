@@ -115,6 +115,8 @@ def _residual_cases() -> Iterator[Case]:
     for batch, height, width in ((1, 7, 5), (3, 8, 8)):
         rng, inputs, weights = _base(f"residual{batch}", 24, height, width, batch)
         weights |= {"w": _kernel(rng, 24, 24, 3), "v": _kernel(rng, 24, 24, 1)}
+        weights |= {name: _normal(rng, 24) for name in ("slope", "gain", "bias", "mean")}
+        weights["var"] = np.square(_normal(rng, 24)) + np.float32(0.5)
 
         def both(ops: Any, x: Any, w: Any) -> Any:
             x = _features(ops, x, w)
@@ -129,11 +131,22 @@ def _residual_cases() -> Iterator[Case]:
             x = _features(ops, x, w)
             return ops.gate(x, ops.conv2d(ops.global_mean(x), w["v"]), residual=True)
 
+        def apart(ops: Any, x: Any, w: Any) -> Any:
+            """Norms and activations that follow what no convolution can take along."""
+            x = _features(ops, x, w)
+            norm = [w[name] for name in ("gain", "bias", "mean", "var")]
+            y = ops.conv2d(x, w["w"], bias=w["bias"], prelu=w["slope"])
+            y = ops.batch_norm(y, *norm)
+            y = ops.activation(ops.add(ops.conv2d(y, w["v"]), x, relu=True), prelu=w["slope"])
+            return ops.batch_norm(
+                ops.batch_norm(ops.conv2d(y, w["w"], bias=w["bias"]), *norm), *norm, relu=True
+            )
+
         def joined(ops: Any, x: Any, w: Any) -> Any:
             x = _features(ops, x, w)
             return ops.subsample(ops.concat([x, ops.max_pool(ops.resize(x, *_twice(x), "nearest")), x]), 2)
 
-        for network in (both, broadcast, gate, joined):
+        for network in (both, broadcast, gate, apart, joined):
             yield Case(f"{network.__name__}-{height}x{width}-n{batch}", network, inputs, weights)
 
 

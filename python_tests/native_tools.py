@@ -16,6 +16,7 @@ from cases import REGIONS, Case
 from benchmarks.soak import SMALL  # noqa: F401  (the tests take it from here)
 from e4s_engine.networks import config, schema
 from e4s_engine.plan import Plan
+from e4s_engine.plan.fuse import fuse
 from e4s_engine.weights import Model
 
 native = pytest.importorskip("e4s_engine.backends.native", reason="the compiled extension is not built")
@@ -54,7 +55,7 @@ def record_case(case: Case, precision: str) -> tuple[Plan, list[np.ndarray]]:
         _ops().record, symbols, plan.weights({k: v.shape for k, v in case.weights.items()}, "case")
     )
     plan.output(out)
-    return plan, list(case.inputs.values())
+    return fuse(plan), list(case.inputs.values())
 
 
 def ready_case(

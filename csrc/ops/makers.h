@@ -5,6 +5,7 @@
 
 namespace e4s {
 
+StepFn make_affine(Builder& b);
 StepFn make_argmax(Builder& b);
 StepFn make_combine(Builder& b);
 StepFn make_constant(Builder& b);

@@ -21,13 +21,26 @@ from e4s_engine.kernels.launch import Launch, Operand
 # fp32 takes other tiles, the same on all cards; fp16 those of bf16.
 WANTED = [(arch, "bf16") for arch in compiling.ARCHITECTURES] + [(90, "fp32")]
 
-# Every kernel of the published networks. A process of its own: in this one the kernels may be interpreted.
+# Every kernel of the published networks, and the one that they do not use. A process of its own: in this one the
+# kernels may be interpreted.
 ALL = """
 import json, sys
+from e4s_engine import ops
 from e4s_engine.backends.cuda import compile
+from e4s_engine.kernels.launch import Program
+from e4s_engine.plan import Plan
+from e4s_engine.plan.fuse import fuse
+
+def affine(precision):
+    plan = Plan(precision)
+    w = plan.weights({"w": (32, 3, 3, 3), "slope": (32,)}, "affine")
+    pixels = ops.record.from_uint8(plan.pixels(1, 16, 16), -1, 1)
+    plan.output(ops.record.activation(ops.record.conv2d(pixels, w["w"], relu=True), prelu=w["slope"]))
+    return Program(fuse(plan)).launches
+
 if __name__ == "__main__":
     arch, precision = int(sys.argv[1]), sys.argv[2]
-    launches = compile.distinct(compile.published_launches(precision), arch)
+    launches = compile.distinct(compile.published_launches(precision) + affine(precision), arch)
     for manifest in compile.warm(launches.values(), arch, jobs=2):
         print(json.dumps(manifest))
 """
