@@ -21,8 +21,8 @@ from e4s_engine.kernels.launch import Launch, Operand
 # fp32 takes other tiles, the same on all cards; fp16 those of bf16.
 WANTED = [(arch, "bf16") for arch in compiling.ARCHITECTURES] + [(90, "fp32")]
 
-# Every kernel of the published networks, and the one that they do not use. A process of its own: in this one the
-# kernels may be interpreted.
+# Every kernel of the published networks, and the one that they do not use. In a process of its own: in this one
+# the kernels may be interpreted.
 ALL = """
 import json, sys
 from e4s_engine import ops
