@@ -53,4 +53,4 @@ class DeviceLostError(BackendError):
 
 
 class ClosedError(E4SError, RuntimeError):
-    """Call of an engine that is closed already."""
+    """Call on an engine that is already closed."""

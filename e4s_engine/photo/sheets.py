@@ -1,4 +1,4 @@
-"""Pictures to look at: labels in colour, overlays, and contact sheets of titled panels."""
+"""Pictures for display: labels in colour, overlays, and contact sheets of titled panels."""
 
 from __future__ import annotations
 
