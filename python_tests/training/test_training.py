@@ -450,7 +450,7 @@ def test_ffhq_layout_with_broken_files(picture, tmp_path, capsys):
     write(tmp_path / "BiSeNet_mask" / "00000" / "00003.png", labels + 90)
     photos = Photos(tmp_path, 32)
     pictures = [photos.item(i) for i in range(4)]
-    assert all(np.array_equal(p, pictures[0]) for p in pictures)  # only one is whole
+    assert all(np.array_equal(p, pictures[0]) for p in pictures)  # only one is intact
     assert set(np.unique(pictures[0][..., 3])) == {regions.BACKGROUND, regions.SKIN, regions.HAIR}
     assert {Path(name).name for name in photos.broken} == {"00001.png", "00002.png", "00003.png"}
     out = tmp_path / "run"
