@@ -1,4 +1,4 @@
-"""What today's networks never ask of the plan and its weights, and others will."""
+"""Edge cases of plans and their weights that no present network reaches, but others will."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def picture(side: int) -> np.ndarray:
 
 @pytest.mark.parametrize("after", ["relu", "prelu", "sum", "sum and relu", "norm"])
 def test_a_norm_is_not_folded_through_what_follows_a_convolution(after: str) -> None:
-    """Folding it would scale the sums in front of the activation or the shortcut: wrong, and silently."""
+    """Folding it would scale the sums before the activation or the shortcut: silently wrong."""
 
     def network(ops: Any, pixels: Any, weights: Any) -> Any:
         x = ops.conv2d(ops.from_uint8(pixels, -1, 1), weights["in"])
@@ -92,7 +92,7 @@ def test_networks_with_tensors_of_one_name_keep_their_own_values() -> None:
 
 
 def test_sizes_that_want_another_form_of_a_convolution() -> None:
-    """Packed at 32 for Winograd's tiles, then asked for where the direct form runs, and back."""
+    """Weights packed at 32 for Winograd's tiles are packed again for the direct form, and the reverse."""
     store, made = native.WeightStore(), arrays(0)
     forms = set()
     for side in (32, 31, 14, 8, 1, 32):
@@ -116,7 +116,7 @@ def test_plans_are_kept_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [key[2] for key in backend._plans] == [67, 68, 69]
     backend.encode(picture(67), labels)
     backend.encode(picture(64), labels)
-    assert [key[2] for key in backend._plans] == [69, 67, 64]  # the one used longest ago has gone
+    assert [key[2] for key in backend._plans] == [69, 67, 64]  # the least recently used one is gone
     for side, styles in first.items():
         np.testing.assert_array_equal(backend.encode(picture(side), labels), styles)
 
@@ -132,7 +132,7 @@ def test_graphs_that_wait_are_kept_up_to_a_bound() -> None:
     for key in "aababcb":
         use(key)
     assert built == ["a", "b", "c"]
-    use("a")  # dropped for c
+    use("a")  # evicted for c
     assert built == ["a", "b", "c", "a"]
     use("b")
     assert built == ["a", "b", "c", "a"]
