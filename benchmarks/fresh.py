@@ -61,8 +61,8 @@ def _random(folder: Path) -> Path:
 
     file = folder / "random.safetensors"
     code = (
-        "import sys; from e4s_engine import weights; from e4s_engine.networks import config; "
-        "weights.save(weights.random_model(config.ModelConfig()), sys.argv[1])"
+        "import sys; from e4s_engine import weights; from e4s_engine.networks.rgi.config import ModelConfig; "
+        "weights.save(weights.random_model(ModelConfig()), sys.argv[1])"
     )
     subprocess.run([sys.executable, "-c", code, str(file)], check=True)
     return file

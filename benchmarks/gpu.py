@@ -38,6 +38,7 @@ from e4s_engine.backends.cuda import swap as swaps
 from e4s_engine.backends.cuda import tune
 from e4s_engine.errors import E4SError
 from e4s_engine.pipeline import compose
+from e4s_engine.testing.loaded import loaded
 from e4s_engine.testing.portraits import portrait
 
 TESTS = Path(__file__).parents[1] / "python_tests"
@@ -177,15 +178,18 @@ def _check_networks(options: argparse.Namespace) -> dict[str, Any]:
 
     model, parser = gpu_kernels.models()
     images, labels = _inputs(2)
-    reference = Reference(model, parser, "cuda:0", "fp32")
-    styles = reference.encode(images, labels)
-    pictures, classes = reference.decode(styles, labels), reference.parse(images)
+    reference = loaded(Reference("cuda:0", "fp32"), model, parser)
+    styles = reference.run("rgi", "encode", images, labels)
+    pictures, classes = (
+        reference.run("rgi", "decode", styles, labels),
+        reference.run("parser", "parse", images),
+    )
     found: dict[str, Any] = {"failures": []}
     for precision in options.precisions:
-        mine = Cuda(model, parser, "cuda:0", precision)
-        error = np.abs(mine.encode(images, labels) - styles).max() / np.abs(styles).max()
-        decibels = _psnr(mine.decode(styles, labels), pictures)
-        agreement = float((mine.parse(images) == classes).mean())
+        mine = loaded(Cuda("cuda:0", precision), model, parser)
+        error = np.abs(mine.run("rgi", "encode", images, labels) - styles).max() / np.abs(styles).max()
+        decibels = _psnr(mine.run("rgi", "decode", styles, labels), pictures)
+        agreement = float((mine.run("parser", "parse", images) == classes).mean())
         found[precision] = {"styles": float(error), "picture_db": decibels, "labels": agreement}
         if not (decibels >= (LEAST_PSNR if precision != "fp32" else 80) and agreement > 0.98):
             found["failures"].append(precision)
@@ -209,12 +213,12 @@ def _check_swaps(options: argparse.Namespace) -> dict[str, Any]:
         inputs.Portrait("picture", align.whole(image, "picture"), mask)
         for image, mask in zip(images, labels, strict=True)
     )
-    stages = pipeline.Pipeline(Reference(model, None, "cuda:0", "fp32"), None, None, model.config.size)
+    stages = pipeline.Pipeline(loaded(Reference("cuda:0", "fp32"), model), None, None, model.config.size)
     jobs = [pipeline.Job(target, [(source, taken)], taken or None) for taken in TAKEN]
     wanted = [stages.swap([job], inputs.Options())[0] for job in jobs]
     found: dict[str, Any] = {"failures": []}
     for precision in options.precisions:
-        mine = Cuda(model, None, "cuda:0", precision)
+        mine = loaded(Cuda("cuda:0", precision), model)
         for taken, want in zip(TAKEN, wanted, strict=True):
             name = f"{precision} {'+'.join(regions.NAMES[r] for r in taken) or 'face'}"
             found[name] = one = _check_swap(mine, images, labels, taken or None, want)
@@ -259,8 +263,10 @@ def _check_goldens(options: argparse.Namespace) -> dict[str, Any]:
     with np.load(folder / "rgi_1024_swap.npz") as opened:
         goldens = dict(opened)
     for precision in options.precisions:
-        backend = Cuda(golden_model(1024, int(goldens["seed"])), None, "cuda:0", precision)
-        picture = backend.decode(goldens["swapped_style_vectors"][None], goldens["swapped_labels"][None])[0]
+        backend = loaded(Cuda("cuda:0", precision), golden_model(1024, int(goldens["seed"])))
+        picture = backend.run(
+            "rgi", "decode", goldens["swapped_style_vectors"][None], goldens["swapped_labels"][None]
+        )[0]
         want = goldens["swapped_strided"]
         difference = float(np.abs(picture[::4, ::4] - want).max())
         decibels = _psnr(picture[::4, ::4], want)
@@ -288,11 +294,11 @@ def _time_stages(options: argparse.Namespace) -> dict[str, Any]:
     model, parser = gpu_kernels.models()
     found: dict[str, Any] = {}
     for precision in options.precisions:
-        backend = Cuda(model, parser, "cuda:0", precision)
-        for stage in ("encode", "decode", "parse"):
+        backend = loaded(Cuda("cuda:0", precision), model, parser)
+        for network, stage in (("rgi", "encode"), ("rgi", "decode"), ("parser", "parse")):
             for batch in options.batches:
-                backend.time(stage, batch, 3)
-                rounds = [backend.time(stage, batch, options.runs) for _ in range(5)]
+                backend.time(network, stage, batch, 3)
+                rounds = [backend.time(network, stage, batch, options.runs) for _ in range(5)]
                 found[f"{precision} {stage} {batch}"] = statistics.median(rounds)
     return found
 

@@ -12,14 +12,15 @@ from benchmarks import ops
 from e4s_engine import weights
 from e4s_engine.backends.cuda import compile as compiling
 from e4s_engine.backends.cuda.backend import Linker, graph_of
-from e4s_engine.networks import config
+from e4s_engine.networks.bisenet.config import ParserConfig
+from e4s_engine.networks.rgi.config import ModelConfig
 
 ROUNDS = 3
 
 
 def models() -> tuple[Any, Any]:
     """Generator and parser of the published size with random weights."""
-    return weights.random_model(config.ModelConfig()), weights.random_model(config.ParserConfig())
+    return weights.random_model(ModelConfig()), weights.random_model(ParserConfig())
 
 
 def events(run: Callable[[], object], runs: int) -> float:

@@ -23,8 +23,9 @@ import torch
 
 from e4s_engine import _native, ops
 from e4s_engine.backends.native import WINOGRAD_TYPES, WeightStore, compile_plan
-from e4s_engine.backends.plans import published
-from e4s_engine.networks.config import ModelConfig, ParserConfig
+from e4s_engine.backends.plans import examples
+from e4s_engine.networks.bisenet.config import ParserConfig
+from e4s_engine.networks.rgi.config import ModelConfig
 from e4s_engine.ops import regional_conv
 from e4s_engine.plan import Constant, Plan, Step
 from e4s_engine.plan.fuse import fuse
@@ -36,7 +37,7 @@ Shape = tuple[int, int, int, int, int, int, bool]  # inputs, outputs, kernel, st
 def convolutions() -> dict[Shape, tuple[str, int]]:
     """The distinct convolutions of the published networks: shape -> (network, how many of them)."""
     found: dict[Shape, tuple[str, int]] = {}
-    for network, plan in published(ModelConfig(), ParserConfig(), "fp32", "fp32").items():
+    for network, plan in examples([ModelConfig(), ParserConfig()], "fp32").items():
         for step in plan.steps:
             shape = shape_of(plan, step)
             if shape is not None:

@@ -19,12 +19,13 @@ import numpy as np
 from e4s_engine import weights
 from e4s_engine.backends import Backend, Bytes, Floats
 from e4s_engine.backends.native import Native
-from e4s_engine.networks import config
+from e4s_engine.networks.rgi.config import ModelConfig
 from e4s_engine.pipeline import compose
+from e4s_engine.testing.loaded import loaded
 from e4s_engine.testing.portraits import portrait
 
 BATCHES = (1, 2, 3, 4)
-SMALL = config.ModelConfig(
+SMALL = ModelConfig(
     size=32, channels=(32, 32, 16, 16), latents=8, latent_dim=32, injected=5, mlp_hidden=32, stem=16,
     stages=((16, 1), (32, 2), (48, 1), (32, 1)), encoder_size=64,
 )  # fmt: skip
@@ -72,9 +73,9 @@ def soak(backend: Backend, images: Bytes, labels: Bytes, swaps: int, threads: in
 
 def _swap(backend: Backend, images: Bytes, labels: Bytes) -> Floats:
     """Each picture's target is itself, its source the one before it."""
-    styles = backend.encode(images, labels)
+    styles = backend.run("rgi", "encode", images, labels)
     mixed = np.stack([compose.whole_face_styles(styles[i - 1], styles[i]) for i in range(len(styles))])
-    return backend.decode(mixed, labels)
+    return backend.run("rgi", "decode", mixed, labels)
 
 
 def _resident_mb() -> float | None:
@@ -96,7 +97,7 @@ def main() -> int:
     model = weights.open_model(arguments.weights, "rgi") if arguments.weights else weights.random_model(SMALL)
     people = [portrait(seed) for seed in range(max(BATCHES))]
     images, labels = (np.stack([person[i] for person in people]) for i in (0, 1))
-    backend = Native(model, None, arguments.precision)
+    backend = loaded(Native(arguments.precision), model)
     report = soak(backend, images, labels, arguments.swaps, arguments.threads)
     print(json.dumps({**dataclasses.asdict(report), "precision": backend.precision, "isa": backend.isa}))
     return 1 if report.wrong else 0

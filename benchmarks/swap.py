@@ -27,8 +27,8 @@ from benchmarks.ops import peak
 from e4s_engine import _native, weights
 from e4s_engine.backends import plans
 from e4s_engine.cli.timing import Floats, Times
-from e4s_engine.networks import config
-from e4s_engine.photo.align import CROP
+from e4s_engine.networks.bisenet.config import ParserConfig
+from e4s_engine.networks.rgi.config import ModelConfig
 from e4s_engine.pipeline import compose
 from e4s_engine.testing.portraits import portrait
 from e4s_engine.weights import Model
@@ -72,8 +72,8 @@ def main() -> int:
 
 def _models(arguments: argparse.Namespace) -> tuple[Model, Model]:
     file, parser = arguments.weights, arguments.parser
-    model = weights.load(file, "rgi") if file else weights.random_model(config.ModelConfig())
-    kept = weights.load(parser, "parser") if parser else weights.random_model(config.ParserConfig())
+    model = weights.load(file, "rgi") if file else weights.random_model(ModelConfig())
+    kept = weights.load(parser, "parser") if parser else weights.random_model(ParserConfig())
     return model, kept
 
 
@@ -196,9 +196,9 @@ def _batches(variant: variants.Variant, repeat: int) -> dict[str, float]:
 
 def _rates(model: Model, medians: Mapping[str, float]) -> dict[str, float]:
     """GFLOP/s as the direct form counts them, and what the processor sustains in a direct convolution."""
-    assert isinstance(model.config, config.ModelConfig)
-    encode = plans.record_encode(model.config, "bf16", 2, CROP, CROP).flop
-    decode = plans.record_decode(model.config, "bf16", 1).flop
+    assert isinstance(model.config, ModelConfig)
+    encode = plans.example(model.config, "encode", "bf16", 2).flop
+    decode = plans.example(model.config, "decode", "bf16").flop
     return {
         "encode_gflops_bf16": encode / medians["encode"] / 1e9,
         "decode_gflops_bf16": decode / medians["decode"] / 1e9,

@@ -16,8 +16,9 @@ from e4s_engine import ops
 from e4s_engine.backends.native import Native
 from e4s_engine.cli import timing as bench
 from e4s_engine.cli.timing import Floats, Times
-from e4s_engine.networks.config import ModelConfig
 from e4s_engine.networks.rgi import decode, encode
+from e4s_engine.networks.rgi.config import ModelConfig
+from e4s_engine.testing.loaded import loaded
 from e4s_engine.testing.portraits import portrait
 from e4s_engine.weights import Model
 
@@ -89,16 +90,16 @@ class Own:
     """The project's own runtime; its MLPs are part of the decode."""
 
     def __init__(self, model: Model, precision: str) -> None:
-        self._native = Native(model, None, precision)
+        self._native = loaded(Native(precision), model)
 
     def encode(self, pixels: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> Floats:
-        return self._native.encode(pixels, labels)
+        return self._native.run("rgi", "encode", pixels, labels)
 
     def styles(self, vectors: Floats) -> Any:
         return vectors
 
     def decode(self, codes: Any, labels: npt.NDArray[np.uint8]) -> Floats:
-        return self._native.decode(codes, labels)
+        return self._native.run("rgi", "decode", codes, labels)
 
 
 def make(name: str, model: Model, device: str) -> Variant:
@@ -131,5 +132,8 @@ def agreement(model: Model, parser: Model) -> Mapping[str, float]:
     from e4s_engine.backends.reference import Reference
 
     picture = portrait(0)[0][None]
-    expected = Reference(model, parser, "cpu", "fp32").parse(picture)
-    return {p: float((Native(model, parser, p).parse(picture) == expected).mean()) for p in ("fp32", "bf16")}
+    expected = loaded(Reference("cpu", "fp32"), parser).run("parser", "parse", picture)
+    return {
+        p: float((loaded(Native(p), parser).run("parser", "parse", picture) == expected).mean())
+        for p in ("fp32", "bf16")
+    }

@@ -16,9 +16,10 @@ from e4s_engine import backends
 from e4s_engine.backends import gather
 from e4s_engine.errors import ArgumentError, ClosedError
 from e4s_engine.faces import landmarks as landmark_models
-from e4s_engine.networks.config import ModelConfig, ParserConfig
+from e4s_engine.networks.bisenet.config import ParserConfig
 from e4s_engine.networks.rgi import invert
 from e4s_engine.networks.rgi import relight as relighting
+from e4s_engine.networks.rgi.config import ModelConfig
 from e4s_engine.pipeline import inputs
 from e4s_engine.pipeline.inputs import Options, Portrait, RegionNames, Source
 from e4s_engine.pipeline.pipeline import Job, Parser, Pipeline, known
@@ -80,7 +81,8 @@ class Engine:
         assert classes is None or isinstance(classes, ParserConfig)
         # Before the backend, which then reads every tensor that is left, to check it.
         lights = relighting.layers(model.tensors, np.stack) if model.config.relight else None
-        runtime = backends.create(model, parser_model, backend, device, precision)
+        models = [model] if parser_model is None else [model, parser_model]
+        runtime = backends.create(models, backend, device, precision)
         if together > 1:
             runtime = gather.Gathered(runtime, together, wait_ms)
         self._pipeline: Pipeline | None = Pipeline(runtime, own_parser, classes, model.config.size, lights)

@@ -14,7 +14,8 @@ from hypothesis import settings
 
 from e4s_engine import weights
 from e4s_engine.engine import Engine
-from e4s_engine.networks.config import ModelConfig, ParserConfig
+from e4s_engine.networks.bisenet.config import ParserConfig
+from e4s_engine.networks.rgi.config import ModelConfig
 from e4s_engine.testing.portraits import portrait
 
 TINY = ModelConfig(

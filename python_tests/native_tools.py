@@ -14,7 +14,10 @@ import pytest
 from cases import REGIONS, Case
 
 from benchmarks.soak import SMALL  # noqa: F401  (tests import it from here)
-from e4s_engine.networks import config, schema
+from e4s_engine.networks import registry
+from e4s_engine.networks.bisenet.config import infer_parser
+from e4s_engine.networks.network import Config
+from e4s_engine.networks.rgi.config import infer_model
 from e4s_engine.plan import Plan
 from e4s_engine.plan.fuse import fuse
 from e4s_engine.weights import Model
@@ -101,11 +104,11 @@ def _ops() -> Any:
     return ops
 
 
-def make_model(cfg: config.Config, seed: int = 0) -> Model:
+def make_model(cfg: Config, seed: int = 0) -> Model:
     """Make a model with random weights that keep activations in range."""
     rng = np.random.default_rng(seed)
     tensors = {}
-    for name, shape in schema.tensors(cfg).items():
+    for name, shape in registry.tensors(cfg).items():
         value = rng.standard_normal(shape, dtype=np.float32)
         if name.endswith("running_var"):
             value = 1 + np.abs(value)
@@ -137,5 +140,5 @@ def golden_model(size: int, seed: int) -> Model:
     shapes = {k: tuple(v) for k, v in json.loads((folder / name).read_text()).items()}
     if size:
         shapes["latent_avg"] = (18, 512)
-    cfg = config.infer_model(shapes) if size else config.infer_parser(shapes)
-    return Model(cfg, {k: recipe.tensor(k, shape, seed) for k, shape in schema.tensors(cfg).items()})
+    cfg = infer_model(shapes) if size else infer_parser(shapes)
+    return Model(cfg, {k: recipe.tensor(k, shape, seed) for k, shape in registry.tensors(cfg).items()})

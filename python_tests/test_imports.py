@@ -21,7 +21,7 @@ ALLOWED = {
     },
     "training": {"backends", "networks", "ops", "photo", "pipeline", "synth", "weights"},
     "synth": set[str](),
-    "testing": {"photo"},
+    "testing": {"backends", "networks", "photo", "weights"},
     "engine": {"backends", "faces", "networks", "pipeline", "result", "weights"},
     "pipeline": {"backends", "faces", "networks", "photo", "result"},
     "result": {"photo"},

@@ -22,12 +22,16 @@ FILE = Path(__file__).parent / "goldens" / "tiny.npz"
 def compute(backend: str) -> dict[str, np.ndarray]:
     """Compute style vectors, label map, face and parsed classes of a whole-face swap."""
     model, parser = weights.random_model(TINY, 0), weights.random_model(TINY_PARSER, 1)
-    runtime = backends.create(model, parser, backend, "cpu", "fp32")
+    runtime = backends.create([model, parser], backend, "cpu", "fp32")
     (source, source_labels), (target, target_labels) = portrait(0), portrait(1)
-    styles = runtime.encode(np.stack([source, target]), np.stack([source_labels, target_labels]))
+    styles = runtime.run(
+        "rgi", "encode", np.stack([source, target]), np.stack([source_labels, target_labels])
+    )
     labels, _ = compose.whole_face_labels(source_labels, target_labels)
-    face = runtime.decode(compose.whole_face_styles(styles[0], styles[1])[None], labels[None])[0]
-    classes = runtime.parse(source[None])[0]
+    face = runtime.run("rgi", "decode", compose.whole_face_styles(styles[0], styles[1])[None], labels[None])[
+        0
+    ]
+    classes = runtime.run("parser", "parse", source[None])[0]
     return {"styles": styles, "labels": labels[::8, ::8], "face": face, "classes": classes[::8, ::8]}
 
 

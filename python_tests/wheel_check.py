@@ -13,14 +13,15 @@ import numpy as np
 
 import e4s_engine
 from e4s_engine import weights
-from e4s_engine.networks import config
+from e4s_engine.networks.bisenet.config import ParserConfig
+from e4s_engine.networks.rgi.config import ModelConfig
 from e4s_engine.testing.portraits import portrait
 
-MODEL = config.ModelConfig(
+MODEL = ModelConfig(
     size=32, channels=(16, 16, 16, 16), latents=8, latent_dim=16, injected=5, mlp_hidden=16, stem=16,
     stages=((16, 1), (16, 1), (16, 1), (32, 1)), encoder_size=64,
 )  # fmt: skip
-PARSER = config.ParserConfig(classes=19, widths=(8, 8, 8, 16, 16), context=8, fusion=16)
+PARSER = ParserConfig(classes=19, widths=(8, 8, 8, 16, 16), context=8, fusion=16)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What runs the networks. Every backend offers encode, decode and parse over batches of arrays."""
+"""Backends: load networks and run their functions over batches of arrays."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import ctypes
 import importlib.util
 import os
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from e4s_engine.errors import ArgumentError, BackendError
+from e4s_engine.networks import registry
 from e4s_engine.weights import Model
 
 if TYPE_CHECKING:
@@ -69,14 +71,14 @@ class Backend(Protocol):
     def swapper(self) -> Swapper | None:
         """Swaps in one go, where the backend has them."""
 
-    def encode(self, images: Bytes, labels: Bytes) -> Floats:
-        """Aligned crops [N,1024,1024,3] and labels [N,512,512] -> style vectors [N,12,D]."""
+    def load(self, network: str, model: Model) -> None:
+        """Take a model of a network, by its kind in the registry. Raises WeightsError for damaged tensors."""
 
-    def decode(self, styles: Floats, labels: Bytes) -> Floats:
-        """Style vectors [N,12,D] and labels [N,512,512] -> images [N,S,S,3], unclamped."""
+    def run(self, network: str, function: str, *arrays: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Run a function of a loaded network over inputs [N,...] as it declares them (networks/network.py).
 
-    def parse(self, images: Bytes) -> Bytes:
-        """Pictures [N,1024,1024,3] or [N,512,512,3] -> the parser's own classes [N,512,512]."""
+        Returns maps as floats [N,H,W,C], vectors [N,R,C], or bytes [N,H,W].
+        """
 
     def invert(self, pictures: Bytes, labels: Bytes, styles: Floats, steps: int, rate: float) -> Floats:
         """Style vectors [N,12,D] nearer to pictures [N,S,S,3]. Raises BackendError without gradients."""
@@ -100,19 +102,29 @@ def check_device(device: str) -> None:
         raise ArgumentError(f"device: expected 'auto', 'cpu', 'cuda' or 'cuda:N', got {device!r}")
 
 
-def create(model: Model, parser: Model | None, backend: str, device: str, precision: str) -> Backend:
-    """Choose a backend once, by what was asked and what this machine has. Raises BackendError."""
+def create(models: Iterable[Model], backend: str, device: str, precision: str) -> Backend:
+    """Choose a backend once, by what was asked and what this machine has, and load models into it.
+
+    Raises BackendError.
+    """
     check(backend, device, precision)
+    chosen = _choose(backend, device, precision)
+    for model in models:
+        chosen.load(registry.kind_of(model.config), model)
+    return chosen
+
+
+def _choose(backend: str, device: str, precision: str) -> Backend:
     on_gpu = device.startswith("cuda") or (device == "auto" and backend != "native" and _gpu_at_hand())
     if backend == "native" or (backend == "auto" and not on_gpu):
-        return _native(model, parser, device if on_gpu else "cpu", precision)
+        return _native(device if on_gpu else "cpu", precision)
     if importlib.util.find_spec("torch") is None:
         raise BackendError(
             "backend: the reference backend needs PyTorch; install it with `pip install e4s_engine[torch]`"
         )
     from e4s_engine.backends.reference import Reference
 
-    return Reference(model, parser, device, precision)
+    return Reference(device, precision)
 
 
 def _gpu_at_hand() -> bool:
@@ -128,7 +140,7 @@ def _gpu_at_hand() -> bool:
     return torch.cuda.is_available()
 
 
-def _native(model: Model, parser: Model | None, device: str, precision: str) -> Backend:
+def _native(device: str, precision: str) -> Backend:
     if importlib.util.find_spec("e4s_engine._native") is None:
         raise BackendError(
             "backend: the compiled extension is missing; install the package with `pip install .`, "
@@ -137,7 +149,7 @@ def _native(model: Model, parser: Model | None, device: str, precision: str) -> 
     if device != "cpu":
         from e4s_engine.backends.cuda.backend import Cuda
 
-        return Cuda(model, parser, device, precision)
+        return Cuda(device, precision)
     from e4s_engine.backends.native import Native
 
-    return Native(model, parser, precision)
+    return Native(precision)

@@ -11,11 +11,14 @@ import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Hashable
+from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from e4s_engine.backends import Backend, Bytes, Floats, Swapped, Swapper
+from e4s_engine.weights import Model
 
 # Batches of a kind that run at once: what comes meanwhile gathers for the next. On a GPU one batch is copied
 # while another runs.
@@ -58,17 +61,15 @@ class Gathered:
         swapper = self._backend.swapper
         return GatheredSwaps(self, swapper) if swapper else None
 
-    def encode(self, images: Bytes, labels: Bytes) -> Floats:
+    def load(self, network: str, model: Model) -> None:
         """See `Backend`."""
-        return self.call(("encode", images.shape[1:]), self._backend.encode, images, labels)
+        self._backend.load(network, model)
 
-    def decode(self, styles: Floats, labels: Bytes) -> Floats:
+    def run(self, network: str, function: str, *arrays: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """See `Backend`."""
-        return self.call("decode", self._backend.decode, styles, labels)
-
-    def parse(self, images: Bytes) -> Bytes:
-        """See `Backend`."""
-        return self.call(("parse", images.shape[1:]), self._backend.parse, images)
+        kind = (network, function, *(array.shape[1:] for array in arrays))
+        result: npt.NDArray[Any] = self.call(kind, partial(self._backend.run, network, function), *arrays)
+        return result
 
     def invert(self, pictures: Bytes, labels: Bytes, styles: Floats, steps: int, rate: float) -> Floats:
         """See `Backend`. For itself: it takes as long as hundreds of calls, others should not wait for it."""

@@ -15,18 +15,15 @@ import numpy.typing as npt
 
 from e4s_engine import _native
 from e4s_engine.backends import Swapper
-from e4s_engine.backends.plans import Planned, Record, slices, unpacked
+from e4s_engine.backends.plans import Loaded, Planned, result_of, unpacked
 from e4s_engine.errors import BackendError
+from e4s_engine.networks.network import Function, Shape
 from e4s_engine.plan import Array, Conv, Plan, Step, Vector
-from e4s_engine.weights import Model, progress
+from e4s_engine.weights import progress
 
 ISA_VARIABLE = "E4S_ISA"
-# In bf16 a noise picture keeps 99.1% of its labels: every layer adds a little, none can be singled out. In
-# fp32 a picture costs 0.07 s more of one core, and labels do not depend on the precision that was chosen.
-PARSER_PRECISION = "fp32"
 WINOGRAD_TYPES = ("f32", "bf16")
 WINOGRAD_CHANNELS, WINOGRAD_PIXELS = 64, 256  # the least
-_MOST_AT_ONCE = {"encode": 2, "decode": 1, "parse": 2}  # more only cost memory: one picture fills the cores
 _MOST_PLANS = 12  # kept, each with its arenas; those used longest ago go first
 
 
@@ -115,44 +112,39 @@ def described(plan: Plan, store: WeightStore) -> tuple[list[dict[str, Any]], lis
     return buffers, steps
 
 
+@dataclasses.dataclass(frozen=True)
+class _Compiled:
+    """A plan bound to the runtime, and what it hands to the caller."""
+
+    plan: Plan
+    runtime: _native.Plan
+
+
 class Native(Planned):
-    """Encoder, generator and parser on the CPU."""
+    """Networks on the CPU."""
 
     name = "native"
     device = "cpu"
     swapper: Swapper | None = None  # on the CPU nothing is gained by one plan for all
 
-    def __init__(
-        self,
-        model: Model,
-        parser: Model | None,
-        precision: str = "auto",
-        isa: str | None = None,
-        threads: int = 0,
-    ) -> None:
-        """precision: of encoder and generator, "auto": bf16 where the kernels have it; the parser is fp32.
+    def __init__(self, precision: str = "auto", isa: str | None = None, threads: int = 0) -> None:
+        """precision: of functions that do not choose their own; "auto": bf16 where the kernels have it.
 
         isa: "portable", "avx2", "avx512" or "amx"; None: what E4S_ISA names, else the best. threads: 0: all.
         """
         self._isa = os.environ.get(ISA_VARIABLE, "") if isa is None else isa
         self.isa, has_bf16 = _native.kernels(self._isa)
-        super().__init__(model, parser, _choose_precision(precision, has_bf16, self.isa), PARSER_PRECISION)
+        super().__init__(_choose_precision(precision, has_bf16, self.isa))
         self._threads = threads
         # AMX multiplies so fast that the transforms would rule; not measured.
         self._store = WeightStore(("f32",) if self.isa.startswith("amx") else WINOGRAD_TYPES)
-        self._plans: OrderedDict[tuple[Any, ...], _native.Plan] = OrderedDict()
+        self._plans: OrderedDict[tuple[Any, ...], _Compiled] = OrderedDict()
         self._lock = threading.Lock()
-        # What the published sizes run is packed now, so that arrays in memory need not be kept. Files stay at
-        # hand: another size may run a convolution in another form.
-        for name, plan in self._published_plans().items():
-            self._store.add(plan, self._arrays_of(name, model, parser))
-        for owner in filter(None, (model, parser)):
-            owner.check()
 
     def describe(self) -> str:
-        """The plans at the published input sizes, as tables, with the arena and what sharing memory saves."""
+        """Return the plans at the published input sizes as tables, with the arena and what sharing saves."""
         parts = []
-        for name, plan in self._published_plans().items():
+        for name, plan in self._examples():
             compiled = compile_plan(plan, self._store, self._isa)
             arena, apart = compiled.arena_bytes / 1e6, compiled.unshared_bytes / 1e6
             head = f"{name}: {plan.flop / 1e9:.1f} GFLOP, {plan.precision}, {compiled.isa}, "
@@ -160,28 +152,35 @@ class Native(Planned):
             parts.append(head + f"arena {arena:.1f} MB ({apart:.1f} MB without reuse)\n{table}")
         return "\n\n".join(parts)
 
-    def _run(
-        self,
-        kind: str,
-        size: tuple[int, ...],
-        record: Record,
-        inputs: list[npt.NDArray[Any]],
-        out: npt.NDArray[Any],
-    ) -> None:
-        for part in slices(len(out), _MOST_AT_ONCE[kind]):
-            arrays = [np.ascontiguousarray(array[part]) for array in inputs]
-            self._plan((kind, len(arrays[0]), *size), record).run([*arrays, out[part]])
+    def _pack(self, plan: Plan, arrays: Mapping[str, Array]) -> None:
+        self._store.add(plan, arrays)
 
-    def _plan(self, key: tuple[Any, ...], record: Record) -> _native.Plan:
+    def _run(
+        self, loaded: Loaded, name: str, arrays: list[npt.NDArray[Any]], out: npt.NDArray[Any] | None
+    ) -> npt.NDArray[Any]:
+        compiled = self._plan(loaded, name, tuple(array.shape for array in arrays))
+        out = result_of(compiled.plan) if out is None else out
+        compiled.runtime.run([*arrays, out])
+        return out
+
+    def _plan(self, loaded: Loaded, name: str, shapes: tuple[Shape, ...]) -> _Compiled:
+        key = (loaded.network.kind, name, shapes)
         with self._lock:
             if key not in self._plans:
-                plan = record(key[1])
-                self._store.add(plan, self._kept_arrays(key[0]))
-                self._plans[key] = compile_plan(plan, self._store, self._isa, threads=self._threads)
+                plan = self._record(loaded, name, shapes)
+                self._store.add(plan, loaded.tensors)
+                runtime = compile_plan(plan, self._store, self._isa, threads=self._threads)
+                self._plans[key] = _Compiled(plan, runtime)
                 while len(self._plans) > _MOST_PLANS:
                     self._plans.popitem(last=False)  # calls under way hold theirs
             self._plans.move_to_end(key)
             return self._plans[key]
+
+    def _precision_of(self, function: Function) -> str:
+        return function.cpu_precision or self.precision
+
+    def _at_once(self, function: Function) -> int:
+        return function.at_once
 
 
 def _choose_precision(precision: str, has_bf16: bool, isa: str) -> str:

@@ -1,9 +1,10 @@
-"""The networks recorded: the plans that every compiled backend runs, and what such backends share."""
+"""Networks recorded: the plans that every compiled backend runs, and what such backends share."""
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,146 +12,150 @@ import numpy.typing as npt
 
 from e4s_engine import ops, regions
 from e4s_engine.backends import Bytes, Floats
-from e4s_engine.errors import BackendError
-from e4s_engine.networks import schema
-from e4s_engine.networks.bisenet import parse
-from e4s_engine.networks.config import Config, ModelConfig, kind_of
-from e4s_engine.networks.rgi import decode, encode
-from e4s_engine.photo.align import CROP
-from e4s_engine.plan import Array, Plan
+from e4s_engine.errors import ArgumentError, BackendError
+from e4s_engine.networks import registry
+from e4s_engine.networks.network import Config, Function, Input, Network, Shape
+from e4s_engine.plan import Array, Plan, Symbol
 from e4s_engine.plan.fuse import fuse
 from e4s_engine.weights import Model
 from e4s_engine.weights.tensorfile import TensorFile
 
-Record = Callable[[int], Plan]  # the plan of a batch
 
-
-def record_encode(config: ModelConfig, precision: str, batch: int, height: int, width: int) -> Plan:
-    """The encoder: pixels and labels -> style vectors."""
-    plan = Plan(precision)
-    pixels = plan.pixels(batch, height, width)
-    labels = plan.labels(batch, regions.LABEL_SIZE, regions.LABEL_SIZE, regions.COUNT)
-    weights = plan.weights(schema.tensors(config), kind_of(config))
-    plan.output(encode.encode_pixels(ops.record, pixels, labels, weights, config))
+def record(config: Config, function: Function, precision: str, shapes: Sequence[Shape]) -> Plan:
+    """Record a function of the network that a config belongs to, for inputs of these shapes [N,...]."""
+    network, plan = registry.of(config), Plan(precision)
+    symbols = [_input(plan, kind, shape) for kind, shape in zip(function.inputs, shapes, strict=True)]
+    weights = plan.weights(network.tensors(config), network.kind)
+    plan.output(function.call(ops.record, *symbols, weights, config))
     return fuse(plan)
 
 
-def record_decode(config: ModelConfig, precision: str, batch: int, whole: bool = False) -> Plan:
-    """MLPs and generator: style vectors and labels -> pictures, in floats or (whole) in 8 bits."""
-    plan = Plan(precision)
-    styles = plan.vectors(batch, regions.COUNT, config.style_dim)
-    labels = plan.labels(batch, regions.LABEL_SIZE, regions.LABEL_SIZE, regions.COUNT)
-    weights = plan.weights(schema.tensors(config), kind_of(config))
-    picture = decode.decode(ops.record, styles, labels, weights, config)
-    if whole:
-        ops.record.to_uint8(picture)
-    else:
-        plan.output(picture)
-    return fuse(plan)
+def _input(plan: Plan, kind: Input, shape: Shape) -> Symbol:
+    batch, first, second = shape[:3]
+    if kind is Input.PIXELS:
+        return plan.pixels(batch, first, second)
+    if kind is Input.LABELS:
+        return plan.labels(batch, first, second, regions.COUNT)
+    return plan.vectors(batch, first, second)
 
 
-def record_parse(config: Config, precision: str, batch: int, height: int, width: int) -> Plan:
-    """The parser: pixels -> classes."""
-    plan = Plan(precision)
-    pixels = plan.pixels(batch, height, width)
-    parse.classes(ops.record, pixels, plan.weights(schema.tensors(config), kind_of(config)))
-    return fuse(plan)
+def example(config: Config, name: str, precision: str, batch: int = 1) -> Plan:
+    """Record a function at the sizes of the published pipeline."""
+    function = registry.of(config).function(name)
+    return record(config, function, precision, [(batch, *shape) for shape in function.examples(config)])
 
 
-def published(
-    config: ModelConfig, parser: Config | None, precision: str, parser_precision: str, batch: int = 1
-) -> dict[str, Plan]:
-    """What a swap of one aligned crop runs, by the backend's calls; times `batch`."""
-    plans = {
-        "encode": record_encode(config, precision, batch, CROP, CROP),
-        "decode": record_decode(config, precision, batch),
-    }
-    if parser is not None:
-        plans["parse"] = record_parse(parser, parser_precision, batch, CROP, CROP)
-    return plans
+def examples(configs: Sequence[Config], precision: str, batch: int = 1) -> dict[str, Plan]:
+    """Record every function of these networks at the sizes of the published pipeline, by its name."""
+    names = ((config, name) for config in configs for name in registry.of(config).functions)
+    return {name: example(config, name, precision, batch) for config, name in names}
+
+
+@dataclasses.dataclass(frozen=True)
+class Loaded:
+    """A network of a backend. tensors: those at hand for weights in other forms; may be empty."""
+
+    network: Network
+    config: Config
+    tensors: Mapping[str, Array]
 
 
 class Planned(ABC):
-    """Encoder, generator and parser as recorded plans. A backend says how a plan is run."""
+    """A backend whose networks are recorded plans. Subclasses pack a plan's weights and run it."""
 
-    def __init__(self, model: Model, parser: Model | None, precision: str, parser_precision: str) -> None:
-        assert isinstance(model.config, ModelConfig)
+    def __init__(self, precision: str) -> None:
         self.precision = precision
-        self._parser_precision = parser_precision
-        self._config = model.config
-        self._parser_config = parser.config if parser else None
-        owners = {"model": model, "parse": parser}
-        self._files = {
-            name: owner.tensors
-            for name, owner in owners.items()
-            if owner and isinstance(owner.tensors, TensorFile)
-        }
+        self._loaded: dict[str, Loaded] = {}
+
+    def load(self, network: str, model: Model) -> None:
+        """Pack the weights of a model for the published sizes. Raises WeightsError for damaged ones.
+
+        Arrays in memory are not kept unless a function takes pictures of any size; files stay at hand.
+        """
+        declared = registry.get(network)
+        for name, function in declared.functions.items():
+            self._pack(example(model.config, name, self._precision_of(function)), model.tensors)
+        model.check()
+        keeps = isinstance(model.tensors, TensorFile) or any(f.free for f in declared.functions.values())
+        self._loaded[network] = Loaded(declared, model.config, model.tensors if keeps else {})
+
+    def run(self, network: str, function: str, *arrays: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Run a function of a network over inputs [N,...], a few samples at a time.
+
+        Returns floats [N,H,W,C] or [N,R,C], or bytes [N,H,W]. Raises BackendError for a network that was not
+        loaded.
+        """
+        loaded = self._network(network)
+        declared = loaded.network.function(function)
+        ready = [_ready(array, kind) for array, kind in zip(arrays, declared.inputs, strict=True)]
+        first, *others = slices(len(ready[0]), self._at_once(declared))
+        result = self._run(loaded, function, [np.ascontiguousarray(array[first]) for array in ready], None)
+        if not others:
+            return result
+        whole = np.empty((len(ready[0]), *result.shape[1:]), result.dtype)
+        whole[first] = result
+        for part in others:
+            self._run(loaded, function, [np.ascontiguousarray(array[part]) for array in ready], whole[part])
+        return whole
 
     def invert(self, pictures: Bytes, labels: Bytes, styles: Floats, steps: int, rate: float) -> Floats:
-        """Raises BackendError: a recorded plan has no gradients."""
+        """Raise BackendError: a recorded plan has no gradients."""
         raise BackendError(
             "backend: inversion descends gradients, which compiled plans do not have; make the engine with "
             "Engine(..., backend='reference') (PyTorch)"
         )
 
-    def encode(self, images: Bytes, labels: Bytes) -> Floats:
-        """Aligned crops [N,1024,1024,3] and labels [N,512,512] -> style vectors [N,12,D]."""
-        height, width = images.shape[1:3]
+    def _network(self, name: str) -> Loaded:
+        if name not in self._loaded:
+            raise BackendError(f"backend: network {name!r} is not loaded, only {', '.join(self._loaded)} are")
+        return self._loaded[name]
 
-        def record(batch: int) -> Plan:
-            return record_encode(self._config, self.precision, batch, height, width)
+    def _record(self, loaded: Loaded, name: str, shapes: Sequence[Shape]) -> Plan:
+        function = loaded.network.function(name)
+        return record(loaded.config, function, self._precision_of(function), shapes)
 
-        styles = np.empty((len(images), regions.COUNT, self._config.style_dim), np.float32)
-        self._run("encode", (height, width), record, [images, labels], styles)
-        return styles
+    def _examples(self, batch: int = 1) -> Iterator[tuple[str, Plan]]:
+        """Record every function of every loaded network at the sizes of the published pipeline."""
+        for loaded in self._loaded.values():
+            for name, function in loaded.network.functions.items():
+                yield name, example(loaded.config, name, self._precision_of(function), batch)
 
-    def decode(self, styles: Floats, labels: Bytes) -> Floats:
-        """Style vectors [N,12,D] and labels [N,512,512] -> images [N,S,S,3], unclamped."""
-
-        def record(batch: int) -> Plan:
-            return record_decode(self._config, self.precision, batch)
-
-        pictures = np.empty((len(styles), self._config.size, self._config.size, 3), np.float32)
-        self._run("decode", (), record, [np.asarray(styles, np.float32), labels], pictures)
-        return pictures
-
-    def parse(self, images: Bytes) -> Bytes:
-        """Pictures [N,1024,1024,3] or [N,512,512,3] -> the parser's own classes [N,512,512]."""
-        config = self._parser_config
-        assert config is not None, "the engine asks for labels when there is no parser"
-        height, width = images.shape[1:3]
-
-        def record(batch: int) -> Plan:
-            return record_parse(config, self._parser_precision, batch, height, width)
-
-        classes = np.empty((len(images), parse.SIDE, parse.SIDE), np.uint8)
-        self._run("parse", (height, width), record, [images], classes)
-        return classes
+    @abstractmethod
+    def _pack(self, plan: Plan, arrays: Mapping[str, Array]) -> None:
+        """Pack the weights of a plan that are not packed yet."""
 
     @abstractmethod
     def _run(
-        self,
-        kind: str,
-        size: tuple[int, ...],
-        record: Record,
-        inputs: list[npt.NDArray[Any]],
-        out: npt.NDArray[Any],
-    ) -> None:
-        """Run a network over inputs [N,...] into out [N,...], a few pictures at a time."""
+        self, loaded: Loaded, name: str, arrays: list[npt.NDArray[Any]], out: npt.NDArray[Any] | None
+    ) -> npt.NDArray[Any]:
+        """Run a function over inputs [N,...] that go through together, into `out` where it is given."""
 
-    def _published_plans(self, batch: int = 1) -> dict[str, Plan]:
-        return published(self._config, self._parser_config, self.precision, self._parser_precision, batch)
+    @abstractmethod
+    def _precision_of(self, function: Function) -> str:
+        """Return the precision that a function runs in."""
 
-    @staticmethod
-    def _arrays_of(name: str, model: Model, parser: Model | None) -> Mapping[str, Array]:
-        """Return the arrays that the weights of a published plan are made of."""
-        owner = parser if name == "parse" else model
-        assert owner is not None
-        return owner.tensors
+    @abstractmethod
+    def _at_once(self, function: Function) -> int:
+        """Return how many samples go through together."""
 
-    def _kept_arrays(self, name: str) -> Mapping[str, Array]:
-        """Return the tensors that a network's weights may still be made of; empty where none were kept."""
-        return self._files.get("parse" if name == "parse" else "model", {})
+
+def _ready(array: npt.NDArray[Any], kind: Input) -> npt.NDArray[Any]:
+    """Return an input of the right type. Raises ArgumentError for labels that are no regions."""
+    if kind is Input.LABELS:
+        check_labels(array)
+    return np.asarray(array, np.float32) if kind is Input.VECTORS else array
+
+
+def check_labels(labels: npt.NDArray[Any]) -> None:
+    """Raise ArgumentError for labels that are no regions."""
+    most = int(labels.max(initial=0))
+    if most >= regions.COUNT:
+        raise ArgumentError(f"labels: expected values below {regions.COUNT}, got {most}")
+
+
+def result_of(plan: Plan) -> npt.NDArray[Any]:
+    """Return an empty array for what a plan hands to the caller."""
+    return np.empty(plan.result, np.uint8 if plan.buffers[-1].type == "u8" else np.float32)
 
 
 def unpacked(error: KeyError) -> BackendError:
@@ -162,6 +167,6 @@ def unpacked(error: KeyError) -> BackendError:
 
 
 def slices(count: int, most: int) -> Iterator[slice]:
-    """A batch in parts of so many at most."""
+    """Yield a batch in parts of so many at most."""
     for start in range(0, count, most):
         yield slice(start, min(start + most, count))

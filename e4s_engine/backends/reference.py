@@ -13,9 +13,9 @@ import torch
 from e4s_engine import ops
 from e4s_engine.backends import Bytes, Floats, Swapper, check_device
 from e4s_engine.errors import BackendError
-from e4s_engine.networks.bisenet import parse
-from e4s_engine.networks.config import ModelConfig
-from e4s_engine.networks.rgi import decode, encode, invert
+from e4s_engine.networks import registry
+from e4s_engine.networks.network import Config, Network
+from e4s_engine.networks.rgi import invert
 from e4s_engine.weights import Model
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -23,64 +23,45 @@ _MOST_AT_ONCE = {"cpu": 1, "cuda": 8}  # a decode at 1024 takes about 1 GB each
 
 
 class Reference:
-    """Encoder, generator and parser over `ops`, by default the one-pass reference operations."""
+    """Networks over `ops`, by default the one-pass reference operations."""
 
     name = "reference"
     swapper: Swapper | None = None
 
-    def __init__(
-        self, model: Model, parser: Model | None, device: str, precision: str, operations: Any = ops.reference
-    ) -> None:
-        assert isinstance(model.config, ModelConfig)
+    def __init__(self, device: str, precision: str, operations: Any = ops.reference) -> None:
         self.device = choose_device(device)
         self.precision = _choose_precision(precision, self.device)
-        self._config = model.config
         self._ops = operations
-        self._weights = self._place(model)
-        self._parser = self._place(parser) if parser else None
+        self._loaded: dict[str, tuple[Network, Config, dict[str, Any]]] = {}
         self._step = _MOST_AT_ONCE[self.device.partition(":")[0]]
 
-    def encode(self, images: Bytes, labels: Bytes) -> Floats:
-        """Aligned crops [N,1024,1024,3] and labels [N,512,512] -> style vectors [N,12,D]."""
-        with self._running():
-            done = [
-                encode.encode_pixels(self._ops, image, mask, self._weights, self._config)
-                for image, mask in self._batches(images, labels)
-            ]
-            return np.concatenate([styles.float().cpu().numpy() for styles in done])
+    def load(self, network: str, model: Model) -> None:
+        """Place a model's tensors on the device."""
+        placed = {name: torch.from_numpy(tensor).to(self.device) for name, tensor in model.tensors.items()}
+        self._loaded[network] = registry.get(network), model.config, placed
 
-    def decode(self, styles: Floats, labels: Bytes) -> Floats:
-        """Style vectors [N,12,D] and labels [N,512,512] -> images [N,S,S,3], unclamped."""
+    def run(self, network: str, function: str, *arrays: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """See `Backend`."""
+        declared, config, weights = self._loaded[network]
+        call = declared.function(function).call
         with self._running():
-            done = [
-                decode.decode(self._ops, style, mask, self._weights, self._config)
-                for style, mask in self._batches(styles, labels)
-            ]
-            return np.concatenate([image.float().permute(0, 2, 3, 1).cpu().numpy() for image in done])
-
-    def parse(self, images: Bytes) -> Bytes:
-        """Pictures [N,1024,1024,3] or [N,512,512,3] -> the parser's own classes [N,512,512]."""
-        assert self._parser is not None, "the engine asks for labels when there is no parser"
-        with self._running():
-            done = [parse.classes(self._ops, image, self._parser) for (image,) in self._batches(images)]
-            return np.concatenate([classes.cpu().numpy() for classes in done])
+            results = [call(self._ops, *batch, weights, config) for batch in self._batches(*arrays)]
+            return np.concatenate([_as_array(result) for result in results])
 
     def invert(self, pictures: Bytes, labels: Bytes, styles: Floats, steps: int, rate: float) -> Floats:
         """Style vectors [N,12,D] nearer to pictures [N,S,S,3]."""
         done = []
+        _, config, weights = self._loaded["rgi"]
         with self._running(gradients=True):
             for picture, mask, style in self._batches(pictures, labels, styles):
                 image = self._ops.from_uint8(picture, -1, 1)
-                given = (image, mask, style, self._weights, self._config)
+                given = (image, mask, style, weights, config)
                 done.append(invert.descend(self._ops, *given, steps, rate).cpu().numpy())
         return np.concatenate(done)
 
     def describe(self) -> str:
         """Raises BackendError: PyTorch decides as it goes."""
         raise BackendError("backend: the reference backend runs no recorded plan; the native one does")
-
-    def _place(self, model: Model) -> dict[str, Any]:
-        return {name: torch.from_numpy(tensor).to(self.device) for name, tensor in model.tensors.items()}
 
     def _batches(self, *arrays: npt.NDArray[Any]) -> Iterator[tuple[torch.Tensor, ...]]:
         for start in range(0, len(arrays[0]), self._step):
@@ -102,6 +83,14 @@ class Reference:
             raise BackendError(
                 f"device: {self.device} has too little memory for this model: {error}"
             ) from error
+
+
+def _as_array(result: torch.Tensor) -> npt.NDArray[Any]:
+    """Return maps as floats [N,H,W,C], vectors as they are, bytes as they are."""
+    if result.dtype == torch.uint8:
+        return result.cpu().numpy()
+    floats = result.float()
+    return (floats.permute(0, 2, 3, 1) if floats.ndim == 4 else floats).cpu().numpy()
 
 
 def choose_device(device: str) -> str:

@@ -194,11 +194,11 @@ def parse(arguments: Namespace) -> int:
 def convert(arguments: Namespace) -> int:
     """Run `e4s convert`."""
     from e4s_engine import weights
-    from e4s_engine.networks import config
+    from e4s_engine.networks import registry
 
     model = weights.convert(arguments.official, arguments.output, ema=arguments.ema)
     count = sum(tensor.size for tensor in model.tensors.values())
-    kind = config.kind_of(model.config)
+    kind = registry.kind_of(model.config)
     print(f"{arguments.output}: {kind}, {len(model.tensors)} tensors, {count / 1e6:.1f} M parameters")
     if model.extra:
         print(f"left out, as nothing reads them: {', '.join(model.extra)}")
@@ -226,14 +226,14 @@ def bench(arguments: Namespace) -> int:
     """Run `e4s bench`."""
     from e4s_engine import backends, weights
     from e4s_engine.cli import timing
-    from e4s_engine.networks import config
+    from e4s_engine.networks.rgi.config import ModelConfig
 
     if arguments.weights:
         model = weights.open_model(arguments.weights, "rgi")
     else:
         print("no --weights: timing random weights of the official size", file=sys.stderr)
-        model = weights.random_model(config.ModelConfig())
-    backend = backends.create(model, None, arguments.backend, arguments.device, arguments.precision)
+        model = weights.random_model(ModelConfig())
+    backend = backends.create([model], arguments.backend, arguments.device, arguments.precision)
     medians = timing.time_swap(backend, arguments.repeat)
     if arguments.json:
         print(json.dumps({f"{stage}_s": value for stage, value in medians.items()}))

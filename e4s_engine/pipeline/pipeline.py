@@ -17,7 +17,7 @@ from e4s_engine import regions
 from e4s_engine.backends import Backend
 from e4s_engine.errors import ArgumentError, LabelsError
 from e4s_engine.networks.bisenet import parse
-from e4s_engine.networks.config import ParserConfig
+from e4s_engine.networks.bisenet.config import ParserConfig
 from e4s_engine.networks.rgi import relight as relighting
 from e4s_engine.photo import align as alignment
 from e4s_engine.photo import blend as blending
@@ -94,7 +94,7 @@ class Pipeline:
         """The regions of a picture by the backend's parser."""
         if picture.shape[0] < parse.SIDE:
             picture = images.resize(picture, parse.SIDE, parse.SIDE, Image.Resampling.BILINEAR)
-        found = self.backend.parse(picture[None])[0]
+        found = self.backend.run("parser", "parse", picture[None])[0]
         return found if classes.table == "regions" else regions.TABLES[classes.table][found]
 
     def complete(self, portraits: list[Portrait]) -> None:
@@ -102,12 +102,14 @@ class Pipeline:
         self.label(portraits)
         missing = list({id(p): p for p in portraits if p.styles is None}.values())
         if missing:
-            for portrait, styles in zip(missing, self.backend.encode(*_stacked(missing)), strict=True):
+            for portrait, styles in zip(
+                missing, self.backend.run("rgi", "encode", *_stacked(missing)), strict=True
+            ):
                 portrait.styles = styles
 
     def decode(self, styles: compose.Styles, labels: Labels) -> npt.NDArray[np.float32]:
         """Style vectors [N,12,D] and labels [N,512,512] -> images [N,S,S,3]. Raises ArgumentError."""
-        decoded = self.backend.decode(styles, labels)
+        decoded = self.backend.run("rgi", "decode", styles, labels)
         if not np.isfinite(decoded).all():
             raise ArgumentError("styles: the image is not finite; these are no style vectors of this model")
         return decoded

@@ -3,7 +3,7 @@
     plan = Plan("bf16")
     image = plan.pixels(1, 1024, 1024)
     labels = plan.labels(1, 512, 512, regions.COUNT)
-    weights = plan.weights(schema.tensors(config), "rgi")
+    weights = plan.weights(registry.tensors(config), "rgi")
     styles = encode.encode_pixels(ops.record, image, labels, weights, config)
     plan.output(styles)
     print(fuse.fuse(plan))
@@ -144,6 +144,7 @@ class Plan:
         self.precision, self.type = precision, TYPES[precision]
         self.buffers: list[Buffer] = []
         self.steps: list[Step] = []
+        self.result: Shape = ()  # shape of what the caller gets
         self._externals = 0
 
     def pixels(self, batch: int, height: int, width: int) -> Symbol:
@@ -172,10 +173,12 @@ class Plan:
         return len(self.buffers) - 1
 
     def output(self, x: Symbol) -> None:
-        """Hand x to the caller as float: pictures as [N,H,W,3], vectors as [N,R,C]."""
+        """Hand x to the caller: maps as floats [N,H,W,C], vectors [N,R,C], bytes as they are."""
         if self.buffers[x.buffer].external >= 0:
+            self.result = x.shape
             return
         y = self.external(self.buffers[x.buffer].shape, "f32")
+        self.result = self.buffers[y].shape if len(x.shape) == 4 else x.shape
         self.append(Step("copy", {"x": self.use(x), "y": y}, numbers={"stride": 1, "first": 0}))
 
     def emit(

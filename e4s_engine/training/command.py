@@ -91,12 +91,12 @@ def run(arguments: Namespace) -> int:
 
 
 def _run(arguments: Namespace) -> int:
-    from e4s_engine.networks import config
+    from e4s_engine.networks import registry
     from e4s_engine.training import loop, memory, spread, tasks
 
     memory.keep()
     chosen = _recipe(arguments)
-    if config.kind_of(chosen.model) != arguments.kind:
+    if registry.kind_of(chosen.model) != arguments.kind:
         raise ArgumentError(f"recipe: {arguments.recipe} trains no {arguments.kind}")
     rank, world, device = spread.begin(_device(arguments.device))
     source, preview, close = _source(arguments, chosen, rank, device)
@@ -176,10 +176,10 @@ def _parser(path: str, argument: str) -> Any:
     import torch
 
     from e4s_engine import weights
-    from e4s_engine.networks import config
+    from e4s_engine.networks.bisenet.config import ParserConfig
 
     model = weights.load(path, "parser", "parser")
-    if not isinstance(model.config, config.ParserConfig) or model.config.table != "regions":
+    if not isinstance(model.config, ParserConfig) or model.config.table != "regions":
         raise ArgumentError(f"{argument}: expected a parser of the 12 regions (e4s train parser): {path}")
     return {name: torch.from_numpy(tensor) for name, tensor in model.tensors.items()}
 

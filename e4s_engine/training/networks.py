@@ -13,9 +13,9 @@ from torch import Tensor
 
 from e4s_engine import weights
 from e4s_engine.errors import ArgumentError, WeightsError
-from e4s_engine.networks import config as configs
-from e4s_engine.networks import schema
-from e4s_engine.networks.config import Config, ModelConfig
+from e4s_engine.networks import registry
+from e4s_engine.networks.network import Config, Shape
+from e4s_engine.networks.rgi.config import ModelConfig
 
 Parameters = dict[str, Tensor]
 
@@ -25,10 +25,10 @@ _STATISTICS = ("running_mean", "running_var")
 def initial(config: Config, seed: int) -> Parameters:
     """Parameters to start from: N(0, 1) where layers are equalised (StyleGAN2), He's elsewhere."""
     dice = torch.Generator().manual_seed(seed)
-    return {name: _initial(name, shape, dice) for name, shape in schema.tensors(config).items()}
+    return {name: _initial(name, shape, dice) for name, shape in registry.tensors(config).items()}
 
 
-def _initial(name: str, shape: schema.Shape, dice: torch.Generator) -> Tensor:
+def _initial(name: str, shape: Shape, dice: torch.Generator) -> Tensor:
     if name.endswith(("running_var", "modulation.bias")):
         return torch.ones(shape)
     if name == "latent_avg" or name.endswith(("running_mean", "bias", "noise.weight", "outer.weight")):
@@ -40,7 +40,7 @@ def _initial(name: str, shape: schema.Shape, dice: torch.Generator) -> Tensor:
     return torch.randn(shape, generator=dice) * scale(name, shape)
 
 
-def scale(name: str, shape: schema.Shape) -> float:
+def scale(name: str, shape: Shape) -> float:
     """The deviation of a weight's first values."""
     if name.startswith(("G.", "MLPs.")):
         return 1.0
@@ -82,7 +82,7 @@ def frozen(config: ModelConfig, convs: int, to_rgbs: int, encoder: bool) -> froz
         + [f"G.to_rgbs.{i}." for i in range(max(first_rgb, 0), config.doublings)]
         + ["encoder."] * encoder
     )
-    return frozenset(name for name in schema.tensors(config) if prefixes and name.startswith(prefixes))
+    return frozenset(name for name in registry.tensors(config) if prefixes and name.startswith(prefixes))
 
 
 def from_file(path: str | os.PathLike[str], config: Config, seed: int) -> Parameters:
@@ -91,7 +91,7 @@ def from_file(path: str | os.PathLike[str], config: Config, seed: int) -> Parame
     Without relighting layers, or with narrower per-region MLPs, the file may be given to a config that has
     them: what is new changes nothing to begin with.
     """
-    model = weights.load(path, configs.kind_of(config))
+    model = weights.load(path, registry.kind_of(config))
     found = {name: torch.from_numpy(np.array(tensor)) for name, tensor in model.tensors.items()}
     if model.config == config:
         return found

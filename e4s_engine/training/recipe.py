@@ -12,8 +12,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from e4s_engine.errors import ArgumentError
-from e4s_engine.networks import config as configs
-from e4s_engine.networks.config import ModelConfig, ParserConfig
+from e4s_engine.networks import registry
+from e4s_engine.networks.bisenet.config import ParserConfig
+from e4s_engine.networks.rgi.config import ModelConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -236,7 +237,7 @@ NAMED: dict[str, Recipe] = {
 
 def to_json(recipe: Recipe) -> str:
     """The recipe as JSON."""
-    kind = configs.kind_of(recipe.model)
+    kind = registry.kind_of(recipe.model)
     return json.dumps({"kind": kind, **dataclasses.asdict(recipe)}, indent=1, sort_keys=True)
 
 
@@ -246,7 +247,7 @@ def from_json(text: str) -> Recipe:
         fields: dict[str, Any] = json.loads(text)
         kind = fields.pop("kind")
         made = RgiRecipe if kind == "rgi" else ParserRecipe
-        parts: dict[str, Any] = {"schedule": Schedule, "pool": Pool, "model": configs.KINDS[kind]}
+        parts: dict[str, Any] = {"schedule": Schedule, "pool": Pool, "model": registry.get(kind).config}
         for name, value in fields.items():
             if name in parts:
                 fields[name] = parts[name](**{k: _tuples(v) for k, v in value.items()})

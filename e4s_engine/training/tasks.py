@@ -14,8 +14,9 @@ from torch import Tensor
 
 from e4s_engine import ops, regions
 from e4s_engine.networks.bisenet import parse
-from e4s_engine.networks.config import Config, ModelConfig
+from e4s_engine.networks.network import Config
 from e4s_engine.networks.rgi import decode, encode, likeness, relight
+from e4s_engine.networks.rgi.config import ModelConfig
 from e4s_engine.ops._fixed import Seams
 from e4s_engine.training import critic, losses, networks
 from e4s_engine.training.batches import Batch, mixed_styles, unpacked

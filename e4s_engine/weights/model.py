@@ -22,8 +22,8 @@ import safetensors.numpy
 from tqdm import tqdm
 
 from e4s_engine.errors import OutputError, WeightsError
-from e4s_engine.networks import config as configs
-from e4s_engine.networks import schema
+from e4s_engine.networks import registry
+from e4s_engine.networks.network import Config, Shape
 from e4s_engine.photo.files import check_writable, replacing
 from e4s_engine.weights.tensorfile import DTYPES, TensorFile, damaged, not_finite, some
 
@@ -44,7 +44,7 @@ Tensors = Mapping[str, npt.NDArray[np.float32]]
 class Model:
     """A model's config and its tensors, float32 by official name. extra: keys in the file nobody reads."""
 
-    config: configs.Config
+    config: Config
     tensors: Tensors
     extra: tuple[str, ...] = ()
 
@@ -72,7 +72,7 @@ def open_model(path: str | os.PathLike[str], kind: str, argument: str = "weights
     model = (
         _open_converted(file, argument) if file.suffix == ".safetensors" else _load_official(file, argument)
     )
-    found = configs.kind_of(model.config)
+    found = registry.kind_of(model.config)
     if found != kind:
         raise WeightsError(f"{argument}: {file} holds a model of kind {found!r}, expected {kind!r}")
     return model
@@ -119,8 +119,8 @@ def save(model: Model, path: str | os.PathLike[str], *, half: bool = False) -> N
     metadata = {
         "format": FORMAT,
         "format_version": str(FORMAT_VERSION),
-        "kind": configs.kind_of(model.config),
-        "config": configs.to_json(model.config),
+        "kind": registry.kind_of(model.config),
+        "config": registry.to_json(model.config),
     }
     tensors: dict[str, npt.NDArray[Any]] = dict(model.tensors)
     if half:
@@ -135,11 +135,11 @@ def save(model: Model, path: str | os.PathLike[str], *, half: bool = False) -> N
             raise OutputError(f"out_safetensors: cannot write {path}: {error}") from error
 
 
-def random_model(config: configs.Config, seed: int = 0) -> Model:
+def random_model(config: Config, seed: int = 0) -> Model:
     """A model with random weights of sane scales: for timing and tests, not for pictures."""
     rng = np.random.default_rng(seed)
 
-    def tensor(name: str, shape: schema.Shape) -> npt.NDArray[np.float32]:
+    def tensor(name: str, shape: Shape) -> npt.NDArray[np.float32]:
         values = rng.standard_normal(shape, dtype=np.float32)
         if name.endswith("running_var"):
             return np.asarray(1 + 0.1 * np.abs(values), np.float32)
@@ -154,7 +154,7 @@ def random_model(config: configs.Config, seed: int = 0) -> Model:
         equalized = name.startswith(("G.", "MLPs."))  # scaled by the layers themselves
         return values if equalized else values * np.float32((2 / np.prod(shape[1:])) ** 0.5)
 
-    return Model(config, {name: tensor(name, shape) for name, shape in schema.tensors(config).items()})
+    return Model(config, {name: tensor(name, shape) for name, shape in registry.tensors(config).items()})
 
 
 def find_parser(weights: str | os.PathLike[str]) -> Path | None:
@@ -193,7 +193,7 @@ def _open_converted(file: Path, argument: str) -> Model:
             config = _read_header(opened.metadata() or {}, file, argument)
             slices = {name: opened.get_slice(name) for name in list(opened.keys())}
             shapes = {name: tuple(s.get_shape()) for name, s in slices.items()}
-            wanted = schema.tensors(config)
+            wanted = registry.tensors(config)
             _check_shapes(shapes, wanted, file, argument)
             for name in wanted:
                 if slices[name].get_dtype() not in DTYPES:
@@ -204,7 +204,7 @@ def _open_converted(file: Path, argument: str) -> Model:
     return Model(config, TensorFile(file, wanted, argument), _named(set(slices) - set(wanted), file))
 
 
-def _read_header(metadata: Mapping[str, str], file: Path, argument: str) -> configs.Config:
+def _read_header(metadata: Mapping[str, str], file: Path, argument: str) -> Config:
     if metadata.get("format") != FORMAT:
         raise WeightsError(
             f"{argument}: {file} has no {FORMAT} header; make it with `e4s convert OFFICIAL.pt {file.name}`"
@@ -215,20 +215,17 @@ def _read_header(metadata: Mapping[str, str], file: Path, argument: str) -> conf
             f"{argument}: {file} has format version {version!r:.20}, this package reads up to "
             f"{FORMAT_VERSION}; upgrade e4s_engine"
         )
-    return configs.from_json(metadata.get("kind", ""), metadata.get("config", ""))
+    return registry.from_json(metadata.get("kind", ""), metadata.get("config", ""))
 
 
 def _load_official(file: Path, argument: str, ema: bool = False) -> Model:
     state = _state_dict(_unpickle(file, argument), file, argument, ema)
     shapes = {name: tuple(t.shape) for name, t in state.items()}
-    is_parser = any(name.startswith("cp.resnet.") for name in shapes)
     try:
-        config = configs.infer_parser(shapes) if is_parser else configs.infer_model(shapes)
+        config = registry.recognise(shapes)
     except WeightsError as error:
-        raise WeightsError(
-            f"{argument}: {file} is neither an E4S checkpoint nor a BiSeNet parser ({error})"
-        ) from error
-    wanted = schema.tensors(config)
+        raise WeightsError(f"{argument}: {file} is neither {registry.titles()} ({error})") from error
+    wanted = registry.tensors(config)
     _check_shapes(shapes, wanted, file, argument)
     for name in wanted:
         tensor = state[name]
@@ -294,7 +291,7 @@ def _state_dict(content: Any, file: Path, argument: str, ema: bool) -> dict[str,
 
 
 def _check_shapes(
-    shapes: Mapping[str, Sequence[int]], wanted: Mapping[str, schema.Shape], file: Path, argument: str
+    shapes: Mapping[str, Sequence[int]], wanted: Mapping[str, Shape], file: Path, argument: str
 ) -> None:
     missing = [name for name in wanted if name not in shapes]
     if missing:

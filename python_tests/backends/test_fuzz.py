@@ -16,7 +16,7 @@ from cases import CASES, REGIONS
 from native_tools import SMALL, kernels, make_model, native, ready_case
 
 from e4s_engine import _native
-from e4s_engine.backends.plans import record_decode
+from e4s_engine.backends.plans import example
 from e4s_engine.errors import ArgumentError, E4SError
 
 COUNT = int(os.environ.get("E4S_FUZZ", "1500"))
@@ -34,7 +34,7 @@ class Described:
 
 
 def whole_decode() -> Described:
-    plan = record_decode(SMALL, "fp32", 1)
+    plan = example(SMALL, "decode", "fp32")
     store = native.WeightStore()
     store.add(plan, make_model(SMALL).tensors)
     rng = np.random.default_rng(0)

@@ -18,6 +18,8 @@ SIDE = 96
 LABELS = np.random.default_rng(9).integers(0, regions.COUNT, (SIDE, SIDE), dtype=np.uint8)
 PICTURES = [np.random.default_rng(s).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8) for s in range(4)]
 
+PARSE = ("parser", "parse")
+
 
 class Doubling:
     """Backend whose parser doubles its input, holds its first batch until released, and fails on 99."""
@@ -29,7 +31,8 @@ class Doubling:
         self.started, self.go = threading.Event(), threading.Event()
         self.interrupted = 0  # number of the batch that a signal interrupts, counted from 1
 
-    def parse(self, images):
+    def run(self, network, function, images):
+        assert (network, function) == PARSE
         self.sizes.append(len(images))
         self.started.set()
         assert self.go.wait(30)
@@ -67,14 +70,14 @@ def busy(pool, most=8):
     """Return a gatherer whose backend is running its first batch, and that batch's future."""
     fake = Doubling()
     gathered = Gathered(fake, most, 0)
-    first = pool.submit(gathered.parse, pictures(1))
+    first = pool.submit(gathered.run, *PARSE, pictures(1))
     assert fake.started.wait(30)
     return fake, gathered, first
 
 
 def test_what_comes_while_a_batch_runs_is_the_next_batch(pool):
     fake, gathered, first = busy(pool)
-    others = [pool.submit(gathered.parse, pictures(i, i + 10)) for i in range(2, 5)]
+    others = [pool.submit(gathered.run, *PARSE, pictures(i, i + 10)) for i in range(2, 5)]
     until(lambda: waiting(gathered) == 3)
     fake.go.set()
     assert np.array_equal(first.result(), pictures(2))
@@ -87,7 +90,8 @@ def test_what_comes_while_a_batch_runs_is_the_next_batch(pool):
 def test_a_batch_holds_no_more_than_it_may(pool):
     fake, gathered, first = busy(pool, most=3)
     others = [
-        pool.submit(gathered.parse, pictures(*range(i, i + size))) for i, size in ((0, 2), (10, 2), (20, 5))
+        pool.submit(gathered.run, *PARSE, pictures(*range(i, i + size)))
+        for i, size in ((0, 2), (10, 2), (20, 5))
     ]
     until(lambda: waiting(gathered) == 3)
     fake.go.set()
@@ -99,27 +103,27 @@ def test_a_full_batch_does_not_wait(pool):
     fake = Doubling()
     fake.go.set()
     gathered = Gathered(fake, 2, 10_000_000)  # hours: only a full batch ends the waiting
-    made = [pool.submit(gathered.parse, pictures(i)) for i in range(4)]
+    made = [pool.submit(gathered.run, *PARSE, pictures(i)) for i in range(4)]
     assert [int(m.result(timeout=60)[0, 0, 0]) for m in made] == [0, 2, 4, 6]
     assert fake.sizes == [2, 2]
 
 
 def test_an_error_reaches_the_call_at_fault_alone(pool):
     fake, gathered, first = busy(pool)
-    good, bad = (pool.submit(gathered.parse, pictures(i)) for i in (5, 99))
+    good, bad = (pool.submit(gathered.run, *PARSE, pictures(i)) for i in (5, 99))
     until(lambda: waiting(gathered) == 2)
     fake.go.set()
     assert int(first.result()[0, 0, 0]) == 2 and int(good.result()[0, 0, 0]) == 10
     with pytest.raises(ValueError, match="99"):
         bad.result()
-    assert np.array_equal(gathered.parse(pictures(7)), pictures(14))
+    assert np.array_equal(gathered.run(*PARSE, pictures(7)), pictures(14))
 
 
 def test_an_interrupted_leader_leaves_the_others_their_turn(pool):
     fake, gathered, first = busy(pool)
-    leader = pool.submit(gathered.parse, pictures(3))
+    leader = pool.submit(gathered.run, *PARSE, pictures(3))
     until(lambda: waiting(gathered) == 1)
-    others = [pool.submit(gathered.parse, pictures(i)) for i in (4, 5)]
+    others = [pool.submit(gathered.run, *PARSE, pictures(i)) for i in (4, 5)]
     until(lambda: waiting(gathered) == 3)
     fake.interrupted = 2
     fake.go.set()
@@ -131,7 +135,7 @@ def test_an_interrupted_leader_leaves_the_others_their_turn(pool):
 
 def test_pictures_of_other_sizes_are_batches_of_their_own(pool):
     fake, gathered, first = busy(pool)
-    larger = pool.submit(gathered.parse, np.ones((1, 4, 4), np.uint8))
+    larger = pool.submit(gathered.run, *PARSE, np.ones((1, 4, 4), np.uint8))
     until(lambda: len(fake.sizes) == 2)  # it does not wait for the first kind
     fake.go.set()
     assert first.result().shape == (1, 2, 2) and larger.result().shape == (1, 4, 4)

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from native_tools import SMALL, golden_folder, golden_model, kernels, make_model, native
+from native_tools import golden_folder, golden_model, kernels, native
 from PIL import Image
+
+from e4s_engine.testing.loaded import loaded
 
 STYLES = {"fp32": 1e-4, "bf16": 5e-2}  # relative
 PRECISIONS = sorted({precision for _, precision in kernels()})
@@ -40,15 +42,19 @@ def test_swap(size: int, precision: str) -> None:
     folder = golden_folder()
     with np.load(folder / f"rgi_{size}_swap.npz") as opened:
         goldens = dict(opened)
-    backend = native.Native(golden_model(size, int(goldens["seed"])), None, precision)
+    backend = loaded(native.Native(precision), golden_model(size, int(goldens["seed"])))
     images = np.stack([photo(folder, name) for name in ("source", "target")][:: 1 if size == 1024 else -1])
     labels = np.stack([goldens["source_labels"], goldens["target_labels"]])
-    styles = backend.encode(images, labels)
+    styles = backend.run("rgi", "encode", images, labels)
     for got, name in zip(styles, ("source", "target"), strict=True):
         want = goldens[f"{name}_style_vectors"]
         assert np.abs(got - want).max() < STYLES[precision] * np.abs(want).max()
-    check_picture(backend.decode(styles[:1], labels[:1])[0], goldens, "reconstruction", precision)
-    swapped = backend.decode(goldens["swapped_style_vectors"][None], goldens["swapped_labels"][None])
+    check_picture(
+        backend.run("rgi", "decode", styles[:1], labels[:1])[0], goldens, "reconstruction", precision
+    )
+    swapped = backend.run(
+        "rgi", "decode", goldens["swapped_style_vectors"][None], goldens["swapped_labels"][None]
+    )
     check_picture(swapped[0], goldens, "swapped", precision)
 
 
@@ -57,11 +63,11 @@ def test_parser(precision: str) -> None:
     folder = golden_folder()
     with np.load(folder / "bisenet.npz") as opened:
         goldens = dict(opened)
-    backend = native.Native(make_model(SMALL), golden_model(0, int(goldens["seed"])), precision)
+    backend = loaded(native.Native(precision), golden_model(0, int(goldens["seed"])))
     image = photo(folder, "source")
     small = Image.fromarray(image).resize((400, 400)).resize((512, 512), Image.Resampling.BILINEAR)
     for pixels, name in ((image, "labels19"), (np.asarray(small), "labels19_from_400px")):
-        classes = backend.parse(pixels[None])[0]
+        classes = backend.run("parser", "parse", pixels[None])[0]
         if name == "labels19":
             ordered = np.sort(goldens["logits_strided"], 0)
             clear = ordered[-1] - ordered[-2] > 1e-3

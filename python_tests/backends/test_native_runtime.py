@@ -15,17 +15,18 @@ from native_tools import EMULATED, SMALL, kernels, make_model, native, record_ca
 
 from benchmarks.soak import soak
 from e4s_engine import _native, backends, weights
-from e4s_engine.backends.plans import record_decode
+from e4s_engine.backends.plans import example
 from e4s_engine.engine import Engine
 from e4s_engine.errors import ArgumentError, BackendError, WeightsError
-from e4s_engine.networks.config import ParserConfig
+from e4s_engine.networks.bisenet.config import ParserConfig
+from e4s_engine.testing.loaded import loaded
 
 PARSER = ParserConfig(widths=(16, 16, 24, 32, 32), context=16, fusion=32)
 
 
 @pytest.fixture(scope="module", params=sorted({p for _, p in kernels()}))
 def backend(request: pytest.FixtureRequest) -> Any:
-    return native.Native(make_model(SMALL), make_model(PARSER), request.param)
+    return loaded(native.Native(request.param), make_model(SMALL), make_model(PARSER))
 
 
 def sample(batch: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -39,10 +40,14 @@ def sample(batch: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 def test_batches_agree_with_singles(backend: Any) -> None:
     images, labels, styles = sample(3)
-    whole = backend.encode(images, labels), backend.decode(styles, labels)
+    whole = backend.run("rgi", "encode", images, labels), backend.run("rgi", "decode", styles, labels)
     for i in range(3):
-        assert np.array_equal(backend.encode(images[i : i + 1], labels[i : i + 1])[0], whole[0][i])
-        assert np.array_equal(backend.decode(styles[i : i + 1], labels[i : i + 1])[0], whole[1][i])
+        assert np.array_equal(
+            backend.run("rgi", "encode", images[i : i + 1], labels[i : i + 1])[0], whole[0][i]
+        )
+        assert np.array_equal(
+            backend.run("rgi", "decode", styles[i : i + 1], labels[i : i + 1])[0], whole[1][i]
+        )
 
 
 def test_500_swaps_from_four_threads(backend: Any) -> None:
@@ -55,7 +60,7 @@ def test_500_swaps_from_four_threads(backend: Any) -> None:
 
 
 def test_arena_shares_memory(backend: Any) -> None:
-    plan = record_decode(SMALL, backend.precision, 1)
+    plan = example(SMALL, "decode", backend.precision)
     store = native.WeightStore()
     store.add(plan, make_model(SMALL).tensors)
     compiled = native.compile_plan(plan, store)
@@ -75,53 +80,53 @@ def test_the_table_says_how_convolutions_run() -> None:
 def test_parse_reads_both_sizes(backend: Any) -> None:
     rng = np.random.default_rng(0)
     for side in (512, 1024):
-        classes = backend.parse(rng.integers(0, 256, (1, side, side, 3)).astype(np.uint8))
+        classes = backend.run("parser", "parse", rng.integers(0, 256, (1, side, side, 3)).astype(np.uint8))
         assert classes.shape == (1, 512, 512) and classes.max() < 19
 
 
 def test_labels_do_not_depend_on_the_precision(backend: Any) -> None:
     image = np.random.default_rng(1).integers(0, 256, (1, 512, 512, 3)).astype(np.uint8)
-    exact = native.Native(make_model(SMALL), make_model(PARSER), "fp32")
-    assert np.array_equal(backend.parse(image), exact.parse(image))
+    exact = loaded(native.Native("fp32"), make_model(SMALL), make_model(PARSER))
+    assert np.array_equal(backend.run("parser", "parse", image), exact.run("parser", "parse", image))
 
 
 def test_labels_beyond_the_regions_are_refused(backend: Any) -> None:
     images, labels, styles = sample(1)
     labels[0, 3, 4] = REGIONS
     with pytest.raises(ArgumentError, match="labels"):
-        backend.decode(styles, labels)
+        backend.run("rgi", "decode", styles, labels)
     with pytest.raises(ArgumentError, match="labels"):
-        backend.encode(images, labels)
+        backend.run("rgi", "encode", images, labels)
 
 
 def test_choices() -> None:
     model = make_model(SMALL)
-    chosen = backends.create(model, None, "auto", "auto", "auto")
+    chosen = backends.create([model], "auto", "auto", "auto")
     assert (chosen.name, chosen.device) == ("native", "cpu")
     assert chosen.precision == ("bf16" if _native.kernels("")[1] else "fp32")
-    assert native.Native(model, None, isa="portable").precision == "fp32"
+    assert native.Native(isa="portable").precision == "fp32"
     for precision in sorted({precision for _, precision in kernels()}):
-        assert backends.create(model, None, "auto", "cpu", precision).precision == precision
+        assert backends.create([model], "auto", "cpu", precision).precision == precision
     with pytest.raises(BackendError, match="fp16"):
-        backends.create(model, None, "native", "cpu", "fp16")
+        backends.create([model], "native", "cpu", "fp16")
     with pytest.raises(BackendError, match="bf16"):
-        native.Native(model, None, "bf16", isa="portable")
+        native.Native("bf16", isa="portable")
     with pytest.raises(ArgumentError, match="E4S_ISA"):
-        native.Native(model, None, isa="sse9")
+        native.Native(isa="sse9")
     assert _native.kernels("")[0] != "amx"  # until it has run on a processor with AMX
     if not _native.cpu_features()["amx_bf16"]:
         with pytest.raises(BackendError, match="amx"):
-            native.Native(model, None, isa="amx")
+            native.Native(isa="amx")
 
 
 def test_networks_on_emulated_amx() -> None:
     images, labels, styles = sample(1)
-    exact = native.Native(make_model(SMALL), None, "fp32", isa="portable")
-    tiles = native.Native(make_model(SMALL), None, "bf16", isa=EMULATED[0])
+    exact = loaded(native.Native("fp32", isa="portable"), make_model(SMALL))
+    tiles = loaded(native.Native("bf16", isa=EMULATED[0]), make_model(SMALL))
     assert tiles.isa == "amx_emulated"
     for got, want in (
-        (tiles.encode(images, labels), exact.encode(images, labels)),
-        (tiles.decode(styles, labels), exact.decode(styles, labels)),
+        (tiles.run("rgi", "encode", images, labels), exact.run("rgi", "encode", images, labels)),
+        (tiles.run("rgi", "decode", styles, labels), exact.run("rgi", "decode", styles, labels)),
     ):
         assert np.sqrt(np.mean(np.square(got - want))) < 0.03 * np.sqrt(np.mean(np.square(want)))
 
@@ -129,7 +134,7 @@ def test_networks_on_emulated_amx() -> None:
 def test_environment_overrides() -> None:
     code = (
         "from e4s_engine import _native; from native_tools import *;"
-        "print(native.Native(make_model(SMALL), None).isa, _native.threads())"
+        "print(native.Native().isa, _native.threads())"
     )
     env = {**os.environ, "E4S_ISA": "portable", "E4S_THREADS": "3", "PYTHONPATH": os.pathsep.join(sys.path)}
     run = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
@@ -140,9 +145,10 @@ def test_needs_no_torch() -> None:
     code = (
         "import sys; sys.modules['torch'] = None\n"
         "from native_tools import *\n"
-        "b = native.Native(make_model(SMALL), None)\n"
-        "s = b.encode(np.zeros((1, 64, 64, 3), np.uint8), np.zeros((1, 512, 512), np.uint8))\n"
-        "print(b.decode(s, np.zeros((1, 512, 512), np.uint8)).shape)"
+        "from e4s_engine.testing.loaded import loaded\n"
+        "b = loaded(native.Native(), make_model(SMALL))\n"
+        "s = b.run('rgi', 'encode', np.zeros((1, 64, 64, 3), np.uint8), np.zeros((1, 512, 512), np.uint8))\n"
+        "print(b.run('rgi', 'decode', s, np.zeros((1, 512, 512), np.uint8)).shape)"
     )
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     run = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)

@@ -16,11 +16,13 @@ from e4s_engine import ops, regions
 from e4s_engine.backends.reference import Reference
 from e4s_engine.engine import Engine
 from e4s_engine.networks.bisenet import parse
-from e4s_engine.networks.config import infer_model, infer_parser
+from e4s_engine.networks.bisenet.config import infer_parser
 from e4s_engine.networks.rgi import decode
+from e4s_engine.networks.rgi.config import infer_model
 from e4s_engine.photo import align, blend, images
 from e4s_engine.pipeline import compose
 from e4s_engine.pipeline.pipeline import to_uint8
+from e4s_engine.testing.loaded import loaded
 from e4s_engine.weights import Model
 
 CASES = {1024: ("source", "target"), 256: ("target", "source")}
@@ -38,14 +40,16 @@ def case(request, golden: Path, photos: Path, recipe: ModuleType) -> SimpleNames
     state = official_state(golden, recipe, size, int(expected["seed"]))
     model = Model(infer_model({k: v.shape for k, v in state.items()}), state)
     source, target = (images.read(photos / f"{name}.jpg") for name in CASES[size])
-    backend = Reference(model, None, "cpu", "fp32")
+    backend = loaded(Reference("cpu", "fp32"), model)
     return SimpleNamespace(size=size, z=expected, model=model, source=source, target=target, backend=backend)
 
 
 @pytest.fixture(scope="module")
 def styles(case: SimpleNamespace) -> np.ndarray:
     pictures = np.stack([case.source, case.target])
-    return case.backend.encode(pictures, np.stack([case.z["source_labels"], case.z["target_labels"]]))
+    return case.backend.run(
+        "rgi", "encode", pictures, np.stack([case.z["source_labels"], case.z["target_labels"]])
+    )
 
 
 def test_style_vectors(case: SimpleNamespace, styles: np.ndarray) -> None:
@@ -75,7 +79,7 @@ def test_images(case: SimpleNamespace, styles: np.ndarray, name: str) -> None:
         vectors, labels = styles[0], case.z["source_labels"]
     else:
         vectors, labels = compose.whole_face_styles(styles[0], styles[1]), case.z["swapped_labels"]
-    image = case.backend.decode(vectors[None], labels[None])[0]
+    image = case.backend.run("rgi", "decode", vectors[None], labels[None])[0]
     step, middle = case.size // 256, case.size // 2
     crop = image[middle - 64 : middle + 64, middle - 64 : middle + 64]
     assert np.abs(image[::step, ::step] - case.z[f"{name}_strided"]).max() < 1e-3
@@ -85,9 +89,14 @@ def test_images(case: SimpleNamespace, styles: np.ndarray, name: str) -> None:
 def test_one_pass_equals_published_form(case: SimpleNamespace) -> None:
     if case.size == 1024:
         pytest.skip("the published form at 1024 is what benchmarks.swap times and compares")
-    published = Reference(case.model, None, "cpu", "fp32", ops.published)
+    published = loaded(Reference("cpu", "fp32", ops.published), case.model)
     arguments = case.z["swapped_style_vectors"][None], case.z["swapped_labels"][None]
-    assert np.abs(published.decode(*arguments) - case.backend.decode(*arguments)).max() < 1e-4
+    assert (
+        np.abs(
+            published.run("rgi", "decode", *arguments) - case.backend.run("rgi", "decode", *arguments)
+        ).max()
+        < 1e-4
+    )
 
 
 def test_engine_end_to_end(case: SimpleNamespace, tmp_path: Path) -> None:
@@ -118,7 +127,7 @@ def test_blending_of_the_golden_face(case: SimpleNamespace, styles: np.ndarray) 
     if case.size < 1024:
         pytest.skip("the goldens hold blends at 1024 only")
     vectors, labels = case.z["swapped_style_vectors"], case.z["swapped_labels"]
-    face = to_uint8(case.backend.decode(vectors[None], labels[None])[0])
+    face = to_uint8(case.backend.run("rgi", "decode", vectors[None], labels[None])[0])
     foreground = compose.whole_face_foreground(labels, case.z["hole_map"])
     feathered = align.composite(case.target, face, blend.alpha(foreground, "feather"))
     banded = blend.multiband(face, case.target, foreground)

@@ -40,7 +40,7 @@ class AtOnce:
 
     def _one(self, source, source_labels, target, target_labels, chosen):
         pair = np.stack([source, target]), np.stack([source_labels, target_labels])
-        given, kept = self._backend.encode(*pair)
+        given, kept = self._backend.run("rgi", "encode", *pair)
         if (chosen & compose.WHOLE).any():
             labels, holes = compose.whole_face_labels(source_labels, target_labels)
             styles, ids = compose.whole_face_styles(given, kept), regions.FACE
@@ -51,7 +51,7 @@ class AtOnce:
             styles = compose.region_styles([(given, ids)], kept)
             foreground = compose.region_foreground(ids, labels, holes, target_labels)
         styles = compose.complete_styles(styles, [(given, ids)], kept)
-        face = pipeline.to_uint8(self._backend.decode(styles[None], labels[None])[0])
+        face = pipeline.to_uint8(self._backend.run("rgi", "decode", styles[None], labels[None])[0])
         alpha = blend.alpha(foreground, "feather")
         large = images.resize(face, align.CROP, align.CROP, RESAMPLING)
         return align.composite(target, large, alpha), face, labels, holes.astype(np.uint8)

@@ -15,6 +15,7 @@ from e4s_engine.backends.cuda.instances import Instances
 from e4s_engine.errors import BackendError
 from e4s_engine.plan import Plan
 from e4s_engine.plan.fuse import fuse
+from e4s_engine.testing.loaded import loaded
 
 CHANNELS = 64  # wide enough for Winograd's tiles where sides are even and large
 NORM = ("gamma", "beta", "mean", "var")
@@ -110,15 +111,15 @@ def test_a_form_that_cannot_be_packed_any_more_is_an_error_with_a_way_out() -> N
 
 def test_plans_are_kept_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native, "_MOST_PLANS", 3)
-    backend = native.Native(make_model(SMALL), None, "fp32")
+    backend = loaded(native.Native("fp32"), make_model(SMALL))
     labels = np.zeros((1, 512, 512), np.uint8)
-    first = {side: backend.encode(picture(side), labels) for side in range(64, 70)}
-    assert [key[2] for key in backend._plans] == [67, 68, 69]
-    backend.encode(picture(67), labels)
-    backend.encode(picture(64), labels)
-    assert [key[2] for key in backend._plans] == [69, 67, 64]  # the least recently used one is gone
+    first = {side: backend.run("rgi", "encode", picture(side), labels) for side in range(64, 70)}
+    assert [key[2][0][1] for key in backend._plans] == [67, 68, 69]
+    backend.run("rgi", "encode", picture(67), labels)
+    backend.run("rgi", "encode", picture(64), labels)
+    assert [key[2][0][1] for key in backend._plans] == [69, 67, 64]  # the least recently used one is gone
     for side, styles in first.items():
-        np.testing.assert_array_equal(backend.encode(picture(side), labels), styles)
+        np.testing.assert_array_equal(backend.run("rgi", "encode", picture(side), labels), styles)
 
 
 def test_graphs_that_wait_are_kept_up_to_a_bound() -> None:

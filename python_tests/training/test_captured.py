@@ -11,7 +11,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from e4s_engine.networks.config import ModelConfig, ParserConfig
+from e4s_engine.networks.bisenet.config import ParserConfig
+from e4s_engine.networks.rgi.config import ModelConfig
 from e4s_engine.ops import _fixed, region_linear, regional_conv, to_rgb
 from e4s_engine.training import batches, captured, learner, networks, recipe, tasks
 

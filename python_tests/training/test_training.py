@@ -20,9 +20,10 @@ from benchmarks import metrics
 from e4s_engine import cli, ops, regions, weights
 from e4s_engine.engine import Engine
 from e4s_engine.errors import ArgumentError, E4SError, WeightsError
-from e4s_engine.networks import schema
-from e4s_engine.networks.config import ModelConfig, ParserConfig
+from e4s_engine.networks import registry
+from e4s_engine.networks.bisenet.config import ParserConfig
 from e4s_engine.networks.rgi import decode, likeness
+from e4s_engine.networks.rgi.config import ModelConfig
 from e4s_engine.pipeline import compose
 from e4s_engine.training import (
     batches,
@@ -382,7 +383,7 @@ def test_mlps_grow_without_a_change(tmp_path):
     weights.save(networks.to_model(narrow, TOY), tmp_path / "m.safetensors")
     config = replace(TOY, mlp_hidden=24, relight=16)
     wide = networks.from_file(tmp_path / "m.safetensors", config, 1)
-    assert {n: t.shape for n, t in wide.items()} == schema.tensors(config)
+    assert {n: t.shape for n, t in wide.items()} == registry.tensors(config)
     styles = torch.randn(2, 12, TOY.style_dim, generator=torch.Generator().manual_seed(0))
     codes = [decode.style_codes(ops.reference, styles, tensors) for tensors in (narrow, wide)]
     torch.testing.assert_close(codes[1], codes[0], rtol=1e-5, atol=1e-5)
@@ -578,7 +579,7 @@ def test_small_pictures_come_first(source):
 
 
 def test_shipped_recipes_fit_the_wheel():
-    shapes = [networks.schema.tensors(recipe.NAMED[name].model) for name in ("demo", "parser-demo")]
+    shapes = [networks.registry.tensors(recipe.NAMED[name].model) for name in ("demo", "parser-demo")]
     count = sum(int(np.prod(shape)) for model in shapes for shape in model.values())
     assert 2 * count < 25e6
 

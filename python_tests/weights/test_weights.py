@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 
 from e4s_engine import weights
 from e4s_engine.errors import ArgumentError, OutputError, WeightsError
-from e4s_engine.networks import config, schema
-from e4s_engine.networks.config import ModelConfig, ParserConfig
+from e4s_engine.networks import registry
+from e4s_engine.networks.bisenet.config import ParserConfig, infer_parser
+from e4s_engine.networks.rgi.config import ModelConfig, infer_model
 
 # The units per stage are not visible in a state dict's shapes, so these are the published ones.
 TINY = ModelConfig(
@@ -96,7 +97,7 @@ def test_header(tmp_path):
     with safetensors.safe_open(tmp_path / "a.safetensors", "numpy") as opened:
         header = opened.metadata()
     assert header["format"] == "e4s_engine" and header["format_version"] == "1" and header["kind"] == "rgi"
-    assert config.from_json("rgi", header["config"]) == TINY
+    assert registry.from_json("rgi", header["config"]) == TINY
 
 
 def test_plain_and_averaged_weights(tmp_path):
@@ -301,7 +302,7 @@ def test_absurd_safetensors(tmp_path, data):
 
 
 def with_header(path, tensors=None, **changes):
-    header = {"format": "e4s_engine", "format_version": "1", "kind": "rgi", "config": config.to_json(TINY)}
+    header = {"format": "e4s_engine", "format_version": "1", "kind": "rgi", "config": registry.to_json(TINY)}
     header = {name: value for name, value in {**header, **changes}.items() if value is not None}
     safetensors.numpy.save_file(MODELS["rgi"].tensors if tensors is None else tensors, path, header or None)
     return path
@@ -368,7 +369,7 @@ HUGE = 10**12
     ids=str,
 )
 def test_impossible_configs_are_refused_before_anything_is_made_for_them(tmp_path, changes):
-    text = json.dumps({**json.loads(config.to_json(TINY)), **changes})
+    text = json.dumps({**json.loads(registry.to_json(TINY)), **changes})
     rejected(with_header(tmp_path / "a.safetensors", config=text), "no valid rgi config")
 
 
@@ -385,9 +386,9 @@ def test_impossible_configs_are_refused_before_anything_is_made_for_them(tmp_pat
     ids=str,
 )
 def test_impossible_parser_configs(changes):
-    text = json.dumps({**json.loads(config.to_json(TINY_PARSER)), **changes})
+    text = json.dumps({**json.loads(registry.to_json(TINY_PARSER)), **changes})
     with pytest.raises(WeightsError, match="no valid parser config"):
-        config.from_json("parser", text)
+        registry.from_json("parser", text)
 
 
 @pytest.mark.parametrize(
@@ -510,5 +511,5 @@ def test_find_parser(tmp_path):
 
 def test_the_published_model_is_inferred_from_its_shapes():
     published = ModelConfig()
-    assert config.infer_model(schema.tensors(published)) == published
-    assert config.infer_parser(schema.tensors(ParserConfig())) == ParserConfig()
+    assert infer_model(registry.tensors(published)) == published
+    assert infer_parser(registry.tensors(ParserConfig())) == ParserConfig()

@@ -7,6 +7,7 @@ compiled for the card at hand at the first call that needs them, which takes min
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -15,20 +16,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from e4s_engine import _native, regions
-from e4s_engine.backends import Bytes, Floats, Swapped, Swapper
+from e4s_engine import _native
+from e4s_engine.backends import Bytes, Swapped, Swapper
 from e4s_engine.backends.cuda import compile as compiling
 from e4s_engine.backends.cuda import graph as graphs
 from e4s_engine.backends.cuda import resident, tune
 from e4s_engine.backends.cuda import swap as swaps
 from e4s_engine.backends.cuda.instances import Instances
 from e4s_engine.backends.cuda.resident import Resident
-from e4s_engine.backends.plans import Planned, Record, slices, unpacked
-from e4s_engine.errors import ArgumentError
+from e4s_engine.backends.plans import Loaded, Planned, check_labels, result_of, slices, unpacked
 from e4s_engine.kernels.launch import Program
+from e4s_engine.networks.network import Function, Shape
 from e4s_engine.photo.align import CROP
 from e4s_engine.plan import Array, Plan
-from e4s_engine.weights import Model
 
 logger = logging.getLogger("e4s_engine")
 
@@ -93,47 +93,42 @@ def run_program(linker: Linker, program: Any, inputs: list[npt.NDArray[Any]]) ->
     return out
 
 
+@dataclasses.dataclass(frozen=True)
+class _Bound:
+    """A graph, and the plan that it runs; None for the swap's."""
+
+    plan: Plan | None
+    graph: _native.CudaGraph
+
+
 class Cuda(Planned):
-    """Encoder, generator and parser on one GPU."""
+    """Networks on one GPU."""
 
     name = "native"
 
-    def __init__(self, model: Model, parser: Model | None, device: str, precision: str = "auto") -> None:
+    def __init__(self, device: str, precision: str = "auto") -> None:
         """Raises BackendError where there is no driver, no such device or no kernel for it."""
         number = int(device.partition(":")[2] or 0)
         self.device = f"cuda:{number}"
-        precision = "fp32" if precision == "auto" else precision  # until the others have run on a card
-        super().__init__(model, parser, precision, precision)
+        super().__init__("fp32" if precision == "auto" else precision)
         self._linker = Linker(_native.CudaDevice(number))
         card = self._linker.device
         self._table = tune.shipped(card.arch) | tune.load(card.name)
-        self._graphs: Instances[_native.CudaGraph] = Instances(_IN_FLIGHT)
-        for name, plan in self._published_plans().items():
-            self._linker.add(self._program(plan), self._arrays_of(name, model, parser))
-        logger.info("engine: %s, sm_%d", self._linker.device.name, self._linker.device.arch)
-
-    def encode(self, images: Bytes, labels: Bytes) -> Floats:
-        """See `Planned`."""
-        _check_labels(labels)
-        return super().encode(images, labels)
-
-    def decode(self, styles: Floats, labels: Bytes) -> Floats:
-        """See `Planned`."""
-        _check_labels(labels)
-        return super().decode(styles, labels)
+        self._graphs: Instances[_Bound] = Instances(_IN_FLIGHT)
+        logger.info("engine: %s, sm_%d", card.name, card.arch)
 
     @property
     def swapper(self) -> Swapper | None:
         """Itself, where faces are of the crop's size: others have to be resized before they are pasted."""
-        return self if self._config.size == CROP else None
+        return self if self._network("rgi").config.size == CROP else None
 
     def swap(
         self, sources: Bytes, source_labels: Bytes, targets: Bytes, target_labels: Bytes, chosen: Bytes
     ) -> Swapped:
         """See `Swapper`: one launch for every few pictures."""
         given = (sources, source_labels, targets, target_labels, chosen)
-        _check_labels(source_labels)
-        _check_labels(target_labels)
+        for labels in (source_labels, target_labels):
+            check_labels(labels)
         made = Swapped(*map(np.empty_like, (targets, targets, target_labels, target_labels)))
         for part in slices(len(targets), _MOST_AT_ONCE):
             inputs = [np.ascontiguousarray(array[part]) for array in given]
@@ -149,8 +144,8 @@ class Cuda(Planned):
         chosen: Bytes,
     ) -> Swapped:
         """See `Swapper`."""
-        _check_labels(source_labels)
-        _check_labels(target_labels)
+        for labels in (source_labels, target_labels):
+            check_labels(labels)
         given, kept, taken = map(np.ascontiguousarray, (source_labels, target_labels, chosen))
         pictures = [_native.CudaArray(self._linker.device, (CROP, CROP, 3)) for _ in range(2)]
         made = Swapped(pictures[0], pictures[1], np.empty_like(kept), np.empty_like(kept))
@@ -164,68 +159,62 @@ class Cuda(Planned):
 
     def _swap(self, inputs: list[Any], outputs: list[Any], batch: int, after: Sequence[int]) -> None:
         slot = swaps.SLOTS.index
-        with self._swap_graph(batch) as graph:
-            graph.run(
+        with self._swap_graph(batch) as bound:
+            bound.graph.run(
                 {slot(name): value for name, value in zip(GIVEN, inputs, strict=True)},
                 {slot(name): value for name, value in zip(MADE, outputs, strict=True)},
                 after,
             )
 
-    def _swap_graph(self, batch: int) -> AbstractContextManager[_native.CudaGraph]:
-        def build() -> _native.CudaGraph:
-            swap = swaps.record(self._config, self.precision, batch, self._table)
-            return swap_graph(self._linker, swap)
+    def _swap_graph(self, batch: int) -> AbstractContextManager[_Bound]:
+        def build() -> _Bound:
+            swap = swaps.record(self._network("rgi").config, self.precision, batch, self._table)
+            return _Bound(None, swap_graph(self._linker, swap))
 
         return self._graphs.use(("swap", batch), build)
 
     def describe(self) -> str:
-        """The plans at the published input sizes, as tables."""
+        """Return the plans at the published input sizes, as tables."""
         parts = []
-        for name, plan in self._published_plans().items():
+        for name, plan in self._examples():
             launches = len(self._program(plan).launches)
-            parts.append(
-                f"{name}: {plan.flop / 1e9:.1f} GFLOP, {self.precision}, {launches} launches\n{plan.table()}"
-            )
+            head = f"{name}: {plan.flop / 1e9:.1f} GFLOP, {plan.precision}, {launches} launches"
+            parts.append(f"{head}\n{plan.table()}")
         return "\n\n".join(parts)
 
-    def time(self, kind: str, batch: int, runs: int) -> float:
-        """Milliseconds of one launch of the graph of a published stage, by the device's events."""
-
-        def record(count: int) -> Plan:
-            return self._published_plans(count)[kind]
-
-        size = {"encode": (CROP, CROP), "parse": (CROP, CROP), "decode": ()}[kind]
-        with self._graph((kind, *size), batch, record) as graph:
-            return graph.time(runs)
+    def time(self, network: str, function: str, batch: int, runs: int) -> float:
+        """Return milliseconds of one launch of a function's graph at published sizes, by device events."""
+        loaded = self._network(network)
+        shapes = loaded.network.function(function).examples(loaded.config)
+        with self._graph(loaded, function, tuple((batch, *shape) for shape in shapes)) as bound:
+            return bound.graph.time(runs)
 
     def _program(self, plan: Plan) -> Any:
         return Program(plan, table=self._table)
 
+    def _pack(self, plan: Plan, arrays: Mapping[str, Array]) -> None:
+        self._linker.add(self._program(plan), arrays)
+
     def _run(
-        self,
-        kind: str,
-        size: tuple[int, ...],
-        record: Record,
-        inputs: list[npt.NDArray[Any]],
-        out: npt.NDArray[Any],
-    ) -> None:
-        for part in slices(len(out), _MOST_AT_ONCE):
-            arrays = {i: np.ascontiguousarray(array[part]) for i, array in enumerate(inputs)}
-            with self._graph((kind, *size), len(out[part]), record) as graph:
-                graph.run(arrays, {len(inputs): out[part]})
+        self, loaded: Loaded, name: str, arrays: list[npt.NDArray[Any]], out: npt.NDArray[Any] | None
+    ) -> npt.NDArray[Any]:
+        with self._graph(loaded, name, tuple(array.shape for array in arrays)) as bound:
+            assert bound.plan is not None
+            out = result_of(bound.plan) if out is None else out
+            bound.graph.run(dict(enumerate(arrays)), {len(arrays): out})
+        return out
 
-    def _graph(
-        self, key: tuple[Any, ...], batch: int, record: Record
-    ) -> AbstractContextManager[_native.CudaGraph]:
-        def build() -> _native.CudaGraph:
-            program = self._program(record(batch))
-            self._linker.add(program, self._kept_arrays(key[0]))
-            return graph_of(self._linker, program)
+    def _graph(self, loaded: Loaded, name: str, shapes: tuple[Shape, ...]) -> AbstractContextManager[_Bound]:
+        def build() -> _Bound:
+            plan = self._record(loaded, name, shapes)
+            program = self._program(plan)
+            self._linker.add(program, loaded.tensors)
+            return _Bound(plan, graph_of(self._linker, program))
 
-        return self._graphs.use((*key, batch), build)
+        return self._graphs.use((loaded.network.kind, name, shapes), build)
 
+    def _precision_of(self, function: Function) -> str:
+        return self.precision
 
-def _check_labels(labels: Bytes) -> None:
-    most = int(labels.max(initial=0))
-    if most >= regions.COUNT:
-        raise ArgumentError(f"labels: expected values below {regions.COUNT}, got {most}")
+    def _at_once(self, function: Function) -> int:
+        return _MOST_AT_ONCE

@@ -282,16 +282,17 @@ def _manifest(launch: Launch, arch: int) -> dict[str, Any]:
 
 def published_programs(precision: str, batch: int = 1) -> Iterator[Program]:
     """The networks of a published swap."""
-    from e4s_engine.backends.plans import published
-    from e4s_engine.networks.config import ModelConfig, ParserConfig
+    from e4s_engine.backends.plans import examples
+    from e4s_engine.networks.bisenet.config import ParserConfig
+    from e4s_engine.networks.rgi.config import ModelConfig
 
-    yield from map(Program, published(ModelConfig(), ParserConfig(), precision, precision, batch).values())
+    yield from map(Program, examples([ModelConfig(), ParserConfig()], precision, batch).values())
 
 
 def published_launches(precision: str, batch: int = 1) -> list[Launch]:
     """All that the published model runs: its networks one by one, and a swap as one graph."""
     from e4s_engine.backends.cuda import swap
-    from e4s_engine.networks.config import ModelConfig
+    from e4s_engine.networks.rgi.config import ModelConfig
 
     stages = [launch for program in published_programs(precision, batch) for launch in program.launches]
     return stages + swap.record(ModelConfig(), precision, batch).launches()

@@ -12,11 +12,14 @@ from typing import Any
 
 from e4s_engine import regions
 from e4s_engine.backends.cuda.graph import Numbering, described, part
-from e4s_engine.backends.plans import record_decode, record_encode
+from e4s_engine.backends.plans import example
+from e4s_engine.backends.plans import record as record_function
 from e4s_engine.kernels import compose, feather
 from e4s_engine.kernels.launch import SIZES, Launch, Operand, Packed, Program
 from e4s_engine.kernels.tiles import Table
-from e4s_engine.networks.config import ModelConfig
+from e4s_engine.networks.rgi.config import ModelConfig
+from e4s_engine.networks.rgi.decode import decode_pixels
+from e4s_engine.networks.rgi.network import RGI
 from e4s_engine.photo.align import CROP
 
 SLOTS = (
@@ -69,9 +72,11 @@ class Swap:
 
 def record(config: ModelConfig, precision: str, batch: int, table: Table | None = None) -> Swap:
     """The graph of `batch` swaps. table: tiles that were measured."""
-    encodes = [record_encode(config, precision, batch, CROP, CROP) for _ in range(2)]
+    encodes = [example(config, "encode", precision, batch) for _ in range(2)]
     first, second = (Program(plan, table=table) for plan in encodes)
-    picture_of = Program(record_decode(config, precision, batch, whole=True), table=table)
+    decode = dataclasses.replace(RGI.functions["decode"], call=decode_pixels)
+    inputs = [(batch, *shape) for shape in decode.examples(config)]
+    picture_of = Program(record_function(config, decode, precision, inputs), table=table)
     area, styles = regions.LABEL_SIZE**2, regions.COUNT * config.style_dim * 4
     pixels, picture = CROP * CROP * 3, config.size**2 * 3
     sizes = [

@@ -183,7 +183,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Measure tiles for the published model on this machine's GPU."""
     from e4s_engine import _native, weights
     from e4s_engine.backends.cuda.backend import Linker
-    from e4s_engine.networks import config
+    from e4s_engine.networks.bisenet.config import ParserConfig
+    from e4s_engine.networks.rgi.config import ModelConfig
 
     parser = argparse.ArgumentParser(prog="python -m e4s_engine.backends.cuda.tune", description=main.__doc__)
     parser.add_argument("--seconds", type=float, default=300.0, help="how long to look, after the defaults")
@@ -197,8 +198,8 @@ def main(arguments: list[str] | None = None) -> int:
     except BackendError as error:
         print(f"tune: {error}", file=sys.stderr)
         return 2
-    model = weights.random_model(config.ModelConfig()).tensors
-    judge = weights.random_model(config.ParserConfig()).tensors
+    model = weights.random_model(ModelConfig()).tensors
+    judge = weights.random_model(ParserConfig()).tensors
     owners = [
         (program, judge if program.plan.buffers[-1].type == "u8" else model)
         for precision in options.precision

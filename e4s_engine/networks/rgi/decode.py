@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from e4s_engine import regions
-from e4s_engine.networks.config import ModelConfig
+from e4s_engine.networks.rgi.config import ModelConfig
 
 Weights = Mapping[str, Any]
 
@@ -48,6 +48,11 @@ def generate(ops: Any, codes: Any, labels: Any, weights: Weights, config: ModelC
 def decode(ops: Any, styles: Any, labels: Any, weights: Weights, config: ModelConfig) -> Any:
     """Style vectors and labels -> image: styles [N,12,D], labels [N,512,512] -> [N,3,S,S]."""
     return generate(ops, style_codes(ops, styles, weights), labels, weights, config)
+
+
+def decode_pixels(ops: Any, styles: Any, labels: Any, weights: Weights, config: ModelConfig) -> Any:
+    """As `decode`, to 8-bit pictures [N,S,S,3]."""
+    return ops.to_uint8(decode(ops, styles, labels, weights, config))
 
 
 def _modulation(

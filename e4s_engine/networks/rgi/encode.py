@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from e4s_engine import regions
-from e4s_engine.networks.config import ModelConfig
+from e4s_engine.networks.rgi.config import ModelConfig
 
 Weights = Mapping[str, Any]
 

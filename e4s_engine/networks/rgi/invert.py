@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from e4s_engine.networks.config import ModelConfig
+    from e4s_engine.networks.rgi.config import ModelConfig
 
 STEPS, RATE = 200, 0.01  # as published
 

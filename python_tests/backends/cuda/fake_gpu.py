@@ -316,4 +316,4 @@ def test_labels_of_resident_pictures_are_checked(whole: Engine) -> None:
 def test_time_is_the_devices(made: Engine) -> None:
     backend: Any = made._pipeline
     measure: Callable[..., float] = backend.backend.time
-    assert measure("decode", 1, 3) == pytest.approx(2.0)
+    assert measure("rgi", "decode", 1, 3) == pytest.approx(2.0)

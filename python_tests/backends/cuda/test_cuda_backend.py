@@ -16,7 +16,8 @@ from e4s_engine.backends.cuda import backend as cuda
 from e4s_engine.backends.cuda import compile as compiling
 from e4s_engine.backends.cuda import swap as swaps
 from e4s_engine.errors import ArgumentError
-from e4s_engine.networks.config import ParserConfig
+from e4s_engine.networks.bisenet.config import ParserConfig
+from e4s_engine.testing.loaded import loaded
 
 PARSER = ParserConfig(widths=(16, 16, 24, 32, 32), context=16, fusion=32)
 WHOLE = dataclasses.replace(SMALL, size=1024, channels=(16,) * 9, latents=18)
@@ -74,16 +75,16 @@ def backend(monkeypatch: pytest.MonkeyPatch) -> cuda.Cuda:
     monkeypatch.setattr(_native, "CudaDevice", Device)
     monkeypatch.setattr(_native, "CudaGraph", Graph)
     monkeypatch.setattr(Graph, "runs", [])
-    return cuda.Cuda(make_model(SMALL), make_model(PARSER), "cuda:0", "bf16")
+    return loaded(cuda.Cuda("cuda:0", "bf16"), make_model(SMALL), make_model(PARSER))
 
 
 def test_batches_are_cut_and_sizes_fit(backend: cuda.Cuda) -> None:
     images = np.zeros((10, 128, 128, 3), np.uint8)
     labels = np.zeros((10, 512, 512), np.uint8)
-    styles = backend.encode(images, labels)
+    styles = backend.run("rgi", "encode", images, labels)
     assert styles.shape == (10, regions.COUNT, SMALL.style_dim) and (styles == 1).all()
-    assert backend.decode(styles, labels).shape == (10, SMALL.size, SMALL.size, 3)
-    assert backend.parse(np.zeros((1, 1024, 1024, 3), np.uint8)).shape == (1, 512, 512)
+    assert backend.run("rgi", "decode", styles, labels).shape == (10, SMALL.size, SMALL.size, 3)
+    assert backend.run("parser", "parse", np.zeros((1, 1024, 1024, 3), np.uint8)).shape == (1, 512, 512)
     assert Graph.runs == [[8] * 3, [2] * 3, [8] * 3, [2] * 3, [1] * 2]
 
 
@@ -91,11 +92,13 @@ def test_weights_and_kernels_are_loaded_once(backend: cuda.Cuda) -> None:
     device = backend._linker.device
     weights = len(device.weights)
     for _ in range(2):
-        backend.encode(np.zeros((1, 1024, 1024, 3), np.uint8), np.zeros((1, 512, 512), np.uint8))
+        backend.run(
+            "rgi", "encode", np.zeros((1, 1024, 1024, 3), np.uint8), np.zeros((1, 512, 512), np.uint8)
+        )
     loaded = len(device.kernels)
-    backend.encode(np.zeros((1, 1024, 1024, 3), np.uint8), np.zeros((1, 512, 512), np.uint8))
+    backend.run("rgi", "encode", np.zeros((1, 1024, 1024, 3), np.uint8), np.zeros((1, 512, 512), np.uint8))
     assert (len(device.kernels), len(device.weights)) == (loaded, weights)
-    assert backend.time("encode", 1, 7) == 7
+    assert backend.time("rgi", "encode", 1, 7) == 7
 
 
 def test_a_whole_swap_takes_the_same_weights(backend: cuda.Cuda) -> None:
@@ -108,7 +111,7 @@ def test_a_whole_swap_takes_the_same_weights(backend: cuda.Cuda) -> None:
 
 def test_swaps_in_one_go_fill_every_slot(backend: cuda.Cuda) -> None:
     assert backend.swapper is None  # its pictures do not have the crop's size
-    whole = cuda.Cuda(make_model(WHOLE), None, "cuda:0", "bf16")
+    whole = loaded(cuda.Cuda("cuda:0", "bf16"), make_model(WHOLE))
     assert whole.swapper is whole
     crops, labels = np.zeros((9, 1024, 1024, 3), np.uint8), np.zeros((9, 512, 512), np.uint8)
     Graph.runs.clear()
@@ -124,7 +127,7 @@ def test_swaps_in_one_go_fill_every_slot(backend: cuda.Cuda) -> None:
 def test_labels_beyond_the_regions_are_refused(backend: cuda.Cuda) -> None:
     labels = np.full((1, 512, 512), regions.COUNT, np.uint8)
     with pytest.raises(ArgumentError, match="labels: expected values below 12, got 12"):
-        backend.encode(np.zeros((1, 128, 128, 3), np.uint8), labels)
+        backend.run("rgi", "encode", np.zeros((1, 128, 128, 3), np.uint8), labels)
 
 
 def test_it_says_what_it_runs(backend: cuda.Cuda) -> None:
@@ -136,7 +139,7 @@ def test_every_kernel_is_timed_and_counted(backend: cuda.Cuda, monkeypatch: pyte
     """In `benchmarks.gpu`'s table of kernels on the fake device, work and memory add up to the plans'."""
     from benchmarks import gpu_kernels
 
-    plans = backend._published_plans()
+    plans = dict(backend._examples())
     programs = [backend._program(plan) for plan in plans.values()]
     monkeypatch.setattr(compiling, "published_programs", lambda precision: programs)
     monkeypatch.setattr(gpu_kernels, "models", lambda: (make_model(SMALL), make_model(PARSER)))

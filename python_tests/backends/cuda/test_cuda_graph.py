@@ -19,7 +19,7 @@ from e4s_engine.backends.cuda import compile as compiling
 from e4s_engine.backends.cuda import swap as swaps
 from e4s_engine.errors import ArgumentError, BackendError
 from e4s_engine.kernels.launch import Launch, Packed
-from e4s_engine.networks.config import ModelConfig
+from e4s_engine.networks.rgi.config import ModelConfig
 
 
 class Numbers:

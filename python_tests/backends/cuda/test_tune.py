@@ -12,11 +12,12 @@ from native_tools import SMALL
 
 from e4s_engine.backends.cuda import compile as compiling
 from e4s_engine.backends.cuda import tune as tuning
-from e4s_engine.backends.plans import record_encode
+from e4s_engine.backends.plans import record
 from e4s_engine.errors import BackendError
 from e4s_engine.kernels import tiles
 from e4s_engine.kernels.launch import Program, Tile
 from e4s_engine.kernels.tiles import Block, Problem
+from e4s_engine.networks.rgi.network import RGI
 
 LARGE = Problem("regional_conv", 65536, 512, 512, "bf16", 4)
 SMALLER = Problem("conv2d", 1024, 512, 4608, "bf16")
@@ -103,7 +104,7 @@ def test_another_versions_tiles_are_not_taken(tmp_path: Path) -> None:
 
 
 def test_a_table_changes_one_launch_and_its_kernel() -> None:
-    plan = record_encode(SMALL, "bf16", 1, 128, 128)
+    plan = record(SMALL, RGI.functions["encode"], "bf16", [(1, 128, 128, 3), (1, 512, 512)])
     plain = Program(plan)
     places = tuning.OnDevice(None, [(plain, {})], runs=1)
     problem = max(places.problems, key=lambda p: p.rows * p.columns * p.depth)

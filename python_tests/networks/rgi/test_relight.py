@@ -12,7 +12,7 @@ from conftest import TINY
 from e4s_engine import regions, weights
 from e4s_engine.engine import Engine
 from e4s_engine.errors import WeightsError
-from e4s_engine.networks import schema
+from e4s_engine.networks import registry
 from e4s_engine.networks.rgi import relight
 from e4s_engine.result import Face
 from e4s_engine.training import networks
@@ -112,7 +112,7 @@ def test_new_layers_change_nothing_and_learn():
 
 
 def test_models_without_it_have_no_tensors_of_it():
-    assert not any(name.startswith(relight.PREFIX) for name in schema.tensors(TINY))
+    assert not any(name.startswith(relight.PREFIX) for name in registry.tensors(TINY))
 
 
 @pytest.mark.parametrize("chosen", [None, ["eyes", "nose"], "hair"])
@@ -159,7 +159,7 @@ def test_training_goes_on_from_a_model_without_it(tmp_path, model):
     plain = tmp_path / "plain.safetensors"
     weights.save(weights.random_model(TINY, 3), plain)
     found = networks.from_file(plain, LIT, seed=1)
-    assert found.keys() == schema.tensors(LIT).keys()
+    assert found.keys() == registry.tensors(LIT).keys()
     assert np.array_equal(found["G.input.input"], weights.load(plain, "rgi").tensors["G.input.input"])
     assert not any(found[f"relight.{r}.outer.weight"].any() for r in range(12))
     weights.save(model, tmp_path / "lit.safetensors")

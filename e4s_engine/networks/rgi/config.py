@@ -1,20 +1,14 @@
-"""What a model is: sizes and counts, as data. Nothing else in the package assumes the published sizes."""
+"""Sizes and counts of an RGI model, as data. Nothing else in the package assumes the published sizes."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Mapping
-from typing import Any
 
-from e4s_engine import regions
 from e4s_engine.errors import WeightsError
-
-Shapes = Mapping[str, tuple[int, ...]]
+from e4s_engine.networks.network import MAX_CHANNELS, Shapes, check_integers
 
 PUBLISHED_CHANNELS = (512, 512, 512, 512, 512, 256, 128, 64, 32)  # 4 x 4 to 1024 x 1024
 MAX_SIZE = 2048
-MAX_CHANNELS = 4096
 MAX_UNITS = 256  # of the encoder, in all
 
 
@@ -41,7 +35,7 @@ class ModelConfig:
     relight: int = 0
 
     def __post_init__(self) -> None:
-        _check_integers(self)
+        check_integers(self)
         size = self.size
         problems = [
             (
@@ -103,69 +97,6 @@ class ModelConfig:
         return (ends[1], ends[2], ends[3])
 
 
-@dataclasses.dataclass(frozen=True)
-class ParserConfig:
-    """A BiSeNet over ResNet-18. table: how its classes become regions ("bisenet", or "regions" for 12)."""
-
-    classes: int = 19
-    widths: tuple[int, ...] = (64, 64, 128, 256, 512)
-    context: int = 128
-    fusion: int = 256
-    table: str = "bisenet"
-
-    def __post_init__(self) -> None:
-        _check_integers(self)
-        expected = {"bisenet": 19, "celebamask_hq": 19, "regions": regions.COUNT}
-        if expected.get(self.table) != self.classes:
-            raise WeightsError(f"config: impossible parser ({self.classes} classes, table {self.table!r})")
-        if len(self.widths) != 5 or not all(
-            1 <= w <= MAX_CHANNELS for w in (*self.widths, self.context, self.fusion)
-        ):
-            raise WeightsError(f"config: impossible parser (widths {self.widths})")
-
-
-Config = ModelConfig | ParserConfig
-KINDS: dict[str, type[ModelConfig] | type[ParserConfig]] = {"rgi": ModelConfig, "parser": ParserConfig}
-
-
-def _check_integers(config: Config) -> None:
-    """Raise WeightsError unless every number of a config is an integer: files may hold anything."""
-    pending = [(f.name, getattr(config, f.name)) for f in dataclasses.fields(config) if f.name != "table"]
-    while pending:
-        name, value = pending.pop()
-        if isinstance(value, tuple):
-            pending += [(name, inner) for inner in value]
-        elif not isinstance(value, int) or isinstance(value, bool):
-            raise WeightsError(f"config: {name} must hold integers, got {value!r:.40}")
-
-
-def kind_of(config: Config) -> str:
-    """The name under which a config of this type is stored: "rgi" or "parser"."""
-    return "rgi" if isinstance(config, ModelConfig) else "parser"
-
-
-def to_json(config: Config) -> str:
-    """The config as JSON, for the header of a weight file."""
-    return json.dumps(dataclasses.asdict(config), sort_keys=True)
-
-
-def from_json(kind: str, text: str) -> Config:
-    """The config a weight file's header holds. Raises WeightsError if it is not one."""
-    if kind not in KINDS:
-        raise WeightsError(f"weights: unknown kind of model {kind!r}, expected one of {', '.join(KINDS)}")
-    try:
-        fields: dict[str, Any] = json.loads(text)
-        return KINDS[kind](**{name: _frozen(value) for name, value in fields.items()})
-    except (TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise WeightsError(
-            f"weights: the header holds no valid {kind} config ({error}); convert the file again"
-        ) from error
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(v) for v in value) if isinstance(value, list) else value
-
-
 def infer_model(shapes: Shapes) -> ModelConfig:
     """The config of an official RGI state dict, from its shapes.
 
@@ -193,19 +124,3 @@ def infer_model(shapes: Shapes) -> ModelConfig:
         stem=stem,
         stages=tuple(zip(depths, (3, 4, 14, 3), strict=True)),
     )
-
-
-def infer_parser(shapes: Shapes) -> ParserConfig:
-    """The config of a BiSeNet state dict, from its shapes (face-parsing.PyTorch conventions)."""
-    try:
-        widths = (
-            shapes["cp.resnet.conv1.weight"][0],
-            *(shapes[f"cp.resnet.layer{i}.0.conv1.weight"][0] for i in (1, 2, 3, 4)),
-        )
-        classes = shapes["conv_out.conv_out.weight"][0]
-        context = shapes["cp.conv_avg.conv.weight"][0]
-        fusion = shapes["ffm.convblk.conv.weight"][0]
-    except (KeyError, IndexError) as error:
-        raise WeightsError(f"weights: no BiSeNet state dict, {error} is missing or misshapen") from error
-    table = "regions" if classes == regions.COUNT else "bisenet"
-    return ParserConfig(classes=classes, widths=widths, context=context, fusion=fusion, table=table)

@@ -1,24 +1,20 @@
-"""Which tensors a model consists of: key -> shape, by the official checkpoints' names."""
+"""Tensors of an RGI model: key -> shape, by the official checkpoints' names."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from e4s_engine import regions
-from e4s_engine.networks.config import Config, ModelConfig, ParserConfig
+from e4s_engine.networks.network import Entry, Shape
 from e4s_engine.networks.rgi import relight
-
-Shape = tuple[int, ...]
-Entry = tuple[str, Shape]
+from e4s_engine.networks.rgi.config import ModelConfig
 
 SQUEEZE = 16  # reduction of the squeeze-excite blocks
 
 
-def tensors(config: Config) -> dict[str, Shape]:
-    """Every tensor the networks read, key -> shape."""
-    if isinstance(config, ModelConfig):
-        return dict([*_encoder(config), *_mlps(config), *_generator(config), *_relight(config)])
-    return dict(_parser(config))
+def tensors(config: ModelConfig) -> dict[str, Shape]:
+    """Return every tensor that the networks read, key -> shape."""
+    return dict([*_encoder(config), *_mlps(config), *_generator(config), *_relight(config)])
 
 
 def _encoder(config: ModelConfig) -> Iterator[Entry]:
@@ -88,46 +84,3 @@ def _relight(config: ModelConfig) -> Iterator[Entry]:
         yield prefix + "inner.bias", (hidden,)
         yield prefix + "shift.weight", (hidden, hidden)
         yield prefix + "outer.weight", (depth, hidden)
-
-
-def _norm(prefix: str, width: int) -> Iterator[Entry]:
-    for leaf in ("weight", "bias", "running_mean", "running_var"):
-        yield prefix + leaf, (width,)
-
-
-def _conv_norm(prefix: str, inner: int, outer: int, kernel: int) -> Iterator[Entry]:
-    yield prefix + "conv.weight", (outer, inner, kernel, kernel)
-    yield from _norm(prefix + "bn.", outer)
-
-
-def _parser(config: ParserConfig) -> Iterator[Entry]:
-    widths, context, fusion = config.widths, config.context, config.fusion
-    yield "cp.resnet.conv1.weight", (widths[0], 3, 7, 7)
-    yield from _norm("cp.resnet.bn1.", widths[0])
-    for layer in range(1, 5):
-        yield from _resnet_layer(layer, widths[layer - 1], widths[layer])
-    for name, inner in (("arm16", widths[3]), ("arm32", widths[4])):
-        yield from _conv_norm(f"cp.{name}.conv.", inner, context, 3)
-        yield f"cp.{name}.conv_atten.weight", (context, context, 1, 1)
-        yield from _norm(f"cp.{name}.bn_atten.", context)
-    yield from _conv_norm("cp.conv_head32.", context, context, 3)
-    yield from _conv_norm("cp.conv_head16.", context, context, 3)
-    yield from _conv_norm("cp.conv_avg.", widths[4], context, 1)
-    yield from _conv_norm("ffm.convblk.", widths[2] + context, fusion, 1)
-    yield "ffm.conv1.weight", (fusion // 4, fusion, 1, 1)
-    yield "ffm.conv2.weight", (fusion, fusion // 4, 1, 1)
-    yield from _conv_norm("conv_out.conv.", fusion, fusion, 3)
-    yield "conv_out.conv_out.weight", (config.classes, fusion, 1, 1)
-
-
-def _resnet_layer(layer: int, inner: int, outer: int) -> Iterator[Entry]:
-    for block in (0, 1):
-        prefix = f"cp.resnet.layer{layer}.{block}."
-        block_in = inner if block == 0 else outer
-        yield prefix + "conv1.weight", (outer, block_in, 3, 3)
-        yield from _norm(prefix + "bn1.", outer)
-        yield prefix + "conv2.weight", (outer, outer, 3, 3)
-        yield from _norm(prefix + "bn2.", outer)
-        if block == 0 and layer > 1:
-            yield prefix + "downsample.0.weight", (outer, inner, 1, 1)
-            yield from _norm(prefix + "downsample.1.", outer)

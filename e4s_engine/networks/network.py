@@ -1,0 +1,89 @@
+"""What a network declares: one object per network, read by weights, plans, backends and tools alike.
+
+The runtime knows nothing of any network. A network lives in a folder of its own: its config, its tensors, its
+functions over an `ops` namespace, and `network.py` with the object that declares them. The registry lists it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from e4s_engine.errors import WeightsError
+
+Shape = tuple[int, ...]
+Shapes = Mapping[str, Shape]
+Entry = tuple[str, Shape]
+Config = Any  # one of the frozen dataclasses that the registry's networks declare
+
+MAX_CHANNELS = 4096
+
+
+class Input(enum.Enum):
+    """Kinds of arrays that a function takes, each with a leading axis of samples."""
+
+    PIXELS = "uint8 [N,H,W,3]"
+    LABELS = "uint8 [N,h,w], regions below 12"
+    VECTORS = "float32 [N,R,C]"
+
+
+@dataclasses.dataclass(frozen=True)
+class Function:
+    """A function of a network, as backends run it.
+
+    call: (ops, inputs..., weights, config) -> result, over any `ops` namespace: feature maps [N,C,H,W],
+        vectors [N,R,C] or classes [N,H,W].
+    inputs: kinds of its inputs, in order.
+    examples: config -> shapes of its inputs without the samples, at the sizes of the published pipeline;
+        weights are packed for these when a model is loaded.
+    at_once: number of samples that go through together on a CPU; more only cost memory.
+    cpu_precision: precision on CPUs whatever was asked for; None: as asked.
+    free: whether it takes pictures of any size, so that a convolution may need its weights in another form
+        than the examples do: backends then keep the tensors at hand.
+    """
+
+    call: Callable[..., Any]
+    inputs: tuple[Input, ...]
+    examples: Callable[[Any], tuple[Shape, ...]]
+    at_once: int = 1
+    cpu_precision: str | None = None
+    free: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A network: what its files hold, and what it computes.
+
+    kind: name in the registry and in the header of weight files.
+    title: name for people.
+    config: class of its config, a frozen dataclass of integers, tuples and names.
+    tensors: config -> every tensor that it reads, key -> shape.
+    infer: shapes of an official state dict -> config. Raises WeightsError if it is not one.
+    recognise: shapes of an official state dict -> whether it is one of this network.
+    functions: by name.
+    """
+
+    kind: str
+    title: str
+    config: type[Any]
+    tensors: Callable[[Any], dict[str, Shape]]
+    infer: Callable[[Shapes], Any]
+    recognise: Callable[[Shapes], bool]
+    functions: Mapping[str, Function]
+
+    def function(self, name: str) -> Function:
+        """Return a function by name. Raises KeyError for a name that the network does not have."""
+        return self.functions[name]
+
+
+def check_integers(config: Any) -> None:
+    """Raise WeightsError unless every number of a config is an integer: files may hold anything."""
+    pending = [(f.name, getattr(config, f.name)) for f in dataclasses.fields(config) if f.name != "table"]
+    while pending:
+        name, value = pending.pop()
+        if isinstance(value, tuple):
+            pending += [(name, inner) for inner in value]
+        elif not isinstance(value, int) or isinstance(value, bool):
+            raise WeightsError(f"config: {name} must hold integers, got {value!r:.40}")

@@ -1,0 +1,35 @@
+"""What RGI declares."""
+
+from __future__ import annotations
+
+from e4s_engine import regions
+from e4s_engine.networks.network import Function, Input, Network, Shape
+from e4s_engine.networks.rgi.config import ModelConfig, infer_model
+from e4s_engine.networks.rgi.decode import decode
+from e4s_engine.networks.rgi.encode import encode_pixels
+from e4s_engine.networks.rgi.tensors import tensors
+
+CROP = 1024  # side of the aligned crop in the published pipeline
+_LABELS: Shape = (regions.LABEL_SIZE, regions.LABEL_SIZE)
+
+RGI = Network(
+    kind="rgi",
+    title="an E4S checkpoint",
+    config=ModelConfig,
+    tensors=tensors,
+    infer=infer_model,
+    recognise=lambda shapes: "latent_avg" in shapes or any(name.startswith("G.") for name in shapes),
+    functions={
+        "encode": Function(
+            encode_pixels,
+            (Input.PIXELS, Input.LABELS),
+            lambda config: ((CROP, CROP, 3), _LABELS),
+            at_once=2,
+        ),
+        "decode": Function(
+            decode,
+            (Input.VECTORS, Input.LABELS),
+            lambda config: ((regions.COUNT, config.style_dim), _LABELS),
+        ),
+    },
+)
