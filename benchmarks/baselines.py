@@ -1,4 +1,4 @@
-"""What a swap has to beat: leaving the target alone, pasting the source's pixels, pasting them better."""
+"""Baselines of a swap: leave the target unchanged, paste the source's pixels, paste them colour-matched."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Baseline = Callable[[Pixels, Pixels, Pixels, Pixels, Sequence[int]], Pixels]
 def unchanged(
     source: Pixels, source_labels: Pixels, target: Pixels, target_labels: Pixels, ids: Sequence[int]
 ) -> Pixels:
-    """The target as it is."""
+    """Return the target unchanged."""
     return target
 
 
 def paste(
     source: Pixels, source_labels: Pixels, target: Pixels, target_labels: Pixels, ids: Sequence[int]
 ) -> Pixels:
-    """The source's pixels of those regions, where they are in the source."""
+    """Paste the source's pixels of those regions, at their place in the source."""
     inside = np.isin(source_labels, list(ids))
     return np.where(inside[:, :, None], source, target)
 
@@ -31,7 +31,7 @@ def paste(
 def paste_matched(
     source: Pixels, source_labels: Pixels, target: Pixels, target_labels: Pixels, ids: Sequence[int]
 ) -> Pixels:
-    """As `paste`, each region's colours moved to the target's mean and deviation, with a soft border."""
+    """Paste with a soft border, each region's colours shifted to the target's mean and deviation."""
     matched = source.astype(np.float64)
     for region in ids:
         there, here = source_labels == region, target_labels == region
@@ -41,7 +41,7 @@ def paste_matched(
         gain = to.std(0) / np.maximum(from_.std(0), 1.0)
         matched[there] = (from_ - from_.mean(0)) * np.clip(gain, 0.3, 3.0) + to.mean(0)
     inside = np.isin(source_labels, list(ids))
-    # Soft inwards only: beyond the regions' border the source shows something else.
+    # Soften inwards only: beyond the regions' border the source shows something else.
     soft = np.clip(2 * _soft(inside, max(1, _FEATHER * len(target) // 256)) - 1, 0, 1)
     alpha = np.where(inside, soft, 0.0)[:, :, None]
     mixed = matched * alpha + target * (1 - alpha)
@@ -52,7 +52,7 @@ BASELINES: dict[str, Baseline] = {"unchanged": unchanged, "paste": paste, "match
 
 
 def _soft(mask: Mask, radius: int) -> npt.NDArray[np.float64]:
-    """A mask blurred by a box of side 2 radius + 1, twice."""
+    """Blur a mask twice by a box of side 2 radius + 1."""
     out = mask.astype(np.float64)
     for axis in (0, 1, 0, 1):
         padding = [(radius, radius) if i == axis else (0, 0) for i in range(2)]

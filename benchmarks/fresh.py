@@ -1,4 +1,4 @@
-"""A fresh process that makes an engine and swaps: its starts and its peak memory, as one JSON object.
+"""A fresh process that creates an engine and swaps: its start-up times and peak memory, as one JSON object.
 
 python -m benchmarks.fresh [weights.safetensors]
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Import, load, first swap, second swap."""
+    """Time the import, the engine's creation, the first and the second swap."""
     start = time.perf_counter()
     import e4s_engine
 
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def _peak_mb() -> float:
-    """The most memory this process ever held. Linux tells it apart from what its parent held at the fork."""
+    """Return this process's peak memory. On Linux it excludes the parent's memory at the fork."""
     status = Path("/proc/self/status")
     if status.exists():
         peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
@@ -56,7 +56,7 @@ def _peak_mb() -> float:
 
 
 def _random(folder: Path) -> Path:
-    """Random weights of the official size, written by another process: this one's peak is measured."""
+    """Write random weights of the official size in another process, since this one's peak is measured."""
     import subprocess
 
     file = folder / "random.safetensors"

@@ -1,17 +1,17 @@
-"""All that only a GPU can prove, in one call: compile, check, time. Needs PyTorch, Triton and pytest there.
+"""All tests and timings that need a GPU, in one call: compile, check, time. Needs PyTorch, Triton and pytest.
 
     pip install --no-build-isolation --no-deps -e . && python -m benchmarks.gpu --out gpu.json
 
-1. Compiles every kernel for the card at hand, on all cores.
+1. Compiles every kernel for the card, on all cores.
 2. Checks ops of the tests' case table and the whole networks on the device against the reference, then the
-   goldens where E4S_SHARED (or ../shared) holds them. Nothing is timed while a check fails.
-3. Looks for better tiles for some minutes (kernels/tune.py), and checks the networks once more with them.
-4. Times CUDA-graph replay by the device's events: encode and decode at several batches, every kernel alone
-   beside the card's ceilings and cuDNN, and PyTorch in the published form and the one-pass form under
+   goldens if E4S_SHARED (or ../shared) holds them. Nothing is timed if a check fails.
+3. Tunes tiles for some minutes (kernels/tune.py), and checks the networks again with the result.
+4. Times CUDA graph replays by the device's events: encode and decode at several batch sizes, every kernel
+   alone beside the card's ceilings and cuDNN, and PyTorch in the published form and the one-pass form under
    torch.compile.
-5. Runs small ops under compute-sanitizer's memcheck and racecheck, where that is installed.
+5. Runs small ops under compute-sanitizer's memcheck and racecheck, if installed.
 
-What it finds is in the file after every step, so that a run that is cut off is not lost.
+The report is written after every step, so that an interrupted run is not lost.
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ LEAST_PSNR = 48.0
 BATCHES = (1, 2, 4, 8, 16, 32)
 CHECKS = ("compiled", "ops", "networks", "swaps", "goldens")
 TIMINGS = ("tuned", "networks_tuned", "stages_ms", "swap_ms", "kernels", "torch_ms", "sanitized")
-# What `benchmarks.swap --device cuda` runs.
+# Steps of `benchmarks.swap --device cuda`.
 SWAP = ("compiled", "networks", "swaps", "stages_ms", "swap_ms", "kernels", "torch_ms")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the steps; 0 where all checks pass, 1 where one fails, 2 where there is no GPU."""
+    """Run the steps; return 0 if all checks pass, 1 if one fails, 2 if there is no GPU."""
     options = _arguments(argv)
-    sys.path.insert(0, str(TESTS))  # the cases, and what checks them
-    given = sys.argv[1:] if argv is None else list(argv)
-    report: dict[str, Any] = {"machine": machine.describe(), "command": given, "failures": []}
+    sys.path.insert(0, str(TESTS))  # for the cases and their checks
+    command = sys.argv[1:] if argv is None else list(argv)
+    report: dict[str, Any] = {"machine": machine.describe(), "command": command, "failures": []}
     try:
         device = _native.CudaDevice(0)
     except E4SError as error:
@@ -97,13 +97,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _step(report: dict[str, Any], name: str, step: Callable[[], Any], options: argparse.Namespace) -> None:
-    """Run one step; what it raises is a failure like any other, and the next step still runs."""
+    """Run one step; an exception counts as a failure, and the next step still runs."""
     start = time.perf_counter()
     try:
         report[name] = step()
         failed = report[name].get("failures", []) if isinstance(report[name], dict) else []
         report["failures"] += [f"{name}: {what}" for what in failed]
-    except Exception as error:  # a report of what did run is worth more than a traceback alone
+    except Exception as error:  # a report of the other steps is worth more than a traceback alone
         traceback.print_exc()
         report["failures"].append(f"{name}: {type(error).__name__}: {error}")
     report[f"{name}_s"] = round(time.perf_counter() - start, 1)
@@ -112,7 +112,7 @@ def _step(report: dict[str, Any], name: str, step: Callable[[], Any], options: a
 
 
 def _compile(arch: int, options: argparse.Namespace) -> dict[str, Any]:
-    """Every kernel of the networks and the cases, on all cores."""
+    """Compile every kernel of the networks and the cases, on all cores."""
     from device_tools import program_of
 
     launches: list[Any] = []
@@ -133,7 +133,7 @@ def _cases(options: argparse.Namespace) -> list[Any]:
 
 
 def _check_ops(device: Any, options: argparse.Namespace) -> dict[str, Any]:
-    """Check every few cases on the card, as the tests do; return the worst error per precision."""
+    """Check every n-th case on the card, as the tests do; return the worst error per precision."""
     from device_tools import error_of, tolerance
     from native_tools import expected
 
@@ -150,19 +150,19 @@ def _check_ops(device: Any, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _sanitize() -> dict[str, Any]:
-    """The device's tests of small ops under compute-sanitizer."""
+    """Run the device's tests of small ops under compute-sanitizer."""
     tool = shutil.which("compute-sanitizer") or shutil.which("/usr/local/cuda/bin/compute-sanitizer")
     if tool is None:
         return {"skipped": "compute-sanitizer is not installed"}
-    found: dict[str, Any] = {"failures": []}
+    results: dict[str, Any] = {"failures": []}
     tests = [str(TESTS / "test_cuda_device.py"), "-k", "small", "-q", "-p", "no:cacheprovider"]
     for name in ("memcheck", "racecheck"):
         command = [tool, "--tool", name, "--error-exitcode", "9", sys.executable, "-m", "pytest", *tests]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
-        found[name] = done.stdout[-500:]
+        results[name] = done.stdout[-500:]
         if done.returncode:
-            found["failures"].append(f"{name}: status {done.returncode}")
-    return found
+            results["failures"].append(f"{name}: status {done.returncode}")
+    return results
 
 
 def _inputs(batch: int) -> tuple[Any, Any]:
@@ -172,7 +172,7 @@ def _inputs(batch: int) -> tuple[Any, Any]:
 
 
 def _check_networks(options: argparse.Namespace) -> dict[str, Any]:
-    """Encode, decode and parse at the published size against PyTorch in fp32 on the same card."""
+    """Check encode, decode and parse at the published size against PyTorch in fp32 on the same card."""
     from e4s_engine.backends.cuda.backend import Cuda
     from e4s_engine.backends.reference import Reference
 
@@ -184,24 +184,24 @@ def _check_networks(options: argparse.Namespace) -> dict[str, Any]:
         reference.run("rgi", "decode", styles, labels),
         reference.run("parser", "parse", images),
     )
-    found: dict[str, Any] = {"failures": []}
+    results: dict[str, Any] = {"failures": []}
     for precision in options.precisions:
         mine = loaded(Cuda("cuda:0", precision), model, parser)
         error = np.abs(mine.run("rgi", "encode", images, labels) - styles).max() / np.abs(styles).max()
         decibels = _psnr(mine.run("rgi", "decode", styles, labels), pictures)
         agreement = float((mine.run("parser", "parse", images) == classes).mean())
-        found[precision] = {"styles": float(error), "picture_db": decibels, "labels": agreement}
+        results[precision] = {"styles": float(error), "picture_db": decibels, "labels": agreement}
         if not (decibels >= (LEAST_PSNR if precision != "fp32" else 80) and agreement > 0.98):
-            found["failures"].append(precision)
-    return found
+            results["failures"].append(precision)
+    return results
 
 
-# Regions that one-graph swaps are checked with; () is the whole face.
+# Regions of the checked fused swaps; () is the whole face.
 TAKEN = ((), (regions.EYES, regions.NOSE), (regions.HAIR,), (regions.LIPS, regions.MOUTH, regions.SKIN))
 
 
 def _check_swaps(options: argparse.Namespace) -> dict[str, Any]:
-    """The one-graph swap against the stages in PyTorch; and the same of pictures that are on the card."""
+    """Check the fused swap against the stages in PyTorch, with pictures on the host and on the card."""
     from e4s_engine.backends.cuda.backend import Cuda
     from e4s_engine.backends.reference import Reference
     from e4s_engine.photo import align
@@ -214,43 +214,43 @@ def _check_swaps(options: argparse.Namespace) -> dict[str, Any]:
         for image, mask in zip(images, labels, strict=True)
     )
     stages = pipeline.Pipeline(loaded(Reference("cuda:0", "fp32"), model), None, None, model.config.size)
-    jobs = [pipeline.Job(target, [(source, taken)], taken or None) for taken in TAKEN]
+    jobs = [pipeline.Job(target, [(source, chosen)], chosen or None) for chosen in TAKEN]
     wanted = [stages.swap([job], inputs.Options())[0] for job in jobs]
-    found: dict[str, Any] = {"failures": []}
+    results: dict[str, Any] = {"failures": []}
     for precision in options.precisions:
         mine = loaded(Cuda("cuda:0", precision), model)
-        for taken, want in zip(TAKEN, wanted, strict=True):
-            name = f"{precision} {'+'.join(regions.NAMES[r] for r in taken) or 'face'}"
-            found[name] = one = _check_swap(mine, images, labels, taken or None, want)
-            near = min(one["pasted_db"], one["face_db"]) >= LEAST_PSNR - 3  # 8-bit rounding takes some
+        for chosen, want in zip(TAKEN, wanted, strict=True):
+            name = f"{precision} {'+'.join(regions.NAMES[r] for r in chosen) or 'face'}"
+            results[name] = one = _check_swap(mine, images, labels, chosen or None, want)
+            near = min(one["pasted_db"], one["face_db"]) >= LEAST_PSNR - 3  # allows for 8-bit rounding
             if not (near and one["resident"] and one["labels"]):
-                found["failures"].append(name)
-    return found
+                results["failures"].append(name)
+    return results
 
 
-def _check_swap(mine: Any, images: Any, labels: Any, taken: Any, want: Any) -> dict[str, Any]:
+def _check_swap(mine: Any, images: Any, labels: Any, chosen: Any, want: Any) -> dict[str, Any]:
     import torch
     from torch.utils.dlpack import from_dlpack
 
-    chosen = compose.request(taken, labels[0])
-    made = mine.swap(images[:1], labels[:1], images[1:], labels[1:], chosen[None])
-    given, kept = (mine.resident(torch.from_numpy(image).cuda()) for image in images)
-    stayed = mine.swap_resident(given, labels[0], kept, labels[1], chosen) if given and kept else None
+    flags = compose.request(chosen, labels[0])
+    got = mine.swap(images[:1], labels[:1], images[1:], labels[1:], flags[None])
+    source, target = (mine.resident(torch.from_numpy(image).cuda()) for image in images)
+    resident = mine.swap_resident(source, labels[0], target, labels[1], flags) if source and target else None
     pasted, face = (
-        _psnr(a[0] / 127.5 - 1, b / 127.5 - 1) for a, b in zip(made[:2], (want.image, want.face), strict=True)
+        _psnr(a[0] / 127.5 - 1, b / 127.5 - 1) for a, b in zip(got[:2], (want.image, want.face), strict=True)
     )
-    exact = np.array_equal(made.labels[0], want.labels)
+    exact = np.array_equal(got.labels[0], want.labels)
     return {
         "pasted_db": pasted,
         "face_db": face,
-        "resident": stayed is not None
-        and np.array_equal(from_dlpack(stayed.pasted).cpu().numpy(), made.pasted[0]),
-        "labels": exact and np.array_equal(made.holes[0] > 0, want.holes),
+        "resident": resident is not None
+        and np.array_equal(from_dlpack(resident.pasted).cpu().numpy(), got.pasted[0]),
+        "labels": exact and np.array_equal(got.holes[0] > 0, want.holes),
     }
 
 
 def _check_goldens(options: argparse.Namespace) -> dict[str, Any]:
-    """The published implementation's swap at 1024."""
+    """Check a decode against the published implementation's swap at 1024."""
     from native_tools import golden_model
 
     from e4s_engine.backends.cuda.backend import Cuda
@@ -259,7 +259,7 @@ def _check_goldens(options: argparse.Namespace) -> dict[str, Any]:
     if not (folder / "recipe.py").is_file():
         return {"skipped": f"no goldens at {folder}; set E4S_SHARED"}
     os.environ["E4S_GOLDEN"] = str(folder)
-    found: dict[str, Any] = {"failures": []}
+    results: dict[str, Any] = {"failures": []}
     with np.load(folder / "rgi_1024_swap.npz") as opened:
         goldens = dict(opened)
     for precision in options.precisions:
@@ -270,10 +270,10 @@ def _check_goldens(options: argparse.Namespace) -> dict[str, Any]:
         want = goldens["swapped_strided"]
         difference = float(np.abs(picture[::4, ::4] - want).max())
         decibels = _psnr(picture[::4, ::4], want)
-        found[precision] = {"difference": difference, "db": decibels}
+        results[precision] = {"difference": difference, "db": decibels}
         if not (difference < 1e-3 if precision == "fp32" else decibels >= LEAST_PSNR):
-            found["failures"].append(precision)
-    return found
+            results["failures"].append(precision)
+    return results
 
 
 def _psnr(got: Any, want: Any) -> float:
@@ -282,34 +282,34 @@ def _psnr(got: Any, want: Any) -> float:
 
 
 def _tune(options: argparse.Namespace) -> dict[str, Any]:
-    """Tiles for one precision at batch 1, kept in the cache."""
+    """Tune tiles for one precision at batch 1, and store them in the cache."""
     wanted = ["--seconds", str(options.tune), "--precision", options.precisions[0]]
     return {"status": tune.main(wanted) if options.tune > 0 else None}
 
 
 def _time_stages(options: argparse.Namespace) -> dict[str, Any]:
-    """Milliseconds of a graph's replay: medians of several rounds, by precision, stage and batch."""
+    """Time graph replays in milliseconds: medians of several rounds, by precision, stage and batch."""
     from e4s_engine.backends.cuda.backend import Cuda
 
     model, parser = gpu_kernels.models()
-    found: dict[str, Any] = {}
+    times: dict[str, Any] = {}
     for precision in options.precisions:
         backend = loaded(Cuda("cuda:0", precision), model, parser)
         for network, stage in (("rgi", "encode"), ("rgi", "decode"), ("parser", "parse")):
             for batch in options.batches:
                 backend.time(network, stage, batch, 3)
                 rounds = [backend.time(network, stage, batch, options.runs) for _ in range(5)]
-                found[f"{precision} {stage} {batch}"] = statistics.median(rounds)
-    return found
+                times[f"{precision} {stage} {batch}"] = statistics.median(rounds)
+    return times
 
 
 def _time_swaps(device: Any, options: argparse.Namespace) -> dict[str, float]:
-    """Milliseconds of a whole swap of aligned crops in one graph, 8-bit in and out, by batch."""
+    """Time fused swaps of aligned crops in milliseconds, 8-bit in and out, by precision and batch."""
     from e4s_engine.backends.cuda.backend import Linker, swap_graph
 
     model, _ = gpu_kernels.models()
     table = tune.shipped(device.arch) | tune.load(device.name)
-    found = {}
+    times = {}
     for precision in options.precisions:
         linker = Linker(device)
         for batch in options.batches:
@@ -318,8 +318,8 @@ def _time_swaps(device: Any, options: argparse.Namespace) -> dict[str, float]:
             graph = swap_graph(linker, swap)
             graph.time(3)
             rounds = [graph.time(options.runs) for _ in range(5)]
-            found[f"{precision} {batch}"] = statistics.median(rounds)
-    return found
+            times[f"{precision} {batch}"] = statistics.median(rounds)
+    return times
 
 
 def _time_kernels(device: Any, options: argparse.Namespace) -> dict[str, Any]:
@@ -327,7 +327,7 @@ def _time_kernels(device: Any, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _time_torch(options: argparse.Namespace) -> dict[str, Any]:
-    """A swap's two encodes and a decode in PyTorch on the same card: published, one pass, and compiled."""
+    """Time a swap's two encodes and its decode in PyTorch on the card: published, one pass, compiled."""
     import torch
 
     from e4s_engine import ops
@@ -347,7 +347,7 @@ def _time_torch(options: argparse.Namespace) -> dict[str, Any]:
         styles = encode.encode_pixels(form, images, labels, placed, model.config)
         return decode.decode(form, styles[:1], labels[:1], placed, model.config)
 
-    found: dict[str, Any] = {}
+    times: dict[str, Any] = {}
     for name, run, tf32, dtype in (
         ("published fp32", published, False, None),
         ("published tf32", published, True, None),
@@ -359,14 +359,14 @@ def _time_torch(options: argparse.Namespace) -> dict[str, Any]:
         enabled = dtype is not None
         try:
             with torch.inference_mode(), torch.autocast("cuda", dtype or torch.float16, enabled=enabled):
-                found[name] = gpu_kernels.events(run, 3 if "published" in name else options.runs)
-        except Exception as error:  # what a compiler cannot do is a result, too
-            found[name] = f"{type(error).__name__}: {error}"[:300]
-    return found
+                times[name] = gpu_kernels.events(run, 3 if "published" in name else options.runs)
+        except Exception as error:  # a compiler's failure is a result, too
+            times[name] = f"{type(error).__name__}: {error}"[:300]
+    return times
 
 
 def _summary(report: Mapping[str, Any]) -> dict[str, float]:
-    """The keys that summaries of a swap have."""
+    """Return the summary's keys on swaps, as far as they were timed."""
     swaps, torch_ms = report.get("swap_ms", {}), report.get("torch_ms", {})
     if "bf16 1" not in swaps:
         return {}

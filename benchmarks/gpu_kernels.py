@@ -1,4 +1,4 @@
-"""A swap's kernels one by one on a GPU: milliseconds, rates and the card's ceilings, cuDNN beside them."""
+"""A swap's kernels one by one on a GPU: milliseconds and rates, beside the card's ceilings and cuDNN."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ ROUNDS = 3
 
 
 def models() -> tuple[Any, Any]:
-    """Generator and parser of the published size with random weights."""
+    """Return a generator and a parser of the published size with random weights."""
     return weights.random_model(ModelConfig()), weights.random_model(ParserConfig())
 
 
 def events(run: Callable[[], object], runs: int) -> float:
-    """Milliseconds per run of PyTorch's calls, by events, after warming up."""
+    """Measure milliseconds per run of PyTorch calls by CUDA events, after a warm-up."""
     event: Any = torch.cuda.Event
     for _ in range(3):
         run()
@@ -38,7 +38,7 @@ def events(run: Callable[[], object], runs: int) -> float:
 
 
 def ceilings(precision: str, runs: int, device: str = "cuda:0", side: int = 8192) -> dict[str, float]:
-    """What the card reaches: TFLOP/s of a large matrix product, GB/s of a copy far larger than its cache."""
+    """Measure the card: TFLOP/s of a large matrix product, GB/s of a copy far larger than its cache."""
     a, b = (torch.randn(side, side, device=device).to(ops.DTYPES[precision]) for _ in range(2))
     source = torch.zeros(side, side * 4, device=device)
     target = torch.empty_like(source)
@@ -47,10 +47,10 @@ def ceilings(precision: str, runs: int, device: str = "cuda:0", side: int = 8192
 
 
 def alone(device: Any, precision: str, runs: int) -> dict[str, Any]:
-    """Every kernel of the networks alone, at batch 1, the slowest first; and what the card can do.
+    """Time every kernel of the networks alone, at batch 1, the slowest first; and measure the card.
 
-    TFLOP/s as the networks count their work; GB/s where everything is touched once. torch_ms: the same
-    convolution by cuDNN, without demodulation, noise, bias or activation.
+    tflops: rate of the networks' nominal operations. gbs: rate as if all data were accessed once. torch_ms:
+    time of the same convolution in cuDNN, without demodulation, noise, bias or activation.
     """
     model, parser = models()
     rows = []

@@ -1,8 +1,8 @@
-"""Who is it? A small network that regresses the renderer's identity parameters from a picture.
+"""An identity network: a small network that regresses the renderer's identity parameters from a picture.
 
-It judges swaps: of the source's and the target's parameters, which are nearer to what the picture shows? Only
-the inner face's count (face, nose, eyes, brows, lips), each weighed by how well it can be seen at all on
-pictures that the network has not seen.
+It judges swaps by whether the regressed parameters are nearer to the source's or to the target's. Only the
+inner face counts (face, nose, eyes, brows, lips), each parameter weighted by how well the network predicts it
+on held-out pictures.
 
     python -m benchmarks.identity --cache runs/faces --output runs/identity.pt       trains it
 """
@@ -34,11 +34,11 @@ SIDE = 128
 GROUPS = ("face", "nose", "eyes", "brows", "lips")
 _FORMAT = "e4s_engine identity 1"
 _HELD_OUT = 4 * SHARD  # items
-_SHIFT = 6  # pixels that pictures are moved by, at most
+_SHIFT = 6  # maximum shift of pictures in pixels
 
 
 def parameters(person: Person) -> Floats:
-    """The dials of a person's inner face that are numbers, in a fixed order; colours as logarithms."""
+    """List the numeric parameters of a person's inner face in a fixed order; colours as logarithms."""
     values: list[float] = []
     for group in GROUPS:
         values += _numbers(getattr(person, group))
@@ -46,22 +46,22 @@ def parameters(person: Person) -> Floats:
 
 
 def _numbers(part: Any) -> list[float]:
-    found: list[float] = []
+    numbers: list[float] = []
     for field in dataclasses.fields(part):
         value = getattr(part, field.name)
         if field.name == "seed" or isinstance(value, str):
-            continue  # patterns and names have no nearness
+            continue  # patterns and names have no distance
         if dataclasses.is_dataclass(value):
-            found += _numbers(value)
+            numbers += _numbers(value)
         elif isinstance(value, tuple):
-            found += [float(np.log(v + 0.02)) for v in value]
+            numbers += [float(np.log(v + 0.02)) for v in value]
         else:
-            found.append(float(value))
-    return found
+            numbers.append(float(value))
+    return numbers
 
 
 class Judge(torch.nn.Module):
-    """Picture [N,3,128,128] in [-1, 1] -> standardised parameters [N,P]."""
+    """Network from pictures [N,3,128,128] in [-1, 1] to standardised parameters [N,P]."""
 
     def __init__(self, count: int, width: int = 32) -> None:
         super().__init__()
@@ -76,12 +76,12 @@ class Judge(torch.nn.Module):
             self.register_buffer(name, torch.ones(count))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """See the class."""
+        """Predict the standardised parameters."""
         return self.head(self.body(x).flatten(1))
 
 
 def load(path: str | Path, device: str = "cpu") -> Judge:
-    """A judge that `train` wrote. Raises ValueError for another file."""
+    """Load a judge from a file of this module. Raises ValueError for another file."""
     content = torch.load(path, map_location=device, weights_only=True)
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise ValueError(f"{path} holds no identity network; train one with python -m benchmarks.identity")
@@ -92,7 +92,7 @@ def load(path: str | Path, device: str = "cpu") -> Judge:
 
 @torch.inference_mode()
 def prefers_source(judge: Judge, picture: npt.NDArray[np.uint8], source: Person, target: Person) -> bool:
-    """Whether a picture uint8 [S,S,3] shows the source's identity rather than the target's."""
+    """Return whether a picture uint8 [S,S,3] is nearer to the source's identity than to the target's."""
     device = next(judge.parameters()).device
     mean, std, error = (_buffer(judge, name) for name in ("mean", "std", "error"))
     seen = judge(_input(picture[None]).to(device))[0]
@@ -104,16 +104,16 @@ def prefers_source(judge: Judge, picture: npt.NDArray[np.uint8], source: Person,
 
 
 def people_of(items: Faces, count: int) -> Floats:
-    """The parameters of who is on the pictures, [count,3,P]: source, target, and whom the swap shows."""
-    found = []
+    """Return the parameters of the people in items' pictures, [count,3,P]: source, target, exact answer."""
+    people = []
     for i in range(count):
         swap = swap_of(*seeds(items.first, i), choice(items.first, i))
-        found.append([parameters(person) for person, _ in swap.pairs()])
-    return np.array(found, np.float32)
+        people.append([parameters(person) for person, _ in swap.pairs()])
+    return np.array(people, np.float32)
 
 
 def train(items: Faces, held_out: Faces, steps: int, batch: int, device: str, width: int = 32) -> Judge:
-    """Train a judge on rendered items; one seed, one result."""
+    """Train a judge on rendered items, with a fixed seed."""
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
     people = people_of(items, len(items))
@@ -139,7 +139,7 @@ def train(items: Faces, held_out: Faces, steps: int, batch: int, device: str, wi
 
 
 def _optimisers(judge: Judge) -> list[torch.optim.Optimizer]:
-    """Muon for the convolutions, in steps of a hundredth of their first scale; AdamW for the rest."""
+    """Return Muon for the convolutions, with steps of 1% of their initial scale, and AdamW for the rest."""
     matrices = [p for p in judge.body.parameters() if muon.matrix(p) is not None]
     known = set(map(id, matrices))
     rest = [p for p in judge.parameters() if id(p) not in known]
@@ -149,7 +149,7 @@ def _optimisers(judge: Judge) -> list[torch.optim.Optimizer]:
 
 @torch.inference_mode()
 def _measure(judge: Judge, held_out: Faces) -> None:
-    """The mean squared error of every parameter on people never seen; 1 is knowing nothing."""
+    """Measure the mean squared error of every parameter on held-out people; guessing the mean gives 1."""
     count = min(_HELD_OUT, len(held_out))
     people = people_of(held_out, count)
     errors = []
@@ -159,7 +159,7 @@ def _measure(judge: Judge, held_out: Faces) -> None:
             image, wanted = _batch(judge, held_out, chosen, np.full(len(chosen), which), people)
             errors.append((judge(image) - wanted).square())
     error = torch.cat(errors).mean(0)
-    # A parameter that cannot be seen says nothing about anyone.
+    # A parameter that the network cannot predict gets practically no weight.
     _buffer(judge, "error").copy_(torch.where(error < 0.8, error.clamp(min=0.02), torch.tensor(6e4)))
 
 
@@ -174,7 +174,7 @@ def _batch(
 
 
 def _augmented(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Moved a little; and some blur and noise, so that a generator's softness does not mislead the judge."""
+    """Shift pictures a little, and add blur and noise, so that a generator's softness does not mislead."""
     down, right = (int(s) for s in rng.integers(0, 2 * _SHIFT + 1, 2))
     side = image.shape[-1]
     image = F.pad(image, (_SHIFT,) * 4, "replicate")[:, :, down : down + side, right : right + side]
@@ -204,7 +204,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         judge = train(items, held_out, arguments.steps, arguments.batch, arguments.device, arguments.width)
     finally:
         items.close()
-    # Halves are plenty for a judge, and small enough to keep beside the benchmark.
+    # Half precision suffices, and makes the file small enough to keep beside the benchmark.
     state = {n: t.half() if t.is_floating_point() else t for n, t in judge.cpu().state_dict().items()}
     content = {"format": _FORMAT, "width": arguments.width, "state": state}
     with replacing(arguments.output, "--output") as temporary:

@@ -1,4 +1,4 @@
-"""What a figure was measured on."""
+"""Description of the machine that a benchmark ran on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def describe() -> dict[str, str]:
-    """Processor, cores in use, Python, PyTorch and the commit."""
+    """Return the processor, the cores in use, the versions of Python and PyTorch, and the commit."""
     import torch
 
     return {

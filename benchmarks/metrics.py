@@ -1,4 +1,4 @@
-"""Figures over pictures: PSNR and SSIM, also inside a mask, and the IoU of label maps."""
+"""Metrics of pictures: PSNR and SSIM, optionally inside a mask, and the IoU of label maps."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ Pixels = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
-CAP = 60.0  # dB for equal pictures, so that means exist
+CAP = 60.0  # dB of equal pictures, so that means are finite
 _RADIUS, _SIGMA = 5, 1.5  # the 11 x 11 window of Wang et al., "Image Quality Assessment", 2004
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 
 def psnr(a: Pixels, b: Pixels, mask: Mask | None = None) -> float:
-    """Peak signal-to-noise ratio of 8-bit pictures [H,W,3] in dB, over a mask's pixels if one is given."""
+    """Compute the peak signal-to-noise ratio of 8-bit pictures [H,W,3] in dB, optionally inside a mask."""
     error = (a.astype(np.float64) - b) ** 2
     mean = float(error[mask].mean() if mask is not None else error.mean())
     return CAP if mean == 0 else min(CAP, 10 * np.log10(255**2 / mean))
 
 
 def ssim(a: Pixels, b: Pixels, mask: Mask | None = None) -> float:
-    """Structural similarity of 8-bit pictures [H,W,3], mean over channels and a mask's pixels.
+    """Compute the structural similarity of 8-bit pictures [H,W,3], mean over channels and a mask's pixels.
 
-    Gaussian window 11 x 11 with sigma 1.5, mirrored borders, K 0.01 and 0.03.
+    Uses a Gaussian window of 11 x 11 with sigma 1.5, mirrored borders, K of 0.01 and 0.03.
     """
     x, y = a.astype(np.float64), b.astype(np.float64)
     mean_x, mean_y = _blur(x), _blur(y)
@@ -52,7 +52,7 @@ def _blur(image: Floats) -> Floats:
 
 
 class Confusion:
-    """Label maps counted against the truth; IoU over all pixels of all pictures."""
+    """Confusion matrix of label maps against the truth; IoU over all pixels of all pictures."""
 
     def __init__(self, classes: int) -> None:
         self._counts = np.zeros((classes, classes), np.int64)
@@ -64,7 +64,7 @@ class Confusion:
         self._counts += np.bincount(index, minlength=n * n).reshape(n, n)
 
     def iou(self) -> Floats:
-        """By class; NaN for classes that neither shows."""
+        """Return the IoU by class; NaN for classes in neither map."""
         same = self._counts.diagonal()
         either = self._counts.sum(0) + self._counts.sum(1) - same
         with np.errstate(invalid="ignore"):

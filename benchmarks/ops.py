@@ -2,10 +2,10 @@
 
     python -m benchmarks.ops [--precision fp32,bf16] [--rounds 7] [--json]
 
-Both run the same shapes with the same number of threads, in turns, so that noise on a shared machine hits
-both; medians count. Set OMP_WAIT_POLICY=PASSIVE: PyTorch's threads else spin on after a call. The peak is
-measured too: a convolution whose operands stay in cache. The upsampling layers are transposed convolution and
-FIR in both. With --json the last line is one object.
+Both run the same shapes with the same number of threads, in turns, so that noise on a shared machine affects
+both; times are medians. Set OMP_WAIT_POLICY=PASSIVE: PyTorch's threads otherwise spin on after a call. The
+peak is measured by a convolution whose operands stay in cache. The upsampling layers are transposed
+convolution and FIR in both. With --json the last line is one object.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ Shape = tuple[int, int, int, int, int, int, bool]  # inputs, outputs, kernel, st
 
 
 def convolutions() -> dict[Shape, tuple[str, int]]:
-    """The distinct convolutions of the published networks: shape -> (network, how many of them)."""
-    found: dict[Shape, tuple[str, int]] = {}
+    """List the distinct convolutions of the published networks: shape -> (network, number of uses)."""
+    counts: dict[Shape, tuple[str, int]] = {}
     for network, plan in examples([ModelConfig(), ParserConfig()], "fp32").items():
         for step in plan.steps:
             shape = shape_of(plan, step)
             if shape is not None:
-                found[shape] = (network, found.get(shape, (network, 0))[1] + 1)
-    return found
+                counts[shape] = (network, counts.get(shape, (network, 0))[1] + 1)
+    return counts
 
 
 def shape_of(plan: Plan, step: Step) -> Shape | None:
-    """What a step convolves; None where it does not, or next to nothing."""
+    """Return the shape of a step's convolution; None if it is another step, or below 1e8 operations."""
     if step.kind not in ("conv", "regional_conv") or step.flop < 1e8:
         return None
     kernel = step.weights["kernel"][0]
@@ -59,9 +59,9 @@ def shape_of(plan: Plan, step: Step) -> Shape | None:
 def native_runner(
     shape: Shape, precision: str, winograd: tuple[str, ...] = WINOGRAD_TYPES
 ) -> tuple[Callable[[], float], float]:
-    """A function that runs the step once and returns its seconds; and its floating-point operations.
+    """Return a function that runs the step once and returns its seconds; and its floating-point operations.
 
-    They are counted as the direct form has them, whichever is run. winograd: see WeightStore.
+    Operations are those of the direct form, whichever form runs. winograd: data types as in WeightStore.
     """
     inputs, outputs, kernel, stride, height, width, upsample = shape
     plan = Plan(precision)
@@ -82,7 +82,7 @@ def native_runner(
 
 
 def in_torch(shape: Shape, precision: str, device: str = "cpu") -> Callable[[], object]:
-    """The same in PyTorch, channels last as oneDNN and cuDNN like it."""
+    """Return the same convolution in PyTorch, channels last, which is fastest in oneDNN and cuDNN."""
     inputs, outputs, kernel, stride, height, width, upsample = shape
     place: dict[str, Any] = {"device": device, "dtype": DTYPES[precision]}
     x = torch.randn(1, inputs, height, width).to(**place).contiguous(memory_format=torch.channels_last)
@@ -99,7 +99,7 @@ def in_torch(shape: Shape, precision: str, device: str = "cpu") -> Callable[[], 
 
 
 def torch_runner(shape: Shape, precision: str) -> Callable[[], float]:
-    """The seconds of it."""
+    """Return a function that runs the convolution in PyTorch and returns its seconds."""
     convolve = in_torch(shape, precision)
 
     def run() -> float:
@@ -111,7 +111,7 @@ def torch_runner(shape: Shape, precision: str) -> Callable[[], float]:
 
 
 def compare(shape: Shape, precision: str, rounds: int) -> tuple[float, float, float]:
-    """Median seconds of the runtime and of PyTorch in turns, and the floating-point operations."""
+    """Return the median seconds of the runtime and of PyTorch, run in turns, and the operations."""
     mine, flop = native_runner(shape, precision)
     theirs = torch_runner(shape, precision)
     mine(), theirs()
@@ -120,7 +120,7 @@ def compare(shape: Shape, precision: str, rounds: int) -> tuple[float, float, fl
 
 
 def peak(precision: str) -> float:
-    """FLOP/s of a direct convolution that stays in cache: what the multiply units sustain."""
+    """Measure FLOP/s of a direct convolution that stays in cache: the multiply units' sustained rate."""
     runner, flop = native_runner((256, 64, 3, 1, 24, 16, False), precision, winograd=())
     return flop / min(runner() for _ in range(50))
 

@@ -2,8 +2,8 @@
 
 Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric", 2018, equation 1 with
 unit weights: features at three scales, normalised per pixel, squared differences summed over channels and
-averaged over pixels and scales. The network differs from LPIPS', so do the values: 0 is equal, and only
-values of the same parser compare.
+averaged over pixels and scales. The network is not that of LPIPS, so values differ from it: 0 means equal,
+and only values of the same parser are comparable.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from e4s_engine.training.losses import ParserLosses
 
 
 class Perceptual:
-    """Distances of 8-bit pictures [S,S,3]."""
+    """Distance between 8-bit pictures [S,S,3]."""
 
     def __init__(self) -> None:
-        found = weights.find_parser(BUNDLED)
-        assert found is not None, "the package ships a parser"
-        model = weights.load(found, "parser")
+        path = weights.find_parser(BUNDLED)
+        assert path is not None, "the package ships a parser"
+        model = weights.load(path, "parser")
         self._losses = ParserLosses({name: torch.from_numpy(t) for name, t in model.tensors.items()})
 
     @torch.inference_mode()
     def __call__(self, a: Pixels, b: Pixels) -> float:
-        """The distance of two pictures."""
+        """Compute the distance between two pictures."""
         return float(self._losses.features(_tensor(a), _tensor(b)))
 
 

@@ -1,16 +1,16 @@
-"""How good a model is on rendered faces, whose swaps have exact answers, beside three baselines.
+"""Quality of a model on rendered faces, whose swaps have exact answers, beside three baselines.
 
     python -m benchmarks.quality --weights model.safetensors --parser parser.safetensors --identity judge.pt
     python -m benchmarks.quality ... --seeds 0:300 --json         the last line of output is one JSON object
 
-Seed s is a target; its source is the person of seed s + 500,000, seen in the target's pose and expression
-(what reenactment would deliver; `--source wild`: in a scene of its own) but in light and surroundings of its
-own. The exact answer is rendered from `synth.combine`. All runs through `Engine`: parsing, encoding,
-composing, decoding, blending. Figures are means over pictures; those of a region set are taken inside the
-regions, of the target and of the answer together, those of the whole face inside the head. The answer to the
-whole face has the target's hair over the source's forehead; the published swap, hair under the face, has not:
-so it is made with `hair_first=False` too ("hair over"). With `--steps N` pictures are reconstructed by that
-many steps of inversion as well ("inverted"; on the reference backend: a minute a seed on a CPU).
+Seed s is a target; its source is the person of seed s + 500,000, in the target's pose and expression (as
+reenactment would deliver it; `--source wild`: in a scene of its own) but in light and surroundings of its
+own. The exact answer is rendered from `synth.combine`. `Engine` does the rest: parsing, encoding, composing,
+decoding, blending. Metrics are means over pictures; those of a set of regions are taken inside the regions of
+the target and of the answer together, those of the whole face inside the head. The whole face's exact answer
+has the target's hair over the source's forehead, but the published swap has hair under the face: a swap with
+`hair_first=False` is therefore measured, too ("hair over"). With `--steps N`, pictures are also reconstructed
+by that many steps of inversion ("inverted"; on the reference backend: a minute per seed on a CPU).
 """
 
 from __future__ import annotations
@@ -54,16 +54,16 @@ KEYS = (
 )  # fmt: skip
 ENGINE, HAIR_OVER = "engine", "hair over"
 FIRST_SOURCE = 500_000
-_FEW = 16  # a set's pixels below which a picture says nothing about it
+_FEW = 16  # pixels of a set below which a picture is not measured
 
 Figures = dict[str, dict[str, list[tuple[float, float]]]]  # set -> method -> (PSNR, SSIM) per picture
 
 
 @dataclass
 class Scores:
-    """What is gathered over the seeds."""
+    """Metrics collected over the seeds."""
 
-    recon: dict[int, list[tuple[float, float, float]]]  # by steps of inversion: PSNR, SSIM, perceptual
+    recon: dict[int, list[tuple[float, float, float]]]  # by inversion steps: PSNR, SSIM, perceptual
     swaps: Figures
     leakage: float
     confusion: metrics.Confusion
@@ -72,7 +72,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Case:
-    """A seed's pictures, and their labels as the engine knows them."""
+    """A seed's pictures, with the labels that the engine uses."""
 
     source: Picture
     target: Picture
@@ -81,7 +81,7 @@ class Case:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and print."""
+    """Measure and print the metrics."""
     arguments = _arguments(argv)
     judge: Any = None
     if arguments.identity is not None:
@@ -104,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def measure(
     engine: Engine, seeds: range, size: int = 256, driven: bool = True, judge: Any = None, steps: int = 0
 ) -> Scores:
-    """All figures over some seeds. judge: the identity network, or None. steps: of inversion."""
+    """Measure all metrics over seeds. judge: identity network or None. steps: number of inversion steps."""
     empty: Figures = {name: defaultdict(list) for name in SETS}
     recon: dict[int, list[tuple[float, float, float]]] = {count: [] for count in (0, steps)}
     scores = Scores(recon, empty, 0.0, metrics.Confusion(regions.COUNT), [])
@@ -117,30 +117,30 @@ def measure(
 def one_seed(
     engine: Engine, seed: int, size: int, driven: bool, judge: Any, distance: Perceptual, scores: Scores
 ) -> None:
-    """A seed's reconstruction and swaps."""
+    """Measure a seed's reconstruction and swaps."""
     swap = swap_of(FIRST_SOURCE + seed, seed, None, driven)
     source, target = (synth.render(*pair, size) for pair in swap.pairs()[:2])
     known = [_labels(engine, picture, scores) for picture in (source, target)]
     case = Case(source, target, *known)
     face = engine.encode(source.image, known[0], align=False)
     for steps, figures in scores.recon.items():
-        again = engine.reconstruct(target.image, known[1], align=False, steps=steps).face
-        again = images.resize(again, size, size, Image.Resampling.LANCZOS)
-        pair = (again, target.image)
+        result = engine.reconstruct(target.image, known[1], align=False, steps=steps).face
+        result = images.resize(result, size, size, Image.Resampling.LANCZOS)
+        pair = (result, target.image)
         figures.append((metrics.psnr(*pair), metrics.ssim(*pair), distance(*pair)))
     for name, ids in SETS.items():
         truth_of = Swap(swap.source, swap.target, swap.source_scene, swap.target_scene, ids)
         truth = synth.render(*truth_of.pairs()[2], size)
         names = None if ids is None else [regions.NAMES[i] for i in ids]
-        made = engine.swap(face, target.image, names, align=False, target_labels=known[1])
-        scores.leakage = max(scores.leakage, leakage(made, case, ids))
-        pictures = {ENGINE: made.image}
+        swapped = engine.swap(face, target.image, names, align=False, target_labels=known[1])
+        scores.leakage = max(scores.leakage, leakage(swapped, case, ids))
+        pictures = {ENGINE: swapped.image}
         if ids is None:
             over = engine.swap(face, target.image, hair_first=False, align=False, target_labels=known[1])
             pictures[HAIR_OVER] = over.image
         compare(name, ids, pictures, truth, case, scores)
         if judge is not None and ids is None:
-            shown = [_is_source(judge, p, swap.source, swap.target) for p in (made.image, truth.image)]
+            shown = [_is_source(judge, p, swap.source, swap.target) for p in (swapped.image, truth.image)]
             scores.identity.append((shown[0], shown[1]))
 
 
@@ -152,25 +152,25 @@ def compare(
     case: Case,
     scores: Scores,
 ) -> None:
-    """The engine's swaps and the baselines against the exact answer, inside the set."""
+    """Compare the engine's swaps and the baselines with the exact answer, inside the set of regions."""
     mask = _inside(ids, truth.labels) | _inside(ids, case.target.labels)
     if mask.sum() < _FEW:
         return
     pasted = ids or (*regions.FACE,)
-    given = (case.source.image, case.source.labels, case.target.image, case.target.labels, pasted)
-    pictures = made | {n: method(*given) for n, method in baselines.BASELINES.items()}
+    inputs = (case.source.image, case.source.labels, case.target.image, case.target.labels, pasted)
+    pictures = made | {n: method(*inputs) for n, method in baselines.BASELINES.items()}
     for method, picture in pictures.items():
         figures = (metrics.psnr(picture, truth.image, mask), metrics.ssim(picture, truth.image, mask))
         scores.swaps[name][method].append(figures)
 
 
 def leakage(made: Any, case: Case, ids: tuple[int, ...] | None) -> float:
-    """The largest change of any pixel of the target to which the blend gives no weight."""
+    """Return the largest change of any target pixel that has no weight in the blend."""
     if ids is None:
         foreground = compose.whole_face_foreground(made.labels, made.holes)
     else:
-        given = compose.shown(case.source_labels, ids)
-        foreground = compose.region_foreground(given, made.labels, made.holes, case.target_labels)
+        shown = compose.shown(case.source_labels, ids)
+        foreground = compose.region_foreground(shown, made.labels, made.holes, case.target_labels)
     size = len(case.target.image)
     alpha = images.resize(blend.alpha(foreground, "feather"), size, size, Image.Resampling.BILINEAR)
     outside = alpha == 0
@@ -181,13 +181,13 @@ def leakage(made: Any, case: Case, ids: tuple[int, ...] | None) -> float:
 
 
 def _labels(engine: Engine, picture: Picture, scores: Scores) -> npt.NDArray[np.uint8]:
-    """The engine's labels where it has a parser, counted against the truth; else the truth."""
+    """Return the engine's labels if it has a parser, and count them against the truth; else the truth."""
     truth = regions.resize_nearest(picture.labels, regions.LABEL_SIZE)
     if engine.parser == "none":
         return truth
-    found = engine.parse(picture.image, align=False)
-    scores.confusion.add(truth, found)
-    return found
+    labels = engine.parse(picture.image, align=False)
+    scores.confusion.add(truth, labels)
+    return labels
 
 
 def _inside(ids: tuple[int, ...] | None, labels: metrics.Pixels) -> metrics.Mask:
@@ -201,32 +201,32 @@ def _is_source(judge: Any, picture: metrics.Pixels, source: Person, target: Pers
 
 
 def summary(scores: Scores) -> dict[str, float | None]:
-    """The figures of the JSON line; None for what could not be measured."""
+    """Return the metrics of the JSON line; None for those not measured."""
     recon, *inverted = (np.mean(figures, axis=0) for _, figures in sorted(scores.recon.items()))
-    found: dict[str, float | None] = dict.fromkeys(KEYS)
-    found |= {"recon_psnr": float(recon[0]), "recon_ssim": float(recon[1])}
-    found |= {"recon_perceptual": float(recon[2]), "leakage": scores.leakage}
+    values: dict[str, float | None] = dict.fromkeys(KEYS)
+    values |= {"recon_psnr": float(recon[0]), "recon_ssim": float(recon[1])}
+    values |= {"recon_perceptual": float(recon[2]), "leakage": scores.leakage}
     for figures in inverted:
-        found |= {"inverted_psnr": float(figures[0]), "inverted_ssim": float(figures[1])}
+        values |= {"inverted_psnr": float(figures[0]), "inverted_ssim": float(figures[1])}
     for name, methods in scores.swaps.items():
         if methods:
-            means = {method: float(np.mean([p for p, _ in values])) for method, values in methods.items()}
+            means = {method: float(np.mean([p for p, _ in pairs])) for method, pairs in methods.items()}
             best = max(means[method] for method in baselines.BASELINES)
-            found[f"{name}_gain_db"] = means[ENGINE] - best
+            values[f"{name}_gain_db"] = means[ENGINE] - best
             if name == "swap":
-                found["swap_psnr"], found["hair_over_psnr"] = means[ENGINE], means[HAIR_OVER]
-                found["hair_over_gain_db"] = means[HAIR_OVER] - best
+                values["swap_psnr"], values["hair_over_psnr"] = means[ENGINE], means[HAIR_OVER]
+                values["hair_over_gain_db"] = means[HAIR_OVER] - best
     iou = scores.confusion.iou()
     if not np.isnan(iou).all():
-        found["parser_miou"] = float(np.nanmean(iou))
+        values["parser_miou"] = float(np.nanmean(iou))
     if scores.identity:
         rates = np.mean(scores.identity, axis=0)
-        found |= {"identity_rate": float(rates[0]), "identity_truth": float(rates[1])}
-    return found
+        values |= {"identity_rate": float(rates[0]), "identity_truth": float(rates[1])}
+    return values
 
 
 def report(scores: Scores, arguments: argparse.Namespace) -> None:
-    """The tables, and with --json one JSON object as the last line."""
+    """Print the tables, and with --json one JSON object as the last line."""
     names = (ENGINE, HAIR_OVER, *baselines.BASELINES)
     print(f"seeds {arguments.seeds.start}:{arguments.seeds.stop}, source {arguments.source}, PSNR dB / SSIM")
     print(f"{'':8}" + "".join(f"{name:>16}" for name in names) + f"{'pictures':>10}")
@@ -239,11 +239,11 @@ def report(scores: Scores, arguments: argparse.Namespace) -> None:
     iou = scores.confusion.iou()
     if not np.isnan(iou).all():
         print("parser IoU: " + ", ".join(f"{n} {v:.3f}" for n, v in zip(regions.NAMES, iou, strict=True)))
-    found = summary(scores)
-    for key, value in found.items():
+    measured = summary(scores)
+    for key, value in measured.items():
         print(f"{key:16}{'not measured' if value is None else f'{value:.4f}'}")
     if arguments.json:
-        print(json.dumps(found))
+        print(json.dumps(measured))
 
 
 def _seeds(text: str) -> range:

@@ -1,5 +1,6 @@
-"""Many swaps of mixed batch sizes from several threads at once: results must equal those of one thread to the
-bit, and memory must stay flat.
+"""Soak test: swaps of mixed batch sizes from several threads at once.
+
+Results must be bit-identical to those of one thread, and memory must not grow.
 
     python -m benchmarks.soak                                        a small model
     python -m benchmarks.soak --weights e4s.safetensors --swaps 500  the official size: an hour on two cores
@@ -33,7 +34,7 @@ SMALL = ModelConfig(
 
 @dataclasses.dataclass
 class Report:
-    """What came of it. grown_mb: from half of the swaps to the end, None where the system does not tell."""
+    """Result of a soak test. grown_mb: memory growth over the second half of the swaps; None if unknown."""
 
     swaps: int
     wrong: int
@@ -41,7 +42,7 @@ class Report:
 
 
 def soak(backend: Backend, images: Bytes, labels: Bytes, swaps: int, threads: int) -> Report:
-    """Swap images [4,H,W,3] with labels [4,512,512] among each other, each in its neighbour's labels."""
+    """Swap images [4,H,W,3] with labels [4,512,512] among each other, each with its neighbour as source."""
     expected = {batch: _swap(backend, images[:batch], labels[:batch]) for batch in BATCHES}
     lock = threading.Lock()
     done = wrong = 0
@@ -72,7 +73,7 @@ def soak(backend: Backend, images: Bytes, labels: Bytes, swaps: int, threads: in
 
 
 def _swap(backend: Backend, images: Bytes, labels: Bytes) -> Floats:
-    """Each picture's target is itself, its source the one before it."""
+    """Swap a batch, with each picture as a target and the one before it as its source."""
     styles = backend.run("rgi", "encode", images, labels)
     mixed = np.stack([compose.whole_face_styles(styles[i - 1], styles[i]) for i in range(len(styles))])
     return backend.run("rgi", "decode", mixed, labels)
@@ -87,7 +88,7 @@ def _resident_mb() -> float | None:
 
 
 def main() -> int:
-    """Print what came of it; 1 if a result differed."""
+    """Print the report; return 1 if a result differed."""
     parser = argparse.ArgumentParser(description="Swap from several threads at once, and compare.")
     parser.add_argument("--weights", help="default: random weights of a small size")
     parser.add_argument("--swaps", type=int, default=500)

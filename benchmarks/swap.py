@@ -1,6 +1,8 @@
-"""A whole-face swap at 1024 x 1024, stage by stage: PyTorch in the published form (every regional layer once
-per region, masked and summed), PyTorch in one pass, the same under torch.compile ("compiled", if there is a
-C++ compiler), and the project's own runtime ("native"); all in turn on the same inputs.
+"""Times of a whole-face swap at 1024 x 1024, stage by stage, with all variants in turn on the same inputs.
+
+Variants are PyTorch in the published form (every regional layer once per region, masked and summed), PyTorch
+in one pass, the same under torch.compile ("compiled", if there is a C++ compiler), and the project's own
+runtime ("native").
 
     python -m benchmarks.swap                            random weights of the official size
     python -m benchmarks.swap --weights e4s.safetensors --parser parser.safetensors
@@ -38,33 +40,33 @@ NAMES = (
     "native_fp32", "native_bf16",
 )  # fmt: skip
 STAGES = ("encode", "styles", "decode", "blend", "total")
-AGREEMENT = 1e-3  # of fp32 pictures: nothing is timed that does not compute the same
-LEAST_PSNR = 40.0  # of bf16 pictures, likewise
+AGREEMENT = 1e-3  # largest difference of fp32 pictures: variants must agree before they are timed
+LEAST_PSNR = 40.0  # dB, for bf16 pictures
 
 
 def main() -> int:
-    """Measure and print; 1 if a variant does not compute the same."""
+    """Measure and print; return 1 if a variant's pictures differ."""
     arguments = _arguments()
     if arguments.device == "cuda":
         from benchmarks import gpu
 
         return gpu.main(["--steps", *gpu.SWAP, *(["--json"] if arguments.json else [])])
     model, parser = _models(arguments)
-    made = {name: variants.make(name, model, arguments.device) for name in arguments.variants}
-    faces = {name: variants.swap(variant)[0] for name, variant in made.items()}  # warms up, too
+    compared = {name: variants.make(name, model, arguments.device) for name in arguments.variants}
+    faces = {name: variants.swap(variant)[0] for name, variant in compared.items()}  # warms up, too
     quality = {name: variants.psnr(face, _expected(faces, name)) for name, face in faces.items()}
     if not _agree(faces, quality):
         return 1
-    runs: dict[str, list[Times]] = {name: [] for name in made}
+    runs: dict[str, list[Times]] = {name: [] for name in compared}
     for _ in range(arguments.repeat):
-        for name, variant in made.items():
+        for name, variant in compared.items():
             runs[name].append(variants.swap(variant)[1])
     facts = machine.describe()
     print(", ".join(f"{name} {value}" for name, value in [*facts.items(), ("device", arguments.device)]))
     medians = _report(runs, quality, arguments.repeat)
     summary = _summary(medians, quality) | {"stages": medians, "repeat": arguments.repeat, "machine": facts}
-    if "native_bf16" in made:
-        summary |= _native_facts(made["native_bf16"], model, parser, medians["native_bf16"], arguments)
+    if "native_bf16" in compared:
+        summary |= _native_facts(compared["native_bf16"], model, parser, medians["native_bf16"], arguments)
     if arguments.json:
         print(json.dumps(summary))
     return 0
@@ -73,12 +75,12 @@ def main() -> int:
 def _models(arguments: argparse.Namespace) -> tuple[Model, Model]:
     file, parser = arguments.weights, arguments.parser
     model = weights.load(file, "rgi") if file else weights.random_model(ModelConfig())
-    kept = weights.load(parser, "parser") if parser else weights.random_model(ParserConfig())
-    return model, kept
+    labeller = weights.load(parser, "parser") if parser else weights.random_model(ParserConfig())
+    return model, labeller
 
 
 def _expected(faces: Mapping[str, Floats], name: str) -> Floats:
-    """What a face is held against: the first fp32 one of another variant, itself where there is none."""
+    """Return the face to compare a variant's with: the first of another fp32 variant, else its own."""
     return next(
         (face for other, face in faces.items() if other.endswith("fp32") and other != name), faces[name]
     )
@@ -100,7 +102,7 @@ def _agree(faces: Mapping[str, Floats], quality: Mapping[str, float]) -> bool:
 def _report(
     runs: Mapping[str, list[Times]], quality: Mapping[str, float], repeat: int
 ) -> dict[str, dict[str, float]]:
-    """Print the table of medians, and give them."""
+    """Print the table of medians, and return them."""
     medians = {
         name: {stage: statistics.median(one[stage] for one in own) for stage in STAGES}
         for name, own in runs.items()
@@ -150,9 +152,10 @@ def _native_facts(
     medians: Mapping[str, float],
     arguments: argparse.Namespace,
 ) -> dict[str, Any]:
-    """What is said of the compiled runtime alone.
+    """Measure and print the facts reported for the compiled runtime alone.
 
-    A cached source, batches, rates against the processor's, memory and starts of a fresh process.
+    They are times with a cached source and of batches, rates beside the processor's, agreement of labels,
+    memory and start-up of a fresh process.
     """
     source = variant.encode(*_source())[0]
     cached = [variants.swap(variant, source)[1]["total"] for _ in range(arguments.repeat)]
@@ -176,8 +179,8 @@ def _native_facts(
 
 
 def _batches(variant: variants.Variant, repeat: int) -> dict[str, float]:
-    """Seconds per swap where so many are made at once, encodes and decodes in batches; without blending."""
-    found = {}
+    """Measure seconds per swap by batch size, with batched encodes and decodes, without blending."""
+    seconds = {}
     for count in (1, 2, 4):
         pixels, labels = (np.stack(arrays) for arrays in zip(*map(portrait, range(2 * count)), strict=True))
         masks = np.stack(
@@ -186,16 +189,16 @@ def _batches(variant: variants.Variant, repeat: int) -> dict[str, float]:
         runs = []
         for _ in range(repeat):
             start = time.perf_counter()
-            given, kept = np.split(variant.encode(pixels, labels), 2)
-            mixed = np.stack([compose.whole_face_styles(*pair) for pair in zip(given, kept, strict=True)])
+            source, target = np.split(variant.encode(pixels, labels), 2)
+            mixed = np.stack([compose.whole_face_styles(*pair) for pair in zip(source, target, strict=True)])
             variant.decode(variant.styles(mixed), masks)
             runs.append((time.perf_counter() - start) / count)
-        found[f"batch_{count}_bf16_s"] = statistics.median(runs)
-    return found
+        seconds[f"batch_{count}_bf16_s"] = statistics.median(runs)
+    return seconds
 
 
 def _rates(model: Model, medians: Mapping[str, float]) -> dict[str, float]:
-    """GFLOP/s as the direct form counts them, and what the processor sustains in a direct convolution."""
+    """Compute GFLOP/s by the direct form's operations, and measure the processor's peak in that form."""
     assert isinstance(model.config, ModelConfig)
     encode = plans.example(model.config, "encode", "bf16", 2).flop
     decode = plans.example(model.config, "decode", "bf16").flop

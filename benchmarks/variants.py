@@ -1,4 +1,4 @@
-"""The ways to run a swap that the benchmark compares. Each runs one swap and times its stages."""
+"""Variants of a swap that the benchmark compares. Each runs one swap and times its stages."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ _AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Variant(Protocol):
-    """One way to run the networks. styles is None where it cannot be told from decode."""
+    """One way to run the networks. `styles` may leave its work to `decode`."""
 
     def encode(self, pixels: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> Floats:
-        """[N,1024,1024,3], [N,512,512] -> [N,12,D]."""
+        """Encode pictures [N,1024,1024,3] with labels [N,512,512] to style vectors [N,12,D]."""
 
     def styles(self, vectors: Floats) -> Any:
-        """[1,12,D] -> what `decode` takes."""
+        """Convert style vectors [1,12,D] to the codes that `decode` takes."""
 
     def decode(self, codes: Any, labels: npt.NDArray[np.uint8]) -> Floats:
-        """[1,S,S,3] of the codes in labels [1,512,512]."""
+        """Decode codes with labels [1,512,512] to a picture [1,S,S,3]."""
 
 
 class InTorch:
-    """The networks over an ops namespace, one picture at a time on the CPU, all at once on a GPU."""
+    """The networks over an ops namespace: encodes one picture at a time on a CPU, a batch on a GPU."""
 
     def __init__(
         self, model: Model, form: SimpleNamespace, precision: str, device: str, compiled: bool = False
@@ -47,7 +47,7 @@ class InTorch:
         assert isinstance(model.config, ModelConfig)
         wrap: Callable[[Any], Any] = torch.compile if compiled else lambda function: function
         if compiled:
-            # A layer's function is compiled anew for every layer: 8, the default, leaves most of them eager.
+            # Every layer recompiles the layers' function; the default limit of 8 leaves most of them eager.
             torch._dynamo.config.recompile_limit = 64
         self._encode, self._style_codes = wrap(encode.encode_pixels), wrap(decode.style_codes)
         self._generate = wrap(decode.generate)
@@ -87,7 +87,7 @@ class InTorch:
 
 
 class Own:
-    """The project's own runtime; its MLPs are part of the decode."""
+    """The project's own runtime, whose decode includes the MLPs."""
 
     def __init__(self, model: Model, precision: str) -> None:
         self._native = loaded(Native(precision), model)
@@ -103,7 +103,7 @@ class Own:
 
 
 def make(name: str, model: Model, device: str) -> Variant:
-    """A variant by its name: FORM_PRECISION, the form published, onepass, compiled (onepass) or native."""
+    """Create a variant by name: FORM_PRECISION, with form published, onepass, compiled (onepass), native."""
     form, _, precision = name.partition("_")
     if form == "native":
         return Own(model, precision)
@@ -112,23 +112,23 @@ def make(name: str, model: Model, device: str) -> Variant:
 
 
 def can_compile() -> bool:
-    """Whether torch.compile finds the C++ compiler it needs."""
+    """Return whether torch.compile can find the C++ compiler it needs."""
     return any(shutil.which(name) for name in (os.environ.get("CXX") or "g++", "clang++"))
 
 
 def swap(variant: Variant, cached: Floats | None = None) -> tuple[Floats, Times]:
-    """One whole-face swap by a variant: see `bench.one_swap`."""
+    """Run one whole-face swap with a variant: see `bench.one_swap`."""
     return bench.one_swap(variant.encode, variant.decode, variant.styles, cached)
 
 
 def psnr(found: Floats, expected: Floats) -> float:
-    """Decibels over a range of 2, both clamped to [-1, 1]."""
+    """Return the PSNR in decibels over a range of 2, with both pictures clamped to [-1, 1]."""
     error = float(np.square(found.clip(-1, 1) - expected.clip(-1, 1)).mean())
     return float(10 * np.log10(4 / error)) if error else float("inf")
 
 
 def agreement(model: Model, parser: Model) -> Mapping[str, float]:
-    """The share of parser labels that the native backend leaves as the fp32 reference has them."""
+    """Compute the share of parser labels on which the native backend agrees with the fp32 reference."""
     from e4s_engine.backends.reference import Reference
 
     picture = portrait(0)[0][None]

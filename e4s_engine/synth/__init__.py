@@ -1,7 +1,7 @@
 """Procedural 3-D portraits with exact labels and landmarks: data for regional face swaps.
 
 `render(person(1), scene(2))` draws a picture; `render(combine(person(2), person(1), ["eyes"]), scene(3))` is
-the exact answer to "the eyes of 1 on 2". NumPy alone draws them.
+the exact answer to "the eyes of 1 on 2". Rendering needs only NumPy.
 """
 
 from __future__ import annotations

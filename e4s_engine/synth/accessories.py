@@ -10,11 +10,11 @@ from e4s_engine.synth.params import Earrings, Glasses, Person
 from e4s_engine.synth.shade import Points
 from e4s_engine.synth.surface import BALL, Grid, Head
 
-TEMPLE = 1.0  # a grid's w where it is a temple arm, 0 where it is the front
+TEMPLE = 1.0  # w of a grid that is a temple arm; 0 for the front
 
 
 def earring_grids(earrings: Earrings, person: Person) -> list[Grid]:
-    """Studs, hoops or drops below both ear lobes, in the head's frame."""
+    """Build studs, hoops or drops below both ear lobes, in the head's frame."""
     if earrings.style == "none":
         return []
     grids = []
@@ -46,7 +46,7 @@ def _ball(centre: Array, radius: float) -> Grid:
 
 def _ring(centre: Array, radius: float, thick: float, side: int) -> Grid:
     theta, phi = np.linspace(0, 2 * np.pi, 41)[:, None], np.linspace(0, 2 * np.pi, 9)[None, :]
-    # The hoop hangs in a plane half turned to the front.
+    # The hoop's plane is half turned to the front.
     plane = np.array([side * 0.55, 0.0, 0.83])
     out = plane[:, None, None] * np.sin(theta) + np.array([0.0, 1.0, 0.0])[:, None, None] * np.cos(theta)
     across = np.cross(plane, [0.0, 1.0, 0.0])[:, None, None]
@@ -61,7 +61,7 @@ def _solid(points: Array, normals: Array) -> Grid:
 
 
 def glasses_grids(glasses: Glasses, head: Head) -> list[Grid]:
-    """A curved front sheet (u, v: cm right and up of its middle) and two temple arms."""
+    """Build a curved front sheet (u, v: cm right and up of its middle) and two temple arms."""
     half = 6.75 * head.person.skull
     u, v = np.linspace(-half, half, 90)[None, :], np.linspace(2.6, -3.4, 40)[:, None]
     front = max(head.eye_depth + BALL + 0.85, float(head.at(np.zeros(1), np.array([0.45]))[2][0]) + 0.12)
@@ -79,7 +79,7 @@ def glasses_grids(glasses: Glasses, head: Head) -> list[Grid]:
 
 
 def _lens(glasses: Glasses, half: float, u: Array, v: Array) -> Array:
-    """Signed distance to the lens's outline, cm, negative inside; both sides mirrored."""
+    """Compute the signed distance to the lens's outline, cm, negative inside; mirrored for both sides."""
     x = np.abs(u) - 0.47 * half
     size = 0.36 * half * glasses.size
     if glasses.style == "round":
@@ -98,7 +98,7 @@ def _lens(glasses: Glasses, half: float, u: Array, v: Array) -> Array:
 
 
 def look(glasses: Glasses, skull: float, p: Points, turn: Array) -> tuple[Array, Array, Array, Array]:
-    """cover [N] (0 where there is nothing), albedo [3, N], gloss [N], normals [3, N] of front or arm."""
+    """Compute opacity [N] (0 off frame and lens), albedo [3, N], gloss [N], normals [3, N]."""
     u, v, N = p.u, p.v, p.N
     half = 6.75 * skull
     color = np.array(glasses.color, np.float32)[:, None]
@@ -109,7 +109,7 @@ def look(glasses: Glasses, skull: float, p: Points, turn: Array) -> tuple[Array,
     hinge = (np.abs(u) > 0.8 * half) & (np.abs(v - 0.70) < 0.15 + glasses.rim) & (d > 0)
     rim = (np.abs(d) < glasses.rim) | ((bridge | hinge) & (d > 0))
     lens = (d < 0) & ~rim
-    # Round the rim's section, so that it catches the light like a wire.
+    # Round the rim's cross-section, so that it catches the light like a wire.
     bend = np.clip(d / glasses.rim, -1, 1) * 0.7
     away = np.stack([np.sign(u) * bend, 0.4 * bend, 0 * bend])
     normal = np.where(rim, normalize(N + rotate(turn, away)), N)

@@ -1,4 +1,4 @@
-"""What is behind the sitter."""
+"""The background behind the sitter."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from e4s_engine.synth.params import Backdrop
 
 
 def paint(backdrop: Backdrop, size: int) -> Array:
-    """Linear radiance [3, size, size]."""
+    """Paint the background as linear radiance [3, size, size]."""
     axis = (np.arange(size, dtype=np.float32) + 0.5) / size
     x, y = np.broadcast_to(axis[None], (size, size)), np.broadcast_to(axis[:, None], (size, size))
     first = np.array(backdrop.first, np.float32)[:, None, None]

@@ -1,4 +1,4 @@
-"""Ears, neck and shoulders, and a hand to hide behind: patches that go with the head's mesh."""
+"""Ears, neck and shoulders, and an occluding hand: patches that complement the head's mesh."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TORSO = np.array([
 def make_grid(
     points: Array, fields: tuple[Array, Array, Array, Array], *, flip: bool = False, reach: int = 3
 ) -> Grid:
-    """A patch from points [3, R, C] and u, v, w, x; `flip` where its rows run against its columns."""
+    """Build a patch from points [3, R, C] and u, v, w, x; `flip` inverts normals that point inwards."""
     points = points.astype(np.float32)
     normals = grid_normals(points)
     if flip:
@@ -29,11 +29,11 @@ def make_grid(
 
 
 def ear_grid(ears: Ears, skull: float, side: int) -> Grid:
-    """One ear. u, v are the position across (to the back) and up, in ear lengths; w, x are zero."""
+    """Build one ear. u, v are the position across (to the back) and up, in ear lengths; w, x are zero."""
     rho = np.concatenate([np.linspace(0.0, 1.0, 16), [1.03, 1.0, 0.9]])[:, None]
     phi = np.linspace(0, 2 * np.pi, 49)[None, :]
     up, back = np.sin(phi), np.cos(phi)
-    # An egg, wide at the top; the front edge is flat where it meets the cheek.
+    # The outline is an egg, wide at the top, with a flat front edge at the cheek.
     wide = (0.60 + 0.12 * up) * np.where(back < 0, 0.62, 1.0)
     tall = np.where(up < 0, 1.0 + 0.22 * (ears.lobe - 0.5), 0.98)
     e1, e2 = rho * back * wide, rho * up * tall
@@ -61,7 +61,7 @@ def ear_grid(ears: Ears, skull: float, side: int) -> Grid:
 
 
 def torso_grid(neck: Neck) -> Grid:
-    """Neck and shoulders. u is x, v the height, w the ring (0 under the jaw .. 7), x is z; all in cm."""
+    """Build neck and shoulders. u is x, v the height, x is z, in cm; w is the ring (0 under the jaw .. 7)."""
     ring = np.concatenate([np.linspace(0, 3, 26, endpoint=False), np.linspace(3, 7, 40)])[:, None]
     a = np.radians(np.linspace(-112, 112, 97))[None, :]
     y, half, depth, z = spline(TORSO, ring)
@@ -79,7 +79,7 @@ def torso_grid(neck: Neck) -> Grid:
 
 
 def hand_grids(occluder: Occluder) -> list[Grid]:
-    """A hand at cheek and chin: a palm and four fingers, each a tapered tube. v runs to the finger tips."""
+    """Build a hand at cheek and chin: palm and four fingers, tapered tubes. v runs to the finger tips."""
     side, shift = occluder.side, occluder.offset
     wrist = np.array([side * (6.5 + shift), -17.0, 8.0])
     grids = []
@@ -118,7 +118,7 @@ def _tube(start: Array, end: Array, thick: float, flat: float) -> Grid:
 
 
 def neckline(clothing: Clothing, u: Array, v: Array) -> tuple[Array, Array]:
-    """(cloth 0..1, its border 0..1) at x, height u, v in cm."""
+    """Return (coverage by cloth 0..1, its border 0..1) at x, height u, v in cm."""
     x = np.abs(u)
     if clothing.kind == "vneck":
         line = -14.0 - 5.5 * np.clip(1 - x / 5.6, 0, 1)
@@ -133,7 +133,7 @@ def neckline(clothing: Clothing, u: Array, v: Array) -> tuple[Array, Array]:
 
 
 def weave(clothing: Clothing, u: Array, v: Array) -> Array:
-    """Albedo of the cloth [3, N]."""
+    """Compute the albedo of the cloth [3, N]."""
     knit = noise(u * 14, v * 14, 0, 3) - 0.5
     folds = noise(u * 1.6 + v * 0.8, v * 1.0, 6, 8) - 0.5
     color = np.array(clothing.color, np.float32)[:, None] * (1 + 0.25 * knit + 0.5 * folds)

@@ -1,4 +1,4 @@
-"""Pose, the 68 landmarks, and the camera that frames them as FFHQ does."""
+"""Pose, the 68 landmarks, and a camera that frames them as in FFHQ."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from e4s_engine.synth.maths import Array, rotate, step
 from e4s_engine.synth.params import Expression, Person, Pose
 
 DISTANCE = 115.0  # cm from the lens to the head's centre
-PIVOT = np.array([0.0, -7.0, -2.0])  # the head turns on the neck
+PIVOT = np.array([0.0, -7.0, -2.0])  # in the neck: the head turns about it
 
 
 def rotation(yaw: float, pitch: float, roll: float) -> Array:
-    """[3, 3] float64; degrees as in Pose."""
+    """Return the rotation [3, 3] float64 of angles in degrees, signed as in Pose."""
     y, p, r = np.radians([yaw, -pitch, -roll])
     turn = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
     nod = np.array([[1, 0, 0], [0, np.cos(p), -np.sin(p)], [0, np.sin(p), np.cos(p)]])
@@ -24,12 +24,12 @@ def rotation(yaw: float, pitch: float, roll: float) -> Array:
 
 
 def head_rotation(pose: Pose) -> Array:
-    """[3, 3] from head to world."""
+    """Return the rotation [3, 3] from head to world."""
     return rotation(pose.yaw, pose.pitch, pose.roll)
 
 
 def body_rotation(pose: Pose) -> Array:
-    """[3, 3]: the shoulders follow the head part of the way."""
+    """Return the rotation [3, 3] of the shoulders, which follow the head part of the way."""
     return rotation(0.35 * pose.yaw, 0.1 * pose.pitch, 0.15 * pose.roll)
 
 
@@ -41,14 +41,14 @@ def pose_points(matrix: Array, points: Array) -> Array:
 
 @dataclass(frozen=True)
 class Camera:
-    """World -> pixels of an image of side `size`: a perspective, then the FFHQ crop (similarity)."""
+    """A camera from world to pixels of an image of side `size`: perspective, then FFHQ's similarity."""
 
     centre: Array  # [2] on the plane z = 0, y down
     axis: Array  # [2] half the crop's width, towards image right
     size: int
 
     def project(self, points: Array) -> tuple[Array, Array, Array]:
-        """[3, ...] cm -> x, y in pixels (pixel centres at .5) and depth (greater is farther)."""
+        """Project points [3, ...] in cm to x, y in pixels (centres at .5) and depth (greater is farther)."""
         scale = DISTANCE / (DISTANCE - points[2])
         px = points[0] * scale - self.centre[0]
         py = -points[1] * scale - self.centre[1]
@@ -59,7 +59,7 @@ class Camera:
 
 
 def frame(landmarks: Array, size: int) -> Camera:
-    """The FFHQ rule on posed 3-D landmarks [3, 68]."""
+    """Frame posed 3-D landmarks [3, 68] by FFHQ's rule."""
     scale = DISTANCE / (DISTANCE - landmarks[2])
     plane = np.stack([landmarks[0] * scale, -landmarks[1] * scale], -1)
     left, right = plane[36:42].mean(0), plane[42:48].mean(0)
@@ -72,7 +72,7 @@ def frame(landmarks: Array, size: int) -> Camera:
 
 
 def landmarks(person: Person, expression: Expression, head: surface.Head | None = None) -> Array:
-    """The 68 iBUG points on the unposed head [3, 68], cm."""
+    """Compute the 68 iBUG points on the unposed head [3, 68], cm."""
     h = head or surface.head(person, expression)
     points = np.zeros((3, 68))
     angles = np.radians([-88, -88, -88, -86, -80, -68, -52, -28, 0, 28, 52, 68, 80, 86, 88, 88, 88])
@@ -87,7 +87,7 @@ def landmarks(person: Person, expression: Expression, head: surface.Head | None 
 
 
 def _frontal(person: Person, expression: Expression) -> tuple[Array, Array]:
-    """X, Y of landmarks 17..67."""
+    """Return X, Y of landmarks 17..67."""
     X, Y = np.zeros(51), np.zeros(51)
     t = np.array([0.02, 0.25, 0.5, 0.75, 0.97])
     start, end = 1.25 - 0.25 * expression.frown, 1.25 + 3.75 * person.brows.length
@@ -113,7 +113,7 @@ def _frontal(person: Person, expression: Expression) -> tuple[Array, Array]:
 
 
 def _slit(person: Person, expression: Expression, side: int) -> tuple[Array, Array]:
-    """X, Y of one eye's six points: from the image-left corner clockwise."""
+    """Return X, Y of one eye's six points, clockwise from the image-left corner."""
     e = person.eyes
     s = (
         np.array([1, 0.38, -0.38, -1, -0.38, 0.38])

@@ -1,6 +1,6 @@
 """The face's curves on the frontal plane: lids, lips, brows, the nose's outline.
 
-Geometry, labels, shading and landmarks all read these same curves, which is why they agree to the pixel.
+Geometry, labels, shading and landmarks all use these curves, so they agree to the pixel.
 Coordinates X (image right), Y (up) in cm, origin between the pupils, before the head is posed.
 """
 
@@ -22,11 +22,11 @@ class Eye:
     q: Array
     upper: Array
     lower: Array
-    fold: Array  # the open upper lid, where the crease sits above
+    fold: Array  # the upper lid when open, with the crease above it
 
 
 def eye(person: Person, expression: Expression, side: int, X: Array, Y: Array) -> Eye:
-    """The eye at image left (side -1) or right (1) seen from points X, Y [...]."""
+    """Return the eye at image left (side -1) or right (1), in its local frame at points X, Y [...]."""
     e = person.eyes
     tilt = np.radians(e.tilt + 2.0 * expression.smile)
     p = X * side - e.spacing
@@ -55,12 +55,12 @@ class Mouth:
 
 
 def mouth_width(person: Person, expression: Expression) -> float:
-    """Half the distance between the mouth's corners, cm."""
+    """Return half the distance between the mouth's corners, cm."""
     return person.lips.width * (1 + 0.16 * expression.smile - 0.10 * expression.open)
 
 
 def mouth(person: Person, expression: Expression, X: Array) -> Mouth:
-    """The lips' edges at X [...]."""
+    """Return the lips' edges at X [...]."""
     lips = person.lips
     smile = expression.smile
     s = X / mouth_width(person, expression)
@@ -77,13 +77,13 @@ def mouth(person: Person, expression: Expression, X: Array) -> Mouth:
 
 
 def part_lips(expression: Expression) -> tuple[float, float]:
-    """How far the upper and the lower lip leave the mouth line, cm."""
+    """Return the distances of the upper and the lower lip from the mouth line, cm."""
     opened = expression.open
     return 0.42 * opened**0.7 + 0.12 * max(expression.smile, 0.0) * (opened > 0.02), 1.75 * opened
 
 
 def brow(person: Person, expression: Expression, X: Array) -> tuple[Array, Array, Array]:
-    """At X [...] of either sign: position along (0 nose .. 1 temple), the centre's height, half thickness."""
+    """Return position along (0 nose .. 1 temple), centre height, half thickness at X [...] of either sign."""
     b = person.brows
     x = np.abs(X)
     start, end = 1.25 - 0.25 * expression.frown, 1.25 + 3.75 * b.length
@@ -103,12 +103,12 @@ def brow(person: Person, expression: Expression, X: Array) -> tuple[Array, Array
 
 
 def nose_base(person: Person) -> float:
-    """Y of the point where the nose meets the upper lip, cm."""
+    """Return Y of the point where the nose meets the upper lip, cm."""
     return -person.nose.length - 0.72 + 0.12 * person.nose.upturn
 
 
 def nose_edge(person: Person, Y: Array) -> Array:
-    """The nose region's half width at heights Y, negative where there is no nose."""
+    """Return the nose region's half width at heights Y, negative where there is no nose."""
     n = person.nose
     base = nose_base(person)
     t = (0.75 - Y) / (0.75 - base)  # 0 between the eyes, 1 at the base

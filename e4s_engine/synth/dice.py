@@ -1,4 +1,4 @@
-"""Draws from a seed, for sampling people and scenes."""
+"""Random draws from a seed, for sampling people and scenes."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ T = TypeVar("T")
 
 
 class Dice:
-    """A generator with the few draws that sampling needs."""
+    """A random generator with the few draws that sampling needs."""
 
     def __init__(self, seed: int, stream: int) -> None:
         self.rng = np.random.default_rng([stream, seed])
 
     def between(self, low: float, high: float) -> float:
-        """Uniform."""
+        """Draw uniformly."""
         return float(self.rng.uniform(low, high))
 
     def bell(self, mean: float, deviation: float, low: float, high: float) -> float:
-        """Normal, clipped."""
+        """Draw from a normal distribution, clipped."""
         return float(np.clip(self.rng.normal(mean, deviation), low, high))
 
     def chance(self, p: float) -> bool:
-        """True with probability p."""
+        """Return True with probability p."""
         return bool(self.rng.random() < p)
 
     def pick(self, options: dict[T, float]) -> T:
-        """One of the options, by weight."""
+        """Draw one of the options, by weight."""
         weights = np.array(list(options.values()))
         return list(options)[int(self.rng.choice(len(weights), p=weights / weights.sum()))]
 
     def color(self, color: P.Color, spread: float = 0.12) -> P.Color:
-        """The colour, lighter or darker and slightly off in hue."""
+        """Vary a colour: lighter or darker, and slightly off in hue."""
         factor = np.exp(self.rng.normal(0, spread) + self.rng.normal(0, spread / 4, 3))
         r, g, b = np.clip(np.array(color) * factor, 0.003, 0.95)
         return (float(r), float(g), float(b))
 
     def seed(self) -> int:
-        """A small seed for a pattern."""
+        """Draw a small seed for a pattern."""
         return int(self.rng.integers(1000))
 
 
 def blend(a: P.Color, b: P.Color, t: float) -> P.Color:
-    """The colour a at t = 0, b at t = 1."""
+    """Interpolate colours: a at t = 0, b at t = 1."""
     r, g, bl = (float(x + (y - x) * t) for x, y in zip(a, b, strict=True))
     return (r, g, bl)

@@ -1,7 +1,7 @@
 """Hair: sheets of strands laid over the skull. Rows of a sheet run along the strands, root to tip.
 
-In a hair grid u is the position across in cm, v runs 0..1 from root to tip, w = number of the sheet's look,
-x = distance to the sheet's nearest side edge in cm.
+In a hair grid u is the position across in cm, v runs 0..1 from root to tip, w is the number of the sheet's
+look, x the distance to the sheet's nearest side edge in cm.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from e4s_engine.synth.surface import LEVEL, Grid, Head, hairline
 
 @dataclass(frozen=True)
 class Skull:
-    """The head that hair lies on, without the face's relief."""
+    """The head under the hair, without the face's relief."""
 
     knots: Array
 
     def at(self, a: Array, e: Array, lift: Array | float = 0.0) -> Array:
-        """Points [3, ...] at azimuth a and elevation e (radians), `lift` cm above the skin."""
+        """Compute points [3, ...] at azimuth a and elevation e (radians), `lift` cm above the skin."""
         r = np.clip((np.pi / 2 - np.maximum(e, 0)) / np.radians(15), 0, 6)
         y, front, half, back, _, n = spline(self.knots, r)
         low = np.minimum(e, 0.0)
@@ -39,7 +39,7 @@ class Skull:
 
 
 def _sheet(points: Array, width: float, look: str, sides: tuple[bool, bool] = (True, True)) -> Grid:
-    """A grid of strands from points [3, R, C]; `sides` says which side edges may fray."""
+    """Build a grid of strands from points [3, R, C]; sides: whether the first and last column may fray."""
     points = points.astype(np.float32)
     rows, columns = points.shape[1:]
     across = np.linspace(0, width, columns, dtype=np.float32)
@@ -57,7 +57,7 @@ def _sheet(points: Array, width: float, look: str, sides: tuple[bool, bool] = (T
 
 
 def _clumps(u: Array, seed: int, size: float) -> Array:
-    """Smooth random heights across strands, 0..1; u in cm."""
+    """Compute smooth random heights across strands, 0..1; u in cm."""
     phase = seed * 1.7
     return np.asarray(
         0.5 + 0.22 * np.sin(u * 2.1 / size + phase) + 0.17 * np.sin(u * 4.7 / size + 1.3 * phase)
@@ -66,7 +66,7 @@ def _clumps(u: Array, seed: int, size: float) -> Array:
 
 
 def _cap(hair: Hair, skull: Skull, thick: float, look: str = "cap", nape: float = -0.5) -> Grid:
-    """Hair over the whole skull from the crown to the hairline."""
+    """Build hair over the whole skull from the crown to the hairline."""
     a = np.radians(np.linspace(-150, 150, 141))[None, :]
     v = np.linspace(0, 1, 72)[:, None]
     y_edge = hairline(a, hair.line)
@@ -85,7 +85,7 @@ def _cap(hair: Hair, skull: Skull, thick: float, look: str = "cap", nape: float 
 
 
 def _swept(hair: Hair, skull: Skull, thick: float, target: tuple[float, float], quiff: float) -> Grid:
-    """From the hairline back over the head to a point at the back (azimuth, elevation in degrees)."""
+    """Build hair from the hairline over the head to a target at the back (azimuth, elevation in degrees)."""
     u = np.linspace(-1, 1, 121)[None, :]
     v = np.linspace(0, 1, 64)[:, None]
     a0 = u * np.radians(84)
@@ -94,7 +94,7 @@ def _swept(hair: Hair, skull: Skull, thick: float, target: tuple[float, float], 
     a1, e1 = np.radians(target[0]), np.radians(target[1])
     a1 = a1 + 0 * u
     end = np.stack([np.sin(a1) * np.cos(e1), np.sin(e1) + 0 * u, np.cos(a1) * np.cos(e1)])
-    # Over the top, not through the head: strands pass above the ears.
+    # Strands pass over the top and above the ears, not through the head.
     way = normalize(
         mix(start, end, v) + np.array([0, 0.55, 0])[:, None, None] * np.sin(np.pi * v) * (1 - 0.5 * u**2)
     )
@@ -110,14 +110,14 @@ def _swept(hair: Hair, skull: Skull, thick: float, target: tuple[float, float], 
 
 
 def _relax(points: Array, reach: int = 6) -> Array:
-    """Strands eased along their length, so that where they leave the skull there is no kink."""
+    """Smooth strands along their length, so that they have no kink where they leave the skull."""
     padded = np.pad(points, ((0, 0), (reach, reach), (0, 0)), mode="edge")
     rows = points.shape[1]
     return np.asarray(sum(padded[:, i : i + rows] for i in range(2 * reach + 1)) / (2 * reach + 1))
 
 
 def _curtain(hair: Hair, skull: Skull, side: int, *, length: float, inward: float, front: float) -> Grid:
-    """One side of parted hair: over the temple, past the ear and down. length cm below the brow level."""
+    """Build one side of parted hair, over the temple and ear and down by length cm below the brow level."""
     u = np.linspace(0, 1, 81)[None, :]
     v = np.linspace(0, 1, 96)[:, None]
     part = np.radians(15.0 * hair.part)
@@ -147,7 +147,7 @@ def _curtain(hair: Hair, skull: Skull, side: int, *, length: float, inward: floa
 
 
 def _fringe(hair: Hair, skull: Skull, length: float, look: str = "fringe", spread: float = 46.0) -> Grid:
-    """Strands falling over the forehead; length 0..1 reaches from mid-forehead to the brows."""
+    """Build strands over the forehead; length 0..1 reaches from mid-forehead to the brows."""
     u = np.linspace(-1, 1, 91)[None, :]
     v = np.linspace(0, 1, 40)[:, None]
     sweep = 0.30 * hair.part * v**1.5
@@ -166,7 +166,7 @@ def _fringe(hair: Hair, skull: Skull, length: float, look: str = "fringe", sprea
 def _ball(
     centre: tuple[float, float, float], radius: tuple[float, float, float], look: str, seed: int
 ) -> Grid:
-    """A bun, its strands wound about it."""
+    """Build a bun with strands wound around it."""
     theta, phi = np.linspace(0.06, np.pi - 0.06, 40)[:, None], np.linspace(-np.pi, np.pi, 61)[None, :]
     twist = phi + 1.4 * theta
     swirl = 1 + 0.07 * np.sin(twist * 5 + seed) + 0.04 * np.sin(twist * 11 + 2 * seed)
@@ -189,7 +189,7 @@ def _ball(
 
 
 def _tail(hair: Hair, side: float) -> Grid:
-    """A ponytail brought over one shoulder."""
+    """Build a ponytail over one shoulder."""
     v = np.linspace(0, 1, 60)[:, None]
     phi = np.linspace(-np.pi * 0.6, np.pi * 0.6, 37)[None, :]
     x = side * mix(3.5, 8.6, step(0, 0.55, v)) + hair.wave * np.sin(v * 9)
@@ -208,7 +208,7 @@ def _tail(hair: Hair, side: float) -> Grid:
 
 
 def _lock(hair: Hair, skull: Skull, occluder: Occluder) -> Grid:
-    """A loose lock across the face."""
+    """Build a loose lock across the face."""
     u = np.linspace(-1, 1, 31)[None, :]
     v = np.linspace(0, 1, 80)[:, None]
     side = occluder.side
@@ -223,7 +223,7 @@ def _lock(hair: Hair, skull: Skull, occluder: Occluder) -> Grid:
 
 
 def grids(hair: Hair, head: Head, occluder: Occluder) -> list[Grid]:
-    """All sheets of a hairstyle, in the head's frame."""
+    """Build all sheets of a hairstyle, in the head's frame."""
     skull = Skull(head.knots)
     sheets = STYLES[hair.style](hair, skull)
     if occluder.kind == "lock" and hair.style not in ("bald", "buzz"):
@@ -236,7 +236,7 @@ def _pair(hair: Hair, skull: Skull, length: float, inward: float, front: float =
 
 
 def _curls(hair: Hair, skull: Skull, thick: float, nape: float) -> list[Grid]:
-    """A body of curls and, about it, the loose ones that soften its outline."""
+    """Build a body of curls, and loose ones around it that soften its outline."""
     return [
         _cap(hair, skull, thick, "curls", nape),
         _cap(hair, skull, thick * 1.08 + 0.3, "frizz", nape),

@@ -1,4 +1,4 @@
-"""What each kind of patch looks like: its visible points to radiance [3, N] and labels [N] or one label."""
+"""Looks of the kinds of patch: visible points to radiance [3, N] and labels [N], or one label."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from e4s_engine.synth.surface import Head
 
 @dataclass(frozen=True)
 class Sitting:
-    """A person in a scene, with the head prepared; `turn` is the head's rotation [3, 3]."""
+    """A person in a scene with the prepared head; `turn` is the head's rotation [3, 3]."""
 
     person: Person
     scene: Scene
@@ -49,7 +49,7 @@ def _head(s: Sitting, p: Points) -> Look:
 
 
 def _pores(s: Sitting, p: Points) -> Array:
-    """Normals roughened by pores, the more with age."""
+    """Roughen normals by pores, more so with age."""
     amount = 0.05 + 0.05 * s.person.face.age
     rough = np.stack([noise(p.u * 16, p.v * 16, 1, 11) - 0.5, noise(p.u * 16, p.v * 16, 1, 23) - 0.5])
     return normalize(p.N + np.concatenate([rough * amount, 0 * rough[:1]]))
@@ -77,7 +77,7 @@ def _torso(s: Sitting, p: Points) -> Look:
 
 
 def _hand(s: Sitting, p: Points) -> Look:
-    # The sitter's own hand: its tone is not exchanged with a region.
+    # The hand is the sitter's own: no exchanged region changes its tone.
     tone = (s.person.frame or s.person).face.tone
     albedo = skin.tint(tone, p.u * 1.2, p.v * 7, np.full_like(p.u, 0.25), 7)
     return shade.skin(s.scene.light, p, albedo, np.full_like(p.u, 0.3 * tone.gloss)), R.BACKGROUND
@@ -101,7 +101,7 @@ LOOKS: dict[str, Callable[[Sitting, Points], Look]] = {
 
 
 def glasses(s: Sitting, p: Points) -> tuple[Array, Array]:
-    """Radiance [3, N] of frames and lenses, and how much they cover what is behind [N]."""
+    """Compute the radiance [3, N] of frames and lenses, and their opacity [N]."""
     cover, albedo, gloss, normals = accessories.look(s.person.glasses, s.person.skull, p, s.turn)
     front = p._replace(N=normals, occlusion=np.ones_like(p.u))
     return shade.plain(s.scene.light, front, albedo, gloss, 50.0), cover

@@ -1,4 +1,4 @@
-"""Small helpers shared by the renderer: smooth steps, noise, cubic knots, vectors kept as [3, ...]."""
+"""Small helpers of the renderer: smooth steps, noise, splines, vectors stored as [3, ...]."""
 
 from __future__ import annotations
 
@@ -9,39 +9,39 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
-Maybe = Any  # an Array or a float, where either will do
+Maybe = Any  # an Array or a float
 
 TEXTURE = 256  # the noise textures' side, a power of two so that wrapping is a mask
 
 
 def step(low: float, high: float, x: Maybe) -> Array:
-    """Smooth step: 0 at `low`, 1 at `high` (which may be the smaller one)."""
+    """Compute a smooth step: 0 at `low`, 1 at `high`, which may be the smaller one."""
     t = np.clip((x - low) * (1.0 / (high - low)), 0.0, 1.0)
     return np.asarray(t * t * (3.0 - 2.0 * t))
 
 
 def bump(x: Maybe, y: Maybe = 0.0) -> Array:
-    """Gaussian bump exp(-x^2 - y^2)."""
+    """Compute the Gaussian bump exp(-x^2 - y^2)."""
     return np.asarray(np.exp(-(x * x + y * y)))
 
 
 def mix(a: Maybe, b: Maybe, t: Maybe) -> Maybe:
-    """`a` where t is 0, `b` where t is 1."""
+    """Interpolate: `a` where t is 0, `b` where t is 1."""
     return a + (b - a) * t
 
 
 def dot(a: Array, b: Array) -> Array:
-    """Dot product of [3, ...] vectors."""
+    """Compute the dot product of [3, ...] vectors."""
     return np.asarray(a[0] * b[0] + a[1] * b[1] + a[2] * b[2])
 
 
 def normalize(a: Array) -> Array:
-    """[3, ...] vectors to unit length."""
+    """Scale [3, ...] vectors to unit length."""
     return np.asarray(a * (1.0 / np.sqrt(np.maximum(dot(a, a), 1e-12))))
 
 
 def blur(a: Array, radius: int, wrap: bool = False) -> Array:
-    """Box blur over the last two axes, twice, edges repeated (or wrapped): near a Gaussian."""
+    """Box-blur the last two axes twice, with edges repeated (or wrapped): close to a Gaussian blur."""
     for axis in (-2, -1, -2, -1):
         width = [(0, 0)] * a.ndim
         width[axis] = (radius + 1, radius)
@@ -55,7 +55,7 @@ def blur(a: Array, radius: int, wrap: bool = False) -> Array:
 
 @lru_cache(maxsize=8)
 def texture(radius: int) -> Array:
-    """Tileable noise [256, 256] uniform in 0..1 whose grain is about `radius` texels."""
+    """Create tileable noise [256, 256], uniform in 0..1, with a grain of about `radius` texels."""
     noise = np.random.default_rng(radius).standard_normal((TEXTURE, TEXTURE)).astype(np.float32)
     if radius:
         noise = blur(noise, radius, wrap=True)
@@ -65,14 +65,14 @@ def texture(radius: int) -> Array:
 
 
 def noise(u: Array, v: Array, radius: int = 0, seed: int = 0) -> Array:
-    """The texture at texel (u, v), wrapping, nearest neighbour; `seed` picks another place in it."""
+    """Look up the texture at texel (u, v), wrapping, nearest neighbour; `seed` shifts the position."""
     i = (u + (TEXTURE * 16.0 + seed * 37 % TEXTURE)).astype(np.int32) & (TEXTURE - 1)
     j = (v + (TEXTURE * 16.0 + seed * 91 % TEXTURE)).astype(np.int32) & (TEXTURE - 1)
     return texture(radius).take(j * TEXTURE + i)
 
 
 def spline(knots: Array, r: Array) -> Array:
-    """Catmull-Rom through knots [K, C] at positions r (0..K-1) of any shape -> [C, *r.shape]."""
+    """Evaluate a Catmull-Rom spline of knots [K, C] at positions r (0..K-1) of any shape -> [C, *r.shape]."""
     count, knots = len(knots), knots.astype(r.dtype)
     i = np.clip(r.astype(np.int32), 0, count - 2)
     t = (r - i.astype(r.dtype))[..., None]
@@ -83,13 +83,13 @@ def spline(knots: Array, r: Array) -> Array:
 
 
 def rotate(matrix: Array, vectors: Array) -> Array:
-    """Matrix [3, 3] times vectors [3, ...], by plain sums: the same bits whatever BLAS is installed."""
+    """Multiply a matrix [3, 3] by vectors [3, ...] in plain sums, bit-identical with any BLAS installed."""
     x, y, z = vectors
     return np.stack([row[0] * x + row[1] * y + row[2] * z for row in matrix.astype(vectors.dtype)])
 
 
 def grid_normals(points: Array) -> Array:
-    """Unit normals of a grid [3, R, C]; rows run down and columns to image right on an outward surface."""
+    """Compute the unit normals of a grid [3, R, C]: outward if rows run down and columns to image right."""
     down = np.gradient(points, axis=1)
     right = np.gradient(points, axis=2)
     return normalize(np.stack([

@@ -1,4 +1,4 @@
-"""What shows through the slits of the lids and the lips: eyeballs, teeth and tongue, found by rays."""
+"""Eyeballs, teeth and tongue, seen between the lids and the lips: rays determine the visible points."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Seen:
 
 
 class View(NamedTuple):
-    """Points of the unposed head: the loft's X, Y [N], positions and unit rays from the camera [3, N]."""
+    """Points of the unposed head: the loft's X, Y [N], positions, and unit rays from the camera [3, N]."""
 
     X: Array
     Y: Array
@@ -36,7 +36,7 @@ class View(NamedTuple):
 
 
 def eyes(h: Head, side: int, view: View) -> Seen:
-    """One eyeball behind its slit."""
+    """Compute one eyeball's visible points between the lids."""
     X, Y, points, rays = view
     e, expression = h.person.eyes, h.expression
     near = np.flatnonzero((np.abs(X * side - e.spacing) < e.width * 1.1) & (np.abs(Y) < 1.3))
@@ -51,7 +51,7 @@ def eyes(h: Head, side: int, view: View) -> Seen:
     root = np.sqrt(np.maximum(along * along - dot(start, start) + BALL * BALL, 0.0))
     normal = normalize(start - ray * (along + root))
     gx, gy = np.radians(expression.gaze)
-    # Eyes converge a little, on something about a metre away.
+    # Eyes converge a little, on a point about a metre away.
     gx = gx - side * 0.03
     gaze = np.array([np.sin(gx) * np.cos(gy), np.sin(gy), np.cos(gx) * np.cos(gy)], np.float32)
     right = normalize(np.cross([0, 1, 0], gaze).astype(np.float32)[:, None])[:, 0]
@@ -59,21 +59,21 @@ def eyes(h: Head, side: int, view: View) -> Seen:
     a, b = dot(right, normal) * BALL, dot(up, normal) * BALL
     radius = np.hypot(a, b) / e.iris
     albedo, gloss = _eyeball(e, side, s, a, b)
-    # The cornea bulges, so the highlight sits higher and tighter than on the white.
+    # The cornea bulges, so its highlight is higher and tighter than one on the white.
     cornea = step(1.15, 0.85, radius)
     bulge = right[:, None] * (a * 0.28 * cornea) + up[:, None] * (b * 0.28 * cornea)
     lid = step(0.0, 0.34, upper - q) * step(-0.02, 0.10, q - lower)
     shade = (0.38 + 0.62 * lid) * step(1.02, 0.72, np.abs(s)) ** 0.5
     rim = step(0.08, 0.02, q - lower) * step(0.95, 0.8, np.abs(s))
     albedo = mix(albedo, np.array([[0.55], [0.30], [0.26]], np.float32), 0.75 * rim)
-    # A soft window high in each cornea: what makes a portrait look back.
+    # A soft window reflected high in each cornea: the catchlight of portraits.
     spark = step(0.26, 0.10, np.hypot(a + 0.34 * e.iris, b - 0.34 * e.iris) / e.iris)
     albedo = albedo + 0.8 * spark * cornea * lid
     return Seen(index, normalize(normal + bulge), albedo, gloss, shade, R.EYES)
 
 
 def _eyeball(e: Eyes, side: int, s: Array, a: Array, b: Array) -> tuple[Array, Array]:
-    """Albedo [3, n] and gloss [n] at a, b cm right and up of the pupil."""
+    """Compute albedo [3, n] and gloss [n] at a, b cm right and up of the pupil."""
     radius, angle = np.hypot(a, b) / e.iris, np.arctan2(b, a)
     white = np.array([[0.46], [0.425], [0.40]], np.float32) * np.ones_like(s)
     veins = step(0.72, 0.95, noise(a * 20 + 9, b * 30, 2, e.seed)) * step(0.4, 0.9, np.abs(s))
@@ -96,7 +96,7 @@ def _eyeball(e: Eyes, side: int, s: Array, a: Array, b: Array) -> tuple[Array, A
 
 
 def mouth(h: Head, view: View) -> Seen:
-    """Teeth on a dental arch, tongue and dark behind the parted lips; as `eyes`."""
+    """Compute teeth on a dental arch, tongue and darkness between the lips; as in `eyes`."""
     X, Y, points, rays = view
     near = np.flatnonzero((np.abs(X) < 3.3) & (np.abs(Y - h.person.face.mouth + 1) < 2.6))
     m = curves.mouth(h.person, h.expression, X[near])
@@ -123,10 +123,10 @@ def mouth(h: Head, view: View) -> Seen:
 
 
 def _teeth(h: Head, angle: Array, y: Array, drop: float, normal: Array) -> tuple[Array, Array, Array]:
-    """y is height above the mouth line; the lower teeth go down with the jaw by `drop`."""
+    """Paint teeth and tongue. y: height above the mouth line; drop: that of the jaw with the lower teeth."""
     t = h.person.teeth
     across = angle * 3.0 / t.width
-    # Front teeth are widest; towards the corners each is narrower.
+    # Front teeth are widest; teeth narrow towards the corners.
     across = np.sign(across) * np.abs(across) ** 1.08
     cell = across - np.floor(across) - 0.5
     number = np.abs(np.floor(across) + 0.5)

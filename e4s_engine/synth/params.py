@@ -1,8 +1,8 @@
-"""What a picture is made of: a Person (who) and a Scene (how and where).
+"""Parameters of a picture: a Person (who) and a Scene (how and where).
 
 Lengths are centimetres on a head whose pupils are about 6.3 cm apart, angles are degrees, colours are
 linear-light RGB albedos in 0..1, and every "-1..1" or "0..1" field is a dimensionless dial. A Person has
-one group of fields per region so that a region's identity moves as a whole (see `combine`).
+one group of fields per region, so that a region's identity moves as a whole (see `combine`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Color = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Tone:
-    """Skin as a material; face, nose, ears and neck each carry theirs, so that colour moves with a region."""
+    """A skin material; face, nose, ears and neck have one each, so that colour moves with the region."""
 
     color: Color = (0.62, 0.36, 0.25)
     redness: float = 0.4  # 0..1: flush of cheeks, nose tip, ears
@@ -115,7 +115,7 @@ class Lips:
 
 @dataclass(frozen=True)
 class Teeth:
-    """The mouth region: what shows between the lips."""
+    """The mouth region: teeth, seen between the lips."""
 
     white: float = 0.8  # 0..1
     width: float = 0.85  # 0.7..1.0 cm, a front tooth
@@ -207,7 +207,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Pose:
-    """Where the head points. yaw > 0 turns to image right, pitch > 0 looks up, roll > 0 tips clockwise."""
+    """The head's pose. yaw > 0 turns to image right, pitch > 0 looks up, roll > 0 tips clockwise."""
 
     yaw: float = 0.0  # -45..45
     pitch: float = 0.0  # -25..25
@@ -216,7 +216,7 @@ class Pose:
 
 @dataclass(frozen=True)
 class Expression:
-    """What the face does."""
+    """A facial expression."""
 
     open: float = 0.0  # 0..1 mouth opening
     smile: float = 0.0  # -0.5..1
@@ -241,7 +241,7 @@ class Light:
 
 @dataclass(frozen=True)
 class Backdrop:
-    """What is behind. kind: plain, gradient, bokeh, foliage, bricks, stripes."""
+    """The background. kind: plain, gradient, bokeh, foliage, bricks, stripes."""
 
     kind: str = "gradient"
     first: Color = (0.25, 0.28, 0.33)
@@ -251,7 +251,7 @@ class Backdrop:
 
 @dataclass(frozen=True)
 class Clothing:
-    """Clothes (background, to the labels). kind: crew, vneck, collar, strap."""
+    """Clothes, labelled as background. kind: crew, vneck, collar, strap."""
 
     kind: str = "crew"
     color: Color = (0.1, 0.12, 0.2)
@@ -260,7 +260,7 @@ class Clothing:
 
 @dataclass(frozen=True)
 class Occluder:
-    """Something before the face. kind: none, hand, lock (a lock of the person's hair)."""
+    """An object in front of the face. kind: none, hand, lock (a lock of the person's hair)."""
 
     kind: str = "none"
     side: float = 1.0  # -1 image left, 1 image right
@@ -269,7 +269,7 @@ class Occluder:
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything that is not identity."""
+    """Everything in a picture that is not identity."""
 
     pose: Pose = field(default_factory=Pose)
     expression: Expression = field(default_factory=Expression)
@@ -286,19 +286,19 @@ GROUPS = {
 
 
 def combine(target: Person, source: Person, regions: str | int | Iterable[str | int]) -> Person:
-    """Those regions (names, presets or ids) of `source`, shape and colour; all the rest of `target`.
+    """Replace regions (names, presets or ids) of `target` by those of `source`, in shape and colour.
 
-    The picture stays framed by the target's landmarks, and face and hair fit the target's skull, so nothing
-    moves but what was exchanged; the skull is the source's only where neither stays. The background belongs
-    to the Scene and is ignored here.
+    The target's landmarks still frame the picture, and face and hair fit the target's skull, so that only the
+    exchanged regions move; the skull is the source's only if both face and hair are exchanged. The background
+    belongs to the Scene and is ignored here.
     """
-    taken: dict[str, Any] = {
+    parts: dict[str, Any] = {
         GROUPS[region]: getattr(source, GROUPS[region])
         for region in R.region_ids(regions)
         if region in GROUPS
     }
-    if not taken:
+    if not parts:
         return target
-    if taken.keys() >= {GROUPS[R.SKIN], GROUPS[R.HAIR]}:
-        taken["skull"] = source.skull
-    return replace(target, **taken, frame=target.frame or target)
+    if parts.keys() >= {GROUPS[R.SKIN], GROUPS[R.HAIR]}:
+        parts["skull"] = source.skull
+    return replace(target, **parts, frame=target.frame or target)

@@ -1,4 +1,4 @@
-"""People drawn from a seed. Dials are correlated loosely, as in life, and sometimes not at all."""
+"""People drawn from a seed. Parameters are loosely correlated, as in life, and some are independent."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from e4s_engine.synth import params as P
 from e4s_engine.synth.dice import Dice, blend
 
-# Skin albedos (linear) from fair to deep; a person's lies between two neighbours.
+# Skin albedos (linear) from fair to deep; a person's albedo lies between two neighbours.
 SKINS = (
     (0.72, 0.47, 0.37),
     (0.66, 0.41, 0.30),
@@ -46,7 +46,7 @@ IRISES = (
 
 
 def person(seed: int) -> P.Person:
-    """The identity of a seed (any non-negative integer)."""
+    """Draw the identity of a seed (any non-negative integer)."""
     d = Dice(seed, 1)
     depth = d.between(0, 1) ** 1.25 * (len(SKINS) - 1.001)  # of skin colour
     fem = d.pick({0.0: 0.42, 0.5: 0.08, 1.0: 0.50})  # presentation

@@ -1,4 +1,4 @@
-"""Persons and scenes to pictures: build the patches, rasterise, shade, average down."""
+"""Rendering of people and scenes to pictures: build the patches, rasterise, shade, downsample."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from e4s_engine.synth.params import Person, Scene
 
 @dataclass(frozen=True)
 class Picture:
-    """image uint8 [S, S, 3] sRGB; labels uint8 [S, S] ids; landmarks float32 [68, 2] x, y in pixels."""
+    """A picture. image: uint8 [S, S, 3] sRGB; labels: uint8 [S, S]; landmarks: float32 [68, 2], pixels."""
 
     image: Array
     labels: Array
@@ -37,19 +37,19 @@ class Picture:
 
 
 class Part(NamedTuple):
-    """A patch in the world; kind selects its look."""
+    """A patch in world coordinates; kind selects its look."""
 
     kind: str
     grid: surface.Grid
 
 
-# Samples along a pixel's side. Strands are finer than pixels: at 2 what is left of them is noise (SSIM 0.985
-# beside pictures of 8, which 3 brings to 0.995).
+# Samples along a pixel's side. Strands are finer than pixels: at 2 they turn into noise (SSIM 0.985 to
+# pictures of 8 samples; 3 reach 0.995).
 SAMPLES = 3
 
 
 def render(person: Person, scene: Scene, size: int = 256, supersample: int = SAMPLES) -> Picture:
-    """One picture of side `size`, each pixel averaged from supersample x supersample samples."""
+    """Render a picture of side `size`, each pixel averaged from supersample x supersample samples."""
     if size < 16 or supersample < 1:
         raise ValueError(
             f"size, supersample: expected at least 16 and at least 1, got {size} and {supersample}"
@@ -60,9 +60,9 @@ def render(person: Person, scene: Scene, size: int = 256, supersample: int = SAM
 def render_many(
     pairs: Iterable[tuple[Person, Scene]], size: int = 256, supersample: int = SAMPLES, workers: int = 0
 ) -> Iterator[Picture]:
-    """Pictures of many (person, scene), in order; workers > 0 spreads them over that many processes.
+    """Render pictures of many (person, scene), in order; workers > 0 uses that many processes.
 
-    Every picture is drawn by itself, so it does not depend on what else is asked for.
+    Every picture is drawn by itself, so that it does not depend on the others.
     """
     if workers <= 0:
         yield from (render(person, scene, size, supersample) for person, scene in pairs)
@@ -77,7 +77,7 @@ def _job(job: tuple[tuple[Person, Scene], int, int]) -> Picture:
 
 
 class _Studio:
-    """One sitting: the state that the steps of a rendering share."""
+    """State that the steps of rendering one picture share."""
 
     def __init__(self, person: Person, scene: Scene, size: int, supersample: int) -> None:
         self.size, self.supersample, self.side = size, supersample, size * supersample
@@ -123,7 +123,7 @@ class _Studio:
         return parts
 
     def _twist(self, grid: surface.Grid) -> surface.Grid:
-        """The neck joins a turned head to less turned shoulders."""
+        """Twist the neck from the head's rotation to the shoulders' smaller one."""
         top, bottom = _turn(grid, self.s.turn), _turn(grid, self.body_turn)
         t = step(-6.0, -14.0, grid.v)
         return replace(
@@ -150,7 +150,7 @@ class _Studio:
                 self.color[:, pixel], self.labels[pixel] = look(self.s, points.pick(some))
 
     def _glasses(self) -> None:
-        """Frames and lenses over the finished picture: a lens shows what is behind it."""
+        """Draw frames and lenses over the finished picture, which shows through the lenses."""
         for grid in accessories.glasses_grids(self.s.person.glasses, self.s.head):
             faces, values, _ = _join([_turn(grid, self.s.turn)])
             f = self._cover(faces, values)
@@ -179,7 +179,7 @@ class _Studio:
         )  # fmt: skip
 
     def _contact(self) -> Array:
-        """Occlusion [side * side] by whatever stands nearer in the neighbourhood of a pixel."""
+        """Compute the occlusion [side * side] of pixels by nearer surfaces in their neighbourhood."""
         k = max(self.side // 128, 1)
         n = self.side // k
         coarse = -np.minimum(self.depth.reshape(self.side, self.side)[: n * k : k, : n * k : k], 12.0)
@@ -199,7 +199,7 @@ def _turn(grid: surface.Grid, turn: Array) -> surface.Grid:
 
 
 def _join(grids: list[surface.Grid]) -> tuple[Array, Array, Array]:
-    """Grids as one mesh: triangles [T, 3], vertex attributes [V, 14], the grid each triangle is from [T]."""
+    """Join grids to one mesh: triangles [T, 3], vertex attributes [V, 14], each triangle's grid index [T]."""
     triangles, attributes, owners = [], [], []
     base = 0
     for i, g in enumerate(grids):
@@ -214,7 +214,7 @@ def _join(grids: list[surface.Grid]) -> tuple[Array, Array, Array]:
 
 
 def majority(labels: Array, k: int) -> Array:
-    """Labels [s * k, s * k] -> [s, s]: the commonest of each k x k block, the lowest id at a tie."""
+    """Downsample labels [s * k, s * k] -> [s, s]: the commonest of a k x k block, the lowest id at a tie."""
     n = labels.shape[0] // k
     blocks = labels.reshape(n, k, n, k).swapaxes(1, 2).reshape(n * n, k * k)
     index = np.arange(n * n)[:, None] * R.COUNT + blocks

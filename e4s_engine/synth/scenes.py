@@ -1,4 +1,4 @@
-"""Scenes drawn from a seed: pose, expression, light, background, clothes, what hides the face."""
+"""Scenes drawn from a seed: pose, expression, light, background, clothes, occluders."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from e4s_engine.synth.dice import Dice, blend
 
 
 def scene(seed: int) -> P.Scene:
-    """The scene of a seed (any non-negative integer)."""
+    """Draw the scene of a seed (any non-negative integer)."""
     d = Dice(seed, 2)
     side = -1.0 if d.chance(0.5) else 1.0
     warm = d.between(-1, 1)

@@ -1,4 +1,4 @@
-"""Light: a key with soft shadows, sky and ground, fill, rim; skin, hair and plain surfaces; tone curve."""
+"""Light: key light with soft shadows, sky and ground, fill, rim; skin, hair, plain surfaces; tone curve."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ REACH = 19.0  # cm from the map's centre to its edge
 
 
 class Points(NamedTuple):
-    """Visible points: world position P, normal N, soft normal or strand T, unit vector to the eye [3, N];
-    the grids' u, v, w, x, their occlusion and the key light that arrives (0..1) [N]."""
+    """Visible points.
+
+    P: world position; N: normal; T: soft normal or strand direction; eye: unit vector to the eye [3, N].
+    u, v, w, x: the grid's coordinates; occlusion; lit: share of the key light that arrives (0..1) [N].
+    """
 
     pixel: Array
     P: Array
@@ -31,13 +34,13 @@ class Points(NamedTuple):
     lit: Array
 
     def pick(self, some: Array) -> Points:
-        """The points of an index."""
+        """Select points by an index array."""
         return Points(*(a[..., some] for a in self))
 
 
 @dataclass
 class Material:
-    """What light needs to know, per point: albedo [3, N], gloss [N], and the region's label [N]."""
+    """Material per point: albedo [3, N], gloss [N], and the region's label [N]."""
 
     albedo: Array
     gloss: Array
@@ -45,21 +48,21 @@ class Material:
 
 
 def direction(azimuth: float, elevation: float) -> Array:
-    """Unit vector [3, 1] towards a light, degrees from the camera's axis."""
+    """Return the unit vector [3, 1] towards a light at angles in degrees from the camera's axis."""
     a, e = np.radians([azimuth, elevation])
     return np.array([[np.sin(a) * np.cos(e)], [np.sin(e)], [np.cos(a) * np.cos(e)]], np.float32)
 
 
 @dataclass(frozen=True)
 class ShadowMap:
-    """Heights towards the light and their squares, blurred: a variance shadow map, one look-up a point."""
+    """A variance shadow map: blurred heights towards the light and their squares; one look-up per point."""
 
     basis: Array  # [3, 3] rows: right, up, towards the light
     moments: Array  # [MAP * MAP, 2]
     strength: float
 
     def lookup(self, points: Array) -> Array:
-        """Light reaching world points [3, N], 0..1."""
+        """Compute the share of light that reaches world points [3, N], 0..1."""
         local = rotate(self.basis, points)
         x = np.clip((local[0] * (1 / REACH) + 1) * (MAP / 2) - 0.5, 0, MAP - 1.01)
         y = np.clip((local[1] * (-1 / REACH) + 1) * (MAP / 2) - 0.5, 0, MAP - 1.01)
@@ -71,18 +74,18 @@ class ShadowMap:
         mean, square = (top + (m.take(i + MAP, 0) * (1 - fx) + m.take(i + MAP + 1, 0) * fx - top) * fy).T
         below = np.maximum(mean - 0.25 - local[2], 0)
         variance = np.maximum(square - mean * mean, 0.02)
-        # Chebyshev's bound, its tail cut off so that light does not leak under the chin.
+        # Chebyshev's bound, with its tail cut off so that light does not leak under the chin.
         lit = np.clip((variance / (variance + below * below) - 0.18) * (1 / 0.82), 0, 1)
         return np.asarray(1 - self.strength * (1 - lit))
 
 
 def shadow_map(clouds: list[Array], light: Light) -> ShadowMap:
-    """Splat the casters' points [3, n] into the light's view; grids are dense enough that holes close."""
+    """Splat the casters' points [3, n] into the light's view; grids are dense enough to leave no holes."""
     forward = direction(light.azimuth, light.elevation)[:, 0]
     right = normalize(np.cross([0, 1, 0], forward)[:, None])[:, 0]
     basis = np.stack([right, np.cross(forward, right), forward]).astype(np.float32)
     local = rotate(basis, np.concatenate(clouds, axis=1))
-    # Half resolution splats close the gaps between points; the blur below hides the coarseness.
+    # Splats at half resolution close the gaps between points; the blur below hides their coarseness.
     side = MAP // 2
     x = ((local[0] / REACH + 1) * (side / 2)).astype(np.int32)
     y = ((1 - local[1] / REACH) * (side / 2)).astype(np.int32)
@@ -95,7 +98,7 @@ def shadow_map(clouds: list[Array], light: Light) -> ShadowMap:
 
 
 def ambient(light: Light, normals: Array, occlusion: Array) -> Array:
-    """Sky above, a warm ground below, [3, N]."""
+    """Compute the ambient light [3, N]: sky above, a warm ground below."""
     sky = np.array(light.ambient, np.float32)[:, None]
     ground = sky * np.array([[0.62], [0.50], [0.44]], np.float32)
     up = normals[1] * 0.5 + 0.5
@@ -103,7 +106,7 @@ def ambient(light: Light, normals: Array, occlusion: Array) -> Array:
 
 
 def skin(light: Light, p: Points, albedo: Array, gloss: Array) -> Array:
-    """Radiance [3, n] of skin: red light travels further under it, so its shading is softer than blue's."""
+    """Compute the radiance [3, n] of skin: red light travels further under it, so red is shaded softer."""
     N, soft, eye, occlusion, lit = p.N, p.T, p.eye, p.occlusion, p.lit
     L = direction(light.azimuth, light.elevation)
     key = np.array(light.color, np.float32)[:, None] * light.strength * 1.55
@@ -130,7 +133,7 @@ def skin(light: Light, p: Points, albedo: Array, gloss: Array) -> Array:
 
 
 def plain(light: Light, p: Points, albedo: Array, gloss: Array, power: float) -> Array:
-    """Radiance [3, n] of cloth, metal, eyes and teeth: Lambert and one highlight."""
+    """Compute the radiance [3, n] of cloth, metal, eyes and teeth: Lambert and one highlight."""
     N, eye, occlusion, lit = p.N, p.eye, p.occlusion, p.lit
     L = direction(light.azimuth, light.elevation)
     key = np.array(light.color, np.float32)[:, None] * light.strength * 1.55
@@ -142,7 +145,7 @@ def plain(light: Light, p: Points, albedo: Array, gloss: Array, power: float) ->
 
 
 def hair(light: Light, p: Points, albedo: Array, gloss: Array, shift: Array) -> Array:
-    """Radiance [3, n] of strands along T: Kajiya and Kay's cylinder light, two highlights as Marschner's."""
+    """Compute the radiance [3, n] of strands along T: Kajiya-Kay shading, two highlights as in Marschner."""
     N, T, eye, occlusion, lit = p.N, p.T, p.eye, p.occlusion, p.lit
     L = direction(light.azimuth, light.elevation)
     key = np.array(light.color, np.float32)[:, None] * light.strength * 1.55
@@ -164,7 +167,7 @@ def hair(light: Light, p: Points, albedo: Array, gloss: Array, shift: Array) -> 
 
 
 def develop(linear: Array) -> Array:
-    """Linear radiance -> uint8 sRGB through a gentle filmic shoulder."""
+    """Convert linear radiance to uint8 sRGB, with a gentle filmic shoulder."""
     x = np.maximum(linear, 0) * 1.05
     curve = x * (1 + x * 0.12) / (1 + x * 0.62)
     srgb = np.where(curve < 0.0031308, 12.92 * curve, 1.055 * np.maximum(curve, 1e-6) ** (1 / 2.4) - 0.055)

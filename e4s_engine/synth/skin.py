@@ -1,4 +1,4 @@
-"""Skin, lips and brows: colour, gloss and region of every visible point of the head's mesh."""
+"""Skin, lips and brows: colour, gloss and region of the visible points of the head's mesh."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from e4s_engine.synth.shade import Material, Points
 
 
 def tint(tone: Tone, u: Array, v: Array, flush: Array, seed: int) -> Array:
-    """A tone's albedo [3, N] at u, v (cm), with mottling, freckles and `flush` (0..1) of blood."""
+    """Compute a tone's albedo [3, N] at u, v (cm), with mottling, freckles and `flush` (0..1) of blood."""
     color = np.array(tone.color, np.float32)[:, None]
     mottle = noise(u * 9, v * 9, 3, seed) - 0.5
     pores = noise(u * 30, v * 30, 0, seed + 1) - 0.5
@@ -32,7 +32,7 @@ def tint(tone: Tone, u: Array, v: Array, flush: Array, seed: int) -> Array:
 
 
 def paint(person: Person, expression: Expression, p: Points) -> Material:
-    """The head at loft positions u, v (X, Y in cm), row x."""
+    """Paint the head at the loft's positions u, v (X, Y in cm), row x."""
     u, v, r = p.u, p.v, p.x
     face = person.face
     labels = np.full(u.shape, R.SKIN, np.uint8)
@@ -81,7 +81,7 @@ def paint(person: Person, expression: Expression, p: Points) -> Material:
 
 
 def _age(person: Person, expression: Expression, p: Points, albedo: Array) -> None:
-    """Fine lines, as darker skin: forehead, between the brows, crow's feet."""
+    """Paint fine lines as darker skin: forehead, between the brows, crow's feet."""
     u, v, x = p.u, p.v, np.abs(p.u)
     age = person.face.age
     wobble = 0.25 * noise(u * 4, u * 0 + 3, 6, person.face.seed)
@@ -160,7 +160,7 @@ def _brows(person: Person, expression: Expression, p: Points, m: Material) -> No
 
 
 def _lids(person: Person, expression: Expression, p: Points, m: Material) -> None:
-    """Crease, lashes, liner and shadow around the slits."""
+    """Paint crease, lashes, liner and shadow around the eyes."""
     e, u, v, albedo = person.eyes, p.u, p.v, m.albedo
     for side in (-1, 1):
         some = np.flatnonzero((np.abs(u * side - e.spacing) < 2.3 * e.width / 1.5) & (np.abs(v) < 2.0))
@@ -183,7 +183,7 @@ def _lids(person: Person, expression: Expression, p: Points, m: Material) -> Non
             * step(-1.08, -0.95, c.s)
         )
         rim = step(0.09, 0.0, under) * (under > -0.02) * ends * (0.25 + 0.5 * e.liner)
-        # Lashes fan out: their root is where a slanted stroke meets the lid.
+        # Lashes fan out: the root is the point where a slanted stroke meets the lid.
         length = (0.13 + 0.24 * e.lashes) * (0.75 + 0.35 * c.s)
         root = c.s - (0.30 * c.s + 0.12) * over / e.width
         stroke = noise(root * 34, root * 0, 0, e.seed) * step(-0.95, -0.5, c.s) * step(1.2, 1.0, root)

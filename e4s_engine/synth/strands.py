@@ -1,4 +1,4 @@
-"""Hair up close: where strands end or part, and their colour. Coordinates u, v, w, x as in `hairdo`."""
+"""Strands of hair: their ends, gaps and colour. Coordinates u, v, w, x as in `hairdo`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from e4s_engine.synth.maths import Array, mix, noise, step
 from e4s_engine.synth.params import Hair
 from e4s_engine.synth.shade import Material, Points
 
-# How sheets end: fray of tips and roots (in v) and of sides (cm), curl of the strands, how sparse they are.
+# Looks of sheets: fray of tips and roots (in v) and of sides (cm), curl and sparseness of the strands.
 LOOKS = {
     "cap": (0.14, 0.0, 0.0, 0.0, 0.0),
     "swept": (0.0, 0.07, 0.0, 0.0, 0.0),
@@ -31,7 +31,7 @@ def trim(
 ) -> raster.Fragments:
     """Drop the fragments of hair that fall between strands: frayed tips and edges.
 
-    owners [T] is the part of each triangle, is_hair says which parts are hair, values [V, 4] are u, v, w, x.
+    owners [T]: part of each triangle; is_hair: whether each part is hair; values [V, 4]: u, v, w, x.
     """
     chosen = np.flatnonzero(np.array(is_hair)[owners[f.triangle]])
     if not len(chosen):
@@ -50,7 +50,7 @@ def trim(
 
 
 def _ringlets(u: Array, v: Array, seed: int) -> Array:
-    """Whirls of curly strands, 0..1."""
+    """Compute a pattern of whirls of curly strands, 0..1."""
     y = v * 17.0
     turn = 6.3 * noise(u * 5, y * 5, 3, seed)
     x1, y1 = u + 0.35 * np.sin(y * 5 + turn), y + 0.35 * np.cos(u * 5 + turn)
@@ -60,7 +60,7 @@ def _ringlets(u: Array, v: Array, seed: int) -> Array:
 
 
 def paint(hair: Hair, u: Array, v: Array, w: Array) -> tuple[Array, Array, Array]:
-    """albedo [3, N], gloss [N] and tilt of the strands [N] that breaks up the highlights."""
+    """Compute albedo [3, N], gloss [N] and the strands' tilt [N], which breaks up the highlights."""
     curl = _TABLE[(w + 0.5).astype(np.int32), 3]
     fine = noise(u * 26, v * 5, 0, hair.seed)
     lock = noise(u * 7 + 0.6 * np.sin(v * 9), v * 3, 2, hair.seed + 1)
@@ -70,7 +70,7 @@ def paint(hair: Hair, u: Array, v: Array, w: Array) -> tuple[Array, Array, Array
         lock[some] = noise(u[some] * 9, v[some] * 150, 2, hair.seed + 3)
     root = np.array(hair.color, np.float32)[:, None]
     tip = np.array(hair.tips, np.float32)[:, None]
-    reach = np.where(w == CODES["fringe"], v * 0.5, v)  # a fringe's tips are young hair
+    reach = np.where(w == CODES["fringe"], v * 0.5, v)  # a fringe is short: it ends before the tips' colour
     albedo = mix(root, tip, step(0.15, 0.95, reach + 0.3 * (lock - 0.5)))
     albedo = albedo * (0.45 + 0.55 * lock + 0.65 * fine)
     gloss = hair.gloss * (0.35 + 1.0 * fine) * (1 - 0.6 * curl)
@@ -88,7 +88,7 @@ def stubble(hair: Hair, p: Points, m: Material) -> None:
         noise(u * 9, v * 9, 3, hair.seed) - 0.5
     )
     cover = step(-0.5, 1.0, w + ragged) * (0.80 if hair.style == "buzz" else 0.93)
-    # Under longer hair the scalp lies in its shade.
+    # Longer hair shades the scalp.
     dark = 1.0 if hair.style == "buzz" else 0.6
     color = np.array(hair.color, np.float32)[:, None] * (dark * (0.5 + 0.8 * grain))
     m.albedo[:] = mix(m.albedo, color, cover * (0.75 + 0.25 * grain))

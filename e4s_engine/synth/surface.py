@@ -1,4 +1,4 @@
-"""The head as a surface: a lofted skull and jaw, with the face's relief on the front.
+"""The head's surface: a lofted skull and jaw, with the face's relief on the front.
 
 A point of the head is (r, a): r runs down the knots of the profile (0 crown .. 6 brow level .. 13 jaw line ..
 16 under the chin), a is the azimuth in radians (0 front, positive to image right).
@@ -15,12 +15,12 @@ from e4s_engine.synth.maths import Array, blur, bump, grid_normals, mix, normali
 from e4s_engine.synth.params import Expression, Person
 
 LEVEL = 2.6  # cm: the skull is an ellipsoid above this height, a face below
-BALL = 1.8  # cm: eyeball radius; larger than life so that it fills the slit from corner to corner
+BALL = 1.8  # cm: eyeball radius; larger than life, to fill the lids' opening from corner to corner
 JAW_ROW = 13.0
 
 
 def profile(person: Person, expression: Expression) -> Array:
-    """Knots [17, 6]: height and depth at the front, half width, back depth, rise at the side, squareness."""
+    """Return knots [17, 6]: front height and depth, half width, back depth, rise at the side, squareness."""
     f = person.face
     top = np.radians(np.arange(90, -1, -15))
     knots = np.zeros((17, 6))
@@ -50,7 +50,7 @@ def profile(person: Person, expression: Expression) -> Array:
 
 
 def loft(knots: Array, r: Array, a: Array) -> Array:
-    """The smooth head without relief: points [3, ...] at rows r and azimuths a (broadcast together)."""
+    """Compute points [3, ...] of the smooth head at rows r and azimuths a (broadcast together)."""
     y, front, half, back, rise, n = spline(knots, r)
     sine, cosine = np.sin(a), np.cos(a)
     shape = np.maximum(1.0 - np.abs(sine) ** n, 1e-9) ** (1.0 / n)
@@ -60,7 +60,7 @@ def loft(knots: Array, r: Array, a: Array) -> Array:
 
 
 def locate(knots: Array, X: Array, Y: Array) -> tuple[Array, Array]:
-    """(r, a) of the front points that the loft shows at X, Y (1-D)."""
+    """Return (r, a) of the loft's front points at X, Y (1-D)."""
     rows = np.linspace(0, JAW_ROW, 261)
     table = spline(knots, rows)
     y, half, rise = table[0], table[2], table[4]
@@ -75,7 +75,7 @@ def locate(knots: Array, X: Array, Y: Array) -> tuple[Array, Array]:
 
 @dataclass(frozen=True)
 class Head:
-    """A person with an expression, ready to be asked for points. Depths in cm."""
+    """The surface of a person with an expression. Depths are in cm."""
 
     person: Person
     expression: Expression
@@ -85,7 +85,7 @@ class Head:
     chin: float  # Y of the chin's lowest point
 
     def points(self, r: Array, a: Array) -> tuple[Array, Array]:
-        """Posed-free surface points [3, ...] and the loft's X, Y [2, ...] they belong to."""
+        """Compute unposed surface points [3, ...] and their X, Y [2, ...] on the loft."""
         base = loft(self.knots, r, a)
         facing = step(-0.05, 0.35, np.cos(a))
         forward, outward = _relief(self, base[0], base[1])
@@ -96,13 +96,13 @@ class Head:
         return point, base[:2]
 
     def at(self, X: Array, Y: Array) -> Array:
-        """Surface points [3, N] over the frontal positions X, Y [N]."""
+        """Compute the surface points [3, N] at the frontal positions X, Y [N]."""
         r, a = locate(self.knots, X, Y)
         return self.points(r, a)[0]
 
 
 def head(person: Person, expression: Expression) -> Head:
-    """Prepare the surface: where the eyeballs and the teeth sit behind it."""
+    """Prepare the surface, with the positions of eyeballs and teeth behind it."""
     knots = profile(person, expression)
     e = person.eyes
     spots = np.array([[e.spacing, 0.0], [0.0, person.face.mouth]])
@@ -113,7 +113,7 @@ def head(person: Person, expression: Expression) -> Head:
 
 
 def _relief(h: Head, X: Array, Y: Array) -> tuple[Array, Array]:
-    """How far the face stands forward of the loft, and outward from its axis, cm."""
+    """Compute the face's relief on the loft: forward, and outward from its axis, cm."""
     person, expression = h.person, h.expression
     f, e = person.face, person.eyes
     x = np.abs(X)
@@ -138,7 +138,7 @@ def _relief(h: Head, X: Array, Y: Array) -> tuple[Array, Array]:
 
 
 def _fold(h: Head, x: Array, Y: Array, forward: Array) -> None:
-    """The fold from the nose's wing round the mouth's corner."""
+    """Add the fold from the nose's wing round the mouth's corner."""
     person, expression = h.person, h.expression
     start = -person.nose.length + 0.1
     end = person.face.mouth - 0.3
@@ -199,7 +199,7 @@ def _nose(h: Head, X: Array, x: Array, Y: Array) -> Array:
 
 
 def _lids(h: Head, X: Array, Y: Array, z: Array, facing: Array) -> Array:
-    """Wrap the lids round the eyeballs, with the crease of the upper lid."""
+    """Wrap the lids around the eyeballs, with the crease of the upper lid."""
     e = h.person.eyes
     for side in (-1, 1):
         c = curves.eye(h.person, h.expression, side, X, Y)
@@ -217,8 +217,11 @@ def _lids(h: Head, X: Array, Y: Array, z: Array, facing: Array) -> Array:
 
 @dataclass(frozen=True)
 class Grid:
-    """A patch of surface. points, normals, soft (blurred normals, or hair's strand direction) [3, R, C];
-    u, v, w, x [R, C] mean what the part's shader says; occlusion [R, C] is 1 in the open."""
+    """A patch of surface.
+
+    points, normals, soft (blurred normals, or hair's strand direction) [3, R, C]; u, v, w, x [R, C], whose
+    meaning depends on the part's shader; occlusion [R, C] is 1 in the open.
+    """
 
     points: Array
     normals: Array
@@ -237,7 +240,7 @@ COLUMNS = (np.radians(118) * (0.55 * _S + 0.45 * _S**3)).astype(np.float32)
 
 
 def hairline(a: Array, height: float) -> Array:
-    """Y of the hairline at azimuth a (radians); height -1 low .. 1 high."""
+    """Return Y of the hairline at azimuth a (radians); height: -1 low .. 1 high."""
     degrees = np.degrees(np.abs(a))
     y = np.interp(degrees, [0, 25, 43, 55, 62, 68, 74, 82, 92, 100, 112, 180],
                   [6.9, 6.8, 6.0, 4.6, 3.2, 1.8, 0.3, -1.2, -1.4, 0.8, -3.0, -7.5])  # fmt: skip
@@ -245,7 +248,7 @@ def hairline(a: Array, height: float) -> Array:
 
 
 def head_grid(h: Head, line: float) -> Grid:
-    """The head's mesh. u, v are the loft's X, Y; w is the height above the hairline; x is the row r."""
+    """Build the head's mesh. u, v are the loft's X, Y; w is the height above the hairline; x is the row r."""
     r, a = np.broadcast_arrays(ROWS[:, None], COLUMNS[None, :])
     points, xy = h.points(r, a)
     points = points.astype(np.float32)

@@ -1,7 +1,7 @@
-"""Batches: which items a step sees, and those items as tensors.
+"""Batches: the selection of a step's items, and their conversion to tensors.
 
-Every draw is a function of (seed, step): a resumed run sees what the uninterrupted one would have seen, and
-there is no order to store.
+Every draw is a function of (seed, step): a resumed run sees the same batches as an uninterrupted one, and no
+order has to be stored.
 """
 
 from __future__ import annotations
@@ -24,46 +24,46 @@ from e4s_engine.training.recipe import Pool
 
 Batch = dict[str, torch.Tensor]
 
-_AHEAD = 6  # batches made ready in advance
-_THREADS = 3  # that make them for a GPU, whose steps take less time than making a batch
+_AHEAD = 6  # batches prepared in advance
+_THREADS = 3  # that prepare batches for a GPU, whose steps take less time than a batch's preparation
 
 
 class Source(Protocol):
-    """Where batches come from. rng decides everything that is random in a batch."""
+    """A source of batches. All randomness of a batch comes from rng."""
 
     def batch(self, step: int, rng: np.random.Generator, rank: int, world: int, size: int) -> Batch:
-        """This rank's share of the step's batch of `size`."""
+        """Return this rank's share of the step's batch of `size` items."""
 
     def report(self) -> str:
-        """What was left out, for the end of the run; empty if nothing was."""
+        """Describe the items left out, for the end of the run; empty if there are none."""
 
 
 def generator(seed: int, step: int, stream: int = 0) -> np.random.Generator:
-    """The generator of a step."""
+    """Return the random generator of a step."""
     return np.random.default_rng([seed, step, stream])
 
 
 class RenderedSwaps:
-    """Batches of rendered swaps: all that a step of the RGI training needs.
+    """Batches of rendered swaps, with everything that a step of the RGI training needs.
 
-    pictures [N,3,S,S,4]: source, target, truth, each with its labels. own [N]: whether the source, else the
-    target, is to be reconstructed. composed [N,S,S]: the labels of the swap; taken [N,12]: whose style
-    vectors are the source's; whole [N]: whether the swap is that of the whole face. flips [N]: all of this is
-    to be mirrored, which the device does (`unpacked`).
+    pictures [N,3,S,S,4]: source, target, truth, each with its labels. own [N]: whether to reconstruct the
+    source, not the target. composed [N,S,S]: labels of the swap. taken [N,12]: regions with the source's
+    style vector. whole [N]: whether the swap is that of the whole face. flips [N]: whether to mirror the
+    item, which the device does (`unpacked`).
     """
 
     def __init__(self, items: Faces | Found, pool: Pool, flip: bool) -> None:
         self._items, self._pool, self._flip = items, pool, flip
-        self._composed: dict[int, dict[str, npt.NDArray[Any]]] = {}  # by item: it is the same every time
+        self._composed: dict[int, dict[str, npt.NDArray[Any]]] = {}  # by item, as it never changes
 
     def batch(self, step: int, rng: np.random.Generator, rank: int, world: int, size: int) -> Batch:
-        """See `Source`."""
+        """Implement `Source`."""
         indices, flips = _draw(rng, self._available(step), rank, world, size, self._flip)
         pictures = self._items.items(int(i) for i in indices)
         parts = [self._composition(int(i), item) for i, item in zip(indices, pictures, strict=True)]
-        made = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         own = (rng.random(size) < 0.5)[rank::world]
-        return _tensors(pictures=pictures, flips=flips, own=own, **made)
+        return _tensors(pictures=pictures, flips=flips, own=own, **joined)
 
     def _composition(self, index: int, pictures: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[Any]]:
         if index not in self._composed:
@@ -73,19 +73,19 @@ class RenderedSwaps:
         return self._composed[index]
 
     def report(self) -> str:
-        """Rendered faces are never left out."""
+        """Return nothing: rendered faces are never left out."""
         return ""
 
     def _available(self, step: int) -> int:
-        grown = self._pool.start + int(step * self._pool.per_step)
-        return min(max(grown // faces.SHARD, 1) * faces.SHARD, len(self._items))
+        count = self._pool.start + int(step * self._pool.per_step)
+        return min(max(count // faces.SHARD, 1) * faces.SHARD, len(self._items))
 
 
 class RenderedPictures(RenderedSwaps):
     """Batches of single rendered pictures: pictures [N,1,S,S,4] and flips."""
 
     def batch(self, step: int, rng: np.random.Generator, rank: int, world: int, size: int) -> Batch:
-        """See `Source`."""
+        """Implement `Source`."""
         indices, flips = _draw(rng, self._available(step), rank, world, size, self._flip)
         which = rng.integers(faces.PICTURES, size=size)[rank::world]
         pictures = self._items.items(int(i) for i in indices)[np.arange(len(which)), which]
@@ -93,27 +93,27 @@ class RenderedPictures(RenderedSwaps):
 
 
 class PhotoPictures:
-    """Batches of a user's photos: pictures [N,1,S,S,4] and flips. The regions know no left and right."""
+    """Batches of a user's photos: pictures [N,1,S,S,4] and flips. No region distinguishes left and right."""
 
     def __init__(self, photos: Photos, flip: bool, threads: int = 4) -> None:
         self.photos, self._flip = photos, flip
         self._threads = ThreadPoolExecutor(threads)
 
     def batch(self, step: int, rng: np.random.Generator, rank: int, world: int, size: int) -> Batch:
-        """See `Source`."""
+        """Implement `Source`."""
         indices, flips = _draw(rng, len(self.photos), rank, world, size, self._flip)
         pictures = np.stack(list(self._threads.map(self.photos.item, [int(i) for i in indices])))
         return _tensors(pictures=pictures[:, None], flips=flips)
 
     def report(self) -> str:
-        """The files left out, one per line."""
+        """List the files left out, one per line."""
         return "\n".join(f"  {name}: {reason}" for name, reason in sorted(self.photos.broken.items()))
 
 
 def unpacked(batch: Batch, device: str) -> Batch:
-    """The batch there, ready for the networks: pictures as floats [N,3,S,S] in [-1, 1], labels [N,S,S].
+    """Move a batch to the device, as network inputs: pictures as floats [N,3,S,S] in [-1, 1], labels [N,S,S].
 
-    image and image_labels; for swaps also source, target, truth, source_labels, target_labels.
+    The keys are image and image_labels; for swaps also source, target, truth, source_labels, target_labels.
     """
     moved = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
     pictures, flips = moved.pop("pictures"), moved.pop("flips")
@@ -139,22 +139,22 @@ def unpacked(batch: Batch, device: str) -> Batch:
 def composition(
     source: npt.NDArray[np.uint8], target: npt.NDArray[np.uint8], chosen: list[tuple[int, ...] | None]
 ) -> dict[str, npt.NDArray[Any]]:
-    """What `compose` does to labels [N,S,S], and whose style vectors go into the swaps."""
+    """Compose labels [N,S,S] as `compose` does, and select the regions with the source's style vectors."""
     composed = np.empty_like(target)
-    taken = np.zeros((len(target), regions.COUNT), bool)
+    from_source = np.zeros((len(target), regions.COUNT), bool)
     for i, ids in enumerate(chosen):
         if ids is None:
             composed[i] = compose.whole_face_labels(source[i], target[i])[0]
-            taken[i] = ~np.isin(np.arange(regions.COUNT), compose.KEPT_TEXTURE)
+            from_source[i] = ~np.isin(np.arange(regions.COUNT), compose.KEPT_TEXTURE)
         else:
-            given = compose.shown(source[i], ids)
-            composed[i] = compose.region_labels([(source[i], given)], target[i])[0]
-            taken[i, given] = True
-    return {"composed": composed, "taken": taken, "whole": np.array([ids is None for ids in chosen])}
+            shown = compose.shown(source[i], ids)
+            composed[i] = compose.region_labels([(source[i], shown)], target[i])[0]
+            from_source[i, shown] = True
+    return {"composed": composed, "taken": from_source, "whole": np.array([ids is None for ids in chosen])}
 
 
 def mixed_styles(source: torch.Tensor, target: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """What `compose` does to style vectors [N,12,D], differentiably."""
+    """Mix style vectors [N,12,D] as `compose` does, differentiably."""
     shown = (source != 0).any(2)
     whole = batch["whole"][:, None]
     numbers = torch.arange(regions.COUNT, device=shown.device)
@@ -175,9 +175,9 @@ def stream(
     *,
     pinned: bool = False,
 ) -> Iterator[Batch]:
-    """Yield the batches of steps start..steps-1, made ready by threads ahead of their use.
+    """Yield the batches of steps start..steps-1, prepared by threads ahead of their use.
 
-    pinned: in memory that a GPU copies from while the host goes on.
+    pinned: whether to use page-locked memory, from which a GPU copies asynchronously.
     """
     with ThreadPoolExecutor(_THREADS if pinned else 1) as thread:
 
@@ -200,7 +200,7 @@ def stream(
 def _draw(
     rng: np.random.Generator, available: int, rank: int, world: int, size: int, flip: bool
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """A rank's items of a batch (no item twice where there are enough), and which are mirrored."""
+    """Draw a rank's items of a batch (no item twice if there are enough), and whether to mirror each."""
     indices = rng.choice(available, size, replace=size > available)[rank::world]
     flips = rng.random(size)[rank::world] < (0.5 if flip else 0.0)
     return indices, flips

@@ -1,9 +1,9 @@
-"""A training step as one CUDA graph: 41,000 launches become one, and the GPU no longer waits for Python.
+"""A training step as one CUDA graph: one launch replaces 41,000, and the GPU no longer waits for Python.
 
-A graph repeats the same launches on the same memory. So a batch is copied into buffers that stay where they
-are, rates lie on the device, and shapes depend on no batch (`ops._fixed`). Steps of one form (`tasks.Form`)
-share a graph: the first few of them run as usual, the next one is captured while it is recorded and all after
-that are replays.
+A graph repeats the same launches on the same memory. Batches are therefore copied into fixed buffers, rates
+are stored on the device, and shapes do not depend on the batch (`ops._fixed`). Steps of one form
+(`tasks.Form`) share a graph: the first few run eagerly, the next one is captured, and all later ones are
+replays.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from torch import Tensor
 from e4s_engine.training.batches import Batch
 from e4s_engine.training.tasks import Figures, Form, Rgi, Task
 
-_WARM = 2  # steps of a form before its graph: they make optimiser state and constants, and measure the seams
+_WARM = 2  # eager steps of a form before its capture: they create optimiser state and measure the seams
 
 
 class Eager:
-    """Steps as they come, each launch made by Python."""
+    """Eager steps: Python issues every launch."""
 
     def __init__(self, task: Task) -> None:
         self._task = task
 
     def step(self, batch: Batch, step: int, rng: np.random.Generator) -> Figures:
-        """Learn from a batch."""
+        """Take a training step on a batch."""
         return self._task.step(batch, step, rng)
 
     def check(self) -> None:
-        """Do nothing: there is no list that could be too short."""
+        """Do nothing: eager steps have no fixed lists that could overflow."""
 
 
 class Captured:
-    """Steps replayed as graphs. If a capture fails, `say` is told, and all later steps run as usual."""
+    """Steps replayed as graphs. If a capture fails, `say` gets a message, and all later steps run eagerly."""
 
     def __init__(self, task: Rgi, device: str, say: Callable[[str], None]) -> None:
         assert task.seams is not None, "only tasks of fixed shapes can be captured"
@@ -48,7 +48,7 @@ class Captured:
         self._failed = False
 
     def step(self, batch: Batch, step: int, rng: np.random.Generator) -> Figures:
-        """Learn from a batch."""
+        """Take a training step on a batch."""
         form = self._task.form(step)
         current = torch.cuda.current_stream(self._device)
         self._stream.wait_stream(current)
@@ -69,17 +69,17 @@ class Captured:
         return figures
 
     def check(self) -> None:
-        """Capture anew, with longer lists, if a seam was longer than its list. Waits for the GPU."""
+        """Drop all graphs if a seam overflowed its list, to measure and capture again. Waits for the GPU."""
         share = self._seams.fullness()
         if share > 1 and self._graphs:
             self._graphs.clear()
             self._seen.clear()
             self._say(
-                f"training: a seam was {share:.2f} times as long as its list: measured and captured anew"
+                f"training: a seam took {share:.2f} times its list's capacity: measuring and capturing anew"
             )
 
     def _place(self, batch: Batch) -> None:
-        """Copy a batch to where the graphs read it; a batch of another shape gets new buffers and graphs."""
+        """Copy a batch into the graphs' input buffers; another batch shape needs new buffers and graphs."""
         shapes = {name: tensor.shape for name, tensor in batch.items()}
         if shapes != {name: tensor.shape for name, tensor in self._inputs.items()}:
             self._inputs = {name: torch.empty_like(t, device=self._device) for name, t in batch.items()}
@@ -89,23 +89,23 @@ class Captured:
             self._inputs[name].copy_(tensor, non_blocking=True)
 
     def _capture(self, form: Form) -> None:
-        self._graphs = {other: kept for other, kept in self._graphs.items() if other.side == form.side}
+        self._graphs = {other: graph for other, graph in self._graphs.items() if other.side == form.side}
         self._seams.measuring = False
         graph = torch.cuda.CUDAGraph()
         try:
-            # Other threads read and parse pictures meanwhile.
+            # Other threads use the GPU meanwhile, to read and parse pictures.
             with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
                 figures = self._task.learn(self._inputs, form)
                 values = torch.stack([value.float() for value in figures.values()])
         except RuntimeError as error:
             self._failed = True
-            self._say(f"training: steps are not captured as a CUDA graph, but run as usual ({error})")
+            self._say(f"training: CUDA graph capture failed, steps run as usual ({error})")
             return
         self._graphs[form] = graph, list(figures), values
 
 
 def steps(task: Task, device: str, world: int, say: Callable[[str], None]) -> Eager | Captured:
-    """Return what takes a task's steps: as CUDA graphs where that is possible, which `say` is told."""
+    """Return a task's step runner: CUDA graphs where possible, else eager; `say` reports which."""
     reason = _obstacle(task, device, world)
     if reason is None:
         assert isinstance(task, Rgi)

@@ -1,4 +1,4 @@
-"""`e4s train`: rendering, RGI training, parser training."""
+"""`e4s train`: rendering faces, training RGI models, training parsers."""
 
 from __future__ import annotations
 
@@ -17,59 +17,57 @@ Adder = Callable[[Any, str, Callable[[Namespace], int], str], argparse.ArgumentP
 
 
 def add(group: Any, command: Adder) -> None:
-    """The subcommands of `e4s train`. command: makes one of a name, a function and a help text."""
+    """Add the subcommands of `e4s train`. command: factory of a subcommand (parent, name, function, help)."""
     train = group.add_parser("train", help="train a model or a parser", description=__doc__)
     kinds = train.add_subparsers(required=True, metavar="WHAT")
-    _add_faces(command(kinds, "faces", faces, "render the faces of a training beforehand"))
+    _add_faces(command(kinds, "faces", faces, "render the faces for a training run in advance"))
     rgi = command(kinds, "rgi", run, "encoder, per-region MLPs and generator")
     parser = command(kinds, "parser", run, "photo -> labels")
-    for name, made in (("demo", rgi), ("parser-demo", parser)):
-        made.set_defaults(kind=made.prog.rpartition(" ")[2])
-        made.add_argument("--recipe", default=name, help="a name or a .json file; default: %(default)s")
-        made.add_argument(
+    for name, kind in (("demo", rgi), ("parser-demo", parser)):
+        kind.set_defaults(kind=kind.prog.rpartition(" ")[2])
+        kind.add_argument("--recipe", default=name, help="a name or a .json file; default: %(default)s")
+        kind.add_argument(
             "--set", action="append", default=[], metavar="NAME=VALUE", help="change the recipe"
         )
-        made.add_argument(
+        kind.add_argument(
             "-o", "--output", required=True, metavar="FOLDER", help="checkpoint, sheets, weights"
         )
-        made.add_argument("--resume", action="store_true", help="go on from the folder's checkpoint")
-        made.add_argument("--init", metavar="FILE", help="start from the weights of this file")
-        _add_data(made)
-        _add_pace(made)
+        kind.add_argument("--resume", action="store_true", help="continue from the folder's checkpoint")
+        kind.add_argument("--init", metavar="FILE", help="start from the weights of this file")
+        _add_data(kind)
+        _add_pace(kind)
+    rgi.add_argument("--parser", metavar="FILE", help="weights of a parser, for the losses that use one")
     rgi.add_argument(
-        "--parser", metavar="FILE", help="a parser's weights, for the losses that look through it"
-    )
-    rgi.add_argument(
-        "--labels-by", metavar="FILE", help="learn from the labels that this parser finds in rendered faces"
+        "--labels-by", metavar="FILE", help="label rendered faces with this parser instead of exactly"
     )
     rgi.add_argument("--stylegan2", metavar="FILE", help="start the generator from this (rosinality format)")
 
 
-def _add_faces(made: argparse.ArgumentParser) -> None:
-    made.add_argument("--cache", required=True, metavar="FOLDER")
-    made.add_argument("--count", type=int, required=True, metavar="N", help="items, of three pictures each")
-    made.add_argument("--size", type=int, default=256)
-    made.add_argument("--workers", type=int, default=0, metavar="N", help="processes that render")
+def _add_faces(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--cache", required=True, metavar="FOLDER")
+    parser.add_argument("--count", type=int, required=True, metavar="N", help="items, of three pictures each")
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--workers", type=int, default=0, metavar="N", help="processes that render")
 
 
-def _add_data(made: argparse.ArgumentParser) -> None:
-    made.add_argument("--data", metavar="FOLDER", help="photos and labels (FFHQ or CelebAMask-HQ layout)")
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", metavar="FOLDER", help="photos and labels (FFHQ or CelebAMask-HQ layout)")
     formats = ("auto", "regions", "bisenet", "celebamask_hq")
-    made.add_argument("--label-format", choices=formats, default="auto", help="what label values mean")
-    made.add_argument("--cache", metavar="FOLDER", help="rendered faces; default: FOLDER/faces of the output")
-    made.add_argument("--workers", type=int, default=0, metavar="N", help="processes that render or read")
+    parser.add_argument("--label-format", choices=formats, default="auto", help="convention of label values")
+    parser.add_argument("--cache", metavar="FOLDER", help="rendered faces; default: faces/ in the output")
+    parser.add_argument("--workers", type=int, default=0, metavar="N", help="processes that render or read")
 
 
-def _add_pace(made: argparse.ArgumentParser) -> None:
-    made.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    made.add_argument("--precision", choices=("auto", "fp32", "bf16", "fp16"), default="auto")
-    made.add_argument("--minutes", type=float, default=math.inf, help="stop after so long, to be resumed")
-    made.add_argument("--save-every", type=int, default=1000, metavar="STEPS")
-    made.add_argument("--sheet-every", type=int, default=500, metavar="STEPS")
+def _add_pace(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--precision", choices=("auto", "fp32", "bf16", "fp16"), default="auto")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="stop after this time, resumable")
+    parser.add_argument("--save-every", type=int, default=1000, metavar="STEPS")
+    parser.add_argument("--sheet-every", type=int, default=500, metavar="STEPS")
 
 
 def faces(arguments: Namespace) -> int:
-    """e4s train faces."""
+    """Run `e4s train faces`."""
     from e4s_engine.training.faces import Faces
 
     items = Faces(arguments.cache, arguments.size, arguments.count, workers=arguments.workers)
@@ -82,7 +80,7 @@ def faces(arguments: Namespace) -> int:
 
 
 def run(arguments: Namespace) -> int:
-    """e4s train rgi, e4s train parser."""
+    """Run `e4s train rgi` or `e4s train parser`."""
     import importlib.util
 
     if importlib.util.find_spec("torch") is None:
@@ -103,35 +101,35 @@ def _run(arguments: Namespace) -> int:
     try:
         tensors = _start(arguments, chosen)
         task = tasks.new(chosen, tensors, _judge(arguments), device, arguments.precision)
-        made = loop.Run(
+        training = loop.Run(
             task, source, Path(arguments.output), chosen,
             preview=preview, device=device, rank=rank, world=world,
             save_every=arguments.save_every, sheet_every=arguments.sheet_every, minutes=arguments.minutes,
         )  # fmt: skip
         if arguments.resume:
-            made.resume()
-        done = made.train()
+            training.resume()
+        done = training.train()
     finally:
         close()
         spread.end()
     if rank == 0:
-        _say(arguments, source.report(), done, made.step)
+        _say(arguments, source.report(), done, training.step)
     return 0
 
 
 def _say(arguments: Namespace, report: str, done: bool, step: int) -> None:
     if report:
-        print(f"left out, as they could not be used:\n{report}", file=sys.stderr)
-    state = "done" if done else f"stopped at step {step}; go on with --resume"
+        print(f"left out, because they are unusable:\n{report}", file=sys.stderr)
+    state = "done" if done else f"stopped at step {step}; continue with --resume"
     print(f"{arguments.output}: {state}; the averaged weights are in {arguments.output}/model.safetensors")
 
 
 def _recipe(arguments: Namespace) -> Any:
     from e4s_engine.training import recipe
 
-    name, kept = arguments.recipe, Path(arguments.output) / "recipe.json"
-    if arguments.resume and kept.is_file() and not arguments.set:
-        return recipe.from_json(kept.read_text(encoding="utf-8"))
+    name, saved = arguments.recipe, Path(arguments.output) / "recipe.json"
+    if arguments.resume and saved.is_file() and not arguments.set:
+        return recipe.from_json(saved.read_text(encoding="utf-8"))
     if name in recipe.NAMED:
         chosen = recipe.NAMED[name]
     elif Path(name).is_file():
@@ -140,9 +138,9 @@ def _recipe(arguments: Namespace) -> Any:
         raise ArgumentError(f"--recipe: expected a file or one of {', '.join(recipe.NAMED)}, got {name!r}")
     chosen = recipe.changed(chosen, arguments.set)
     if isinstance(chosen, recipe.RgiRecipe) and chosen.freeze_encoder and not arguments.init:
-        raise ArgumentError("freeze_encoder: what stays has to come from somewhere; give --init FILE")
+        raise ArgumentError("freeze_encoder: a frozen encoder needs trained weights; give --init FILE")
     if isinstance(chosen, recipe.RgiRecipe) and not (arguments.stylegan2 or arguments.init):
-        # What is frozen has to come from somewhere; from scratch all is learnt.
+        # Frozen layers need trained weights; from scratch, all layers are trained.
         chosen = dataclasses.replace(chosen, freeze_convs=0, freeze_to_rgbs=0)
     return chosen
 
@@ -167,12 +165,12 @@ def _start(arguments: Namespace, chosen: Any) -> Any:
 
 
 def _judge(arguments: Namespace) -> Any:
-    """The parser whose features and labels the losses look at, if one is given."""
+    """Load the parser for the losses, if the arguments name one."""
     return _parser(arguments.parser, "--parser") if arguments.kind == "rgi" and arguments.parser else None
 
 
 def _parser(path: str, argument: str) -> Any:
-    """A parser's tensors."""
+    """Load a parser's tensors."""
     import torch
 
     from e4s_engine import weights
@@ -185,7 +183,7 @@ def _parser(path: str, argument: str) -> Any:
 
 
 def _source(arguments: Namespace, chosen: Any, rank: int, device: str) -> tuple[Any, Any, Callable[[], None]]:
-    """Where batches come from, held-out pictures for the sheets, and what to call at the end."""
+    """Return the source of batches, held-out pictures for the sheets, and a function to call at the end."""
     from e4s_engine.training import batches
     from e4s_engine.training.faces import FIRST_PREVIEW_SEED, PREVIEWS, Faces
     from e4s_engine.training.photos import Photos
@@ -212,7 +210,7 @@ def _source(arguments: Namespace, chosen: Any, rank: int, device: str) -> tuple[
 
 
 def _labels(arguments: Namespace, device: str) -> Callable[[Any], Any]:
-    """What gives rendered items the labels to learn from."""
+    """Return the function that replaces rendered items' labels by a parser's, or the identity."""
     if arguments.kind != "rgi" or not arguments.labels_by:
         return lambda items: items
     if arguments.data:

@@ -1,4 +1,4 @@
-"""The discriminator: StyleGAN2's residual network, small (StyleGAN2, section 2.4). Only training uses it."""
+"""The discriminator: StyleGAN2's residual network (StyleGAN2, section 2.4), smaller; for training only."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ GROUP = 4  # pictures that share a standard deviation
 
 
 def widths(size: int, most: int) -> list[int]:
-    """Channels at size, size / 2, ..., 4."""
+    """List the numbers of channels at size, size / 2, ..., 4."""
     return [
         min(most, max(16, most * 32 // side)) for side in (size >> i for i in range(size.bit_length() - 2))
     ]
 
 
 def initial(size: int, most: int, seed: int) -> dict[str, Tensor]:
-    """Fresh parameters of a discriminator for pictures of a side."""
+    """Draw initial parameters of a discriminator for pictures of side `size`."""
     dice = torch.Generator().manual_seed(seed)
     channels = widths(size, most)
     shapes: dict[str, tuple[int, ...]] = {"from_rgb": (channels[0], 3, 1, 1)}
@@ -32,13 +32,13 @@ def initial(size: int, most: int, seed: int) -> dict[str, Tensor]:
         shapes[f"{i}.skip"] = (outer, inner, 1, 1)
     last = channels[-1]
     shapes |= {"last": (last, last + 1, 3, 3), "dense": (last, last * 16), "out": (1, last)}
-    made = {f"{name}.weight": torch.randn(shape, generator=dice) for name, shape in shapes.items()}
+    weights = {f"{name}.weight": torch.randn(shape, generator=dice) for name, shape in shapes.items()}
     biased = [name for name in shapes if not name.endswith("skip")]
-    return made | {f"{name}.bias": torch.zeros(shapes[name][0]) for name in biased}
+    return weights | {f"{name}.bias": torch.zeros(shapes[name][0]) for name in biased}
 
 
 def score(image: Tensor, p: dict[str, Tensor]) -> Tensor:  # [N,3,S,S] in [-1,1] -> [N]
-    """How real the pictures look."""
+    """Score pictures by how real they look."""
     x = _conv(image, p, "from_rgb")
     for i in range(sum(name.endswith(".skip.weight") for name in p)):
         y = _conv(x, p, f"{i}.first")
@@ -52,7 +52,7 @@ def score(image: Tensor, p: dict[str, Tensor]) -> Tensor:  # [N,3,S,S] in [-1,1]
 
 
 def penalty(image: Tensor, p: dict[str, Tensor]) -> Tensor:
-    """R1: the squared norm of the score's gradient at real pictures, averaged."""
+    """Compute R1: the squared norm of the score's gradient at real pictures, averaged over them."""
     image = image.detach().requires_grad_()
     (slope,) = torch.autograd.grad(score(image, p).sum(), image, create_graph=True)
     return slope.square().sum((1, 2, 3)).mean()
@@ -69,12 +69,12 @@ def _conv(x: Tensor, p: dict[str, Tensor], name: str, stride: int = 1) -> Tensor
 
 
 def _blur(x: Tensor, padding: int) -> Tensor:
-    """The generator's filter with gain 1, before every second pixel is taken."""
+    """Apply the generator's filter with gain 1, before the picture is downsampled by 2."""
     return _fir.smooth(x, padding, padding) / 4
 
 
 def _deviation(x: Tensor) -> Tensor:  # [N,C,h,w] -> [N,1,h,w]
-    """The mean standard deviation over groups of pictures, so that sameness can be seen."""
+    """Compute the mean standard deviation over groups of pictures, which reveals a lack of variety."""
     n = x.shape[0]
     group = GROUP if n % GROUP == 0 else n
     y = x.float().view(group, n // group, *x.shape[1:])

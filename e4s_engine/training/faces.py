@@ -1,9 +1,9 @@
-"""Rendered faces on disk: shards of pictures with labels, made once, by worker processes if asked.
+"""Rendered faces on disk: shards of pictures with labels, rendered once, optionally by worker processes.
 
 A shard is one `.npy` file, uint8 [items, pictures, S, S, 4]: red, green, blue, label. An item is a swap with
-its exact answer, three pictures: the source, driven to the target's pose and expression but in light and
-surroundings of its own; the target; and the target with the source's regions. Item i of a set is the same
-whoever renders it.
+its exact answer, as three pictures: the source, in the target's pose and expression but in light and
+surroundings of its own; the target; and the target with the source's regions. Item i of a set does not depend
+on the process that renders it.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from e4s_engine.synth.render import SAMPLES
 
 Pictures = npt.NDArray[np.uint8]
 
-# Seeds below this are for tests and benchmarks alone; training draws from those above.
+# Seeds below this are reserved for tests and benchmarks; training uses those from here on.
 FIRST_TRAINING_SEED = 1_000_000
 FIRST_PREVIEW_SEED = 900_000
 SHARD = 8  # items
-PREVIEWS = 8  # held-out items that a run looks at
+PREVIEWS = 8  # held-out items of a run's contact sheets
 PICTURES = 3
 SOURCE, TARGET, TRUTH = range(PICTURES)
 
-# What an item's swap takes from the source, None being the whole face, and how often.
+# The source's regions in an item's swap (None: the whole face), and the probability of each choice.
 CHOICES: tuple[tuple[tuple[int, ...] | None, float], ...] = (
     (None, 0.45),
     ((regions.EYES,), 0.1),
@@ -54,7 +54,7 @@ CHOICES: tuple[tuple[tuple[int, ...] | None, float], ...] = (
 
 @dataclass(frozen=True)
 class Swap:
-    """A swap to render: two people, the scenes of both, the regions exchanged (None: the whole face)."""
+    """A swap to render: two people, their scenes, the exchanged regions (None: the whole face)."""
 
     source: Person
     target: Person
@@ -64,10 +64,10 @@ class Swap:
 
     @property
     def truth(self) -> Person:
-        """Who the swap's exact answer shows.
+        """Return the person in the swap's exact answer.
 
-        A whole-face swap takes the face's shape and colour, and of ears and neck only the colour (see
-        `compose.whole_face_styles`).
+        A whole-face swap takes the source's shape and colour in the face, but only the colour of its ears
+        and neck (see `compose.whole_face_styles`).
         """
         if self.chosen is not None:
             return synth.combine(self.target, self.source, self.chosen)
@@ -79,7 +79,7 @@ class Swap:
         )
 
     def pairs(self) -> list[tuple[Person, Scene]]:
-        """What is rendered: source, target, truth."""
+        """List the people and scenes to render: source, target, truth."""
         return [
             (self.source, self.source_scene),
             (self.target, self.target_scene),
@@ -88,7 +88,7 @@ class Swap:
 
 
 def swap_of(source: int, target: int, chosen: tuple[int, ...] | None, driven: bool = True) -> Swap:
-    """The swap of two seeds. driven: the source is seen in the target's pose and expression."""
+    """Return the swap of two seeds. driven: whether the source has the target's pose and expression."""
     own, shown = synth.scene(source), synth.scene(target)
     if driven:
         own = replace(own, pose=shown.pose, expression=shown.expression, occluder=Occluder())
@@ -96,20 +96,20 @@ def swap_of(source: int, target: int, chosen: tuple[int, ...] | None, driven: bo
 
 
 def choice(first: int, item: int) -> tuple[int, ...] | None:
-    """The regions that an item exchanges."""
+    """Return the regions that an item exchanges."""
     rng = np.random.default_rng([3, first, item])
     weights = np.array([weight for _, weight in CHOICES])
     return CHOICES[int(rng.choice(len(CHOICES), p=weights / weights.sum()))][0]
 
 
 def seeds(first: int, item: int) -> tuple[int, int]:
-    """The seeds of an item's source and target."""
+    """Return the seeds of an item's source and target."""
     return first + 2 * item, first + 2 * item + 1
 
 
 @lru_cache(maxsize=1)
 def version() -> str:
-    """A fingerprint of the renderer, so that shards of another version are not taken for this one's."""
+    """Return a fingerprint of the renderer's source, so that shards of other versions are not reused."""
     digest = hashlib.sha256()
     for file in sorted(Path(synth.__file__).parent.glob("*.py")):
         digest.update(file.read_bytes())
@@ -117,7 +117,7 @@ def version() -> str:
 
 
 def render_shard(path: str, first: int, shard: int, size: int, supersample: int) -> str:
-    """Render a shard and write it; returns its path."""
+    """Render a shard, write it and return its path."""
     items = range(shard * SHARD, (shard + 1) * SHARD)
     out = np.empty((SHARD, PICTURES, size, size, 4), np.uint8)
     for row, item in zip(out, items, strict=True):
@@ -131,7 +131,7 @@ def render_shard(path: str, first: int, shard: int, size: int, supersample: int)
 
 
 class Faces:
-    """The rendered items of a folder, rendered as they are needed: by `workers` processes, or at once."""
+    """The rendered items of a folder, rendered on demand: by `workers` processes, or in this one."""
 
     def __init__(
         self,
@@ -144,7 +144,10 @@ class Faces:
         workers: int = 0,
         render: bool = True,
     ) -> None:
-        """count: items, rounded up to whole shards. render: False waits for another process's shards."""
+        """Open a set of `count` items (rounded up to whole shards), and start the workers.
+
+        render: False waits for another process to render the shards.
+        """
         if count < 1 or size < 16:
             raise ArgumentError(f"faces: impossible: {count} items of side {size}")
         self.size, self.first, self.supersample, self.render = size, first, supersample, render
@@ -154,7 +157,7 @@ class Faces:
         self._open: dict[int, Pictures] = {}
         self._pool: ProcessPoolExecutor | None = None
         self._jobs: dict[int, Future[str]] = {}
-        self._lock = Lock()  # several threads make batches
+        self._lock = Lock()  # several threads build batches
         if workers and render:
             self._start(workers)
 
@@ -162,23 +165,23 @@ class Faces:
         return self.shards * SHARD
 
     def path(self, shard: int) -> Path:
-        """The file of a shard."""
+        """Return the path of a shard."""
         name = f"pairs-{self.size}-{self.supersample}-{version()}-{self.first + 2 * shard * SHARD:08d}.npy"
         return self._folder / name
 
     def items(self, indices: Iterable[int]) -> Pictures:
-        """Some items, uint8 [n, 3, S, S, 4]; waits for, or renders, what is not there yet."""
+        """Return items, uint8 [n, 3, S, S, 4]; waits for missing shards, or renders them."""
         return np.stack([self._shard(i // SHARD)[i % SHARD] for i in indices])
 
     def complete(self) -> None:
-        """Render all that is missing."""
+        """Render all missing shards."""
         from tqdm import tqdm
 
         for shard in tqdm(range(self.shards), desc="Rendering", unit="shard", disable=None):
             self._shard(shard)
 
     def close(self) -> None:
-        """Stop the workers; what they have begun is finished."""
+        """Stop the workers once they have finished the shards in progress."""
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
@@ -187,7 +190,7 @@ class Faces:
         missing = [shard for shard in range(self.shards) if not self.path(shard).exists()]
         if not missing:
             return
-        os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the workers: each draws on one core
+        os.environ.setdefault("OMP_NUM_THREADS", "1")  # one core per worker
         self._pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_behave)
         for shard in missing:
             job = (str(self.path(shard)), self.first, shard, self.size, self.supersample)
@@ -212,15 +215,15 @@ class Faces:
 
 
 def opened(path: Path, shape: tuple[int, ...]) -> Pictures:
-    """A file of the cache. Raises ArgumentError where it holds something else."""
-    found: Any = np.load(path, mmap_mode="r", allow_pickle=False)
-    if found.shape != shape or found.dtype != np.uint8:
-        raise ArgumentError(f"cache: {path} is no shard of this set; delete it")
-    return found
+    """Open a file of the cache. Raises ArgumentError if its shape or type is not the expected one."""
+    array: Any = np.load(path, mmap_mode="r", allow_pickle=False)
+    if array.shape != shape or array.dtype != np.uint8:
+        raise ArgumentError(f"cache: {path} is not a shard of this set; delete it")
+    return array
 
 
 def _behave() -> None:
-    """Workers give way to the trainer and leave signals to it."""
+    """Lower a worker's priority below the trainer's, and leave signals to the trainer."""
     import signal
 
     os.nice(5)

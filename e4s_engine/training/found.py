@@ -1,7 +1,7 @@
-"""Rendered faces with labels as a parser finds them, which is what an engine will have of a photo.
+"""Rendered faces with a parser's labels, which are what an engine has for a photo.
 
-Exact labels flatter: a model that has seen no others makes silhouettes as sharp and as wrong as the parser's.
-Found labels are kept beside the shards, one file each, made when they are first asked for.
+Exact labels flatter: a model trained on them alone draws silhouettes as sharp and as wrong as the parser's.
+A parser's labels are stored beside the shards on first use, one file per shard.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ _AT_ONCE, _AT_ONCE_GPU = 4, 24  # pictures in one pass of the parser
 
 
 class Found:
-    """The items of `Faces`, their labels a parser's."""
+    """The items of `Faces` with a parser's labels."""
 
     def __init__(self, faces: Faces, parser: Mapping[str, Tensor], device: str = "cpu") -> None:
-        """parser: its weights."""
+        """parser: weights of the parser."""
         self._faces, self._device = faces, device
         self._name = f"labels-{_fingerprint(parser)}"
         self._parser = {name: tensor.to(device) for name, tensor in parser.items()}
         self._open: dict[int, npt.NDArray[np.uint8]] = {}
-        self._lock = Lock()  # several threads make batches
+        self._lock = Lock()  # several threads build batches
         self.first = faces.first
 
     def __len__(self) -> int:
@@ -47,7 +47,7 @@ class Found:
         return pictures
 
     def _shard(self, shard: int) -> npt.NDArray[np.uint8]:
-        """Labels [items,pictures,S,S] of a shard."""
+        """Return the labels [items,pictures,S,S] of a shard."""
         with self._lock:
             return self._opened(shard)
 
@@ -67,13 +67,13 @@ class Found:
         pictures = self._faces.items(items)
         shape, side = pictures.shape[:-1], pictures.shape[2]
         flat = torch.from_numpy(pictures.reshape(-1, side, side, 4))
-        found = []
+        parts = []
         for part in torch.split(flat, _AT_ONCE if self._device == "cpu" else _AT_ONCE_GPU):
             image = ops.reference.from_uint8(part[..., :3].to(self._device), 0, 1)
             image = ops.reference.resize(image, parse.SIDE, parse.SIDE, "bilinear")
             labels = ops.reference.argmax(parse.logits(ops.reference, image, self._parser))
-            found.append(ops.reference.resize_labels(labels, side, side).cpu())
-        return torch.cat(found).numpy().reshape(shape)
+            parts.append(ops.reference.resize_labels(labels, side, side).cpu())
+        return torch.cat(parts).numpy().reshape(shape)
 
 
 def _fingerprint(parser: Mapping[str, Tensor]) -> str:

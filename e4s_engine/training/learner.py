@@ -1,4 +1,4 @@
-"""One network being trained: its parameters, their optimisers, the rate's schedule, mixed precision."""
+"""Training of one network: its parameters, optimisers, learning rate schedule and mixed precision."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Precision:
-    """Autocast, and for fp16 the scaling of the loss that keeps small gradients from vanishing."""
+    """Autocast, and for fp16 the loss scaling that keeps small gradients from vanishing."""
 
     def __init__(self, device: str, precision: str) -> None:
-        """precision: "auto" (bf16 on GPUs, else fp32), "fp32", "bf16" or "fp16" (GPUs only)."""
+        """precision: data type: "auto" (bf16 on GPUs, else fp32), "fp32", "bf16" or "fp16" (GPUs only)."""
         kind = device.partition(":")[0]
         if precision == "auto":
             precision = "bf16" if kind == "cuda" else "fp32"
@@ -32,21 +32,21 @@ class Precision:
             raise ArgumentError("precision: fp16 needs a GPU; on the CPU use 'fp32' or 'bf16'")
         if precision == "bf16" and not processor.has_bf16(kind):
             warnings.warn(
-                "precision: this processor has no bf16 products (AVX512_BF16), PyTorch emulates them many "
-                "times as slowly; 'fp32' is faster here",
+                "precision: this processor has no bf16 products (AVX512_BF16), and PyTorch emulates them "
+                "many times slower; 'fp32' is faster here",
                 stacklevel=2,
             )
         self.name, self._kind = precision, kind
         self.scaler = torch.amp.GradScaler(kind, enabled=precision == "fp16")
 
     def context(self) -> torch.autocast:
-        """Forward passes run in here."""
+        """Return the context manager in which forward passes run."""
         dtype = DTYPES.get(self.name, torch.bfloat16)
         return torch.autocast(self._kind, dtype, enabled=self.name != "fp32")
 
 
 class Learner:
-    """Parameters that descend a loss. `tensors` holds all of a network's, those that do not learn too."""
+    """A network's parameters with their optimisers. `tensors` also holds those that are not trained."""
 
     def __init__(
         self,
@@ -57,9 +57,9 @@ class Learner:
         rate_of: Callable[[str], float],
         fixed: bool = False,
     ) -> None:
-        """rate_of: a parameter's rate under Adam, at the schedule's height; matrices go by its `muon`.
+        """rate_of: function from a parameter's name to its peak rate under Adam; Muon uses `schedule.muon`.
 
-        fixed: rates lie on the device, so that a CUDA graph of `descend` reads the current ones.
+        fixed: whether rates are stored on the device, so that a CUDA graph of `descend` reads current ones.
         """
         self.tensors, self.schedule, self._precision = tensors, schedule, precision
         self.trained = sorted(trained)
@@ -95,7 +95,7 @@ class Learner:
                 group["lr"] = rate
 
     def aim(self, step: int) -> None:
-        """Set the rates to the schedule's at a step."""
+        """Set the rates for a step by the schedule."""
         height = factor(self.schedule, step)
         if self._full is not None:
             torch.mul(self._full, height, out=self._rates)
@@ -104,7 +104,7 @@ class Learner:
             group["lr"] = group["full"] * height
 
     def descend(self, loss: Tensor) -> None:
-        """Take an optimiser step down the loss, averaged over all processes, at the rates last set."""
+        """Take an optimiser step on the loss at the current rates, gradients averaged over all processes."""
         scaler = self._precision.scaler
         for p in self._parameters:
             p.grad = None
@@ -124,11 +124,11 @@ class Learner:
         scaler.update()
 
     def _groups(self) -> list[dict[str, Any]]:
-        """List the optimisers' parameter groups; loading a checkpoint makes new ones."""
+        """List the optimisers' parameter groups; loading a checkpoint replaces them."""
         return [group for optimiser in self._optimisers for group in optimiser.param_groups]
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds of it."""
+        """Return the state to store in a checkpoint."""
         return {
             "tensors": {name: tensor.detach() for name, tensor in self.tensors.items()},
             "optimisers": [optimiser.state_dict() for optimiser in self._optimisers],
@@ -137,30 +137,30 @@ class Learner:
 
     @torch.no_grad()
     def restore(self, state: dict[str, Any]) -> None:
-        """Back to a checkpoint."""
+        """Restore the state of a checkpoint."""
         for name, tensor in self.tensors.items():
             tensor.copy_(state["tensors"][name])
-        for optimiser, kept in zip(self._optimisers, state["optimisers"], strict=True):
-            # How an optimiser runs is this device's, not that of the run that wrote the checkpoint.
+        for optimiser, saved in zip(self._optimisers, state["optimisers"], strict=True):
+            # These options depend on the device of this run, not of the run that wrote the checkpoint.
             here = [
                 {name: group[name] for name in _OF_DEVICE if name in group}
                 for group in optimiser.param_groups
             ]
-            groups = [old | own for old, own in zip(kept["param_groups"], here, strict=True)]
-            optimiser.load_state_dict({**kept, "param_groups": groups})
+            groups = [old | own for old, own in zip(saved["param_groups"], here, strict=True)]
+            optimiser.load_state_dict({**saved, "param_groups": groups})
             for group, own in zip(optimiser.param_groups, here, strict=True):
-                group["lr"] = own["lr"]  # the tensor itself, of which loading has made a copy
+                group["lr"] = own["lr"]  # the tensor itself, which loading has replaced by a copy
         if state["scaler"]:
             self._precision.scaler.load_state_dict(state["scaler"])
 
 
 def _groups(parameters: dict[float, list[Tensor]]) -> list[dict[str, Any]]:
-    """Parameter groups by rate; "full" is what the schedule's height multiplies."""
+    """List parameter groups by rate; "full" is the rate that the schedule's factor multiplies."""
     return [{"params": group, "lr": rate, "full": rate} for rate, group in parameters.items()]
 
 
 def factor(schedule: Schedule, step: int) -> float:
-    """The rate's height at a step: up over the warm-up, down by the schedule."""
+    """Return the schedule's factor on the rates at a step: a linear warm-up, then the decay."""
     up = min(1.0, (step + 1) / schedule.warmup) if schedule.warmup else 1.0
     if step < schedule.decay_from:
         return up
@@ -172,6 +172,6 @@ def factor(schedule: Schedule, step: int) -> float:
 
 @torch.no_grad()
 def follow(averaged: dict[str, Tensor], tensors: dict[str, Tensor], decay: float, step: int) -> None:
-    """The averaged copy a step nearer to the tensors; faster at first, when they are far from anything."""
+    """Update the EMA by the tensors; the decay is smaller at first, so that initial values vanish quickly."""
     weight = 1 - min(decay, (1 + step) / (10 + step))
     torch._foreach_lerp_(list(averaged.values()), [tensors[name] for name in averaged], weight)

@@ -1,9 +1,9 @@
-"""The training loop: steps, progress, contact sheets, checkpoints, and stopping without losing anything.
+"""The training loop: steps, progress, contact sheets, checkpoints, and stopping without loss.
 
-A run's folder holds `recipe.json`, `log.jsonl`, `sheets/`, `checkpoint.pt`, and at every checkpoint the
-averaged weights as `model.safetensors` (half precision). Nothing random is carried from step to step: every
-draw is a function of (seed, step). So parameters, optimisers and the step's number are all that resuming
-takes, and on the CPU a resumed run ends bit by bit where the uninterrupted one does.
+A run's folder holds `recipe.json`, `log.jsonl`, `sheets/`, `checkpoint.pt` and `model.safetensors`, the EMA
+of the weights at the last checkpoint (half precision). No random state is carried from step to step: every
+draw is a function of (seed, step). Resuming therefore needs only the parameters, the optimiser state and the
+step, and on the CPU a resumed run ends bit for bit where the uninterrupted one does.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from e4s_engine.training.tasks import MODEL, Task
 
 CHECKPOINT, EXPORT = "checkpoint.pt", "model.safetensors"
 FORMAT = "e4s_engine training 2"
-_READ_EVERY = 10  # steps between two looks at the losses: each waits for the device
+_READ_EVERY = 10  # steps between reads of the losses, each of which waits for the device
 
 
 class Run:
@@ -53,7 +53,7 @@ class Run:
         sheet_every: int = 500,
         minutes: float = math.inf,
     ) -> None:
-        """text: the recipe, stored with checkpoints. preview: held-out pictures. minutes: then it stops."""
+        """text: recipe, stored with checkpoints. preview: held-out pictures. minutes: time limit."""
         self._task, self._source, self._folder, self._recipe = task, source, folder, text
         self._preview, self._device, self._rank, self._world = preview, device, rank, world
         self._save_every, self._sheet_every, self._seconds = save_every, sheet_every, minutes * 60
@@ -67,7 +67,7 @@ class Run:
             (folder / "sheets").mkdir(parents=True, exist_ok=True)
 
     def train(self) -> bool:
-        """Train to the recipe's end; False if it was stopped before, with all saved."""
+        """Train to the recipe's end; return False if stopped before. Saves a checkpoint in either case."""
         schedule = self._recipe.schedule
         started = time.monotonic()
         if self._rank == 0 and self.step == 0:
@@ -107,7 +107,7 @@ class Run:
         model = self._task.learners[MODEL].tensors
         if self._world > 1:
             spread.average([t for name, t in model.items() if networks.is_statistic(name)])
-        # The average begins anew with every growth: layers that were not used yet weigh it down for long.
+        # Restart the EMA at every growth: the initial values of new layers would weigh on it for long.
         since = self.step - recipe.grown_at(self._recipe.growth, self.step)
         follow(self.averaged, model, self._recipe.schedule.ema, since)
         self.step += 1
@@ -127,7 +127,7 @@ class Run:
         if not all(math.isfinite(value) for value in means.values()):
             raise ArgumentError(
                 f"training: a loss is not finite at step {self.step} ({means}); the last checkpoint is "
-                "whole, a smaller rate may go further"
+                "intact, a smaller rate may help"
             )
         if self._rank == 0:
             bar.set_postfix({name: f"{value:.3g}" for name, value in means.items()}, refresh=False)
@@ -138,16 +138,16 @@ class Run:
             log.write(json.dumps(entry) + "\n")
 
     def _show(self, bar: Any) -> None:
-        """A contact sheet of held-out pictures, by the averaged weights."""
+        """Write a contact sheet of held-out pictures, computed with the EMA, and log its metrics."""
         if self._rank or self._preview is None:
             return
-        sheet, figures = self._task.preview(self._preview, self.averaged)
+        sheet, metrics = self._task.preview(self._preview, self.averaged)
         images.write(sheet, self._folder / "sheets" / f"{self.step:07d}.png")
-        self._write_log({"step": self.step, **figures})
-        bar.write(f"step {self.step}: " + ", ".join(f"{name} {value:.4f}" for name, value in figures.items()))
+        self._write_log({"step": self.step, **metrics})
+        bar.write(f"step {self.step}: " + ", ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
 
     def save(self) -> None:
-        """Write checkpoint and export, each beside and then renamed: what is there is always whole."""
+        """Write checkpoint and export, each under a temporary name first, so that no file is ever partial."""
         if self._rank:
             return
         content = {
@@ -163,14 +163,14 @@ class Run:
         weights.save(model, self._folder / EXPORT, half=True)
 
     def resume(self) -> None:
-        """Back to the folder's checkpoint. Raises WeightsError, ArgumentError if it is another recipe's."""
+        """Restore the folder's checkpoint. Raises WeightsError, or ArgumentError if its recipe differs."""
         content = weights.read_tensors(self._folder / CHECKPOINT, "checkpoint")
         if content.get("format") != FORMAT:
-            raise WeightsError(f"checkpoint: {self._folder / CHECKPOINT} is no training checkpoint")
+            raise WeightsError(f"checkpoint: {self._folder / CHECKPOINT} is not a training checkpoint")
         if content["recipe"] != recipe.to_json(self._recipe):
             raise ArgumentError(
-                f"recipe: {self._folder} was trained by another one (recipe.json there); resume with that, "
-                "or train into another folder"
+                f"recipe: {self._folder} was trained with another recipe (its recipe.json); resume with that "
+                "one, or train into another folder"
             )
         self.step = int(content["step"])
         for name, learner in self._task.learners.items():
@@ -180,20 +180,20 @@ class Run:
 
     @contextmanager
     def _catching(self) -> Iterator[None]:
-        """SIGINT and SIGTERM end the run after the step under way; a second one at once."""
+        """Stop after the current step on SIGINT or SIGTERM; on a second signal, immediately."""
 
         def handle(number: int, _: FrameType | None) -> None:
             if self._stop:
                 raise KeyboardInterrupt
             self._stop = True
-            tqdm.write(f"{signal.Signals(number).name}: stopping after this step; once more to stop at once")
+            tqdm.write(f"{signal.Signals(number).name}: stopping after this step; repeat to stop immediately")
 
         previous = {}
         try:
             for number in (signal.SIGINT, signal.SIGTERM):
                 previous[number] = signal.signal(number, handle)
         except ValueError:
-            pass  # not the main thread: signals are not ours
+            pass  # not the main thread, which alone may handle signals
         try:
             yield
         finally:

@@ -1,6 +1,6 @@
-"""The loss terms that training alone has; inversion shares those of networks/rgi/likeness.py.
+"""Loss terms that only training uses; those shared with inversion are in networks/rgi/likeness.py.
 
-Pictures are [N,3,S,S] in [-1, 1]; terms are means: sizes do not change their scale.
+Pictures are [N,3,S,S] in [-1, 1]. Terms are means, so that their scale does not depend on sizes.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from torch import Tensor
 from e4s_engine import ops, regions
 from e4s_engine.networks.bisenet import parse
 
-_LEAST_SHARE = 1e-3  # of a picture: smaller regions weigh as if they had it
-_CALM = 0.1  # classes as rare as this or rarer are weighed alike
+_LEAST_SHARE = 1e-3  # share of a picture below which a region's weight no longer rises
+_CALM = 0.1  # share of the pixels from which a class has weight 1; rarer ones have up to sqrt(10)
 
 
 def emphasis(labels: Tensor, power: float) -> Tensor:  # [N,S,S] -> [N,1,S,S]
-    """Weights of pixels, 1 on average: a region's share of its picture to the power of -power.
+    """Compute weights of pixels, 1 on average: their region's share of the picture to the power of -power.
 
-    An eye has a sixtieth of the cheeks' pixels, and more than a sixtieth of what people look at.
+    An eye has a sixtieth of the cheeks' pixels, but matters far more than that to a viewer.
     """
     numbers = torch.arange(regions.COUNT, device=labels.device).view(-1, 1, 1)
     share = (labels.unsqueeze(1) == numbers).sum((2, 3)).float() / labels[0].numel()  # [N,12]
@@ -31,19 +31,19 @@ def emphasis(labels: Tensor, power: float) -> Tensor:  # [N,S,S] -> [N,1,S,S]
 
 
 class ParserLosses:
-    """Losses by a trained parser of the project: likeness of its features, agreement with the labels."""
+    """Losses computed with one of the project's parsers: distance of its features, and of its labels."""
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
         self._weights = weights
 
     def __call__(self, made: Tensor, real: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """(features, parsing): LPIPS' distance over the backbone's maps; cross entropy to labels [N,S,S]."""
+        """Return LPIPS' distance of the backbone's feature maps, and the cross entropy to labels [N,S,S]."""
         mine = self._taps(made)
         logits = parse.classify(ops.reference, mine, labels.shape[1], labels.shape[2], self._weights)
         return self._distance(mine, real), F.cross_entropy(logits.float(), labels.long())
 
     def features(self, made: Tensor, real: Tensor) -> Tensor:
-        """The first of the two terms alone."""
+        """Return the first of the two terms alone."""
         return self._distance(self._taps(made), real)
 
     def _distance(self, mine: tuple[Tensor, Tensor, Tensor], real: Tensor) -> Tensor:
@@ -59,23 +59,23 @@ class ParserLosses:
         side = max(image.shape[-1], parse.SIDE)
         if image.shape[-1] != side:
             image = ops.reference.resize(image, side, side, "bilinear")
-        if image.is_cuda:  # cuDNN's bf16 kernels want channels last, or they transpose every map
+        if image.is_cuda:  # cuDNN's bf16 kernels need channels last, or they transpose every map
             image = image.contiguous(memory_format=torch.channels_last)
         return parse.features(ops.reference, (image + 1) / 2, self._weights)
 
 
 def critic_on(real: Tensor, made: Tensor) -> Tensor:
-    """The discriminator's non-saturating loss, from its scores."""
+    """Compute the discriminator's non-saturating loss from its scores."""
     return F.softplus(-real).mean() + F.softplus(made).mean()
 
 
 def critic_for(made: Tensor) -> Tensor:
-    """The generator's non-saturating loss, from the discriminator's scores."""
+    """Compute the generator's non-saturating loss from the discriminator's scores."""
     return F.softplus(-made).mean()
 
 
 def labelling(logits: Tensor, labels: Tensor, dice: float) -> tuple[Tensor, Tensor]:
-    """(cross entropy, soft Dice) of class logits [N,12,S,S]; rare classes weigh more in the first."""
+    """Return (cross entropy, soft Dice) of class logits [N,12,S,S]; rare classes weigh more in the first."""
     labels = labels.long()
     share = torch.bincount(labels.flatten(), minlength=regions.COUNT).float() / labels.numel()
     weight = (share.clamp(min=_CALM / 10) / _CALM).clamp(max=1.0).rsqrt()

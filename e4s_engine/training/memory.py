@@ -1,4 +1,4 @@
-"""Have the C library keep freed memory: training on a CPU frees and takes the same blocks every step."""
+"""Memory settings of the C library: training on a CPU frees and allocates the same blocks every step."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _NEVER = 2**31 - 1
 
 
 def keep() -> None:
-    """Never hand freed memory back to the system; only glibc has, and needs, this.
+    """Never return freed memory to the system; only glibc has, and needs, this setting.
 
-    Blocks of many megabytes are otherwise mapped anew each time and zeroed page by page by the kernel. Not
-    all of that is saved: tensors are aligned, and holes that aligned blocks leave are too short for others
-    like them. A preloaded allocator that never gives pages back does better (SPEED.md).
+    Blocks of many megabytes are otherwise mapped anew each time and zeroed page by page by the kernel. Some
+    of that cost remains: tensors are aligned, and the holes between aligned blocks are too short for others
+    of their size. A preloaded allocator that never returns pages does better (SPEED.md).
     """
     if not sys.platform.startswith("linux"):
         return

@@ -1,8 +1,8 @@
-"""Muon: momentum whose step is made orthogonal (Jordan and others 2024).
+"""Muon: momentum with orthogonalised steps (Jordan and others 2024).
 
 The step of a weight matrix is the matrix nearest to its momentum among those whose singular values are all
-one, so that directions in which gradients are small are learnt as fast as the rest. Convolutions count as
-matrices of outputs times (inputs x taps). Adam is left with what is no matrix.
+one, so that directions with small gradients are learnt as fast as the rest. Convolutions count as matrices of
+outputs x (inputs x taps). Adam updates the parameters that are not matrices.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from torch import Tensor
 
 from e4s_engine.training import processor
 
-LEAST = 16  # rows and columns; below, an orthogonal step has little over Adam's
+LEAST = 16  # rows and columns; below, an orthogonal step gains little over Adam's
 _MOMENTUM = 0.95
 _ROUNDS = ((3.4445, -4.7750, 2.0315),) * 5  # the quintic's coefficients, tuned by the authors for five rounds
 
 
 def matrix(tensor: Tensor) -> Tensor | None:
-    """A weight as a matrix of outputs times the rest; None if it is none, or too narrow a one."""
+    """View a weight as a matrix of outputs x the rest; None if it is not one, or is too narrow."""
     if tensor.ndim == 5:  # the generator's: [1,O,I,k,k]
         tensor = tensor.squeeze(0)
     if tensor.ndim < 2:
@@ -31,9 +31,9 @@ def matrix(tensor: Tensor) -> Tensor | None:
 
 
 def orthogonal(matrices: Tensor) -> Tensor:  # [K,m,n] -> [K,m,n]
-    """About the nearest matrices with orthonormal rows or columns, by Newton-Schulz rounds.
+    """Approximate the nearest matrices with orthonormal rows or columns by Newton-Schulz rounds.
 
-    In bf16 where the device multiplies that: emulated by PyTorch, the rounds took a third of a step.
+    Computes in bf16 where the device multiplies it: emulated by PyTorch, the rounds took a third of a step.
     """
     kind = torch.bfloat16 if processor.has_bf16(matrices.device.type) else torch.float32
     wide = matrices if matrices.shape[1] <= matrices.shape[2] else matrices.mT
@@ -46,15 +46,15 @@ def orthogonal(matrices: Tensor) -> Tensor:  # [K,m,n] -> [K,m,n]
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon with Nesterov's momentum. A group's lr is the root mean square of its weights' steps."""
+    """Muon with Nesterov momentum. A group's lr is the root mean square of its weights' steps."""
 
     def __init__(self, groups: Iterable[dict[str, Any]]) -> None:
-        """groups: of parameters that `matrix` takes, each with its lr."""
+        """Create an optimiser of groups of parameters that `matrix` accepts, each group with its lr."""
         super().__init__(groups, {"lr": 0.0})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Take a step. Matrices of one shape go together: regions have a dozen small ones of each."""
+        """Take a step. Matrices of equal shape form one batch: regions have a dozen small ones of each."""
         parameters = [(p, group["lr"]) for group in self.param_groups for p in group["params"]]
         gradients = [p.grad for p, _ in parameters]
         momenta = [self._momentum(p) for p, _ in parameters]
@@ -77,7 +77,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def _descend(entries: list[tuple[Tensor, Tensor, float | Tensor]], steps: Tensor, gain: float) -> None:
-    """Take the steps [K,m,n] of parameters of one shape. Rates on a device multiply there."""
+    """Apply the steps [K,m,n] to parameters of one shape. Rates stored on a device are not read back."""
     rates = [rate for _, _, rate in entries if isinstance(rate, Tensor)]
     if rates:
         scaled = steps * (torch.stack(rates) * gain).view(-1, 1, 1)

@@ -1,4 +1,4 @@
-"""The trained parameters: dicts of tensors by official names, which the package's own networks run on."""
+"""Parameters to train: dicts of tensors by official names, with which the package's own networks run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STATISTICS = ("running_mean", "running_var")
 
 
 def initial(config: Config, seed: int) -> Parameters:
-    """Parameters to start from: N(0, 1) where layers are equalised (StyleGAN2), He's elsewhere."""
+    """Draw initial parameters: N(0, 1) for equalised layers (StyleGAN2), He's initialisation elsewhere."""
     dice = torch.Generator().manual_seed(seed)
     return {name: _initial(name, shape, dice) for name, shape in registry.tensors(config).items()}
 
@@ -32,7 +32,7 @@ def _initial(name: str, shape: Shape, dice: torch.Generator) -> Tensor:
     if name.endswith(("running_var", "modulation.bias")):
         return torch.ones(shape)
     if name == "latent_avg" or name.endswith(("running_mean", "bias", "noise.weight", "outer.weight")):
-        return torch.zeros(shape)  # of relighting the last layer: it begins by changing nothing
+        return torch.zeros(shape)  # also relighting's last layer, which changes nothing at first
     if name.startswith("encoder.") and len(shape) == 1:
         return torch.full(shape, 0.25)  # PReLU slopes
     if len(shape) == 1:
@@ -41,24 +41,24 @@ def _initial(name: str, shape: Shape, dice: torch.Generator) -> Tensor:
 
 
 def scale(name: str, shape: Shape) -> float:
-    """The deviation of a weight's first values."""
+    """Return the standard deviation of a weight's initial values."""
     if name.startswith(("G.", "MLPs.")):
         return 1.0
     return math.sqrt(2 / math.prod(shape[1:]))
 
 
 def is_trained(name: str) -> bool:
-    """Whether a tensor is learnt by descent: not the noise, latent_avg or a batch norm's statistics."""
+    """Return whether a tensor has gradients: the noise, latent_avg and batch norm statistics do not."""
     return not (name.startswith("G.noises.") or name == "latent_avg" or name.endswith(_STATISTICS))
 
 
 def is_statistic(name: str) -> bool:
-    """Whether a tensor is a batch norm's running mean or variance."""
+    """Return whether a tensor is a batch norm's running mean or variance."""
     return name.endswith(_STATISTICS)
 
 
 def shrunk(config: ModelConfig, side: int) -> ModelConfig:
-    """The model up to a smaller side: its parameters are the first of the whole model's."""
+    """Return the config of the model up to a smaller side, whose parameters are the model's first ones."""
     if side == config.size:
         return config
     channels = config.channels[: side.bit_length() - 2]
@@ -67,7 +67,7 @@ def shrunk(config: ModelConfig, side: int) -> ModelConfig:
 
 
 def still_above(parameters: Parameters, side: int) -> None:
-    """Have the toRGB layers beyond a side add nothing, until they learn to: pictures grow without a jolt."""
+    """Zero the toRGB layers beyond a side, so that outputs do not jump when the pictures grow."""
     level = side.bit_length() - 3
     while (name := f"G.to_rgbs.{level}.conv.weight") in parameters:
         parameters[name] = torch.zeros_like(parameters[name])
@@ -75,7 +75,7 @@ def still_above(parameters: Parameters, side: int) -> None:
 
 
 def frozen(config: ModelConfig, convs: int, to_rgbs: int, encoder: bool) -> frozenset[str]:
-    """Names: the generator's last `convs` convolutions and `to_rgbs` toRGB layers, the whole encoder."""
+    """Name the tensors of the last `convs` convolutions, the last `to_rgbs` toRGB layers and the encoder."""
     first_conv, first_rgb = 2 * config.doublings - convs, config.doublings - to_rgbs
     prefixes = tuple(
         [f"G.convs.{i}." for i in range(max(first_conv, 0), 2 * config.doublings)]
@@ -86,23 +86,23 @@ def frozen(config: ModelConfig, convs: int, to_rgbs: int, encoder: bool) -> froz
 
 
 def from_file(path: str | os.PathLike[str], config: Config, seed: int) -> Parameters:
-    """A weight file's parameters, to train on from. Raises WeightsError if it is of another config.
+    """Load a weight file's parameters, to continue training. Raises WeightsError if its config differs.
 
-    Without relighting layers, or with narrower per-region MLPs, the file may be given to a config that has
-    them: what is new changes nothing to begin with.
+    The file may lack the config's relighting layers, or have narrower per-region MLPs: the additional
+    parameters do not change the output at first.
     """
     model = weights.load(path, registry.kind_of(config))
-    found = {name: torch.from_numpy(np.array(tensor)) for name, tensor in model.tensors.items()}
+    loaded = {name: torch.from_numpy(np.array(tensor)) for name, tensor in model.tensors.items()}
     if model.config == config:
-        return found
+        return loaded
     if not _grows(model.config, config):
         raise WeightsError(f"weights: {path} is {model.config}, the recipe says {config}")
-    begun = initial(config, seed)
-    return begun | {name: _widened(name, tensor, begun[name]) for name, tensor in found.items()}
+    fresh = initial(config, seed)
+    return fresh | {name: _widened(name, tensor, fresh[name]) for name, tensor in loaded.items()}
 
 
 def _grows(old: Config, new: Config) -> bool:
-    """Whether a model can become another by adding to it."""
+    """Return whether the old config becomes the new one by adding parameters."""
     if not isinstance(old, ModelConfig) or not isinstance(new, ModelConfig):
         return False
     relight = old.relight or new.relight
@@ -111,12 +111,12 @@ def _grows(old: Config, new: Config) -> bool:
 
 
 def _widened(name: str, old: Tensor, begun: Tensor) -> Tensor:
-    """A tensor of an MLP with more hidden units: new ones see what they begin with and say nothing yet."""
+    """Widen an MLP's tensor: new hidden units have initial input weights, and output weights of zero."""
     if old.shape == begun.shape:
         return old
     wide = begun.clone()
     if old.ndim == 2 and old.shape[1] < begun.shape[1]:
-        # Equalised layers divide by the root of their inputs, which are more now.
+        # Equalised layers divide by the root of their number of inputs, which has grown.
         wide.zero_()
         old = old * (begun.shape[1] / old.shape[1]) ** 0.5
     wide[tuple(slice(n) for n in old.shape)] = old
@@ -124,9 +124,9 @@ def _widened(name: str, old: Tensor, begun: Tensor) -> Tensor:
 
 
 def load_stylegan2(path: str | os.PathLike[str], parameters: Parameters) -> None:
-    """Put a StyleGAN2's generator into an RGI model: a checkpoint in the rosinality format.
+    """Load the generator of a StyleGAN2 checkpoint in the rosinality format into an RGI model's parameters.
 
-    Its `g_ema` holds the generator's tensors, `latent_avg` the mean latent, which every layer starts from.
+    Its `g_ema` holds the generator's tensors, `latent_avg` the mean latent, every layer's initial value.
     Raises WeightsError for another kind of file, or a generator of another size.
     """
     content = weights.read_tensors(path, "stylegan2")
@@ -151,7 +151,7 @@ def load_stylegan2(path: str | os.PathLike[str], parameters: Parameters) -> None
 
 
 def to_model(parameters: Mapping[str, Tensor], config: Config) -> weights.Model:
-    """The parameters as a model that can be saved. Raises ArgumentError where training went astray."""
+    """Convert parameters to a model that can be saved. Raises ArgumentError if any is not finite."""
     bad = [name for name, tensor in parameters.items() if not torch.isfinite(tensor).all()]
     if bad:
         raise ArgumentError(f"training: {bad[0]} and {len(bad) - 1} more tensors are not finite")

@@ -1,4 +1,4 @@
-"""A user's own photos with label maps, in the layouts of FFHQ and CelebAMask-HQ.
+"""A user's photos with label maps, in the layouts of FFHQ and CelebAMask-HQ.
 
 FFHQ            images1024/00000/00012.png            BiSeNet_mask/00000/00012.png
 CelebAMask-HQ   CelebA-HQ-img/12.jpg                  labels/12.png (merged, 19 labels), or
@@ -32,14 +32,13 @@ PARTS = (
 
 
 class Photos:
-    """The photos of a folder with their labels, as regions. Files that cannot be used are left out.
+    """The photos of a folder with their labels, as regions. Unusable files are left out.
 
-    `broken` names them, each with the reason: those without labels at once, damaged ones when they are first
-    read.
+    `broken` maps their names to the reasons. A file enters it when it is first read.
     """
 
     def __init__(self, folder: str | os.PathLike[str], size: int, label_format: str = "auto") -> None:
-        """label_format: what labels mean: "regions", "bisenet", "celebamask_hq" or "auto" (the layout's).
+        """label_format: label convention: "regions", "bisenet", "celebamask_hq" or "auto" (the layout's).
 
         Raises ArgumentError for a folder of neither layout.
         """
@@ -54,7 +53,7 @@ class Photos:
         return len(self._photos)
 
     def item(self, index: int) -> Pictures:
-        """A photo with its labels, uint8 [S, S, 4]; in place of a broken one the next that is whole."""
+        """Read a photo with its labels, uint8 [S, S, 4]; the next intact one if it is broken."""
         for shift in range(len(self._photos)):
             photo = self._photos[(index + shift) % len(self._photos)]
             name = str(photo.relative_to(self.folder))
@@ -85,12 +84,12 @@ class Photos:
                 root / "images1024", root / "BiSeNet_mask", "bisenet"
             )
         if (root / "CelebA-HQ-img").is_dir():
-            found = _pictures(root / "CelebA-HQ-img")
+            photos = _pictures(root / "CelebA-HQ-img")
             for name in _MERGED:
                 if (root / name).is_dir():
-                    return found, self._merged(root / "CelebA-HQ-img", root / name, "celebamask_hq")
+                    return photos, self._merged(root / "CelebA-HQ-img", root / name, "celebamask_hq")
             if (root / "CelebAMask-HQ-mask-anno").is_dir():
-                return found, _Parts(root / "CelebAMask-HQ-mask-anno")
+                return photos, _Parts(root / "CelebAMask-HQ-mask-anno")
         raise ArgumentError(
             f"data: {root} has neither images1024 and BiSeNet_mask (FFHQ) nor CelebA-HQ-img and "
             f"{_MERGED[0]} or CelebAMask-HQ-mask-anno (CelebAMask-HQ)"
@@ -107,7 +106,7 @@ class Photos:
 
 
 class _Parts:
-    """Label maps put together from the part files of CelebAMask-HQ."""
+    """Label maps merged from the part files of CelebAMask-HQ."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

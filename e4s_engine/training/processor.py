@@ -1,4 +1,4 @@
-"""What the device that trains multiplies by itself."""
+"""Data types that the training device multiplies in hardware."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from e4s_engine import _native
 
 @functools.cache
 def has_bf16(device_type: str) -> bool:
-    """Whether products in bf16 are the device's own: GPUs', and those of CPUs with AVX512_BF16 or AMX."""
+    """Return whether the device multiplies bf16 in hardware: GPUs, and CPUs with AVX512_BF16 or AMX."""
     if device_type != "cpu":
         return True
     features = _native.cpu_features()

@@ -1,6 +1,6 @@
-"""Recipes: everything that decides what a training run computes, as data.
+"""Recipes: everything that determines what a training run computes, as data.
 
-A run is a function of its recipe and its data alone. `NAMED` holds the ones worth keeping; `from_json` reads
+A run is a function of its recipe and its data alone. `NAMED` holds the built-in recipes; `from_json` reads
 one from a file, `changed` replaces single values (`--set name=value` on the command line).
 """
 
@@ -19,19 +19,19 @@ from e4s_engine.networks.rgi.config import ModelConfig
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-    """How long and how fast. `rate` is Adam's; batch is the pictures of one step on all devices together."""
+    """Duration and learning rates. `rate` is Adam's; `batch` counts pictures per step over all devices."""
 
     steps: int = 300_000
     batch: int = 16
     rate: float = 1e-4
-    encoder_rate: float = 1.0  # the encoder's layers are not equalised: their rate as a factor of `rate`
-    muon: float = 0.0  # Muon's step for weight matrices, as a share of their first scale; 0: Adam for all
+    encoder_rate: float = 1.0  # factor on `rate` for the encoder, whose layers are not equalised
+    muon: float = 0.0  # Muon's rate for weight matrices, relative to their initial scale; 0: Adam for all
     warmup: int = 0  # steps over which the rate rises from 0
     decay: str = "step"  # "step": times 0.1 at decay_from; "cosine": to 0 from decay_from to the end
     decay_from: int = 100_000
     betas: tuple[float, float] = (0.9, 0.999)
-    clip: float = 0.0  # the gradient's largest norm; 0 leaves it as it is
-    ema: float = 0.999  # of the averaged copy that is exported
+    clip: float = 0.0  # maximum gradient norm; 0: no clipping
+    ema: float = 0.999  # decay of the EMA that is exported
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch < 1 or self.rate <= 0 or self.warmup < 0 or self.muon < 0:
@@ -42,9 +42,9 @@ class Schedule:
 
 @dataclasses.dataclass(frozen=True)
 class Pool:
-    """How many rendered items there are to draw from: `start`, then `per_step` more each step, up to `count`.
+    """Number of rendered items to draw from: `start`, plus `per_step` for each step, up to `count`.
 
-    The pool grows with the step, not with the clock, so that rendering beside the training changes no result:
+    The pool grows with the step, not with the clock, so that rendering during training changes no result:
     a trainer that is ahead of the renderers waits.
     """
 
@@ -57,16 +57,16 @@ Growth = tuple[tuple[int, int], ...]
 
 
 def side_at(growth: Growth, step: int, full: int) -> int:
-    """The side of a step's pictures. growth: (first step, side), in order; () is the full side throughout.
+    """Return the side of a step's pictures. growth: (first step, side) in order; (): always the full side.
 
-    Small pictures first (progressive growing, Karras et al. 2018): most of what is to be learnt shows in
-    them, at a fraction of the cost.
+    Training begins with small pictures (progressive growing, Karras et al. 2018): they teach most of what
+    there is to learn, at a fraction of the cost.
     """
     return next((side for first, side in reversed(growth) if first <= step), full)
 
 
 def grown_at(growth: Growth, step: int) -> int:
-    """The step from which on pictures have had the side they have."""
+    """Return the first step with the side that a step's pictures have."""
     return next((first for first, _ in reversed(growth) if first <= step), 0)
 
 
@@ -79,7 +79,7 @@ def _check_growth(growth: Growth, full: int) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class RgiRecipe:
-    """Training of an RGI model. The loss weights are the paper's where it has the term."""
+    """Training of an RGI model. Loss weights are the paper's for the terms it has."""
 
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
     schedule: Schedule = dataclasses.field(default_factory=Schedule)
@@ -88,21 +88,21 @@ class RgiRecipe:
     flip: bool = True
     l2: float = 1.0
     perceptual: float = 0.8
-    structure: float = 0.0  # of 1 - SSIM; the paper has none
-    emphasis: float = 0.0  # of small regions' pixels: the power of 1 / (a region's share of the picture)
+    structure: float = 0.0  # weight of 1 - SSIM; not in the paper
+    emphasis: float = 0.0  # exponent of 1 / (a region's share of the picture), its pixels' weight
     parsing: float = 0.1  # needs a parser
     adversarial: float = 0.01
     adversarial_from: int = 0  # the first step with a discriminator
-    adversarial_every: int = 15  # steps between two of the discriminator
+    adversarial_every: int = 15  # the discriminator learns every so many steps
     r1: float = 0.0
-    r1_every: int = 16  # discriminator steps between two penalties
-    critic_channels: int = 512  # the most of the discriminator's channels
+    r1_every: int = 16  # discriminator steps per R1 penalty
+    critic_channels: int = 512  # maximum number of the discriminator's channels
     critic_rate: float = 1e-4
-    swap: float = 0.0  # weight of the exact answers to swaps (rendered pairs only); the paper has none
-    freeze_convs: int = 0  # of the generator's last convolutions, frozen (4 as published)
-    freeze_to_rgbs: int = 0  # likewise of its last toRGB layers (3 as published)
+    swap: float = 0.0  # weight of swaps against their exact answers (rendered pairs only); not in the paper
+    freeze_convs: int = 0  # number of the generator's last convolutions to freeze (4 as published)
+    freeze_to_rgbs: int = 0  # number of its last toRGB layers to freeze (3 as published)
     freeze_encoder: bool = False  # style vectors stay as they are: most convolutions have no gradients
-    growth: Growth = ()  # of the pictures made; the encoder sees them at twice the side
+    growth: Growth = ()  # sides of the generated pictures; the encoder sees pictures of twice the side
 
     def __post_init__(self) -> None:
         _check_growth(self.growth, self.model.size)
@@ -122,7 +122,7 @@ class ParserRecipe:
     flip: bool = True
     dice: float = 1.0
     jitter: float = 0.2  # strength of random brightness, contrast and colour
-    side: int = 512  # what the network sees
+    side: int = 512  # side of the network's input
     growth: Growth = ()
 
     def __post_init__(self) -> None:
@@ -140,10 +140,10 @@ _SMALL = ModelConfig(
     channels=(192, 192, 192, 160, 112, 72, 40),
     latents=14,
     latent_dim=96,
-    injected=14,  # every layer: a small generator cannot afford one that all regions share
+    injected=14,  # every layer: a small generator cannot afford a layer that all regions share
     mlp_hidden=128,
     stem=32,
-    # Eyes and lips are seen by the finest tap alone (the others sample past them): it is the wide one.
+    # Only the finest tap sees eyes and lips (the others sample past them), so it is wide.
     stages=((48, 1), (128, 2), (160, 3), (224, 2)),
     relight=64,
 )
@@ -175,7 +175,7 @@ DEMO = RgiRecipe(
     critic_rate=1e-3,
     swap=0.75,
 )
-# Two cores, hours: a slimmer model, small pictures first, no discriminator.
+# For two CPU cores and some hours: a narrower model, small pictures first, no discriminator.
 DEMO_CPU = dataclasses.replace(
     DEMO,
     model=dataclasses.replace(
@@ -189,7 +189,7 @@ DEMO_CPU = dataclasses.replace(
     growth=((0, 32), (500, 64), (2000, 128), (2600, 256)),
     adversarial=0.0,
 )
-# And on from what that made (`--init`), at the full size.
+# Continue from the model of "demo-cpu" (`--init`), at the full size.
 DEMO_CPU_MORE = dataclasses.replace(
     DEMO_CPU,
     schedule=dataclasses.replace(
@@ -213,7 +213,7 @@ PARSER_DEMO_CPU = dataclasses.replace(
     pool=Pool(start=256, per_step=1.0, count=2048),
     growth=((0, 256), (2700, 512)),
 )
-# And on from what that made, at the full size.
+# Continue from the parser of "parser-demo-cpu" (`--init`), at the full size.
 PARSER_DEMO_CPU_MORE = dataclasses.replace(
     PARSER_DEMO_CPU,
     schedule=dataclasses.replace(
@@ -236,30 +236,30 @@ NAMED: dict[str, Recipe] = {
 
 
 def to_json(recipe: Recipe) -> str:
-    """The recipe as JSON."""
+    """Return the recipe as JSON."""
     kind = registry.kind_of(recipe.model)
     return json.dumps({"kind": kind, **dataclasses.asdict(recipe)}, indent=1, sort_keys=True)
 
 
 def from_json(text: str) -> Recipe:
-    """The recipe that `to_json` wrote; what a file leaves out is at its default. Raises ArgumentError."""
+    """Read a recipe that `to_json` wrote; missing values get their defaults. Raises ArgumentError."""
     try:
         fields: dict[str, Any] = json.loads(text)
         kind = fields.pop("kind")
-        made = RgiRecipe if kind == "rgi" else ParserRecipe
+        factory = RgiRecipe if kind == "rgi" else ParserRecipe
         parts: dict[str, Any] = {"schedule": Schedule, "pool": Pool, "model": registry.get(kind).config}
         for name, value in fields.items():
             if name in parts:
                 fields[name] = parts[name](**{k: _tuples(v) for k, v in value.items()})
             else:
                 fields[name] = _tuples(value)
-        return made(**fields)
+        return factory(**fields)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise ArgumentError(f"recipe: this is no recipe ({error})") from error
+        raise ArgumentError(f"recipe: not a valid recipe ({error})") from error
 
 
 def changed(recipe: Recipe, changes: Iterable[str]) -> Recipe:
-    """The recipe with "name=value" or "part.name=value" replaced; values are JSON. Raises ArgumentError."""
+    """Replace a recipe's values by "name=value" or "part.name=value" (JSON values). Raises ArgumentError."""
     for change in changes:
         name, separator, text = change.partition("=")
         if not separator:

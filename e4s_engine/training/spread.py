@@ -1,7 +1,7 @@
-"""Several processes, one per GPU, as torchrun starts them: each has a share of every batch.
+"""Distributed training: one process per GPU, started by torchrun, each with its share of every batch.
 
 Gradients are averaged in a few large messages, so that every process takes the same step. Parameters need no
-exchange: they start equal, by the seed.
+exchange: the seed makes them equal at the start.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-_BUCKET = 16 << 20  # elements of one message
+_BUCKET = 16 << 20  # elements per message
 
 
 def begin(device: str) -> tuple[int, int, str]:
-    """Join the others where torchrun says that there are any: (rank, processes, device of this one)."""
+    """Join the process group if torchrun started one; return (rank, world size, this process's device)."""
     if "LOCAL_RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
         return 0, 1, device
     local = int(os.environ["LOCAL_RANK"])
@@ -32,14 +32,14 @@ def begin(device: str) -> tuple[int, int, str]:
 
 
 def end() -> None:
-    """Leave the others."""
+    """Leave the process group."""
     if dist.is_initialized():
         dist.destroy_process_group()
 
 
 @torch.no_grad()
 def average(tensors: Sequence[Tensor]) -> None:
-    """Replace tensors by their mean over all processes, in place."""
+    """Average tensors over all processes, in place."""
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return
     bucket: list[Tensor] = []
@@ -56,7 +56,7 @@ def average(tensors: Sequence[Tensor]) -> None:
 
 
 def anyone(flag: bool, device: str) -> bool:
-    """Whether the flag is set in any process; every process has to ask."""
+    """Return whether the flag is set in any process; all processes must call this together."""
     if not dist.is_initialized():
         return flag
     votes = torch.tensor([float(flag)], device=device)

@@ -1,4 +1,4 @@
-"""What is trained: a task takes steps on batches and shows what it has learnt."""
+"""Training tasks: a task takes steps on batches and previews its results."""
 
 from __future__ import annotations
 
@@ -32,30 +32,30 @@ _AT_ONCE = 4  # pictures of a preview in one pass
 
 
 class Task(Protocol):
-    """A training task. learners["model"] is what is averaged and exported."""
+    """A training task. learners["model"] is averaged (EMA) and exported."""
 
     config: Config
     schedule: Schedule
     learners: dict[str, Learner]
 
     def step(self, batch: Batch, step: int, rng: np.random.Generator) -> Figures:
-        """Learn from a batch; return the loss terms, on the device."""
+        """Take a training step on a batch; return the loss terms, on the device."""
 
     def preview(self, batch: Batch, tensors: Mapping[str, Tensor]) -> tuple[Pixels, dict[str, float]]:
-        """A contact sheet of held-out pictures, and figures over them."""
+        """Return a contact sheet of held-out pictures, and metrics over them."""
 
 
 class Form(NamedTuple):
-    """What an RGI step computes: steps of one form make the same launches."""
+    """Variant of an RGI step: steps of one form issue the same launches."""
 
-    side: int  # of the pictures made
-    judged: bool  # by the discriminator
-    judges: bool  # the discriminator learns too
-    penalised: bool  # with the penalty on its gradients
+    side: int  # of the generated pictures
+    judged: bool  # the loss has the adversarial term
+    judges: bool  # the discriminator takes a step, too
+    penalised: bool  # with the R1 penalty
 
 
 class Rgi:
-    """Reconstruction, and where batches hold them, swaps with their exact answers."""
+    """Training of an RGI model: reconstruction, and swaps with exact answers if the batches hold any."""
 
     def __init__(
         self,
@@ -66,9 +66,9 @@ class Rgi:
         precision: Precision,
         fixed: bool = False,
     ) -> None:
-        """tensors: the parameters to start from. parser: weights for the losses that look through one.
+        """tensors: initial parameters. parser: weights of the parser for the losses that use one.
 
-        fixed: compute steps in forms whose shapes depend on no batch, as a CUDA graph needs them.
+        fixed: whether shapes must not depend on the batch, as a CUDA graph requires.
         """
         self.config: Config = recipe.model
         self.schedule, self._recipe = recipe.schedule, recipe
@@ -94,13 +94,13 @@ class Rgi:
             self.learners[CRITIC] = Learner(judge, judge, calm, precision, lambda _: rate_of, fixed)
 
     def step(self, batch: Batch, step: int, rng: np.random.Generator) -> Figures:
-        """See `Task`."""
+        """Implement `Task`."""
         self.aim(step)
         return self.learn(batch, self.form(step))
 
     @property
     def scaled(self) -> bool:
-        """Whether the loss is scaled, as in fp16."""
+        """Return whether the loss is scaled, as in fp16."""
         return self._precision.scaler.is_enabled()
 
     def aim(self, step: int) -> None:
@@ -109,7 +109,7 @@ class Rgi:
             learner.aim(step)
 
     def form(self, step: int) -> Form:
-        """Return what a step computes."""
+        """Return the form of a step."""
         recipe = self._recipe
         judged = recipe.adversarial > 0 and step >= recipe.adversarial_from
         judges = judged and step % recipe.adversarial_every == 0
@@ -118,38 +118,38 @@ class Rgi:
         return Form(side, judged, judges, judges and recipe.r1 > 0 and lazily)
 
     def learn(self, batch: Batch, form: Form) -> Figures:
-        """Take a step of a form. Nothing else depends on the step's number: it may be replayed."""
+        """Take a step of a form. Nothing else depends on the step's number, so the step may be replayed."""
         recipe, model = self._recipe, self.learners[MODEL]
         b = unpacked(batch, self._device)
         config = networks.shrunk(recipe.model, form.side)
         swaps = bool(recipe.swap) and "truth" in b
         with self._precision.context():
             if swaps:
-                made, swapped = self._both(b, model.tensors, config, self._training)
+                result, swapped = self._both(b, model.tensors, config, self._training)
             else:
                 images = b["image"], b["image_labels"]
-                made, swapped = self._reconstruct(*images, model.tensors, config, self._training), None
+                result, swapped = self._reconstruct(*images, model.tensors, config, self._training), None
         if config.size < recipe.model.size:
             for name in ("image", "truth") if swaps else ("image",):
                 b[name] = F.adaptive_avg_pool2d(b[name], config.size)
-        total, figures = self._compare(made, b["image"], b["image_labels"])
+        total, figures = self._compare(result, b["image"], b["image_labels"])
         if swapped is not None:
             extra, others = self._compare(swapped, b["truth"], b["composed"])
             total = total + recipe.swap * extra
             figures["swap"] = others["l2"]
         if form.judged:
-            fakes = made if swapped is None else torch.cat([made, swapped])
+            fakes = result if swapped is None else torch.cat([result, swapped])
             judge = {name: t.detach() for name, t in self.learners[CRITIC].tensors.items()}
             with self._precision.context():
                 figures["adv"] = losses.critic_for(critic.score(fakes, judge).float())
             total = total + recipe.adversarial * figures["adv"]
         model.descend(total)
         if form.judges:
-            figures["critic"] = self._judge(b["image"], fakes[: len(made)].detach(), form.penalised)
+            figures["critic"] = self._judge(b["image"], fakes[: len(result)].detach(), form.penalised)
         return {name: value.detach() for name, value in figures.items()}
 
     def preview(self, batch: Batch, tensors: Mapping[str, Tensor]) -> tuple[Pixels, dict[str, float]]:
-        """Per item: target, the target reconstructed, exact answer, swap, source; of photos the first two."""
+        """Implement `Task`: a row shows target, reconstruction, exact answer, swap, source (photos: two)."""
         rows: list[list[Tensor]] = []
         with torch.inference_mode(), self._precision.context():
             for start in range(0, len(batch["flips"]), _AT_ONCE):
@@ -157,12 +157,12 @@ class Rgi:
                 if "truth" in b:
                     b |= {"image": b["target"], "image_labels": b["target_labels"]}
                     b["own"] = torch.zeros_like(b["own"])
-                    made, swapped = self._both(b, tensors, self._recipe.model, ops.training)
-                    cells = [b["target"], made, b["truth"], swapped, b["source"]]
+                    result, swapped = self._both(b, tensors, self._recipe.model, ops.training)
+                    cells = [b["target"], result, b["truth"], swapped, b["source"]]
                 else:
                     image, labels = b["image"], b["image_labels"]
-                    again = self._reconstruct(image, labels, tensors, self._recipe.model, ops.training)
-                    cells = [image, again]
+                    result = self._reconstruct(image, labels, tensors, self._recipe.model, ops.training)
+                    cells = [image, result]
                 rows += [list(row) for row in zip(*(c.float() for c in cells), strict=True)]
         alike = [1 - float(likeness.structure(row[1][None].clamp(-1, 1), row[0][None])) for row in rows]
         figures = {"recon_psnr": float(np.mean([psnr(row[1], row[0]) for row in rows]))}
@@ -185,41 +185,41 @@ class Rgi:
     def _both(
         self, b: Batch, tensors: Mapping[str, Tensor], config: ModelConfig, operations: Any
     ) -> tuple[Tensor, Tensor]:
-        """The picture of every item reconstructed, and its swap; source and target are encoded once."""
+        """Return each item's reconstruction and swap; source and target are encoded once for both."""
         pictures = torch.cat([b["source"], b["target"]])
         labels = torch.cat([b["source_labels"], b["target_labels"]])
         source, target = encode.encode(operations, pictures, labels, tensors, config).chunk(2)
         own = torch.where(b["own"][:, None, None], source, target)
-        given = source
+        lit = source
         if config.relight:
-            given = relight.relight(source, target, relight.layers(tensors, torch.stack))
-        styles = torch.cat([own, mixed_styles(given, target, b)])
+            lit = relight.relight(source, target, relight.layers(tensors, torch.stack))
+        styles = torch.cat([own, mixed_styles(lit, target, b)])
         masks = torch.cat([b["image_labels"], b["composed"]])
-        made, swapped = decode.decode(operations, styles, masks, tensors, config).chunk(2)
-        return made, swapped
+        result, swapped = decode.decode(operations, styles, masks, tensors, config).chunk(2)
+        return result, swapped
 
-    def _compare(self, made: Tensor, real: Tensor, labels: Tensor) -> tuple[Tensor, Figures]:
-        """The weighted sum of the terms that need no discriminator, and each of them."""
-        recipe, made = self._recipe, made.float()
+    def _compare(self, result: Tensor, real: Tensor, labels: Tensor) -> tuple[Tensor, Figures]:
+        """Return the weighted sum of the terms that need no discriminator, and each term."""
+        recipe, result = self._recipe, result.float()
         weight = None
         if recipe.emphasis:
-            weight = F.adaptive_avg_pool2d(losses.emphasis(labels, recipe.emphasis), made.shape[-1])
-        figures = {"l2": likeness.l2(made, real, weight), "scales": likeness.scales(made, real, weight)}
+            weight = F.adaptive_avg_pool2d(losses.emphasis(labels, recipe.emphasis), result.shape[-1])
+        figures = {"l2": likeness.l2(result, real, weight), "scales": likeness.scales(result, real, weight)}
         total = recipe.l2 * figures["l2"] + recipe.perceptual * figures["scales"]
         if recipe.structure:
-            figures["structure"] = likeness.structure(made, real)
+            figures["structure"] = likeness.structure(result, real)
             total = total + recipe.structure * figures["structure"]
         if self._parser is not None and (recipe.perceptual or recipe.parsing):
             with self._precision.context():
-                figures["features"], figures["parsing"] = self._parser(made, real, labels)
+                figures["features"], figures["parsing"] = self._parser(result, real, labels)
             total = total + recipe.perceptual * figures["features"] + recipe.parsing * figures["parsing"]
         return total, figures
 
-    def _judge(self, real: Tensor, made: Tensor, penalised: bool) -> Tensor:
-        """Take a step of the discriminator, with the penalty every so often (lazy regularisation)."""
+    def _judge(self, real: Tensor, fake: Tensor, penalised: bool) -> Tensor:
+        """Take a step of the discriminator, with the R1 penalty if `penalised` (lazy regularisation)."""
         recipe, judge = self._recipe, self.learners[CRITIC]
         with self._precision.context():
-            scores = critic.score(torch.cat([real, made.to(real.dtype)]), judge.tensors).float()
+            scores = critic.score(torch.cat([real, fake.to(real.dtype)]), judge.tensors).float()
         loss = losses.critic_on(*scores.chunk(2))
         total = loss
         if penalised:
@@ -229,12 +229,12 @@ class Rgi:
 
 
 class Parser:
-    """Labels from pictures."""
+    """Training of a parser, which labels pictures."""
 
     def __init__(
         self, recipe: ParserRecipe, tensors: networks.Parameters, device: str, precision: Precision
     ) -> None:
-        """tensors: the parameters to start from."""
+        """tensors: initial parameters."""
         self.config: Config = recipe.model
         self.schedule, self._recipe = recipe.schedule, recipe
         self._device, self._precision = device, precision
@@ -243,7 +243,7 @@ class Parser:
         self.learners = {MODEL: Learner(tensors, trained, recipe.schedule, precision, lambda _: rate)}
 
     def step(self, batch: Batch, step: int, rng: np.random.Generator) -> Figures:
-        """See `Task`."""
+        """Implement `Task`."""
         model = self.learners[MODEL]
         b = unpacked(batch, self._device)
         side = side_at(self._recipe.growth, step, self._recipe.side)
@@ -251,8 +251,8 @@ class Parser:
         with self._precision.context():
             taps = parse.features(ops.training, image, model.tensors)
             logits = parse.classify(ops.training, taps, side, side, model.tensors)
-        # Judged by every other pixel, as many as rendered pictures have; by other ones each time. Not by
-        # smaller logits: with aligned corners their pixels are elsewhere, by up to half a picture's pixel.
+        # Compare every other pixel, from a random offset: that is the resolution of rendered pictures. Not
+        # resized logits: with aligned corners their pixels are off by up to half a pixel of the picture.
         y, x = (int(i) for i in rng.integers(2, size=2))
         logits = logits[:, :, y::2, x::2]
         labels = ops.reference.resize_labels(b["image_labels"], *logits.shape[2:])
@@ -262,7 +262,7 @@ class Parser:
         return {"entropy": entropy.detach(), "dice": dice.detach()}
 
     def preview(self, batch: Batch, tensors: Mapping[str, Tensor]) -> tuple[Pixels, dict[str, float]]:
-        """Per item: picture, true labels, found labels; and the mean IoU over regions that are there."""
+        """Implement `Task`: a row shows picture, true and predicted labels; mean IoU over regions present."""
         palette = torch.from_numpy(regions.PALETTE).to(self._device).float() / 127.5 - 1
         rows: list[list[Tensor]] = []
         counts = torch.zeros(regions.COUNT, regions.COUNT, device=self._device)
@@ -270,11 +270,11 @@ class Parser:
             for start in range(0, len(batch["flips"]), _AT_ONCE):
                 b = unpacked({n: t[start : start + _AT_ONCE] for n, t in batch.items()}, self._device)
                 image = sized((b["image"] + 1) / 2, self._recipe.side)
-                found = parse.logits(ops.reference, image, tensors).argmax(1)
-                truth = ops.reference.resize_labels(b["image_labels"], *found.shape[1:]).long()
-                index = (truth * regions.COUNT + found).flatten()
+                labels = parse.logits(ops.reference, image, tensors).argmax(1)
+                truth = ops.reference.resize_labels(b["image_labels"], *labels.shape[1:]).long()
+                index = (truth * regions.COUNT + labels).flatten()
                 counts += torch.bincount(index, minlength=regions.COUNT**2).view(regions.COUNT, -1)
-                shown = [image * 2 - 1, palette[truth].movedim(-1, 1), palette[found].movedim(-1, 1)]
+                shown = [image * 2 - 1, palette[truth].movedim(-1, 1), palette[labels].movedim(-1, 1)]
                 rows += [list(row) for row in zip(*shown, strict=True)]
         either = counts.sum(0) + counts.sum(1) - counts.diagonal()
         there = counts.sum(1) > 0
@@ -282,7 +282,7 @@ class Parser:
 
 
 def jittered(image: Tensor, strength: float, rng: np.random.Generator) -> Tensor:
-    """Pictures [N,3,S,S] in [0, 1] in another light: contrast, brightness, a tint and some noise."""
+    """Vary the light of pictures [N,3,S,S] in [0, 1]: contrast, brightness, a tint and some noise."""
     if not strength:
         return image
     n = len(image)
@@ -297,17 +297,17 @@ def jittered(image: Tensor, strength: float, rng: np.random.Generator) -> Tensor
 
 
 def sized(image: Tensor, side: int) -> Tensor:
-    """Pictures at the side that a network sees."""
+    """Resize pictures to the side of a network's input."""
     return image if image.shape[-1] == side else ops.reference.resize(image, side, side, "bilinear")
 
 
 def psnr(a: Tensor, b: Tensor) -> float:
-    """Of pictures in [-1, 1], the first clamped."""
+    """Return the PSNR in dB of pictures in [-1, 1], the first of which is clamped."""
     return float(-10 * (((a.clamp(-1, 1) - b) / 2).square().mean() + 1e-10).log10())
 
 
 def sheet(rows: list[list[Tensor]]) -> Pixels:
-    """Pictures [3,S,S] in rows, as one picture [H,W,3]."""
+    """Join rows of pictures [3,S,S] into one picture [H,W,3]."""
     grid = torch.cat([torch.cat([cell.float() for cell in row], 2) for row in rows], 1)
     return np.ascontiguousarray(ops.reference.to_uint8(grid[None])[0].cpu().numpy())
 
@@ -320,7 +320,7 @@ def new(
     precision: str,
     fixed: bool | None = None,
 ) -> Task:
-    """Return the task of a recipe, its tensors on the device. fixed: see `Rgi`; None: on GPUs."""
+    """Return the task of a recipe, with its tensors on the device. fixed: as in `Rgi`; None: on GPUs only."""
     placed = {name: tensor.to(device) for name, tensor in tensors.items()}
     how = Precision(device, precision)
     if isinstance(recipe, ParserRecipe):
