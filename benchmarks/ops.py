@@ -27,6 +27,7 @@ from e4s_engine.backends.plans import published
 from e4s_engine.networks.config import ModelConfig, ParserConfig
 from e4s_engine.ops import regional_conv
 from e4s_engine.plan import Constant, Plan, Step
+from e4s_engine.plan.fuse import fuse
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 Shape = tuple[int, int, int, int, int, int, bool]  # inputs, outputs, kernel, stride, height, width, upsample
@@ -71,6 +72,7 @@ def native_runner(
         ops.record.regional_conv(x, weights["w"], styles, None, upsample=True)
     else:
         ops.record.conv2d(x, weights["w"], stride=stride)
+    fuse(plan)
     store = WeightStore(winograd)
     rng = np.random.default_rng(0)
     store.add(plan, {name: rng.standard_normal(s, dtype=np.float32) for name, s in shapes.items()})

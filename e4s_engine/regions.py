@@ -1,4 +1,4 @@
-"""The twelve regions: names, aliases, presets, label tables, and the checks on label maps.
+"""The twelve regions: names, aliases, presets, label tables, and checks on label maps.
 
 Ids are the checkpoint's (E4S, section 3.1; the official code calls them `seg12`). Label maps are uint8
 [512, 512] with values 0..11.
@@ -17,7 +17,7 @@ from e4s_engine.errors import LabelsError, RegionError
 
 Labels = npt.NDArray[np.uint8]
 
-LABEL_SIZE = 512  # every label map the networks see is 512 x 512
+LABEL_SIZE = 512  # side of every label map that the networks read
 
 NAMES = (
     "background", "lips", "eyebrows", "eyes", "hair", "nose",
@@ -26,7 +26,7 @@ NAMES = (
 COUNT = len(NAMES)
 (BACKGROUND, LIPS, EYEBROWS, EYES, HAIR, NOSE, SKIN, EARS, NECK, MOUTH, GLASSES, EARRINGS) = range(COUNT)
 
-# The official code's names, and the singulars people type.
+# The official code's names, and the singulars that users type.
 ALIASES = {
     "lip": LIPS, "eyebrow": EYEBROWS, "brows": EYEBROWS, "brow": EYEBROWS, "eye": EYES, "face_skin": SKIN,
     "ear": EARS, "belowface": NECK, "teeth": MOUTH, "inner_mouth": MOUTH, "eye_glass": GLASSES,
@@ -45,7 +45,7 @@ CELEBAMASK_HQ_TO_12 = np.array([0, 6, 5, 10, 3, 3, 2, 2, 7, 7, 9, 1, 1, 4, 0, 11
 BISENET_TO_12 = np.array([0, 6, 2, 2, 3, 3, 10, 7, 7, 11, 5, 9, 1, 1, 8, 0, 0, 4, 0], np.uint8)
 TABLES = {"celebamask_hq": CELEBAMASK_HQ_TO_12, "bisenet": BISENET_TO_12}
 
-# RGB by region, for people to look at.
+# RGB by region, for display.
 PALETTE = np.array(
     [
         (32, 32, 36), (230, 60, 90), (130, 80, 40), (60, 150, 240), (110, 70, 160), (250, 190, 60),
@@ -56,18 +56,18 @@ PALETTE = np.array(
 
 
 def region_ids(regions: str | int | Iterable[str | int], argument: str = "regions") -> tuple[int, ...]:
-    """Region names, aliases, presets or ids -> sorted ids without repeats.
+    """Resolve region names, aliases, presets or ids to sorted ids without repeats.
 
     Raises RegionError for an unknown name (the message suggests the nearest) or an id outside 0..11.
     """
     items: Iterable[Any] = [regions] if isinstance(regions, (str, int, np.integer)) else regions
     try:
-        chosen = [_ids_of(item, argument) for item in items]
+        groups = [_ids_of(item, argument) for item in items]
     except TypeError as error:
         raise RegionError(
             f"{argument}: expected region names such as ['eyes', 'nose'], got {regions!r}"
         ) from error
-    return tuple(sorted({region for ids in chosen for region in ids}))
+    return tuple(sorted({region for ids in groups for region in ids}))
 
 
 def _ids_of(item: Any, argument: str) -> tuple[int, ...]:
@@ -84,15 +84,15 @@ def _ids_of(item: Any, argument: str) -> tuple[int, ...]:
         return (NAMES.index(name),)
     if name in ALIASES:
         return (ALIASES[name],)
-    known = [*NAMES, *PRESETS]
-    near = difflib.get_close_matches(name, [*known, *ALIASES], n=1, cutoff=0.5)
-    meant = [NAMES[ALIASES[n]] if n in ALIASES else n for n in near]
-    hint = f"did you mean {meant[0]!r}? " if meant else ""
-    raise RegionError(f"{argument}: unknown region {item!r}; {hint}Known are: {', '.join(known)}")
+    names = [*NAMES, *PRESETS]
+    matches = difflib.get_close_matches(name, [*names, *ALIASES], n=1, cutoff=0.5)
+    suggestions = [NAMES[ALIASES[n]] if n in ALIASES else n for n in matches]
+    hint = f"did you mean {suggestions[0]!r}? " if suggestions else ""
+    raise RegionError(f"{argument}: unknown region {item!r}; {hint}Known are: {', '.join(names)}")
 
 
 def check_labels(labels: Any, argument: str = "labels") -> Labels:
-    """A caller's label map -> uint8 [512, 512], resized by nearest neighbour.
+    """Check a caller's label map and resize it to uint8 [512, 512] by nearest neighbour.
 
     Accepts any integer [h, w] with values 0..11. Raises LabelsError otherwise.
     """
@@ -114,7 +114,7 @@ def check_labels(labels: Any, argument: str = "labels") -> Labels:
 def resize_nearest(labels: Labels, size: int) -> Labels:
     """Resize labels [h, w] to [size, size]: source index floor(i * h / size), as in the published code.
 
-    The result is a copy, also where the size is right already: gathering that takes a hundred times as long.
+    The result is always a copy. Labels of the right size are not gathered, which is a hundred times slower.
     """
     if labels.shape == (size, size):
         return labels.copy(order="C")
@@ -124,9 +124,9 @@ def resize_nearest(labels: Labels, size: int) -> Labels:
 
 
 def from_19(labels: Any, convention: str, argument: str = "labels") -> Labels:
-    """A 19-label map [h, w] -> regions [h, w]. convention: "celebamask_hq" or "bisenet".
+    """Convert a 19-label map [h, w] to regions [h, w]. convention: "celebamask_hq" or "bisenet".
 
-    Hat, necklace and cloth become background. Raises LabelsError for values above 18.
+    Hat, necklace and cloth become background. Raises LabelsError for values outside 0..18.
     """
     if convention not in TABLES:
         raise LabelsError(f"convention: expected one of {', '.join(TABLES)}, got {convention!r}")

@@ -11,6 +11,7 @@ from typing import Any
 
 # Step kind -> file that builds its launches.
 STEPS = {
+    "affine": "affine",
     "argmax": "argmax",
     "combine": "gate",
     "constant": "constant",

@@ -1,6 +1,6 @@
-"""One table of operation cases for tests and benchmarks: small networks over `ops`, with their inputs.
+"""Table of operation cases for tests and benchmarks: small networks over `ops`, with their inputs.
 
-Each case is a function over an operation namespace, so the same lines run in PyTorch and are recorded for the
+Each case is a function over an operation namespace: the same lines run in PyTorch and are recorded for the
 compiled runtime. Features come from 8-bit pixels through a 1 x 1 convolution, which makes batches differ.
 """
 
@@ -44,7 +44,7 @@ def _kernel(rng: np.random.Generator, out: int, inner: int, size: int) -> np.nda
 
 
 def make_labels(kind: str, batch: int, side: int, rng: np.random.Generator) -> np.ndarray:
-    """Label maps: one region, all twelve at random, a checkerboard, or bands that leave regions empty."""
+    """Make label maps: one region, all twelve at random, a checkerboard, or bands that omit some regions."""
     if kind == "one":
         return np.full((batch, side, side), 5, np.uint8)
     if kind == "twelve":
@@ -71,7 +71,7 @@ def _conv_cases() -> Iterator[Case]:
     shapes = [
         (16, 16, 3, 1, 1, 1, 1), (20, 80, 3, 1, 5, 7, 1), (16, 130, 3, 2, 17, 33, 1), (64, 64, 1, 1, 9, 9, 3),
         (33, 48, 1, 2, 8, 5, 1), (16, 32, 7, 2, 15, 14, 1), (272, 64, 3, 1, 6, 6, 1), (64, 24, 3, 2, 1, 6, 3),
-        (64, 80, 3, 1, 16, 18, 1), (96, 64, 3, 1, 14, 20, 3),  # by Winograd's tiles on the CPU
+        (64, 80, 3, 1, 16, 18, 1), (96, 64, 3, 1, 14, 20, 3),  # with Winograd's tiles on the CPU
     ]  # fmt: skip
     for inner, out, size, stride, height, width, batch in shapes:
         for after in ("", "relu", "prelu", "norm"):
@@ -115,6 +115,8 @@ def _residual_cases() -> Iterator[Case]:
     for batch, height, width in ((1, 7, 5), (3, 8, 8)):
         rng, inputs, weights = _base(f"residual{batch}", 24, height, width, batch)
         weights |= {"w": _kernel(rng, 24, 24, 3), "v": _kernel(rng, 24, 24, 1)}
+        weights |= {name: _normal(rng, 24) for name in ("slope", "gain", "bias", "mean")}
+        weights["var"] = np.square(_normal(rng, 24)) + np.float32(0.5)
 
         def both(ops: Any, x: Any, w: Any) -> Any:
             x = _features(ops, x, w)
@@ -129,11 +131,22 @@ def _residual_cases() -> Iterator[Case]:
             x = _features(ops, x, w)
             return ops.gate(x, ops.conv2d(ops.global_mean(x), w["v"]), residual=True)
 
+        def apart(ops: Any, x: Any, w: Any) -> Any:
+            """Norms and activations that follow what no convolution can take along."""
+            x = _features(ops, x, w)
+            norm = [w[name] for name in ("gain", "bias", "mean", "var")]
+            y = ops.conv2d(x, w["w"], bias=w["bias"], prelu=w["slope"])
+            y = ops.batch_norm(y, *norm)
+            y = ops.activation(ops.add(ops.conv2d(y, w["v"]), x, relu=True), prelu=w["slope"])
+            return ops.batch_norm(
+                ops.batch_norm(ops.conv2d(y, w["w"], bias=w["bias"]), *norm), *norm, relu=True
+            )
+
         def joined(ops: Any, x: Any, w: Any) -> Any:
             x = _features(ops, x, w)
             return ops.subsample(ops.concat([x, ops.max_pool(ops.resize(x, *_twice(x), "nearest")), x]), 2)
 
-        for network in (both, broadcast, gate, joined):
+        for network in (both, broadcast, gate, apart, joined):
             yield Case(f"{network.__name__}-{height}x{width}-n{batch}", network, inputs, weights)
 
 
@@ -194,7 +207,7 @@ def _regional(
     upsample: bool,
     kind: str,
 ) -> Case:
-    """A regional convolution, toRGB at its size, a plain convolution above and its toRGB with the skip."""
+    """Chain a regional convolution, its toRGB, and a plain convolution upsampled with toRGB and skip."""
     inner, out, side = sizes
     batch = len(inputs["pixels"])
     inputs |= {"labels": make_labels(kind, batch, 64, rng), "vectors": _normal(rng, batch, REGIONS, 8)}
@@ -227,7 +240,7 @@ def _regional(
 
 
 def _last_cases() -> Iterator[Case]:
-    """The end of a generator: a picture, upsampling, and a layer that is read by its toRGB alone."""
+    """Return cases of a generator's end: a picture, upsampling, and a layer that only its toRGB reads."""
     for inner, out, side, batch in ((24, 16, 5, 1), (16, 40, 8, 3)):
         name = f"last-{inner}-{out}-{side}-n{batch}"
         rng, inputs, weights = _base(name, inner, side, side, batch)

@@ -30,7 +30,7 @@ TINY = ModelConfig(
 )
 TINY_PARSER = ParserConfig(classes=19, widths=(8, 8, 8, 16, 16), context=8, fusion=16)
 
-# Machines are noisy: no example fails for being slow. CI tries the same examples each time.
+# Machines are noisy: no example fails for being slow. CI runs the same examples every time.
 settings.register_profile("e4s", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("e4s")
 
@@ -39,7 +39,7 @@ _SHARED = Path(os.environ.get("E4S_SHARED", Path(__file__).parents[2] / "shared"
 
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with model.safetensors and parser.safetensors of the tiny configs."""
+    """Make a folder with model.safetensors and parser.safetensors of the tiny configs."""
     folder = tmp_path_factory.mktemp("weights")
     weights.save(weights.random_model(TINY, 0), folder / "model.safetensors")
     weights.save(weights.random_model(TINY_PARSER, 1), folder / "parser.safetensors")
@@ -53,19 +53,19 @@ def engine(tiny_weights: Path) -> Engine:
 
 @pytest.fixture(scope="session")
 def people() -> list[tuple[np.ndarray, np.ndarray]]:
-    """Three portraits, image uint8 [1024, 1024, 3] and labels uint8 [512, 512] each."""
+    """Make three portraits, image uint8 [1024, 1024, 3] and labels uint8 [512, 512] each."""
     return [portrait(seed) for seed in range(3)]
 
 
 @pytest.fixture(scope="session")
 def faces_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for rendered faces, shared by the tests: each shard is drawn once."""
+    """Make a folder for rendered faces, shared by the tests: each shard is drawn once."""
     return tmp_path_factory.mktemp("faces")
 
 
 @pytest.fixture(scope="session")
 def golden() -> Path:
-    """The folder of published outputs; tests that need it are skipped where it is absent."""
+    """Return the folder of published outputs; skip the test if there is none."""
     folder = _SHARED / "golden"
     if not folder.is_dir():
         pytest.skip("the published implementation's goldens are not at hand (set E4S_SHARED)")
@@ -82,7 +82,7 @@ def photos() -> Path:
 
 @pytest.fixture(scope="session")
 def recipe(golden: Path) -> ModuleType:
-    """The goldens' weight recipe."""
+    """Load the goldens' weight recipe."""
     spec = importlib.util.spec_from_file_location("recipe", golden / "recipe.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -91,7 +91,7 @@ def recipe(golden: Path) -> ModuleType:
 
 
 def official_state(golden: Path, recipe: ModuleType, size: int, seed: int) -> dict[str, np.ndarray]:
-    """An RGI state dict of the recipe, latent_avg included."""
+    """Make an RGI state dict from the recipe, latent_avg included."""
     keys = json.loads((golden / f"rgi_{size}_keys.json").read_text())
     state = recipe.state_dict(keys, seed)
     state["latent_avg"] = recipe.tensor("latent_avg", (18, 512), seed)

@@ -1,4 +1,4 @@
-"""Cases of the table on a GPU, for the tests there and for `benchmarks.gpu`."""
+"""Helpers that run the table's cases on a GPU, for the tests there and for `benchmarks.gpu`."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from native_tools import record_case
 from e4s_engine.backends.cuda.backend import Linker, run_program
 from e4s_engine.kernels.launch import Program
 
-_LARGEST = {"fp32": 1e-4, "fp16": 1e-2, "bf16": 4e-2}  # error, relative to the largest value
-_WRONG = {"fp32": 0.001, "fp16": 0.2, "bf16": 0.2}  # share of labels or 8-bit values that differ
+_LARGEST = {"fp32": 1e-4, "fp16": 1e-2, "bf16": 4e-2}  # largest error, relative to the largest value
+_WRONG = {"fp32": 0.001, "fp16": 0.2, "bf16": 0.2}  # largest share of labels or 8-bit values that differ
 
 
 def tolerance(precision: str, labels: bool) -> float:
-    """The most that `error_of` may be."""
+    """Return the largest value that `error_of` may have."""
     return (_WRONG if labels else _LARGEST)[precision]
 
 
 def program_of(case: Case, precision: str) -> Any:
-    """The case's kernels."""
+    """Return the case's kernels as a program."""
     return Program(record_case(case, precision)[0])
 
 
 def error_of(device: Any, case: Case, precision: str, want: np.ndarray) -> tuple[float, bool]:
-    """How far the device is from `want`; and whether that is a share of labels or 8-bit values."""
+    """Return the device's distance from `want`, and whether it is a share of labels or 8-bit values."""
     linker, program = Linker(device), program_of(case, precision)
     linker.add(program, case.weights)
     got = run_program(linker, program, list(case.inputs.values()))

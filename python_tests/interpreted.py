@@ -1,7 +1,7 @@
-"""Have Triton interpret the kernels in this process, whichever test file imports them first.
+"""Triton's interpreter, switched on for the kernels in this process, whichever test imports them first.
 
-Triton decides when it is imported, and again for every kernel when it is decorated. So all of it is imported
-here, and no process that a test starts inherits the setting.
+Triton decides at its import, and again for every kernel at its decoration. This module therefore imports all
+of it, and no process that a test starts inherits the setting.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from e4s_engine import kernels
 _before = os.environ.get("TRITON_INTERPRET")
 os.environ["TRITON_INTERPRET"] = "1"
 if importlib.util.find_spec("triton") is not None:
-    # Else loaded at the first launch, and not interpreted.
+    # Otherwise it would be loaded at the first launch, and not interpreted.
     import triton.experimental.gluon
     import triton.language  # noqa: F401
     from triton.runtime import interpreter
@@ -23,7 +23,7 @@ if importlib.util.find_spec("triton") is not None:
     _patch = interpreter._patch_lang_tensor
 
     def _with_index(tensor: Any, scope: Any) -> None:
-        """Let a loop go to a number that a kernel finds: its array has one axis, which NumPy 2.4 refuses."""
+        """Let a kernel's loop end at a computed number: its array has one axis, which NumPy 2.4 refuses."""
         _patch(tensor, scope)
         scope.set_attr(tensor, "__index__", lambda self: self.handle.data.item())
 

@@ -1,4 +1,4 @@
-"""Runs a recorded plan's launches in Triton's interpreter, on the CPU, over poisoned and guarded memory."""
+"""Runner of a recorded plan in Triton's interpreter, on the CPU, in poisoned and guarded memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from e4s_engine.plan import Arrays, Plan
 triton = pytest.importorskip("triton", reason="the kernels' tests need Triton (Linux: `pip install triton`)")
 torch = pytest.importorskip("torch", reason="the interpreter reads PyTorch's tensors")
 
-# The interpreter's time goes by programs and steps, not by their size: few large tiles.
+# The interpreter's time depends on the number of programs and steps, not on their size: few large tiles.
 kernels.module("tiles").FLOATS = 512
 kernels.module("tiles").FILL = 1
 for _name in ("argmax", "to_rgb"):
@@ -26,7 +26,7 @@ GUARD = 256  # bytes after every block that no kernel may touch
 
 
 class Memory:
-    """A program's blocks, as NaN at first, each with a guard band behind it."""
+    """Blocks of a program, NaN at first, each with a guard band behind it."""
 
     def __init__(self, sizes: list[int]) -> None:
         self._blocks = [
@@ -59,7 +59,7 @@ def call(launch: Launch, memory: Memory, arrays: Arrays, kept: dict[Packed, Any]
             arguments[parameter] = None
     if launch.count:
         arguments["count"] = launch.batch
-    # The graph's order rests on this: nothing is written but what the launch says.
+    # The graph's order relies on it: a launch writes nothing but the blocks it names.
     kept_as_they_are = [
         (n, memory.bytes(p.block), memory.bytes(p.block).clone())
         for n, p in launch.pointers.items()
@@ -71,7 +71,7 @@ def call(launch: Launch, memory: Memory, arrays: Arrays, kept: dict[Packed, Any]
 
 
 def run(plan: Plan, inputs: list[np.ndarray], arrays: Arrays, precision: str = "") -> np.ndarray:
-    """The last external of a plan after its launches ran in their order."""
+    """Run a plan's launches in order; return its last external."""
     program = Program(plan, precision)
     memory = Memory(program.bytes)
     for i, buffer in enumerate(plan.buffers):
@@ -88,12 +88,12 @@ def run(plan: Plan, inputs: list[np.ndarray], arrays: Arrays, precision: str = "
 
 
 def interpret(launch: Launch, inputs: list[np.ndarray], sizes: list[int]) -> list[np.ndarray]:
-    """One launch over blocks of these sizes, the first ones given -> the bytes of all."""
+    """Run one launch on blocks of these sizes, the first ones filled; return the bytes of all."""
     return interpret_all([launch], dict(enumerate(inputs)), sizes)
 
 
 def interpret_all(launches: list[Launch], given: dict[int, np.ndarray], sizes: list[int]) -> list[np.ndarray]:
-    """Launches in their order over blocks of these sizes, some of them given -> the bytes of all."""
+    """Run launches in order on blocks of these sizes, some of them filled; return the bytes of all."""
     memory = Memory(sizes)
     for i, value in given.items():
         memory.block(i, "u8")[: value.nbytes] = torch.from_numpy(value).flatten().view(torch.uint8)

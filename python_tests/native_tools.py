@@ -1,4 +1,4 @@
-"""Helpers of the native tests: which kernels this machine runs, small models, goldens."""
+"""Helpers of the native tests: kernels that this machine runs, small models, goldens."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ import numpy as np
 import pytest
 from cases import REGIONS, Case
 
-from benchmarks.soak import SMALL  # noqa: F401  (the tests take it from here)
+from benchmarks.soak import SMALL  # noqa: F401  (tests import it from here)
 from e4s_engine.networks import config, schema
 from e4s_engine.plan import Plan
+from e4s_engine.plan.fuse import fuse
 from e4s_engine.weights import Model
 
 native = pytest.importorskip("e4s_engine.backends.native", reason="the compiled extension is not built")
 
 
-EMULATED = ("amx-emulated", "bf16")  # the kernel over AMX's tiles, with the tiles in plain C++
+EMULATED = ("amx-emulated", "bf16")  # the kernel for AMX's tiles, with the tiles in plain C++
 
 
 def kernels() -> list[tuple[str, str]]:
-    """(instruction set, precision) this machine can run; "portable" always is among them."""
+    """Return each (instruction set, precision) that this machine can run; "portable" is always among them."""
     from e4s_engine import _native
     from e4s_engine.errors import BackendError
 
@@ -40,7 +41,7 @@ def kernels() -> list[tuple[str, str]]:
 
 
 def record_case(case: Case, precision: str) -> tuple[Plan, list[np.ndarray]]:
-    """A case's plan, and the inputs in the order of its externals."""
+    """Record a case's plan; return it and the inputs in the order of its externals."""
     plan = Plan(precision)
     symbols: dict[str, Any] = {}
     for name, array in case.inputs.items():
@@ -54,13 +55,13 @@ def record_case(case: Case, precision: str) -> tuple[Plan, list[np.ndarray]]:
         _ops().record, symbols, plan.weights({k: v.shape for k, v in case.weights.items()}, "case")
     )
     plan.output(out)
-    return plan, list(case.inputs.values())
+    return fuse(plan), list(case.inputs.values())
 
 
 def ready_case(
     case: Case, precision: str, winograd: tuple[str, ...] = native.WINOGRAD_TYPES
 ) -> tuple[Plan, Any, list[np.ndarray]]:
-    """A case's plan, its weights, and its inputs with an array for its result."""
+    """Return a case's plan, its weights, and its inputs followed by an array for the result."""
     plan, inputs = record_case(case, precision)
     store = native.WeightStore(winograd)
     store.add(plan, case.weights)
@@ -74,16 +75,16 @@ def ready_case(
 def run_case(
     case: Case, isa: str, precision: str, threads: int = 0, winograd: tuple[str, ...] = native.WINOGRAD_TYPES
 ) -> np.ndarray:
-    """Record and run a case over memory that starts as NaN, with guard bytes after every buffer."""
+    """Record and run a case in memory that starts as NaN, with guard bytes after every buffer."""
     plan, store, arrays = ready_case(case, precision, winograd)
     compiled = native.compile_plan(plan, store, isa, guard=True, poison=True, threads=threads)
-    for _ in range(2):  # the second run finds what the first left
+    for _ in range(2):  # the second run starts with the memory that the first left
         compiled.run(arrays)
     return arrays[-1]
 
 
 def expected(case: Case) -> np.ndarray:
-    """The same in PyTorch, as [N,H,W,C], [N,1,R,C] or classes [N,H,W,1]."""
+    """Run a case in PyTorch; return [N,H,W,C], [N,1,R,C] or classes [N,H,W,1]."""
     torch = pytest.importorskip("torch", reason="the reference needs PyTorch")
     inputs = {name: torch.from_numpy(array) for name, array in case.inputs.items()}
     weights = {name: torch.from_numpy(array) for name, array in case.weights.items()}
@@ -101,7 +102,7 @@ def _ops() -> Any:
 
 
 def make_model(cfg: config.Config, seed: int = 0) -> Model:
-    """A model with random weights that keep activations in range."""
+    """Make a model with random weights that keep activations in range."""
     rng = np.random.default_rng(seed)
     tensors = {}
     for name, shape in schema.tensors(cfg).items():
@@ -117,7 +118,7 @@ def make_model(cfg: config.Config, seed: int = 0) -> Model:
 
 
 def golden_folder() -> Path:
-    """Where the goldens lie; skips where there are none."""
+    """Return the folder of the goldens; skip the test if there is none."""
     named = os.environ.get("E4S_GOLDEN")
     folder = Path(named) if named else Path(__file__).resolve().parents[2] / "shared" / "golden"
     if not (folder / "recipe.py").is_file():

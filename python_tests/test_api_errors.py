@@ -1,4 +1,4 @@
-"""What callers get wrong: every error is of the right class, names the argument and says what to do."""
+"""Errors of callers: each has the right class, names the argument and gives the remedy."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_errors_at_fault_are_value_errors():
     assert issubclass(errors.OutputError, OSError) and issubclass(BackendError, RuntimeError)
 
 
-# Making an engine
+# Engine construction
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_the_parsers_weights_are_no_model(tiny_weights):
 def test_a_closed_engine(tiny_weights):
     with Engine(tiny_weights / "model.safetensors", backend="reference") as engine:
         face = engine.encode(A)
-    engine.close()  # twice does no harm
+    engine.close()  # a second close is harmless
     for call in (
         lambda: engine.swap(A, B),
         lambda: engine.swap_batch([A], [B]),
@@ -543,7 +543,7 @@ def test_a_wrong_choice_is_found_before_the_weights_are_read():
 
 
 def test_a_gpu_at_hand_is_preferred(tiny_weights, monkeypatch):
-    """What "auto" asks for, shown by the reference backend's own choice of device on this machine."""
+    """backend="auto" takes the reference backend if there is a GPU; its device is this machine's own."""
     monkeypatch.setattr(backends, "_gpu_at_hand", lambda: True)
     assert Engine(tiny_weights / "model.safetensors").backend == "reference"
     assert Engine(tiny_weights / "model.safetensors", backend="native").backend == "native"

@@ -1,4 +1,4 @@
-"""The bundled demo model: what `Engine()` takes. One swap of it is pinned; run this file to pin it anew."""
+"""The bundled demo model, which `Engine()` loads. One of its swaps is pinned; run this file to renew it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from e4s_engine.engine import BUNDLED, Engine
 
 FILE = Path(__file__).with_name("goldens") / "demo.npz"
 SIDE, SOURCE, TARGET = 256, 12, 7
-MOST_BYTES = 25_000_000  # of the repository and of every wheel
+MOST_BYTES = 25_000_000  # limit for the repository and for every wheel
 
 
 def swapped(engine: Engine) -> dict[str, np.ndarray]:
-    """A whole-face swap of two rendered people: every fourth pixel of the result, and of the labels."""
+    """Swap the faces of two rendered people; return every fourth pixel of the result and of the labels."""
     source, target = (synth.render(synth.person(s), synth.scene(s), SIDE).image for s in (SOURCE, TARGET))
     result = engine.swap(source, target)
     return {"image": result.image[::4, ::4], "labels": result.labels[::8, ::8]}
@@ -53,7 +53,7 @@ def test_it_is_stored_in_halves_and_read_whole():
 
 def test_the_pinned_swap(demo):
     found, pinned = swapped(demo), np.load(FILE)
-    assert (found["labels"] == pinned["labels"]).mean() > 0.999  # ties may fall either way
+    assert (found["labels"] == pinned["labels"]).mean() > 0.999  # ties may be broken either way
     difference = np.abs(found["image"].astype(int) - pinned["image"])
     assert (difference <= 1).mean() > 0.99 and difference.mean() < 0.1
 

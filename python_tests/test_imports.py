@@ -1,4 +1,4 @@
-"""Which room of the package may import which: data goes one way, and a newcomer can rely on it."""
+"""Imports between the package's folders: which may import which. They run one way only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 PUBLIC = {"__init__.py", "engine.py", "errors.py", "regions.py", "result.py"}
 ANYONE = {"errors", "regions", "_native", "__version__"}
 
-# Every other import within the package is a mistake. Imports inside functions count, and those for types.
+# Any other import within the package is an error; imports inside functions and for types count too.
 ALLOWED = {
     "__init__": {"engine", "result", "weights"},
     "cli": {
@@ -27,9 +27,9 @@ ALLOWED = {
     "result": {"photo"},
     "faces": {"photo"},
     "backends": {"kernels", "networks", "ops", "photo", "plan", "weights"},
-    # The GPU composes by the same tables and feathers by the same numbers as the CPU: constants, no calls.
+    # The GPU composes and feathers with the CPU's tables and numbers: constants, no calls.
     "kernels": {"photo", "pipeline", "plan"},
-    "weights": {"networks", "photo"},  # a file's header names its network's config
+    "weights": {"networks", "photo"},  # a file's header holds its network's config
     "networks": set[str](),
     "ops": {"plan"},
     "photo": set[str](),
@@ -40,7 +40,7 @@ ALLOWED = {
 
 
 def files() -> Iterator[tuple[str, Path]]:
-    """Every Python file of the package with its room; the kernels lie beside it."""
+    """Return every Python file of the package with its folder; the kernels lie beside the package."""
     for path in sorted((ROOT / "e4s_engine").rglob("*.py")):
         yield path.relative_to(ROOT / "e4s_engine").parts[0].removesuffix(".py"), path
     for path in sorted((ROOT / "kernels").glob("*.py")):
@@ -48,7 +48,7 @@ def files() -> Iterator[tuple[str, Path]]:
 
 
 def imported(path: Path) -> Iterator[str]:
-    """The rooms that a file imports."""
+    """Return the package's folders that a file imports from."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             package, *inner = node.module.split(".")
@@ -75,9 +75,9 @@ def test_imports_run_one_way(room: str) -> None:
 
 
 def test_no_two_rooms_import_each_other() -> None:
-    """The table itself has no circle."""
+    """The table itself has no cycle."""
     left = {room: set(wanted) for room, wanted in ALLOWED.items()}
-    # A stage's constants, as said above: the one arrow against the stream.
+    # The constants of a stage, as above: the only import against the direction.
     left["kernels"].discard("pipeline")
     while left:
         free = {room for room, wanted in left.items() if not wanted & left.keys()}

@@ -1,7 +1,7 @@
-"""A swap of the tiny model pinned in the repository, so that a plain clone checks more than itself.
+"""Golden swap of the tiny model, stored in the repository, so that a plain clone has a fixed reference.
 
-`python python_tests/test_own_golden.py` makes it anew, from the reference backend, which the published
-implementation's goldens hold.
+`python python_tests/test_own_golden.py` renews it from the reference backend, which is itself tested against
+the published implementation's goldens.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FILE = Path(__file__).parent / "goldens" / "tiny.npz"
 
 
 def compute(backend: str) -> dict[str, np.ndarray]:
-    """Style vectors, label map, face and parsed classes of a whole-face swap."""
+    """Compute style vectors, label map, face and parsed classes of a whole-face swap."""
     model, parser = weights.random_model(TINY, 0), weights.random_model(TINY_PARSER, 1)
     runtime = backends.create(model, parser, backend, "cpu", "fp32")
     (source, source_labels), (target, target_labels) = portrait(0), portrait(1)
@@ -37,7 +37,7 @@ def test_the_tiny_swap_is_what_it_was(backend):
     np.testing.assert_array_equal(found["labels"], pinned["labels"])
     for name in ("styles", "face"):
         assert np.abs(found[name] - pinned[name]).max() < 1e-4 * np.abs(pinned[name]).max(), name
-    assert (found["classes"] == pinned["classes"]).mean() > 0.999  # ties may fall either way
+    assert (found["classes"] == pinned["classes"]).mean() > 0.999  # ties may be broken either way
     assert len(np.unique(pinned["classes"])) > 1
 
 

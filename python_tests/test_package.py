@@ -1,4 +1,4 @@
-"""What is installed: typed, light to import, complete."""
+"""The installed package: typed, light to import, complete."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_making_an_engine_class_needs_no_torch():
 
 
 def test_swapping_needs_no_torch(tiny_weights):
-    """The whole job on the CPU where PyTorch cannot be imported."""
+    """A whole swap runs on the CPU where PyTorch cannot be imported."""
     code = (
         "import sys; sys.modules['torch'] = None\n"
         "import e4s_engine\n"
@@ -73,7 +73,7 @@ def test_functions_are_not_hidden_by_submodules():
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """The wheel of this checkout, built once."""
+    """Build the wheel of this checkout, once."""
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
     subprocess.run([*command, "--wheel-dir", str(folder), str(ROOT)], check=True)
@@ -93,7 +93,7 @@ def test_wheel_holds_the_package_and_nothing_else(wheel):
 
 @pytest.mark.slow
 def test_a_clean_environment_without_torch(wheel, tmp_path):
-    """The base install from the wheel, away from the checkout: the engine end to end, and the command."""
+    """The wheel's base install works outside the checkout: the engine end to end, and the command."""
     venv.create(tmp_path / "clean", with_pip=True)
     scripts = tmp_path / "clean" / "bin"
     clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}

@@ -1,4 +1,4 @@
-"""What must hold for every swap, whatever the weights: on a tiny model with random ones."""
+"""Properties of every swap whatever the weights, tested on a tiny random model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def same(first, second):
 
 
 def grown(mask, radius):
-    """The pixels within `radius` rows and columns of a mask: as far as a feathered paste reaches."""
+    """Return the pixels within `radius` rows and columns of a mask: the reach of a feathered paste."""
     out = np.zeros_like(mask)
     for row, column in np.argwhere(mask):
         out[max(row - radius, 0) : row + radius + 1, max(column - radius, 0) : column + radius + 1] = True

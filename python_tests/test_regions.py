@@ -1,4 +1,4 @@
-"""Names, presets and label tables."""
+"""Region names, presets and label tables."""
 
 from __future__ import annotations
 

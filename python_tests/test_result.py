@@ -1,4 +1,4 @@
-"""What the engine returns."""
+"""Results and faces, which the engine returns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from e4s_engine.result import Face, Result
 
 @pytest.mark.parametrize("kind", [Face, Result])
 def test_results_and_faces_compare_by_identity(kind: type) -> None:
-    """Comparing their arrays would raise, and neither could be a key or be looked up in a list."""
+    """Comparing arrays would raise: neither could then be a key or be looked up in a list."""
     fields = kind.__dataclass_fields__  # type: ignore[attr-defined]
     arrays = {name: np.zeros((4, 4, 3), np.uint8) for name in fields}
     one, other = kind(**arrays), kind(**arrays)

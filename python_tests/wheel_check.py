@@ -1,4 +1,4 @@
-"""The base install end to end on a small random model, in an environment without PyTorch.
+"""Check of the base install, end to end on a small random model, in an environment without PyTorch.
 
 python python_tests/wheel_check.py
 """
@@ -24,7 +24,7 @@ PARSER = config.ParserConfig(classes=19, widths=(8, 8, 8, 16, 16), context=8, fu
 
 
 def main() -> None:
-    """Load, encode, parse, swap in every way, edit, reconstruct, save and read again."""
+    """Load, encode, parse, swap in both ways, edit, reconstruct, save and read again."""
     assert importlib.util.find_spec("torch") is None, "PyTorch is installed: this proves nothing"
     (a, x), (b, y) = portrait(0), portrait(1)
     with tempfile.TemporaryDirectory() as name:

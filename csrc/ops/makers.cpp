@@ -4,6 +4,7 @@ namespace e4s {
 
 const std::map<std::string, Maker>& makers() {
   static const std::map<std::string, Maker> all = {
+      {"affine", make_affine},
       {"argmax", make_argmax},
       {"combine", make_combine},
       {"constant", make_constant},

@@ -5,6 +5,8 @@
 
 namespace e4s {
 
+// A scale and a shift per channel, then PReLU: x, y [N,H,W,C].
+StepFn make_affine(Builder& b);
 // Best class of resized logits: x [N,h,w,C] -> y [N,H,W,1], 8-bit.
 StepFn make_argmax(Builder& b);
 // x * sigmoid(gate) (+ x), or x + other, then ReLU: x, y [N,H,W,C], gate [N,1,1,C], other like either.

@@ -18,6 +18,7 @@ from e4s_engine.networks.config import Config, ModelConfig, kind_of
 from e4s_engine.networks.rgi import decode, encode
 from e4s_engine.photo.align import CROP
 from e4s_engine.plan import Array, Plan
+from e4s_engine.plan.fuse import fuse
 from e4s_engine.weights import Model
 from e4s_engine.weights.tensorfile import TensorFile
 
@@ -31,7 +32,7 @@ def record_encode(config: ModelConfig, precision: str, batch: int, height: int, 
     labels = plan.labels(batch, regions.LABEL_SIZE, regions.LABEL_SIZE, regions.COUNT)
     weights = plan.weights(schema.tensors(config), kind_of(config))
     plan.output(encode.encode_pixels(ops.record, pixels, labels, weights, config))
-    return plan
+    return fuse(plan)
 
 
 def record_decode(config: ModelConfig, precision: str, batch: int, whole: bool = False) -> Plan:
@@ -45,7 +46,7 @@ def record_decode(config: ModelConfig, precision: str, batch: int, whole: bool =
         ops.record.to_uint8(picture)
     else:
         plan.output(picture)
-    return plan
+    return fuse(plan)
 
 
 def record_parse(config: Config, precision: str, batch: int, height: int, width: int) -> Plan:
@@ -53,7 +54,7 @@ def record_parse(config: Config, precision: str, batch: int, height: int, width:
     plan = Plan(precision)
     pixels = plan.pixels(batch, height, width)
     parse.classes(ops.record, pixels, plan.weights(schema.tensors(config), kind_of(config)))
-    return plan
+    return fuse(plan)
 
 
 def published(

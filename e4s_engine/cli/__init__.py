@@ -1,6 +1,6 @@
-"""The command line: e4s swap, edit, reconstruct, parse, convert, info, bench, demo, train.
+"""Command line: e4s swap, edit, reconstruct, parse, convert, info, bench, demo, train.
 
-Exit codes: 0 all done, 1 something could not be done (one line on stderr says what), 2 wrong usage.
+Exit codes: 0 success, 1 something failed (one line on stderr says what), 2 wrong usage.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _LANDMARKS = "[68, 2] or [5, 2] landmarks in pixels of the photo (json, npy, txt
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code."""
+    """Run one command; return the exit code."""
     arguments = _parser().parse_args(argv)
     level = logging.INFO if arguments.verbose else logging.WARNING
     logging.basicConfig(level=level, format="e4s: %(message)s")
     try:
         code: int = arguments.run(arguments)
         return code
-    except (E4SError, OSError) as error:  # OSError: folders that cannot be listed, names too long
+    except (E4SError, OSError) as error:  # OSError: a folder that cannot be listed, a name that is too long
         commands.complain(error)
         return 1
     except KeyboardInterrupt:
@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_swap(group: Any) -> None:
     swap = _command(group, "swap", commands.swap, "put a face, or some regions of it, into photos")
-    swap.add_argument("source", metavar="SOURCE", help="photo whose face is taken")
+    swap.add_argument("source", metavar="SOURCE", help="photo to take the face from")
     swap.add_argument(
         "target", metavar="TARGET", nargs="+", help="photos, or a folder of photos, to put it into"
     )
@@ -67,7 +67,7 @@ def _add_swap(group: Any) -> None:
         "--also", action="append", metavar="REGIONS=IMAGE", help="take regions from another photo too"
     )
     swap.add_argument(
-        "--extent", type=float, default=1.0, metavar="X", help="how far the texture goes, 0 to 1"
+        "--extent", type=float, default=1.0, metavar="X", help="share of the source's texture, 0 to 1"
     )
     swap.add_argument("--no-shape", action="store_true", help="keep the target's shape")
     swap.add_argument("--no-texture", action="store_true", help="keep the target's texture")
@@ -83,7 +83,7 @@ def _add_swap(group: Any) -> None:
     )
     swap.add_argument("--source-landmarks", metavar="FILE", help=_LANDMARKS)
     swap.add_argument("--target-landmarks", metavar="FILE", help="likewise, of the target photo")
-    swap.add_argument("--explain", metavar="SHEET", help="also write a contact sheet of how it came about")
+    swap.add_argument("--explain", metavar="SHEET", help="also write a contact sheet of the steps")
     _add_output(swap)
     _add_engine(swap)
     _add_labels(swap)
@@ -114,7 +114,7 @@ def _add_reconstruct(group: Any) -> None:
     reconstruct.add_argument("--labels", metavar="FILE", help="labels of the image's aligned crop")
     reconstruct.add_argument(
         "--steps", type=int, default=0, metavar="N",
-        help="of optimisation, with --backend reference (200 as published); default: the encoder's codes",
+        help="optimisation steps, with --backend reference (200 as published); default: the encoder's codes",
     )  # fmt: skip
     _add_output(reconstruct)
     _add_engine(reconstruct)
@@ -134,7 +134,7 @@ def _add_convert(group: Any) -> None:
     convert = _command(group, "convert", commands.convert, "an official checkpoint to safetensors")
     convert.add_argument("official", metavar="OFFICIAL", help="iteration_300000.pt or 79999_iter.pth")
     convert.add_argument("output", metavar="OUT", help="a .safetensors file")
-    convert.add_argument("--ema", action="store_true", help="take the averaged weights where there are both")
+    convert.add_argument("--ema", action="store_true", help="convert the EMA weights if the file has both")
 
 
 def _add_info(group: Any) -> None:

@@ -1,4 +1,4 @@
-"""`python -m e4s_engine.cli`."""
+"""Entry point of `python -m e4s_engine.cli`."""
 
 import sys
 

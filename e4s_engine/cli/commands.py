@@ -1,4 +1,4 @@
-"""What the commands of the command line do. Each takes the parsed arguments and returns an exit code."""
+"""Commands of the command line; each takes the parsed arguments and returns an exit code."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _LOSSLESS = {".png", ".tif", ".tiff", ".bmp"}
 
 
 def complain(error: Exception) -> None:
-    """One line on stderr."""
+    """Print an error as one line on stderr."""
     print(f"e4s: error: {' '.join(str(error).split())}", file=sys.stderr)
 
 
 def swap(arguments: Namespace) -> int:
-    """e4s swap."""
+    """Run `e4s swap`."""
     from tqdm import tqdm
 
     regions = _check_choices(arguments)
@@ -60,7 +60,7 @@ def swap(arguments: Namespace) -> int:
 
 
 def _check_choices(arguments: Namespace) -> list[str] | None:
-    """The regions named; what is wrong with them or the options is found before the model is loaded."""
+    """Check regions and options before the model is loaded; return the regions."""
     from e4s_engine.pipeline.inputs import Options
     from e4s_engine.regions import region_ids
 
@@ -95,7 +95,7 @@ def _swap_one(
 
 
 def _sources(engine: Engine, arguments: Namespace, regions: Any) -> Any:
-    """The source encoded once, or a dict of sources where --also names more."""
+    """Encode the source once; return its face, or a dict of faces by region if --also names more."""
     face = engine.encode(
         arguments.source,
         _read_labels(arguments.source_labels, arguments, "--source-labels"),
@@ -129,18 +129,18 @@ def _write_sheet(
     points = _read_landmarks(arguments.source_landmarks, "--source-landmarks")
     paths = [(arguments.source, points), *((i.partition("=")[2], None) for i in arguments.also or [])]
     faces = sources.values() if isinstance(sources, dict) else [sources]
-    given = [
+    inputs = [
         (engine.crop(path, align=how, landmarks=own), face.labels)
         for (path, own), face in zip(paths, faces, strict=True)
     ]
     points = _read_landmarks(arguments.target_landmarks, "--target-landmarks")
     mask = check_labels(labels) if labels is not None else engine.parse(target, align=how, landmarks=points)
-    taker = (engine.crop(target, align=how, landmarks=points), mask)
-    images.write(swap_sheet(given, taker, result), arguments.explain, "--explain")
+    target_input = (engine.crop(target, align=how, landmarks=points), mask)
+    images.write(swap_sheet(inputs, target_input, result), arguments.explain, "--explain")
 
 
 def edit(arguments: Namespace) -> int:
-    """e4s edit."""
+    """Run `e4s edit`."""
     _check_outputs([arguments.output])
     with _photo_engine(arguments) as engine:
         result = engine.edit(
@@ -161,7 +161,7 @@ def edit(arguments: Namespace) -> int:
 
 
 def reconstruct(arguments: Namespace) -> int:
-    """e4s reconstruct."""
+    """Run `e4s reconstruct`."""
     _check_outputs([arguments.output])
     with _photo_engine(arguments) as engine:
         labels = _read_labels(arguments.labels, arguments, "--labels")
@@ -173,7 +173,7 @@ def reconstruct(arguments: Namespace) -> int:
 
 
 def parse(arguments: Namespace) -> int:
-    """e4s parse."""
+    """Run `e4s parse`."""
     from e4s_engine.photo import images, sheets
 
     _check_outputs([arguments.output])
@@ -192,7 +192,7 @@ def parse(arguments: Namespace) -> int:
 
 
 def convert(arguments: Namespace) -> int:
-    """e4s convert."""
+    """Run `e4s convert`."""
     from e4s_engine import weights
     from e4s_engine.networks import config
 
@@ -206,7 +206,7 @@ def convert(arguments: Namespace) -> int:
 
 
 def info(arguments: Namespace) -> int:
-    """e4s info."""
+    """Run `e4s info`."""
     from e4s_engine.cli import info
 
     engine = _engine(arguments)
@@ -223,7 +223,7 @@ def info(arguments: Namespace) -> int:
 
 
 def bench(arguments: Namespace) -> int:
-    """e4s bench."""
+    """Run `e4s bench`."""
     from e4s_engine import backends, weights
     from e4s_engine.cli import timing
     from e4s_engine.networks import config
@@ -245,7 +245,7 @@ def bench(arguments: Namespace) -> int:
 
 
 def demo(arguments: Namespace) -> int:
-    """e4s demo."""
+    """Run `e4s demo`."""
     from e4s_engine.cli import demo as chain
     from e4s_engine.photo import images
 
@@ -259,7 +259,7 @@ def demo(arguments: Namespace) -> int:
 
 
 def _photo_engine(arguments: Namespace) -> Engine:
-    """The engine for a user's own pictures, of which the bundled model knows nothing."""
+    """Make the engine for a user's own pictures; warn if its model knows rendered faces only."""
     from e4s_engine.engine import BUNDLED
 
     engine = _engine(arguments)
@@ -296,21 +296,21 @@ def _is_folder(targets: Sequence[str]) -> bool:
 
 
 def _expand(targets: Sequence[str]) -> list[Path]:
-    """The photos named, folders replaced by the photos in them."""
-    found: list[Path] = []
+    """Return the target photos; a folder is replaced by the photos in it."""
+    photos: list[Path] = []
     for target in map(Path, targets):
         if not target.is_dir():
-            found.append(target)
+            photos.append(target)
             continue
         inside = sorted(p for p in target.iterdir() if p.is_file() and p.suffix.lower() in _IMAGE_SUFFIXES)
         if not inside:
             raise ImageError(f"target: the folder {target} holds no pictures")
-        found += inside
-    return found
+        photos += inside
+    return photos
 
 
 def _outputs(targets: Sequence[Path], output: Path, several: bool) -> list[Path]:
-    """One file per target: `output` itself, or files of the targets' names in the folder `output`."""
+    """Return one file per target: `output` itself, or files named after the targets in that folder."""
     if not several and not output.is_dir():
         return [output]
     if not output.is_dir() and (output.exists() or output.suffix.lower() in _IMAGE_SUFFIXES):
@@ -329,14 +329,14 @@ def _outputs(targets: Sequence[Path], output: Path, several: bool) -> list[Path]
             name = output / f"{target.stem}_{count}.png"
         names.append(name)
     photos = {target.resolve() for target in targets}
-    over = next((name for name in names if name.resolve() in photos), None)
-    if over is not None and several:
-        raise OutputError(f"--output: would write over the target photo {over}; choose another folder")
+    clash = next((name for name in names if name.resolve() in photos), None)
+    if clash is not None and several:
+        raise OutputError(f"--output: would write over the target photo {clash}; choose another folder")
     return names
 
 
 def _check_outputs(paths: Sequence[str | Path], argument: str = "--output") -> None:
-    """Find out before the work whether its results can be written."""
+    """Check, before any work, that the results can be written."""
     from e4s_engine.photo import images
 
     for path in paths:

@@ -1,4 +1,4 @@
-"""The whole chain on two made-up people: whole face, eyes and hair, beside the rendered truth."""
+"""Demo of the whole chain on two rendered people: whole face, eyes and hair, beside the rendered truth."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ SWAPS: dict[str, Sequence[str] | None] = {"whole face": None, "eyes": ["eyes"], 
 
 
 def sheet(engine: Engine, seed: int = 0) -> Pixels:
-    """A contact sheet, uint8 [H, W, 3]: the inputs, three swaps, and what they should come to."""
+    """Make a contact sheet, uint8 [H, W, 3]: the inputs, three swaps, and their exact answers."""
     source, target = synth.person(2 * seed), synth.person(2 * seed + 1)
     source_picture = synth.render(source, synth.scene(2 * seed), SIDE)
     scene = synth.scene(2 * seed + 1)
     target_picture = synth.render(target, scene, SIDE)
-    # Labels are the engine's own business where it has a parser; else the renderer knows them.
+    # An engine with a parser finds the labels itself; otherwise they come from the renderer.
     blind = engine.parser == "none"
     source_labels, target_labels = (
         picture.labels if blind else None for picture in (source_picture, target_picture)

@@ -1,4 +1,4 @@
-"""The contact sheet of a swap: what `e4s swap --explain` writes."""
+"""Contact sheet of a swap, as `e4s swap --explain` writes it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from e4s_engine.result import Result
 def swap_sheet(
     sources: Sequence[tuple[Pixels, Labels]], target: tuple[Pixels, Labels], result: Result
 ) -> Pixels:
-    """How a swap came about: inputs, generated face and result above, what was parsed and composed below.
+    """Show a swap's steps: inputs, generated face and result above, parsed and composed labels below.
 
     sources, target: aligned crops [1024, 1024, 3] with their labels [512, 512].
     """

@@ -1,4 +1,4 @@
-"""What this machine offers and what an engine chose: the facts `e4s info` prints."""
+"""Facts about this machine and an engine's choices, as `e4s info` prints them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def report(engine: Engine) -> dict[str, Any]:
-    """Name -> value, in the order to print."""
+    """Collect the facts, name -> value, in the order to print."""
     config = engine.config
     return {
         "e4s_engine": __version__,

@@ -1,4 +1,4 @@
-"""Timing the stages of an engine: what `e4s bench` prints and the benchmarks compare."""
+"""Timing of an engine's stages, for `e4s bench` and the benchmarks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STAGES = ("encode", "decode", "blend", "total")
 
 
 def time_swap(backend: Backend, repeat: int) -> dict[str, float]:
-    """Median seconds of a whole-face swap by stage: two encodes, one decode, feather blending."""
+    """Return median seconds of a whole-face swap by stage: two encodes, one decode, feather blending."""
     one_swap(backend.encode, backend.decode)  # warms caches and allocators
     runs = [one_swap(backend.encode, backend.decode)[1] for _ in range(repeat)]
     return {stage: statistics.median(run[stage] for run in runs) for stage in STAGES}
@@ -35,10 +35,10 @@ def one_swap(
     styles: Callable[[Floats], Any] | None = None,
     cached: Floats | None = None,
 ) -> tuple[Floats, Times]:
-    """One whole-face swap: the face [S,S,3] and the seconds of every stage.
+    """Time one whole-face swap; return the face [S,S,3] and the seconds of every stage.
 
-    encode, decode: as a backend's. styles: a stage between them where it can be told apart, vectors
-    [1,12,D] -> what decode takes. cached: the source's vectors [12,D], where it was encoded before.
+    encode, decode: functions like a backend's. styles: stage between them, if it can be timed apart, from
+    vectors [1,12,D] to the argument of decode. cached: source's vectors [12,D], if it is encoded already.
     """
     (source, source_labels), (target, target_labels) = portrait(0), portrait(1)
     labels, holes = compose.whole_face_labels(source_labels, target_labels)
@@ -57,8 +57,8 @@ def one_swap(
         align.paste(align.Crop(target, target, None), to_uint8(face), alpha)
 
     vectors = stage("encode", encode, pixels[first:], masks[first:])
-    giver = vectors[0] if cached is None else cached
-    codes: Any = compose.whole_face_styles(giver, vectors[-1])[None]
+    source_vectors = vectors[0] if cached is None else cached
+    codes: Any = compose.whole_face_styles(source_vectors, vectors[-1])[None]
     if styles is not None:
         codes = stage("styles", styles, codes)
     face = stage("decode", decode, codes, labels[None])[0]

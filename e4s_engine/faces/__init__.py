@@ -1,1 +1,1 @@
-"""Where faces are in a photo."""
+"""Location of faces in a photo."""

@@ -1,6 +1,6 @@
-"""Landmark models: anything that finds faces in a photo.
+"""Landmark models: callables that find faces in a photo.
 
-A model is a callable: image uint8 [H, W, 3] -> list of landmarks, one float array [68, 2] (iBUG order) or
+A model maps an image uint8 [H, W, 3] to a list of landmarks, one float array [68, 2] (iBUG order) or
 [5, 2] (eyes, nose tip, mouth corners) per face, in pixels.
 """
 
@@ -20,30 +20,30 @@ LandmarkModel = Callable[[Pixels], Sequence[Any]]
 
 
 def resolve(model: LandmarkModel | str | None) -> LandmarkModel | None:
-    """A landmark model given as a callable or by name, "package.module:attribute"; None stays None."""
+    """Return a callable as it is, a "package.module:attribute" name as what it names, None as None."""
     if model is None or callable(model):
         return model
     if not isinstance(model, str):
         raise ArgumentError(f"landmarks: expected a callable or 'module:attribute', got {model!r}")
     module, _, attribute = model.partition(":")
     try:
-        found = getattr(importlib.import_module(module), attribute)
+        function = getattr(importlib.import_module(module), attribute)
     except Exception as error:  # the module may raise anything
         raise ArgumentError(f"landmarks: cannot import {model!r} ('module:attribute'): {error}") from error
-    if not callable(found):
+    if not callable(function):
         raise ArgumentError(f"landmarks: {model!r} is not callable")
-    return found
+    return function
 
 
 def largest_face(model: LandmarkModel, photo: Pixels, argument: str) -> align.Points:
-    """The landmarks of the photo's largest face. Raises AlignmentError where the model finds none."""
-    found = model(photo.copy())  # whatever it does to its picture
+    """Return the landmarks of the largest face in the photo. Raises AlignmentError if there is none."""
+    result = model(photo.copy())  # the model may change its picture
     try:
-        faces = list(found)
+        faces = list(result)
     except TypeError as error:
         raise AlignmentError(
             f"{argument}: the landmark model must return a list of [68, 2] or [5, 2] arrays, got "
-            f"{type(found).__name__}"
+            f"{type(result).__name__}"
         ) from error
     if not faces:
         raise AlignmentError(
@@ -51,5 +51,5 @@ def largest_face(model: LandmarkModel, photo: Pixels, argument: str) -> align.Po
             "square portrait that is aligned already"
         )
     name = f"{argument}: landmark model"
-    checked = [align.check_landmarks(face, name) for face in faces]
-    return max(checked, key=lambda points: float(np.ptp(align.quad_of(points, name), axis=0).max()))
+    candidates = [align.check_landmarks(face, name) for face in faces]
+    return max(candidates, key=lambda points: float(np.ptp(align.quad_of(points, name), axis=0).max()))

@@ -19,6 +19,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 from e4s_engine.ops import (
+    activation,
     add,
     argmax,
     batch_norm,
@@ -46,7 +47,7 @@ from e4s_engine.ops import (
 )
 
 _OPS = (
-    add, argmax, batch_norm, concat, constant, conv2d, cubic_half, from_uint8, gate, global_mean,
+    activation, add, argmax, batch_norm, concat, constant, conv2d, cubic_half, from_uint8, gate, global_mean,
     instance_norm, latent_codes, max_pool, modulation, normalize, region_linear, region_pool,
     regional_conv, resize, resize_labels, squeeze_excite, subsample, to_rgb, to_uint8,
 )  # fmt: skip

@@ -18,18 +18,9 @@ def reference(logits: Tensor) -> Tensor:  # [N,C,H,W] -> [N,H,W] uint8
 
 
 def record(logits: Symbol) -> Symbol:
-    """With the resize before it, where there is one: the logits at full size are never stored."""
+    """Append a step that writes the caller's classes; a resize before it joins."""
     plan = logits.plan
     n, _, height, width = logits.shape
-    mode = 2.0
-    if logits.fresh("resize"):
-        step = plan.drop(logits)
-        source, mode = step.buffers["x"], step.numbers["mode"]
-    else:
-        source = plan.use(logits)
-    made = plan.steps[-1]
-    if made.kind == "conv" and made.buffers["y"] == source:
-        plan.buffers[source].type = "f32"  # rounded logits would tie
     y = plan.external((n, height, width, 1), "u8")
-    step = plan.append(Step("argmax", {"x": source, "y": y}, numbers={"mode": mode}))
-    return Symbol(plan, (n, height, width), y, step)
+    plan.append(Step("argmax", {"x": plan.use(logits), "y": y}, numbers={"mode": 2}))
+    return Symbol(plan, (n, height, width), y)

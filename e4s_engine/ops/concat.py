@@ -21,7 +21,7 @@ def reference(tensors: Sequence[Tensor], axis: int = 1) -> Tensor:
 
 
 def record(tensors: Sequence[Symbol], axis: int = 1) -> Symbol:
-    """A copy of each into its channels."""
+    """Append a copy of each into its channels."""
     first = tensors[0]
     plan, shape = first.plan, list(first.shape)
     if axis != (1 if len(shape) == 4 else 2):
@@ -32,7 +32,6 @@ def record(tensors: Sequence[Symbol], axis: int = 1) -> Symbol:
     start = first.shape[axis]
     for tensor in tensors[1:]:
         numbers: dict[str, float] = {"stride": 1, "first": start}
-        y.step = plan.append(Step("copy", {"x": plan.use(tensor), "y": y.buffer}, numbers=numbers))
+        plan.append(Step("copy", {"x": plan.use(tensor), "y": y.buffer}, numbers=numbers))
         start += tensor.shape[axis]
-    y.step = None  # several steps make it: nothing may extend one of them
     return y

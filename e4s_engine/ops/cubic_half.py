@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from e4s_engine.ops.from_uint8 import picture
-from e4s_engine.plan import Vector, unfoldable
+from e4s_engine.plan import Vector
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,11 +42,7 @@ def reference(x: Tensor) -> Tensor:  # [N,C,2H,2W] -> [N,C,H,W]
 
 
 def record(x: Symbol) -> Symbol:
-    """Folded into the reading of the pixels."""
+    """Append the reduction; it joins the reading of the pixels."""
     n, channels, height, width = x.shape
-    if not x.fresh("picture") or x.step is None or x.step.numbers != picture(0, 1):
-        raise unfoldable("an antialiasing half of anything but 8-bit pixels in 0..1")
-    if "taps" in x.step.weights or x.plan.buffers[x.step.buffers["x"]].shape[1:3] != (height, width):
-        raise unfoldable("an antialiasing half of a resized picture")
-    x.step.weights["taps"] = [Vector(("cubic_half",), lambda _: taps())]
-    return x.plan.fold(x, (n, channels, height // 2, width // 2))
+    weights = {"taps": Vector(("cubic_half",), lambda _: taps())}
+    return x.plan.emit("cubic_half", (n, channels, height // 2, width // 2), {"x": x}, weights=weights)

@@ -17,14 +17,9 @@ def reference(image: Tensor, low: float, high: float) -> Tensor:  # [N,H,W,3] ui
 
 
 def record(image: Symbol, low: float, high: float) -> Symbol:
-    """A step that reads pixels; what resizes or normalises them next is folded into it."""
+    """Append a step that reads pixels: scale and shift of the value in 0..1, per channel."""
     n, height, width, channels = image.shape
     y = image.plan.emit("picture", (n, channels, height, width), {"x": image})
-    assert y.step is not None
-    y.step.numbers.update(picture(low, high))
+    for name, value in (("scale", high - low), ("shift", low)):
+        image.plan.steps[-1].numbers |= {f"{name}{c}": value for c in range(3)}
     return y
-
-
-def picture(low: float, high: float) -> dict[str, float]:
-    """The step's numbers: scale and shift of the value in 0..1, per channel."""
-    return {f"{name}{c}": value for name, value in (("scale", high - low), ("shift", low)) for c in range(3)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from e4s_engine.plan import vector
+from e4s_engine.ops import activation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,5 +26,6 @@ def reference(x: Tensor, *, prelu: Tensor | None = None) -> Tensor:  # [N,C,H,W]
 
 
 def record(x: Symbol, *, prelu: Weight | None = None) -> Symbol:
-    """A step of its own."""
-    return x.plan.emit("instance_norm", x.shape, {"x": x}, weights={"prelu": vector(prelu)})
+    """Append the norm, then the activation."""
+    y = x.plan.emit("instance_norm", x.shape, {"x": x})
+    return y if prelu is None else activation.record(y, prelu=prelu)

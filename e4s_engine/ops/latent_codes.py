@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from e4s_engine.plan import Codes, Vector, unfoldable
+from e4s_engine.plan import Codes, vector
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from e4s_engine.plan import Conv, Symbol, Weight
+    from e4s_engine.plan import Symbol, Weight
 
 
 def reference(offsets: Tensor, latent_avg: Tensor) -> Tensor:  # [N,R,K*D], [L,D] -> [N,R,L,D]
@@ -25,22 +25,10 @@ def reference(offsets: Tensor, latent_avg: Tensor) -> Tensor:  # [N,R,K*D], [L,D
 
 
 def record(offsets: Symbol, latent_avg: Weight) -> Codes:
-    """latent_avg becomes part of the biases of the linear layer that makes the offsets."""
-    plan = offsets.plan
+    """Append the sum; latent_avg joins the biases of the linear layer that makes the offsets."""
     n, regions, length = offsets.shape
     layers, dim = latent_avg.shape
-    if not offsets.fresh("region_linear") or offsets.step is None or "prelu" in offsets.step.weights:
-        raise unfoldable("style codes that no linear layer makes")
-
-    def shifted(bias: Conv | Vector) -> Vector:
-        assert isinstance(bias, Vector)
-        plain = bias.make
-        return Vector(
-            (*bias.key, latent_avg.key),
-            lambda arrays: plain(arrays) + latent_avg.read(arrays).reshape(-1)[:length],
-        )
-
-    offsets.step.weights["biases"] = [shifted(bias) for bias in offsets.step.weights["biases"]]
-    made = plan.fold(offsets)
-    shape = (n, regions, layers, dim)
-    return Codes(plan, shape, made.buffer, made.step, injected=length // dim, latent_avg=latent_avg)
+    average = {"average": vector(latent_avg)}
+    sums = offsets.plan.emit("latent_codes", offsets.shape, {"x": offsets}, type="f32", weights=average)
+    shape, injected = (n, regions, layers, dim), length // dim
+    return Codes(offsets.plan, shape, sums.buffer, injected=injected, latent_avg=latent_avg)

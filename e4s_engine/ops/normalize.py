@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from e4s_engine.plan import unfoldable
-
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -22,11 +20,8 @@ def reference(x: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Ten
 
 
 def record(x: Symbol, mean: tuple[float, ...], std: tuple[float, ...]) -> Symbol:
-    """Folded into the reading of the pixels."""
-    if not x.fresh("picture") or x.step is None:
-        raise unfoldable("a normalisation of anything but pixels")
-    numbers = x.step.numbers
-    for c in range(3):
-        numbers[f"scale{c}"] /= std[c]
-        numbers[f"shift{c}"] = (numbers[f"shift{c}"] - mean[c]) / std[c]
-    return x.plan.fold(x)
+    """Append the normalisation; it joins the reading of the pixels."""
+    y = x.plan.emit("normalize", x.shape, {"x": x})
+    for name, values in (("mean", mean), ("std", std)):
+        x.plan.steps[-1].numbers |= {f"{name}{c}": value for c, value in enumerate(values)}
+    return y

@@ -273,7 +273,6 @@ def record(
     constant = styles if isinstance(styles, Constant) else None
     if weight.shape[-1] != 3 or (constant and labels is not None):
         raise unfoldable("a regional convolution of this form")
-    plan.need_halo(x, 1)
     given: dict[str, Symbol | None] = {"x": x, "labels": labels}
     if not isinstance(styles, Constant):
         given |= {"styles": styles, "demodulation": _record_demodulation(weight, styles)}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from e4s_engine.errors import ArgumentError
-from e4s_engine.plan import unfoldable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,12 +26,7 @@ def reference(x: Tensor, height: int, width: int, mode: str) -> Tensor:  # [N,C,
 
 
 def record(x: Symbol, height: int, width: int, mode: str) -> Symbol:
-    """A step of its own, or part of the reading of pixels."""
-    plan, shape = x.plan, (*x.shape[:2], height, width)
+    """Append a resize; of pixels it joins their reading."""
     if mode not in MODES:
         raise ArgumentError(f"mode: expected one of {', '.join(MODES)}, got {mode!r}")
-    if x.fresh("picture") and x.step is not None:
-        if plan.buffers[x.step.buffers["x"]].shape[1:3] != x.shape[2:] or mode != "bilinear":
-            raise unfoldable("a second resize of a picture")
-        return plan.fold(x, shape)
-    return plan.emit("resize", shape, {"x": x}, mode=MODES.index(mode))
+    return x.plan.emit("resize", (*x.shape[:2], height, width), {"x": x}, mode=MODES.index(mode))

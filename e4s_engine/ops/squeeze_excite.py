@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from e4s_engine.ops import conv2d, global_mean
+from e4s_engine.ops import conv2d
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,7 +24,7 @@ def reference(x: Tensor, squeeze: Tensor, excite: Tensor, shortcut: Tensor) -> T
 
 
 def training(x: Tensor, squeeze: Tensor, excite: Tensor, shortcut: Tensor) -> Tensor:
-    """As `reference`, for a map that comes from an instance norm: its gate is one half (see `record`).
+    """As `reference`, for a map that comes from an instance norm: its gate is one half (see plan/fuse.py).
 
     The gate's layers have nothing to learn from: what `reference` hands them is the rounding of a zero.
     """
@@ -32,25 +32,7 @@ def training(x: Tensor, squeeze: Tensor, excite: Tensor, shortcut: Tensor) -> Te
 
 
 def record(x: Symbol, squeeze: Weight, excite: Weight, shortcut: Symbol) -> Symbol:
-    """One step with the instance norm before it, and with the norm or the subsampling of the shortcut.
-
-    An instance-normalised map has mean zero, so its gate is sigmoid(0) whatever the weights: one half. (What
-    the published code computes instead is the rounding error of that mean, some 1e-8.)
-    """
-    plan = x.plan
-    if not x.fresh("instance_norm") or x.step is None or "prelu" in x.step.weights:
-        hidden = conv2d.record(global_mean.record(x), squeeze, relu=True)
-        inputs = {"x": x, "gate": conv2d.record(hidden, excite), "other": shortcut}
-        return plan.emit("combine", x.shape, inputs, residual=0, relu=0)
-    source, normalised, stride = plan.drop(x).buffers["x"], False, 1.0
-    if shortcut.fresh("instance_norm") and shortcut.step is not None and "prelu" not in shortcut.step.weights:
-        other, normalised = plan.drop(shortcut).buffers["x"], True
-    elif shortcut.fresh("copy"):
-        step = plan.drop(shortcut)
-        other, stride = step.buffers["x"], step.numbers["stride"]
-    else:
-        other = plan.use(shortcut)
-    y = plan.emit("norm_add", x.shape, {}, gain=0.5, normalised=normalised, stride=stride)
-    assert y.step is not None
-    y.step.buffers.update(x=source, shortcut=other)
-    return y
+    """Append the whole unit; fusing makes one step of it and of the norm before it (see plan/fuse.py)."""
+    pairs = (("squeeze", squeeze), ("excite", excite))
+    kernels = {name: conv2d.whole_kernel(weight, x.plan.type) for name, weight in pairs}
+    return x.plan.emit("squeeze_excite", x.shape, {"x": x, "shortcut": shortcut}, weights=kernels)

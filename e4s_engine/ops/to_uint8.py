@@ -18,8 +18,8 @@ def reference(x: Tensor) -> Tensor:  # [N,3,H,W] in [-1,1] -> [N,H,W,3] uint8
 
 
 def record(x: Symbol) -> Symbol:
-    """A step that writes the caller's pixels."""
+    """Append a step that writes the caller's pixels."""
     n, channels, height, width = x.shape
     y = x.plan.external((n, height, width, channels), "u8")
-    step = x.plan.append(Step("to_uint8", {"x": x.plan.use(x), "y": y}))
-    return Symbol(x.plan, (n, height, width, channels), y, step)
+    x.plan.append(Step("to_uint8", {"x": x.plan.use(x), "y": y}))
+    return Symbol(x.plan, (n, height, width, channels), y)

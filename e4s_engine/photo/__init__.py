@@ -1,1 +1,1 @@
-"""Pixels without a model: reading, writing safely, aligning and back, blending."""
+"""Image operations that need no model: reading, safe writing, alignment and its inverse, blending."""

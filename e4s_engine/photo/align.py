@@ -1,5 +1,8 @@
-"""FFHQ alignment: photo + landmarks -> aligned crop, and back (the official code's alignment, section 10
-of the method: Karras et al., "A Style-Based Generator Architecture", appendix on FFHQ)."""
+"""FFHQ alignment: photo + landmarks -> aligned crop, and back.
+
+The alignment is the official code's, section 10 of the method (Karras et al., "A Style-Based Generator
+Architecture", appendix on FFHQ).
+"""
 
 from __future__ import annotations
 
@@ -16,17 +19,17 @@ from e4s_engine.photo.images import Pixels
 
 Points = npt.NDArray[np.float64]
 
-CROP = 1024  # side of the aligned crop the stages work on
-_EDGE = 24  # pixels of the crop over which a paste fades towards the crop's border
-_SMALL = 512  # aligned photos below this side reach the parser as they are
+CROP = 1024  # side of the aligned crop that the stages work on
+_EDGE = 24  # width in crop pixels of the band in which a paste fades towards the crop's border
+_SMALL = 512  # the parser sees aligned photos with a side below this at their own size
 
 
 @dataclasses.dataclass(frozen=True)
 class Crop:
-    """An aligned face and where it came from.
+    """Aligned face and the photo it came from.
 
-    photo: uint8 [H, W, 3]. image: uint8 [1024, 1024, 3]. quad: its corners in the photo (top left, bottom
-    left, bottom right, top right; pixels), or None where the whole photo is the crop.
+    photo: uint8 [H, W, 3]. image: uint8 [1024, 1024, 3]. quad: corners of the crop in the photo (top left,
+    bottom left, bottom right, top right; pixels), or None if the whole photo is the crop.
     """
 
     photo: Pixels
@@ -35,13 +38,13 @@ class Crop:
 
     @property
     def for_parser(self) -> Pixels:
-        """What a parser should look at: the crop, or the photo itself where that is small."""
+        """Return the parser's input: the crop, or the photo itself if that is small."""
         small = self.quad is None and self.photo.shape[0] < _SMALL
         return self.photo if small else self.image
 
 
 def whole(photo: Pixels, argument: str = "image") -> Crop:
-    """A square photo that is aligned already. Raises AlignmentError if it is not square."""
+    """Return the crop of a photo that is aligned already. Raises AlignmentError if it is not square."""
     height, width = photo.shape[:2]
     if height != width:
         raise AlignmentError(
@@ -60,15 +63,15 @@ def crop(photo: Pixels, landmarks: Any, argument: str = "landmarks") -> Crop:
 
 
 def check_landmarks(landmarks: Any, argument: str = "landmarks") -> Points:
-    """Landmarks as float64 [68, 2] or [5, 2]. Raises AlignmentError."""
+    """Return landmarks as float64 [68, 2] or [5, 2]. Raises AlignmentError."""
     expected = "expected pixel coordinates [68, 2] or [5, 2]"
     try:
         if hasattr(landmarks, "detach"):
-            landmarks = landmarks.detach().cpu()  # torch, on whatever device
-        given = np.asarray(landmarks)
-        if given.dtype.kind not in "fiu":
-            raise AlignmentError(f"{argument}: {expected}, got {given.dtype} {list(given.shape)}")
-        points = given.astype(np.float64)
+            landmarks = landmarks.detach().cpu()  # a torch tensor on any device
+        array = np.asarray(landmarks)
+        if array.dtype.kind not in "fiu":
+            raise AlignmentError(f"{argument}: {expected}, got {array.dtype} {list(array.shape)}")
+        points = array.astype(np.float64)
     except (TypeError, ValueError, OverflowError, RuntimeError) as error:
         if isinstance(error, AlignmentError):
             raise
@@ -81,7 +84,7 @@ def check_landmarks(landmarks: Any, argument: str = "landmarks") -> Points:
 
 
 def quad_of(points: Points, argument: str = "landmarks") -> Points:
-    """The FFHQ crop's corners [4, 2]: top left, bottom left, bottom right, top right.
+    """Return the FFHQ crop's corners [4, 2]: top left, bottom left, bottom right, top right.
 
     Five points are eyes, nose tip and mouth corners, left to right as seen in the picture.
     """
@@ -121,9 +124,9 @@ def _check_reach(photo: Pixels, quad: Points, argument: str) -> None:
 
 
 def _extract(photo: Pixels, quad: Points) -> Pixels:
-    """The quad resampled to the crop's size: shrunk first where it is over twice that size."""
+    """Resample the quad to the crop's size; shrink the photo first if the quad is over twice that size."""
     picture, corners = Image.fromarray(photo), quad.copy()
-    shrink = int(np.hypot(*(quad[3] - quad[1])) / CROP * 0.5)  # the diagonal, as the official code has it
+    shrink = int(np.hypot(*(quad[3] - quad[1])) / CROP * 0.5)  # by the diagonal, as in the official code
     if shrink > 1:
         size = (round(picture.width / shrink), round(picture.height / shrink))
         picture = picture.resize(size, Image.Resampling.LANCZOS)
@@ -134,10 +137,10 @@ def _extract(photo: Pixels, quad: Points) -> Pixels:
 
 
 def paste(crop: Crop, face: Pixels, alpha: Pixels) -> Pixels:
-    """The photo with a face composited where the crop was.
+    """Composite a face over the photo where its crop was.
 
-    face: uint8 [s, s, 3], alpha: uint8 [a, a], both over the whole crop. Where the resampled alpha is 0
-    the photo's pixels are returned unchanged, bit by bit.
+    face: uint8 [s, s, 3], alpha: uint8 [a, a], both covering the whole crop. Where the resampled alpha is 0
+    the photo's pixels are returned bit for bit.
     """
     if crop.quad is None:
         height, width = crop.photo.shape[:2]
@@ -147,7 +150,7 @@ def paste(crop: Crop, face: Pixels, alpha: Pixels) -> Pixels:
 
 
 def composite(photo: Pixels, face: Pixels, alpha: Pixels) -> Pixels:
-    """alpha / 255 of the face over the photo, rounded. All at one size."""
+    """Blend alpha / 255 of the face over the photo, rounded; all three have the same size."""
     return np.array(Image.composite(*(Image.fromarray(pixels) for pixels in (face, photo, alpha))))
 
 
@@ -155,7 +158,7 @@ def _paste_quad(photo: Pixels, quad: Points, face: Pixels, alpha: Pixels) -> Pix
     height, width = photo.shape[:2]
     left, top = np.clip(np.floor(quad.min(0)).astype(int), 0, (width, height))
     right, bottom = np.clip(np.ceil(quad.max(0)).astype(int) + 1, 0, (width, height))
-    # Reduced to about its size in the photo first: bilinear sampling of a much larger face would alias.
+    # Reduce the face to about its size in the photo: bilinear sampling of a much larger one would alias.
     side = min(CROP, max(1, round(float(np.hypot(*(quad[3] - quad[0]))))))
     face = images.resize(face, side, side, Image.Resampling.LANCZOS)
     alpha = images.resize(_fade_edges(alpha), side, side, Image.Resampling.BOX)
@@ -175,14 +178,14 @@ def _paste_quad(photo: Pixels, quad: Points, face: Pixels, alpha: Pixels) -> Pix
 
 
 def _fade_edges(alpha: Pixels) -> Pixels:
-    """Alpha faded to 0 towards the crop's border, where the photo goes on beyond it."""
+    """Fade alpha to 0 towards the crop's border, beyond which the photo continues."""
     ramp = np.minimum(np.arange(len(alpha)), np.arange(len(alpha))[::-1]) / (_EDGE * len(alpha) / CROP)
     ramp = ramp.clip(0, 1)
     return (alpha * (ramp[:, None] * ramp)).astype(np.uint8)
 
 
 def _photo_to_crop(quad: Points, side: int) -> tuple[float, ...]:
-    """Pillow's affine coefficients from photo to crop coordinates: the quad is a parallelogram."""
+    """Return Pillow's affine coefficients from photo to crop coordinates; the quad is a parallelogram."""
     origin, down, across = quad[0] + 0.5, quad[1] - quad[0], quad[3] - quad[0]
     inverse = np.linalg.inv(np.stack([across, down], axis=1)) * side
     offset = -inverse @ origin

@@ -1,4 +1,4 @@
-"""Pasting the generated face over the target's crop (the official code's two ways, and none).
+"""Blending of the generated face over the target's crop: the official code's two modes, and none.
 
 Foreground masks are bool [512, 512]; crops are uint8 [1024, 1024, 3].
 """
@@ -17,17 +17,17 @@ Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float32]
 
 MODES = ("feather", "multiband", "none")
-RADIUS = 5  # of the 11 x 11 windows
-SIGMA = 2.0  # of the Gaussian one: OpenCV's for its size
-LEVELS = 10  # of the Laplacian pyramids
-_REACH = 32  # how far, at 512, a multi-band blend may reach in a photo that goes on beyond the crop
+RADIUS = 5  # radius of the 11 x 11 windows
+SIGMA = 2.0  # sigma of the Gaussian window: OpenCV's for its size
+LEVELS = 10  # levels of the Laplacian pyramids
+_REACH = 32  # reach, at 512, of a multi-band blend in a photo that continues beyond the crop
 
 
 def alpha(foreground: Mask, mode: str) -> Pixels:
-    """The opacity of the face over the crop, uint8 [1024, 1024].
+    """Return the opacity of the face over the crop, uint8 [1024, 1024].
 
-    feather: widened by 5 at 512, eroded 11 x 11 and blurred at 1024, as published. none: the foreground
-    itself. multiband: how far the blended crop is used where the photo goes on beyond the crop.
+    feather: the foreground, widened by 5 at 512, eroded 11 x 11 and blurred at 1024, as published. none: the
+    foreground itself. multiband: opacity of the blended crop in a photo that continues beyond the crop.
     """
     if mode == "none":
         return (_double(foreground.astype(np.float32)) >= 0.5).astype(np.uint8) * 255
@@ -39,7 +39,7 @@ def alpha(foreground: Mask, mode: str) -> Pixels:
 
 
 def multiband(face: Pixels, target: Pixels, foreground: Mask) -> Pixels:
-    """The face pasted hard over the target, its border blended through Laplacian pyramids.
+    """Paste the face over the target with a hard edge, then blend the border through Laplacian pyramids.
 
     face, target: uint8 [1024, 1024, 3] -> uint8 [1024, 1024, 3].
     """
@@ -51,7 +51,7 @@ def multiband(face: Pixels, target: Pixels, foreground: Mask) -> Pixels:
 
 
 def _blend_pyramids(a: Pixels, b: Pixels, weight: Floats) -> Pixels:
-    """`a` where weight is 1, `b` where it is 0, mixed band by band."""
+    """Mix `a` (where weight is 1) and `b` (where it is 0) band by band."""
     levels_a, levels_b, weights = _gaussian_pyramid(a), _gaussian_pyramid(b), _gaussian_pyramid(weight)
     mixed: Any = None
     for x, y, w in zip(reversed(levels_a), reversed(levels_b), reversed(weights), strict=True):
@@ -65,7 +65,7 @@ def _blend_pyramids(a: Pixels, b: Pixels, weight: Floats) -> Pixels:
 
 
 def _gaussian_pyramid(image: npt.NDArray[Any]) -> list[Floats]:
-    """Ten levels; those of 8-bit pictures are rounded to 8 bits, as OpenCV's are."""
+    """Return ten levels; those of 8-bit pictures are rounded to 8 bits, as OpenCV's are."""
     levels = [image.astype(np.float32)]
     for _ in range(LEVELS - 1):
         smaller = _pyramid_down(levels[-1])
@@ -74,7 +74,7 @@ def _gaussian_pyramid(image: npt.NDArray[Any]) -> list[Floats]:
 
 
 def _pyramid_down(image: Floats) -> Floats:
-    """5 x 5 binomial filter with mirrored borders, every second pixel (OpenCV's pyrDown)."""
+    """Apply a 5 x 5 binomial filter with mirrored borders, keep every second pixel (OpenCV's pyrDown)."""
     for axis in (0, 1):
         padding = [(2, 2) if i == axis else (0, 0) for i in range(3)]
         padded = np.moveaxis(np.pad(image, padding, mode="reflect"), axis, 0)
@@ -86,7 +86,7 @@ def _pyramid_down(image: Floats) -> Floats:
 
 
 def _pyramid_up(image: Floats) -> Floats:
-    """Doubled with the same filter (OpenCV's pyrUp): mirrored at the start, repeated at the end."""
+    """Double the size with the same filter (OpenCV's pyrUp): mirror at the start, repeat at the end."""
     for axis in (0, 1):
         rows = np.moveaxis(image, axis, 0)
         before = np.concatenate([rows[1:2], rows[:-1]])
@@ -97,12 +97,12 @@ def _pyramid_up(image: Floats) -> Floats:
 
 
 def _window(mask: Mask, radius: int, pick: np.ufunc) -> Mask:
-    """Maximum or minimum over a square window; what lies outside the image does not count."""
+    """Take the maximum or minimum over a square window; pixels outside the image do not count."""
     width = 2 * radius + 1
     values = np.pad(mask, radius, constant_values=pick is np.minimum).view(np.uint8)
     for axis in (0, 1):
         rows = np.moveaxis(values, axis, 0)
-        covered = 1  # rows that each holds the extreme of, from itself on
+        covered = 1  # each entry is the extreme over this many rows, starting at its own
         while covered < width:
             shift = min(covered, width - covered)
             rows = pick(rows[:-shift], rows[shift:])
@@ -112,7 +112,7 @@ def _window(mask: Mask, radius: int, pick: np.ufunc) -> Mask:
 
 
 def _double(mask: Floats) -> Floats:
-    """Bilinear [512, 512] -> [1024, 1024] with half-pixel centres."""
+    """Resize [512, 512] -> [1024, 1024] bilinearly with half-pixel centres."""
     for axis in (0, 1):
         rows = np.moveaxis(mask, axis, 0)
         before = np.concatenate([rows[:1], rows[:-1]])
@@ -124,7 +124,7 @@ def _double(mask: Floats) -> Floats:
 
 
 def _double_whole(mask: Mask) -> Mask:
-    """Where `_double` of a mask is 1: the published code truncates to 8 bits before scaling."""
+    """Return where `_double` of a mask is 1: the published code truncates to 8 bits before scaling."""
     for axis in (0, 1):
         rows = np.moveaxis(mask, axis, 0)
         before = np.concatenate([rows[:1], rows[:-1]])
@@ -135,7 +135,7 @@ def _double_whole(mask: Mask) -> Mask:
 
 
 def _gaussian(image: Floats) -> Pixels:
-    """11 x 11 Gaussian, mirrored borders, rounded."""
+    """Blur with an 11 x 11 Gaussian, mirrored borders, and round."""
     offsets = np.arange(-RADIUS, RADIUS + 1)
     kernel = np.exp(-(offsets**2) / (2 * SIGMA**2))
     kernel = (kernel / kernel.sum()).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Writing files so that nothing is lost: beside first, then renamed over."""
+"""Safe file writing: to a temporary file beside the final one, which it then replaces by a rename."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from e4s_engine.errors import ArgumentError, OutputError
 
 
 def check_writable(path: str | os.PathLike[str], argument: str = "path") -> Path:
-    """The file that writing to `path` would replace. Raises OutputError where that cannot work."""
+    """Return the file that writing to `path` would replace. Raises OutputError if it cannot be written."""
     if not isinstance(path, (str, os.PathLike)):
         raise ArgumentError(f"{argument}: expected a path to write to, got {type(path).__name__}")
     try:
@@ -34,14 +34,13 @@ def check_writable(path: str | os.PathLike[str], argument: str = "path") -> Path
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str], argument: str = "path") -> Iterator[Path]:
-    """A temporary path beside `path`; renamed over it on success, removed on failure.
+    """Yield a temporary path beside `path`; rename it over `path` on success, remove it on failure.
 
-    An existing file is whole at every moment: the old one before, the new one after. A symbolic link is
-    followed, so that the file it names is replaced and the link stays; permissions stay too. Raises
-    OutputError.
+    An existing file is complete at every moment: the old one before, the new one after. A symbolic link is
+    followed: the file it names is replaced and the link stays; permissions stay too. Raises OutputError.
     """
     final = check_writable(path, argument)
-    # Not named after the file: its name may be as long as names can be.
+    # Not named after the file, whose name may already have the greatest length allowed.
     temporary = final.with_name(f".e4s-{secrets.token_hex(8)}{final.suffix}")
     try:
         yield temporary

@@ -1,4 +1,4 @@
-"""Reading images of every accepted kind into uint8 RGB arrays, and writing results."""
+"""Image input and output: any accepted kind of image to a uint8 RGB array, and arrays to files."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from e4s_engine.photo.files import check_writable, replacing
 
 Pixels = npt.NDArray[np.uint8]
 
-MAX_PIXELS = 89_478_485  # where Pillow begins to warn of decompression bombs; 268 MB as RGB
+MAX_PIXELS = 89_478_485  # Pillow's limit for decompression bomb warnings; 268 MB as RGB
 MIN_SIDE = 32
 FORMATS = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
-_BY_WAY_OF = {"La": "LA", "RGBa": "RGBA"}  # modes that Pillow converts to RGB only so
-_REFUSED = {"EPS"}  # Pillow would run Ghostscript on it
-_MAX_SIDE = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}  # what the formats can hold
+_BY_WAY_OF = {"La": "LA", "RGBa": "RGBA"}  # modes that Pillow converts to RGB only through another
+_REFUSED = {"EPS"}  # Pillow would run Ghostscript on them
+_MAX_SIDE = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}  # limits of the formats
 
-# A Pillow image is read from its file at its first use, which two threads must not do at once; nor may
-# they both change the process's warning filters.
+# Pillow reads an image's file at the first use of the image, which two threads must not do at once; nor may
+# both change the process's warning filters.
 _pillow_lock = threading.Lock()
 
 
 def read(image: Any, argument: str = "image") -> Pixels:
-    """An image of any accepted kind -> uint8 [H, W, 3] RGB, upright.
+    """Read an image of any accepted kind as uint8 [H, W, 3] RGB, upright.
 
     Accepts a path, bytes, a PIL image, or an array (NumPy, CuPy, torch, anything with DLPack): uint8
-    [H, W, 3], [H, W] grey or [H, W, 4] with alpha, which is dropped. EXIF orientation is honoured; of an
-    animation the first frame is taken; 16-bit grey is scaled to 8 bits. Raises ImageError.
+    [H, W, 3], [H, W] grey or [H, W, 4] with alpha, which is dropped. EXIF orientation is honoured; an
+    animation gives its first frame; 16-bit grey is scaled to 8 bits. Raises ImageError.
     """
     if isinstance(image, (str, os.PathLike)):
         pixels = _decode(_existing(image, argument), argument, os.fspath(image))
@@ -57,23 +57,23 @@ def read(image: Any, argument: str = "image") -> Pixels:
 
 def _existing(path: str | os.PathLike[str], argument: str) -> Path:
     try:
-        found = Path(path)
-        if not found.exists():
-            raise ImageError(f"{argument}: no such file: {found}")
-        if not found.is_file():
-            raise ImageError(f"{argument}: {found} is not a file")
+        file = Path(path)
+        if not file.exists():
+            raise ImageError(f"{argument}: no such file: {file}")
+        if not file.is_file():
+            raise ImageError(f"{argument}: {file} is not a file")
     except (OSError, ValueError) as error:  # a name too long, or with a NUL
         if isinstance(error, ImageError):
             raise
         raise ImageError(f"{argument}: not a usable path: {error}") from error
-    return found
+    return file
 
 
 def _decode(file: Path | io.BytesIO, argument: str, name: str) -> Pixels:
     try:
         with _pillow_lock, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of large images, where _check_size is stricter, of bad EXIF
-            opened = Image.open(file)
+            warnings.simplefilter("ignore")  # about bad EXIF, and large images: _check_size is stricter
+            picture = Image.open(file)
     except Image.DecompressionBombError as error:
         raise ImageError(f"{argument}: {name} is too large: {error}; reduce the image first") from error
     except UnidentifiedImageError as error:
@@ -82,8 +82,8 @@ def _decode(file: Path | io.BytesIO, argument: str, name: str) -> Pixels:
         ) from error
     except Exception as error:  # Pillow's readers raise many kinds on damaged or hostile files
         raise ImageError(f"{argument}: {name} is not an image that can be read ({error})") from error
-    with opened:
-        return _from_pillow(opened, argument, name)
+    with picture:
+        return _from_pillow(picture, argument, name)
 
 
 def _from_pillow(image: Image.Image, argument: str, name: str) -> Pixels:
@@ -97,7 +97,7 @@ def _from_pillow(image: Image.Image, argument: str, name: str) -> Pixels:
             f"{argument}: {name} is truncated or damaged ({error or type(error).__name__}); "
             "save or download it again"
         ) from error
-    _check_size(*image.size, argument)  # some formats tell their true size only now
+    _check_size(*image.size, argument)  # the true size of some formats is known only now
     upright = _upright(image)
     if upright.mode == "F":
         raise ImageError(f"{argument}: {name} holds floating-point pixels; save it with 8 bits per channel")
@@ -117,7 +117,7 @@ def _upright(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
     except Exception:
-        return image  # a damaged EXIF block says nothing about orientation; viewers ignore it too
+        return image  # a damaged EXIF block gives no orientation; viewers ignore it too
 
 
 def _from_16_bit(grey: npt.NDArray[Any], argument: str) -> Pixels:
@@ -161,7 +161,7 @@ def to_numpy(
     expected: str = "a path, bytes, a PIL image or a uint8 array",
     error_type: type[ArgumentError] = ImageError,
 ) -> npt.NDArray[Any]:
-    """Any array on any device -> NumPy. Raises error_type where the object is no array."""
+    """Convert any array on any device to NumPy. Raises error_type if the object is not an array."""
     if isinstance(array, np.ndarray):
         return array
     try:
@@ -170,12 +170,12 @@ def to_numpy(
         if hasattr(array, "detach") and hasattr(array, "cpu"):
             return np.asarray(array.detach().cpu().numpy())  # torch
         if hasattr(array, "__cuda_array_interface__") and hasattr(array, "__array__"):
-            return np.asarray(array)  # the engine's own (Result.resident), Numba
+            return np.asarray(array)  # the engine's own arrays (Result.resident), Numba
         if hasattr(array, "__dlpack__"):
             return np.from_dlpack(array)
         if hasattr(array, "__array_interface__"):
             return np.asarray(array)
-    except Exception as error:  # every library has its own
+    except Exception as error:  # every library has its own exceptions
         raise error_type(
             f"{argument}: this {type(array).__name__} cannot be read on the CPU ({error}); "
             f"expected {expected}"
@@ -184,14 +184,14 @@ def to_numpy(
 
 
 def resize(pixels: Pixels, width: int, height: int, resample: Image.Resampling) -> Pixels:
-    """Pixels [h, w, 3] or [h, w] at another size; themselves where the size fits already."""
+    """Resize pixels [h, w, 3] or [h, w]; return them as they are if they have the size already."""
     if pixels.shape[1] == width and pixels.shape[0] == height:
         return pixels
     return np.array(Image.fromarray(pixels).resize((width, height), resample))
 
 
 def check_output(path: str | os.PathLike[str], argument: str = "path") -> None:
-    """Raise ArgumentError for an unknown ending, OutputError where a picture cannot be written there."""
+    """Raise ArgumentError for an unknown extension, OutputError if no picture can be written there."""
     if not isinstance(path, (str, os.PathLike)):
         raise ArgumentError(f"{argument}: expected a file name to write to, got {type(path).__name__}")
     suffix = Path(path).suffix.lower()
@@ -202,10 +202,10 @@ def check_output(path: str | os.PathLike[str], argument: str = "path") -> None:
 
 
 def write(pixels: Pixels, path: str | os.PathLike[str], argument: str = "path") -> None:
-    """Write pixels [H, W, 3] or [H, W] in the format of the name's ending; an existing file is never damaged.
+    """Write pixels [H, W, 3] or [H, W] in the format of the extension; an existing file is never damaged.
 
-    JPEG and WebP are written with quality 95. Raises ArgumentError for an unknown ending, OutputError
-    where the file cannot be written.
+    JPEG and WebP are written with quality 95. Raises ArgumentError for an unknown extension, OutputError
+    if the file cannot be written.
     """
     check_output(path, argument)
     suffix = Path(path).suffix.lower()

@@ -1,4 +1,4 @@
-"""Reading label maps and landmarks from files, for the command line."""
+"""Readers of label map and landmark files, for the command line."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from e4s_engine.errors import AlignmentError, LabelsError
 from e4s_engine.photo.align import check_landmarks
 
 _MAX_SIDE = 8192
-_FORMATS = ("PNG", "TIFF", "BMP", "GIF")  # lossless: others would invent labels
+_FORMATS = ("PNG", "TIFF", "BMP", "GIF")  # lossless: lossy formats would invent labels
 
 
 def read(path: str, convention: str = "regions", argument: str = "labels") -> regions.Labels:
-    """A label map from a one-channel picture or `.npy`, as regions [h, w].
+    """Read a label map from a one-channel picture or `.npy`, as regions [h, w].
 
-    convention: what the values mean, "regions", "celebamask_hq" or "bisenet". Raises LabelsError.
+    convention: meaning of the values, "regions", "celebamask_hq" or "bisenet". Raises LabelsError.
     """
     try:
         labels = _load_npy(path) if path.endswith(".npy") else _load_picture(path)
@@ -41,19 +41,19 @@ def read(path: str, convention: str = "regions", argument: str = "labels") -> re
 
 
 def _load_npy(path: str) -> npt.NDArray[Any]:
-    with np.errstate(all="raise"):  # a shape that overflows
-        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-    if not isinstance(mapped, np.ndarray):
-        mapped.close()
+    with np.errstate(all="raise"):  # for a shape that overflows
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    if not isinstance(array, np.ndarray):
+        array.close()
         raise ValueError("an archive of arrays, not an array")
-    if max(mapped.shape, default=0) > _MAX_SIDE:
-        raise ValueError(f"shape {list(mapped.shape)} is too large")
-    return np.array(mapped)
+    if max(array.shape, default=0) > _MAX_SIDE:
+        raise ValueError(f"shape {list(array.shape)} is too large")
+    return np.array(array)
 
 
 def _load_picture(path: str) -> npt.NDArray[Any]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of large pictures, where _MAX_SIDE is stricter
+        warnings.simplefilter("ignore")  # about large pictures: _MAX_SIDE is stricter
         picture = Image.open(path, formats=_FORMATS)
     with picture:
         if max(picture.size) > _MAX_SIDE:
@@ -62,7 +62,7 @@ def _load_picture(path: str) -> npt.NDArray[Any]:
 
 
 def read_landmarks(path: str, argument: str = "landmarks") -> npt.NDArray[np.float64]:
-    """Landmarks [68, 2] or [5, 2] from `.json`, `.npy` or a text file of numbers. Raises AlignmentError."""
+    """Read landmarks [68, 2] or [5, 2]: `.json`, `.npy` or numbers as text. Raises AlignmentError."""
     try:
         if path.endswith(".npy"):
             points: Any = _load_npy(path)

@@ -1,4 +1,4 @@
-"""Pictures for people: labels in colour, overlays, and contact sheets of titled panels."""
+"""Pictures for display: labels in colour, overlays, and contact sheets of titled panels."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Panel = tuple[str, Pixels]
 
 
 def colour(labels: Labels, holes: npt.NDArray[np.bool_] | None = None) -> Pixels:
-    """Labels [h, w] as uint8 [h, w, 3] in the regions' colours; holes are hatched."""
+    """Colour labels [h, w] by region, as uint8 [h, w, 3]; holes are hatched."""
     picture = regions.PALETTE[labels]
     if holes is not None:
         rows, columns = np.indices(labels.shape)
@@ -33,7 +33,7 @@ def colour(labels: Labels, holes: npt.NDArray[np.bool_] | None = None) -> Pixels
 
 
 def overlay(picture: Pixels, labels: Labels, strength: float = 0.55) -> Pixels:
-    """Labels in colour over their picture, region borders drawn; uint8 of the picture's size."""
+    """Draw labels in colour, with region borders, over their picture; uint8 of the picture's size."""
     height, width = picture.shape[:2]
     rows, columns = np.arange(height) * labels.shape[0] // height, np.arange(width) * labels.shape[1] // width
     mask = labels[rows[:, None], columns]
@@ -43,7 +43,7 @@ def overlay(picture: Pixels, labels: Labels, strength: float = 0.55) -> Pixels:
 
 
 def legend(height: int = PANEL) -> Pixels:
-    """Names and colours of the regions, uint8 [height, 384, 3]."""
+    """Draw the names and colours of the regions, uint8 [height, 384, 3]."""
     canvas = Image.new("RGB", (PANEL, height), _PAPER)
     draw = ImageDraw.Draw(canvas)
     step = height // (regions.COUNT + 1)
@@ -56,7 +56,7 @@ def legend(height: int = PANEL) -> Pixels:
 
 
 def sheet(rows: Sequence[Sequence[Panel]]) -> Pixels:
-    """Titled panels in rows, each scaled to 384 x 384 with its shape kept."""
+    """Lay titled panels out in rows, each scaled to fit 384 x 384 in its own proportions."""
     columns = max(len(row) for row in rows)
     width = columns * (PANEL + _MARGIN) + _MARGIN
     height = len(rows) * (PANEL + _TITLE + _MARGIN) + _MARGIN

@@ -1,4 +1,4 @@
-"""The recorder, and the plans that it makes."""
+"""The recorder, the plans that it makes, and what joins their steps."""
 
 from e4s_engine.plan.recorder import (
     TYPES,

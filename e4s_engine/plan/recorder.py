@@ -6,12 +6,10 @@
     weights = plan.weights(schema.tensors(config), "rgi")
     styles = encode.encode_pixels(ops.record, image, labels, weights, config)
     plan.output(styles)
-    print(plan)
+    print(fuse.fuse(plan))
 
-A plan is a list of steps over buffers. The `record` functions of the ops append steps, or fold what they do
-into the step that made their operand: batch norm and sums into convolutions, resizing into the reading of
-pixels, squeeze-excite into instance norm. A symbol whose step was folded away must not be used again; that
-raises, so a network that needs the value itself is never recorded wrongly.
+A plan is a list of steps over buffers. The `record` functions of the ops append steps that say what each op
+is; `fuse.fuse` then joins them into those that the runtime runs.
 """
 
 from __future__ import annotations
@@ -119,18 +117,16 @@ class Step:
 
 @dataclasses.dataclass(eq=False)
 class Symbol:
-    """A value of the network while it is recorded: its shape as the networks see it, and who makes it."""
+    """A value of the network while it is recorded: its shape as the networks see it, and its buffer."""
 
     plan: Plan
     shape: Shape
     buffer: int
-    step: Step | None = None
-    uses: int = 0
-    folded: bool = False
 
-    def fresh(self, *kinds: str) -> bool:
-        """Whether a step of one of these kinds makes it and nothing has used it yet."""
-        return self.step is not None and self.step.kind in kinds and self.uses == 0 and not self.folded
+    @property
+    def type(self) -> str:
+        """Type of its values: "f32", "bf16", "f16" or "u8"."""
+        return self.plan.buffers[self.buffer].type
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)
@@ -180,10 +176,6 @@ class Plan:
         if self.buffers[x.buffer].external >= 0:
             return
         y = self.external(self.buffers[x.buffer].shape, "f32")
-        if x.fresh("to_rgb") and x.step is not None:  # no copy of the largest picture
-            x.step.buffers["y"] = y
-            x.folded = True
-            return
         self.append(Step("copy", {"x": self.use(x), "y": y}, numbers={"stride": 1, "first": 0}))
 
     def emit(
@@ -199,11 +191,16 @@ class Plan:
         **numbers: float,
     ) -> Symbol:
         """Append a step that makes a new buffer; weights that are None are left out."""
-        self.buffers.append(Buffer(_layout(shape), type or self.type, limit=limit))
+        y = self.add_buffer(_layout(shape), type or self.type, limit)
         buffers = {name: self.use(symbol) for name, symbol in inputs.items()}
-        given = {n: w if isinstance(w, list) else [w] for n, w in (weights or {}).items() if w is not None}
-        step = self.append(Step(kind, {**buffers, "y": len(self.buffers) - 1}, given, dict(numbers), flop))
-        return Symbol(self, shape, len(self.buffers) - 1, step)
+        listed = {n: w if isinstance(w, list) else [w] for n, w in (weights or {}).items() if w is not None}
+        self.append(Step(kind, {**buffers, "y": y}, listed, dict(numbers), flop))
+        return Symbol(self, shape, y)
+
+    def add_buffer(self, shape: tuple[int, int, int, int], type_name: str, limit: int = 0) -> int:
+        """Add a buffer in the arena and return its number."""
+        self.buffers.append(Buffer(shape, type_name, limit=limit))
+        return len(self.buffers) - 1
 
     def append(self, step: Step) -> Step:
         """Append a step."""
@@ -214,30 +211,7 @@ class Plan:
         """Return the buffer of a symbol that a step reads."""
         if isinstance(x, Constant):
             raise BackendError("plan: a constant was used where only a value can be")
-        if x.folded:
-            raise BackendError("plan: a value is needed that was folded into a later step")
-        x.uses += 1
         return x.buffer
-
-    def fold(self, x: Symbol, shape: Shape | None = None) -> Symbol:
-        """The symbol that takes the place of x, whose step the caller has extended."""
-        assert x.step is not None
-        x.folded = True
-        if shape is not None:
-            self.buffers[x.buffer].shape = _layout(shape)
-        return Symbol(self, shape or x.shape, x.buffer, x.step)
-
-    def drop(self, x: Symbol) -> Step:
-        """Take back the step that makes x; the caller does its work elsewhere."""
-        assert x.step is not None
-        x.folded = True
-        self.steps = [step for step in self.steps if step is not x.step]
-        return x.step
-
-    def need_halo(self, x: Symbol, halo: int) -> None:
-        """Give x's buffer a rim of at least so many zero pixels."""
-        buffer = self.buffers[x.buffer]
-        buffer.halo = max(buffer.halo, halo)
 
     @property
     def flop(self) -> float:
@@ -282,5 +256,5 @@ def vector(weight: Weight | None, *suffix: str) -> Vector | None:
 
 
 def unfoldable(what: str) -> BackendError:
-    """The error for a sequence of ops the runtime has no step for."""
+    """Return the error for an op that the runtime has no step for."""
     return BackendError(f"plan: the native backend has no step for {what}")

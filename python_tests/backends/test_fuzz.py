@@ -1,6 +1,6 @@
 """Random calls of the binding: refused with a Python error, or harmless. `make sanitize` makes many more.
 
-E4S_FUZZ is how many; what they are follows from their number alone, so that a failure can be had again.
+E4S_FUZZ is the number of calls. Each call follows from its own number alone, so failures can be reproduced.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from e4s_engine.backends.plans import record_decode
 from e4s_engine.errors import ArgumentError, E4SError
 
 COUNT = int(os.environ.get("E4S_FUZZ", "1500"))
-REFUSALS = (E4SError, TypeError, KeyError, RuntimeError)  # RuntimeError: what is no number cannot be cast
+REFUSALS = (E4SError, TypeError, KeyError, RuntimeError)  # RuntimeError: a value that cannot be cast
 
 
 @dataclasses.dataclass
 class Described:
-    """A plan as the binding takes it, its weights, and arrays to run it on."""
+    """Plan in the binding's form, its weights, and arrays to run it on."""
 
     buffers: list[dict[str, Any]]
     steps: list[dict[str, Any]]
@@ -45,7 +45,7 @@ def whole_decode() -> Described:
 
 
 def small_plans() -> list[Described]:
-    """A plan of every fourth case, in each precision there is."""
+    """Record a plan of every fourth case in every precision."""
     found = []
     for precision in sorted({p for _, p in kernels()}):
         for case in CASES[::4]:
@@ -60,7 +60,7 @@ def pick(rng: np.random.Generator, items: Any) -> Any:
 
 
 def mutate(rng: np.random.Generator, buffers: list[dict[str, Any]], steps: list[dict[str, Any]]) -> None:
-    """Change one thing of a plan."""
+    """Change one thing in a plan."""
     buffer, step = pick(rng, buffers), pick(rng, steps)
     kind = rng.integers(0, 8)
     if kind == 0:
@@ -79,7 +79,7 @@ def mutate(rng: np.random.Generator, buffers: list[dict[str, Any]], steps: list[
         value = pick(rng, [-1.0, 0.0, 0.5, 1.0, 2.0, 3.0, 1e9, float("nan"), float("inf")])
         step["numbers"][pick(rng, list(step["numbers"]))] = value
     elif kind == 5:
-        steps[rng.integers(len(steps))] = copy.deepcopy(step)  # one step less, one twice
+        steps[rng.integers(len(steps))] = copy.deepcopy(step)  # one step replaced by a copy of another
     elif kind == 6:
         part = pick(rng, [buffer, step, step["buffers"], step["weights"], step["numbers"]])
         part.pop(pick(rng, list(part)) if part else "", None)
@@ -96,7 +96,7 @@ def broken_plan(rng: np.random.Generator, plan: Described) -> None:
     try:
         _native.Plan(buffers, steps, plan.weights, isa, guard=True, **options).run(plan.arrays)
     except ArgumentError as error:
-        assert "beyond" not in str(error), error  # a step touched the bytes behind its buffer
+        assert "beyond" not in str(error), error  # a step wrote to the bytes behind its buffer
         raise
 
 

@@ -1,4 +1,4 @@
-"""Concurrent calls that share batches: who gets what, what fails alone, what an interruption leaves."""
+"""Concurrent calls that share batches: results, failures of single calls, interruptions."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ PICTURES = [np.random.default_rng(s).integers(0, 256, (SIDE, SIDE, 3), dtype=np.
 
 
 class Doubling:
-    """A backend whose parser doubles. Its first batch waits until it is let go; 99 is what it fails on."""
+    """Backend whose parser doubles its input, holds its first batch until released, and fails on 99."""
 
     name, device, precision = "fake", "cpu", "fp32"
 
     def __init__(self) -> None:
         self.sizes: list[int] = []
         self.started, self.go = threading.Event(), threading.Event()
-        self.interrupted = 0  # the batch that a signal interrupts, counted from 1
+        self.interrupted = 0  # number of the batch that a signal interrupts, counted from 1
 
     def parse(self, images):
         self.sizes.append(len(images))
@@ -64,7 +64,7 @@ def pool():
 
 
 def busy(pool, most=8):
-    """A gatherer whose backend is at its first batch, and that batch's future."""
+    """Return a gatherer whose backend is running its first batch, and that batch's future."""
     fake = Doubling()
     gathered = Gathered(fake, most, 0)
     first = pool.submit(gathered.parse, pictures(1))
@@ -92,7 +92,7 @@ def test_a_batch_holds_no_more_than_it_may(pool):
     until(lambda: waiting(gathered) == 3)
     fake.go.set()
     assert [len(other.result()) for other in (first, *others)] == [1, 2, 2, 5]
-    assert sorted(fake.sizes) == [1, 2, 2, 5]  # a call is never cut, be it larger than the limit
+    assert sorted(fake.sizes) == [1, 2, 2, 5]  # a call is never split, even if it is larger than the limit
 
 
 def test_a_full_batch_does_not_wait(pool):

@@ -1,4 +1,4 @@
-"""Every op on every instruction set and precision against PyTorch."""
+"""Every op against PyTorch, on every instruction set and in every precision."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def test_threads_do_not_change_results(precision: str) -> None:
         assert np.array_equal(run_case(case, isa, precision, 1), run_case(case, isa, precision, 0))
 
 
-# Where regions lie as they may, every pixel of so small a map is of the seam, which is done anew.
+# Where regions lie anywhere, every pixel of so small a map is on a seam, which is computed again.
 WIDE = [case for case in CASES if re.match(r"conv-64-80-k3s1-16x18|regional-64-64-16-(one|bands)", case.name)]
 
 
 @pytest.mark.parametrize(("isa", "precision"), [*kernels(), EMULATED])
 @pytest.mark.parametrize("case", WIDE, ids=str)
 def test_winograds_tiles_make_the_same_pictures(case: Case, isa: str, precision: str) -> None:
-    """As the direct form does, to rounding; on any number of threads bit by bit."""
+    """They agree with the direct form to rounding, and bit for bit on any number of threads."""
     direct, tiled = run_case(case, isa, precision, winograd=()), run_case(case, isa, precision)
     assert 0 < np.abs(direct - tiled).max() < TOLERANCE[precision] * np.abs(direct).max()
     assert np.array_equal(run_case(case, isa, precision, 1), tiled)

@@ -1,4 +1,4 @@
-"""The runtime around the kernels: threads, memory, choices, and plans that must be refused."""
+"""The runtime around the kernels: threads, memory, the choice of kernels, and plans to refuse."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ def test_500_swaps_from_four_threads(backend: Any) -> None:
     images, labels, _ = sample(4)
     report = soak(backend, images, labels, 500, 4)
     assert report.wrong == 0
-    if report.grown_mb is not None and _native.__version__ != "sanitized":  # those builds keep freed memory
+    # Sanitized builds keep freed memory.
+    if report.grown_mb is not None and _native.__version__ != "sanitized":
         assert report.grown_mb < 4
 
 
@@ -107,7 +108,7 @@ def test_choices() -> None:
         native.Native(model, None, "bf16", isa="portable")
     with pytest.raises(ArgumentError, match="E4S_ISA"):
         native.Native(model, None, isa="sse9")
-    assert _native.kernels("")[0] != "amx"  # until it has run on a processor that has it
+    assert _native.kernels("")[0] != "amx"  # until it has run on a processor with AMX
     if not _native.cpu_features()["amx_bf16"]:
         with pytest.raises(BackendError, match="amx"):
             native.Native(model, None, isa="amx")
@@ -151,7 +152,7 @@ def test_needs_no_torch() -> None:
 @pytest.mark.parametrize("backend_name", backends.BACKENDS[1:])
 def test_nan_in_a_tensor_the_runtime_does_not_read(tmp_path: Path, backend_name: str) -> None:
     model = make_model(SMALL)
-    name = "encoder.body.0.res_layer.5.fc1.weight"  # behind a mean of zeros: not part of any plan
+    name = "encoder.body.0.res_layer.5.fc1.weight"  # it follows a mean of zeros: not part of any plan
     bad = {**model.tensors, name: np.full_like(model.tensors[name], np.nan)}
     weights.save(weights.Model(SMALL, bad), tmp_path / "model.safetensors")
     with pytest.raises(WeightsError, match=f"weights: .*NaN or infinity in {name}"):

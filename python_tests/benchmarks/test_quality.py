@@ -1,4 +1,4 @@
-"""The quality benchmark: its metrics, its baselines, its keys on a tiny random model."""
+"""The quality benchmark: metrics, baselines, and the keys of its report on a tiny random model."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_psnr_and_ssim():
     flat = np.full((32, 40, 3), 100, np.uint8)
     assert metrics.psnr(flat, flat + 10) == pytest.approx(20 * np.log10(255 / 10))
     assert metrics.ssim(a, a) == pytest.approx(1)
-    # Of flat pictures only the means count.
+    # In flat pictures only the means count.
     c1 = (0.01 * 255) ** 2
     wanted = (2 * 100 * 110 + c1) / (100**2 + 110**2 + c1)
     assert metrics.ssim(flat, flat + 10) == pytest.approx(wanted)

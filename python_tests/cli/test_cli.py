@@ -1,4 +1,4 @@
-"""The command line, run in this process with the tiny model: what it writes, says and returns."""
+"""The command line, run in this process with the tiny model: its files, messages and exit codes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FIVE = [[38, 40], [58, 40], [48, 52], [40, 62], [56, 62]]
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """A folder of photos to stand in: a.png to c.png, wide.png, bad.png, labels and landmarks."""
+    """Enter a folder of photos: a.png to c.png, wide.png, bad.png, labels and landmarks."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("E4S_WEIGHTS", raising=False)
     for seed, name in enumerate("abc"):
@@ -42,7 +42,7 @@ def here(tmp_path, monkeypatch):
 
 @pytest.fixture
 def e4s(here, tiny_weights, capsys):
-    """Run a command with the tiny weights -> exit code, stdout, stderr."""
+    """Return a function that runs a command with the tiny weights: exit code, stdout, stderr."""
 
     def run(*arguments, model=True):
         given = ["--weights", str(tiny_weights / "model.safetensors")] if model else []
@@ -54,7 +54,7 @@ def e4s(here, tiny_weights, capsys):
 
 @pytest.fixture
 def fails(e4s):
-    """Run a command that fails: exit code 1 and one line on stderr, which is returned."""
+    """Return a function that runs a command that fails: exit code 1, and one line on stderr, its result."""
 
     def run(*arguments, model=True):
         code, out, err = e4s(*arguments, model=model)
@@ -71,7 +71,7 @@ def done(outcome):
     assert (code, err) == (0, "")
 
 
-# swap
+# e4s swap
 
 
 def test_swap_is_what_the_engine_does(e4s, engine):
@@ -275,7 +275,7 @@ def test_bench(e4s):
     assert (code, err) == (0, "") and "total" in out and "ms" in out
 
 
-# What goes wrong
+# Errors
 
 SWAP = ["swap", "a.png", "b.png", "-o", "out.png"]
 

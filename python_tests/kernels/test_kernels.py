@@ -1,6 +1,7 @@
 """Every Triton kernel against PyTorch, in Triton's interpreter: no GPU is needed.
 
-bf16 is left to GPUs: the interpreter multiplies it as integers. No line of a kernel tells it from fp16.
+bf16 is tested on GPUs only: the interpreter multiplies it as integers. No line of a kernel treats it
+otherwise than fp16.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from e4s_engine.pipeline import compose
 # Largest error relative to the largest value; fp16 rounds to 11 bits after every step.
 TOLERANCE = {"fp32": 2e-5, "fp16": 1e-2}
 
-# The largest shapes take the interpreter ten seconds each: of those, half the variants.
+# The largest shapes take the interpreter ten seconds each: run half of their variants.
 INTERPRETED = [
     case
     for case in CASES
@@ -54,7 +55,7 @@ def test_half_precision(case: Case) -> None:
     check(case, "fp16")
 
 
-# What a card's tiles may be beside those that the interpreter takes: depths shared by two programs, and
+# Tiles that a card may use and the interpreter's defaults do not cover: depths shared by two programs, and
 # column blocks of one, two and more parities of an upsampling layer.
 SHARED = [
     case
@@ -93,7 +94,7 @@ def test_parities_of_an_upsampling_layer(columns: int, monkeypatch: pytest.Monke
             check(case, "fp32")
 
 
-# What swaps take: the whole face, one region, several, those that others are never painted over, and all.
+# Regions of swaps: the whole face, one region, several, those never painted over by others, and all.
 TAKEN = (None, (regions.EYES,), (regions.LIPS, regions.MOUTH, regions.SKIN), (regions.HAIR,),
          (regions.BACKGROUND, regions.GLASSES), tuple(range(regions.COUNT)), ())  # fmt: skip
 
@@ -141,7 +142,7 @@ def test_composed_styles() -> None:
 
 @pytest.mark.parametrize("side", [24, 40])
 def test_the_feathered_paste(side: int) -> None:
-    """All of its passes, batch 2, against the pipeline's own blending; both sizes are small ones."""
+    """All its passes agree with the pipeline's own blending, in batch 2; both sizes are small."""
     dice = np.random.default_rng(side)
     full, area = 2 * side, side * side
     labels = dice.choice([0, 4, 6, 6, 6, 11], (2, side, side)).astype(np.uint8)
@@ -166,7 +167,7 @@ def test_the_feathered_paste(side: int) -> None:
 
 
 def blend_at(foreground: np.ndarray, full: int) -> np.ndarray:
-    """`blend.alpha`, feathered, at another size."""
+    """Compute the feathered `blend.alpha` at another size."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(blend, "CROP", full)
         return blend.alpha(foreground, "feather")

@@ -1,4 +1,4 @@
-"""Agreement with the published implementation, on weights of its recipe."""
+"""Agreement with the published implementation, on weights from the goldens' recipe."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def relative(found: np.ndarray, expected: np.ndarray) -> float:
 
 @pytest.fixture(scope="module", params=CASES)
 def case(request, golden: Path, photos: Path, recipe: ModuleType) -> SimpleNamespace:
-    """One golden swap: its arrays, photos and a backend with its weights."""
+    """Load one golden swap: its arrays, photos and a backend with its weights."""
     size = request.param
     expected = np.load(golden / f"rgi_{size}_swap.npz")
     state = official_state(golden, recipe, size, int(expected["seed"]))
@@ -91,7 +91,7 @@ def test_one_pass_equals_published_form(case: SimpleNamespace) -> None:
 
 
 def test_engine_end_to_end(case: SimpleNamespace, tmp_path: Path) -> None:
-    """The whole path from an official checkpoint file; at 1024 with both ways of blending."""
+    """The whole path from an official checkpoint file agrees; at 1024 with both blend modes."""
     checkpoint = tmp_path / "iteration_300000.pt"
     state = {f"module.{k}": torch.from_numpy(v) for k, v in case.model.tensors.items() if k != "latent_avg"}
     latent_avg = torch.from_numpy(case.model.tensors["latent_avg"])
@@ -148,7 +148,7 @@ def test_parser_logits(golden: Path, photos: Path, parser: dict[str, torch.Tenso
 
 
 def test_parsing_through_the_engine(golden: Path, photos: Path, parser, tmp_path, tiny_weights) -> None:
-    """engine.parse at 1024 and from a small copy, as 12 labels."""
+    """engine.parse agrees at 1024 and from a small copy, as 12 labels."""
     torch.save(parser, tmp_path / "79999_iter.pth")
     engine = Engine(
         tiny_weights / "model.safetensors", parser=tmp_path / "79999_iter.pth", backend="reference"

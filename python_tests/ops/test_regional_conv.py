@@ -12,7 +12,7 @@ CHANNELS = (5, 7)  # in, out
 
 
 def labels_of(kind: str, batch: int, height: int, width: int) -> tuple[torch.Tensor, int]:
-    """A label map [N,H,W] and the number of regions it may hold."""
+    """Make a label map [N,H,W]; return it and the number of regions it may hold."""
     torch.manual_seed(height * 100 + width)
     empty = torch.zeros(batch, height, width, dtype=torch.long)
     if kind == "one region":
@@ -61,7 +61,7 @@ def test_forms_agree(kind: str, upsample: bool, batch: int, size: tuple[int, int
     tensors, labels = inputs(kind, batch, *size, upsample)
     expected, found = run(published, tensors, labels, upsample), run(reference, tensors, labels, upsample)
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
-    plain = {k: v.detach() for k, v in tensors.items()}  # without gradients the sums take another form
+    plain = {k: v.detach() for k, v in tensors.items()}  # sums take another form without gradients
     torch.testing.assert_close(run(reference, plain, labels, upsample), expected, rtol=1e-9, atol=1e-9)
     singles = {k: v.float() for k, v in plain.items()}
     assert (run(reference, singles, labels, upsample) - expected).abs().max() < 1e-4 * expected.abs().max()

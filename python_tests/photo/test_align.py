@@ -18,11 +18,11 @@ FIVE = np.array([[-0.5, 0], [0.5, 0], [0, 0.6], [-0.4, 1.1], [0.4, 1.1]])
 
 
 def face(centre, scale, degrees=0.0, count=5):
-    """Landmarks of a face: its eyes `scale` pixels apart."""
+    """Make landmarks of a face whose eyes are `scale` pixels apart."""
     angle = np.deg2rad(degrees)
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     points = FIVE
-    if count == 68:  # what alignment does not look at is nonsense
+    if count == 68:  # points that alignment does not read are nonsense
         points = np.random.default_rng(0).uniform(-1, 1, (68, 2))
         ring = 0.15 * np.stack([np.cos(np.arange(6)), np.sin(np.arange(6))], axis=1)
         points[36:42], points[42:48] = FIVE[0] + ring - ring.mean(0), FIVE[1] + ring - ring.mean(0)
@@ -31,7 +31,7 @@ def face(centre, scale, degrees=0.0, count=5):
 
 
 def photo(width, height):
-    """Smooth waves: resampling them loses little."""
+    """Make a photo of smooth waves, which loses little by resampling."""
     rows, columns = np.indices((height, width))
     waves = [np.sin(rows / a + columns / b) for a, b in ((13, 29), (31, -17), (-23, 19))]
     return (127 + 90 * np.stack(waves, axis=2)).astype(np.uint8)
@@ -52,7 +52,7 @@ def refused(call, *words, argument="landmarks", error=AlignmentError):
 @pytest.mark.parametrize("count", [5, 68])
 @pytest.mark.parametrize("degrees", [0, 20, -75, 180])
 def test_quad_is_the_ffhq_formula(count, degrees):
-    """Against the published computation, written out (Karras et al. 2019)."""
+    """It equals the published computation, written out (Karras et al. 2019)."""
     points = face((300, 200), 60, degrees, count)
     if count == 68:
         left, right = points[36:42].mean(0), points[42:48].mean(0)

@@ -1,4 +1,4 @@
-"""Writing results: an existing file is whole at every moment, and nothing is left behind."""
+"""Writing results: an existing file is complete at every moment, and no temporary file stays."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_the_name_is_a_folder(tmp_path):
 
 @pytest.mark.parametrize("read_only", ["file", "folder"])
 def test_read_only(old, monkeypatch, read_only):
-    """os.access is asked, not the file system, so that this holds for root as well."""
+    """A read-only path is refused; os.access decides, not the file system, so this holds for root too."""
     locked = old if read_only == "file" else old.parent
     real = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != locked and real(path, mode))
@@ -163,7 +163,7 @@ def test_new_files_follow_the_umask(tmp_path):
 
 
 def test_concurrent_writers(old):
-    """Readers see one whole picture or another, whoever writes."""
+    """Readers always see one complete picture or the other while several threads write."""
     pictures = [np.full((64, 64, 3), shade, np.uint8) for shade in (10, 90, 200)]
     result(pictures[0]).save(old)
     problems = []

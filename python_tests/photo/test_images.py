@@ -1,4 +1,4 @@
-"""Reading pictures: every accepted kind gives the same pixels, everything else one clear error."""
+"""Reading pictures: every accepted kind gives the same pixels, any other a clear error."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PNG = encoded(Image.fromarray(PIXELS), "PNG")
 
 
 class DLPackOnly:
-    """An array of a library we know nothing of."""
+    """Array of an unknown library, with DLPack only."""
 
     def __init__(self, array):
         self._array = array
@@ -123,7 +123,7 @@ def test_the_callers_pil_image_is_not_modified():
     assert own.getexif()[0x0112] == 6
 
 
-# What undoes each orientation: EXIF 2.3, tag 0x0112.
+# Transform that undoes each orientation: EXIF 2.3, tag 0x0112.
 UPRIGHT = {
     1: lambda a: a,
     2: lambda a: a[:, ::-1],
@@ -258,7 +258,7 @@ def test_a_name_given_as_bytes_is_no_image():
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF"])
 def test_truncated_files(kind):
-    """Whatever is cut off, the answer is the whole picture or an ImageError."""
+    """However much is cut off, the result is the whole picture or an ImageError."""
     data = encoded(Image.fromarray(PIXELS), kind, **({"lossless": True} if kind == "WEBP" else {}))
     whole = images.read(data)
     failed = 0
@@ -286,7 +286,7 @@ MAGIC = [
 @given(magic=st.sampled_from(MAGIC), rest=st.binary(max_size=200))
 def test_random_bytes_after_magic(magic, rest):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's, about damaged metadata
+        warnings.simplefilter("ignore")  # Pillow's warnings about damaged metadata
         try:
             read = images.read(magic + rest)
         except ImageError:

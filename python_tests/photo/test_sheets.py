@@ -1,4 +1,4 @@
-"""Pictures for people: sheets and overlays show what they say."""
+"""Contact sheets, overlays and legends: their sizes and contents."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_overlay_has_the_pictures_size_and_shows_both():
     shown = sheets.overlay(picture, labels)
     assert shown.shape == picture.shape
     assert (shown[80, 5] != shown[10, 5]).any()
-    assert (shown[45] == 255).all()  # the border between the two
+    assert (shown[45] == 255).all()  # border between the two regions
 
 
 def test_sheet_keeps_every_panels_shape():

@@ -1,4 +1,4 @@
-"""Composition of labels and style vectors: the rules, over random maps."""
+"""Rules for composing labels and style vectors, over random maps."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_region_styles(source, target, chosen, extent):
     for region in chosen:
         wanted = (1 - extent) * target[region] + extent * source[region]
         if not source[region].any():
-            wanted = target[region]  # nothing to take
+            wanted = target[region]  # the source has no such region
         np.testing.assert_allclose(mixed[region], wanted, atol=1e-5)
 
 

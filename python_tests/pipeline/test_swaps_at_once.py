@@ -1,4 +1,4 @@
-"""Swaps that a backend does in one go: which ones it is given, and that they come out as in stages."""
+"""Fused swaps: which calls a backend gets, and that results equal those of the separate stages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RESAMPLING = images.Image.Resampling.LANCZOS
 
 
 class AtOnce:
-    """Another backend's networks, and `swap` made of them."""
+    """Backend with the networks of another, and a fused `swap` composed of them."""
 
     def __init__(self, backend):
         self._backend, self.batches = backend, []
@@ -80,7 +80,7 @@ def test_a_swap_of_crops_is_done_in_one_go(at_once, engine):
     for chosen in (["eyes", "nose"], "hair", "face"):
         assert same(whole.swap(A, B, chosen, **KNOWN), engine.swap(A, B, chosen, **KNOWN))
     assert same(whole.swap({"hair": A}, B), engine.swap({"hair": A}, B))
-    assert same(whole.swap(A, C), engine.swap(A, C))  # labels are the parser's
+    assert same(whole.swap(A, C), engine.swap(A, C))  # the parser's labels
     assert same(whole.swap(A, A), engine.swap(A, A))
     assert backend.batches == [1] * 7
 

@@ -1,4 +1,4 @@
-"""What today's networks never ask of the plan and its weights, and others will."""
+"""Edge cases of plans and their weights that no present network reaches, but others will."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from e4s_engine import ops
 from e4s_engine.backends.cuda.instances import Instances
 from e4s_engine.errors import BackendError
 from e4s_engine.plan import Plan
+from e4s_engine.plan.fuse import fuse
 
 CHANNELS = 64  # wide enough for Winograd's tiles where sides are even and large
 NORM = ("gamma", "beta", "mean", "var")
@@ -37,12 +38,14 @@ def recorded(
     plan = Plan("fp32")
     symbols = plan.weights({n: a.shape for n, a in made.items()}, name)
     plan.output(function(ops.record, plan.pixels(1, side, side), symbols))
-    return plan
+    return fuse(plan)
 
 
-def expected(made: dict[str, np.ndarray], pixels: np.ndarray) -> np.ndarray:
+def expected(
+    made: dict[str, np.ndarray], pixels: np.ndarray, function: Callable[..., Any] = network
+) -> np.ndarray:
     tensors = {n: torch.from_numpy(a) for n, a in made.items()}
-    return network(ops.reference, torch.from_numpy(pixels), tensors).permute(0, 2, 3, 1).numpy()
+    return function(ops.reference, torch.from_numpy(pixels), tensors).permute(0, 2, 3, 1).numpy()
 
 
 def run(plan: Plan, store: Any, pixels: np.ndarray) -> np.ndarray:
@@ -57,7 +60,7 @@ def picture(side: int) -> np.ndarray:
 
 @pytest.mark.parametrize("after", ["relu", "prelu", "sum", "sum and relu", "norm"])
 def test_a_norm_is_not_folded_through_what_follows_a_convolution(after: str) -> None:
-    """Folding it would scale the sums in front of the activation or the shortcut: wrong, and silently."""
+    """Folding it would scale the sums before the activation or the shortcut: silently wrong."""
 
     def network(ops: Any, pixels: Any, weights: Any) -> Any:
         x = ops.conv2d(ops.from_uint8(pixels, -1, 1), weights["in"])
@@ -70,8 +73,12 @@ def test_a_norm_is_not_folded_through_what_follows_a_convolution(after: str) -> 
             y = ops.batch_norm(y, *norm)
         return ops.batch_norm(y, *norm)
 
-    with pytest.raises(BackendError, match="batch norm"):
-        recorded(arrays(0), 8, "one", network)
+    store, made, pixels = native.WeightStore(), arrays(0), picture(8)
+    plan = recorded(made, 8, "one", network)
+    assert [step.kind for step in plan.steps].count("affine") == (after != "norm")
+    store.add(plan, made)
+    want = expected(made, pixels, network)
+    np.testing.assert_allclose(run(plan, store, pixels), want, atol=2e-5 * np.abs(want).max())
 
 
 def test_networks_with_tensors_of_one_name_keep_their_own_values() -> None:
@@ -85,7 +92,7 @@ def test_networks_with_tensors_of_one_name_keep_their_own_values() -> None:
 
 
 def test_sizes_that_want_another_form_of_a_convolution() -> None:
-    """Packed at 32 for Winograd's tiles, then asked for where the direct form runs, and back."""
+    """Weights packed at 32 for Winograd's tiles are packed again for the direct form, and the reverse."""
     store, made = native.WeightStore(), arrays(0)
     forms = set()
     for side in (32, 31, 14, 8, 1, 32):
@@ -109,7 +116,7 @@ def test_plans_are_kept_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [key[2] for key in backend._plans] == [67, 68, 69]
     backend.encode(picture(67), labels)
     backend.encode(picture(64), labels)
-    assert [key[2] for key in backend._plans] == [69, 67, 64]  # the one used longest ago has gone
+    assert [key[2] for key in backend._plans] == [69, 67, 64]  # the least recently used one is gone
     for side, styles in first.items():
         np.testing.assert_array_equal(backend.encode(picture(side), labels), styles)
 
@@ -125,7 +132,7 @@ def test_graphs_that_wait_are_kept_up_to_a_bound() -> None:
     for key in "aababcb":
         use(key)
     assert built == ["a", "b", "c"]
-    use("a")  # dropped for c
+    use("a")  # evicted for c
     assert built == ["a", "b", "c", "a"]
     use("b")
     assert built == ["a", "b", "c", "a"]

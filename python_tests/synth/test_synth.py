@@ -1,4 +1,4 @@
-"""The procedural portraits: reproducible, exact in labels and landmarks, separable by region."""
+"""Procedural portraits: reproducible, exact in labels and landmarks, separable by region."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BARE = P.Person(hair=P.Hair(style="crop"))
 
 
 def inside(polygon, points):
-    """Which points [N, 2] lie in a polygon [M, 2] (even-odd rule)."""
+    """Return which points [N, 2] lie in a polygon [M, 2] (even-odd rule)."""
     result = np.zeros(len(points), bool)
     for (x0, y0), (x1, y1) in zip(polygon, np.roll(polygon, -1, 0), strict=True):
         if y0 != y1:
@@ -27,7 +27,7 @@ def inside(polygon, points):
 
 
 def pixels(labels, region):
-    """Centres x, y [N, 2] of a region's pixels."""
+    """Return the centres x, y [N, 2] of a region's pixels."""
     return np.argwhere(labels == region)[:, ::-1] + 0.5
 
 
@@ -151,7 +151,7 @@ def test_combine_changes_only_what_is_near(region, near):
 
 @pytest.mark.parametrize(("a", "b"), [(3, 40), (11, 24), (17, 5)])
 def test_a_face_that_is_taken_leaves_hair_ears_and_background_where_they_were(a, b):
-    """Broad faces on narrow heads and the other way round: the skull stays the target's."""
+    """The skull stays the target's: broad faces on narrow heads, and the other way round."""
     target, source = person(a), person(b)
     widths = (0.92, 1.08) if a % 2 else (1.08, 0.92)
     target, source = (
@@ -161,11 +161,11 @@ def test_a_face_that_is_taken_leaves_hair_ears_and_background_where_they_were(a,
     shown = replace(scene(a), occluder=P.Occluder())
     before, after = (synth.render(p, shown, 128, 2) for p in (target, synth.combine(target, source, R.FACE)))
     kept = [R.BACKGROUND, R.HAIR, R.EARS, R.GLASSES, R.EARRINGS]
-    high = np.arange(128)[:, None] < before.landmarks[33, 1]  # above the nose's base: the jaw is the face's
+    high = np.arange(128)[:, None] < before.landmarks[33, 1]  # above the nose: the jaw is the face's
     stays = np.isin(before.labels, kept) & high
     assert stays.mean() > 0.1
     assert (after.labels == before.labels)[stays].mean() > 0.98
-    plain = stays & (before.labels != R.GLASSES)  # through a lens the new face is seen
+    plain = stays & (before.labels != R.GLASSES)  # the new face shows through a lens
     change = np.abs(after.image.astype(int) - before.image)[plain]
     assert change.mean() < 5  # a steeper forehead lifts the hair over it a little
 

@@ -1,4 +1,4 @@
-"""Training steps of fixed shapes: the ordinary steps' sums, nothing that a CUDA graph cannot hold."""
+"""Training steps of fixed shapes: the ordinary steps' sums, and nothing that a CUDA graph cannot hold."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_a_list_that_is_too_short_says_so():
     seams.measuring = False
     seams.regional_conv(x, weight, styles, busy, **rest)
     assert seams.fullness() > 1
-    assert seams.fullness() == 0  # since the last look
+    assert seams.fullness() == 0  # since the last call
     seams.measuring = True
     y = seams.regional_conv(x, weight, styles, busy, **rest)
     torch.testing.assert_close(y, regional_conv.reference(x, weight, styles, busy, **rest))
@@ -127,7 +127,7 @@ def test_a_list_that_is_too_short_says_so():
 def test_fixed_steps_have_the_ordinary_losses_and_gradients():
     ordinary, fixed = task_of(False), task_of(True)
     for step in range(6):
-        # From the same parameters: Muon makes full steps of what is rounding alone.
+        # Start from the same parameters: Muon makes full steps of mere rounding differences.
         for name, own in ordinary.learners.items():
             for key, tensor in fixed.learners[name].tensors.items():
                 tensor.data.copy_(own.tensors[key])
@@ -161,7 +161,7 @@ def test_fixed_steps_end_where_ordinary_ones_do():
         torch.cat([(t.detach() - begun[n]).flatten() for n, t in task.learners[tasks.MODEL].tensors.items()])
         for task in pair
     )
-    # Adam divides gradients by their size: those that are rounding alone go either way.
+    # Adam divides gradients by their size: those that are mere rounding may have either sign.
     assert (got - wanted).norm() < 0.05 * wanted.norm()
 
 
@@ -188,7 +188,7 @@ def test_rates_on_the_device_take_the_same_steps(tmp_path):
 
     for one in pair:
         advance(one, range(4))
-    # Either goes on from the other's checkpoint.
+    # Each continues from the other's checkpoint.
     kept = [tmp_path / "ordinary.pt", tmp_path / "fixed.pt"]
     for one, path in zip(pair, kept, strict=True):
         torch.save(one.state(), path)
@@ -204,7 +204,7 @@ def test_rates_on_the_device_take_the_same_steps(tmp_path):
 
 
 class Watch(TorchDispatchMode):
-    """Collect the operations and the devices of their tensors."""
+    """Collector of operations and the devices of their tensors."""
 
     def __init__(self):
         super().__init__()
@@ -218,7 +218,7 @@ class Watch(TorchDispatchMode):
         return result
 
 
-# What reads values back, or has a shape that depends on them.
+# Operations that read values back, or whose shape depends on them.
 WAITING = {
     "_local_scalar_dense",
     "item",
@@ -242,15 +242,15 @@ def test_nothing_of_a_fixed_step_waits_for_the_device():
                 task.learn(batch_of(step), form)
             reading = {name for name in watch.names if name.removeprefix("aten.") in WAITING}
             assert reading == ({"aten._local_scalar_dense"} if measuring else set())
-    with Watch() as watch:  # and the ordinary step does
+    with Watch() as watch:  # the ordinary step does use them
         task_of(False).step(batch_of(0), 0, None)
     assert {"aten.nonzero", "aten._local_scalar_dense"} <= watch.names
 
 
 def test_nothing_of_a_fixed_step_comes_from_the_host(monkeypatch):
-    """On the meta device there are no values: reading one raises, and a constant of the host's is seen."""
+    """On the meta device there are no values: reading one raises, and a constant from the host shows."""
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())
-    monkeypatch.setattr(torch.optim.Adam, "step", lambda self: None)  # the fused one knows no meta tensors
+    monkeypatch.setattr(torch.optim.Adam, "step", lambda self: None)  # fused Adam cannot handle meta tensors
     monkeypatch.setattr(_fixed.Seams, "capacity", lambda self, layer, counts: 64)
 
     def meta(tensors):
@@ -262,14 +262,14 @@ def test_nothing_of_a_fixed_step_comes_from_the_host(monkeypatch):
     batch = meta(batch_of(0))
     for step in range(6):
         task.aim(step)
-        task.learn(batch, task.form(step))  # the first time constants are put on the device
+        task.learn(batch, task.form(step))  # the first call puts constants on the device
         with Watch() as watch:
             task.learn(batch, task.form(step))
         assert watch.devices == {"meta"}
 
 
 class Paper:
-    """A stand-in for a task: it counts what is run and what is captured."""
+    """Stand-in for a task that counts its runs and captures."""
 
     def __init__(self):
         self.seams, self.learnt, self.capturing, self.fails = _fixed.Seams("cpu"), 0, False, False
@@ -291,7 +291,7 @@ class Paper:
 
 
 class Graphs:
-    """A stand-in for `torch.cuda`."""
+    """Stand-in for `torch.cuda`."""
 
     def __init__(self, task):
         self.task, self.replays = task, 0
@@ -340,7 +340,7 @@ def test_a_form_is_captured_once_and_replayed(paper):
     for step in range(16):
         steps.step(small(step), step, None)
         assert task.aimed == step
-    # Eight steps of one form, then four each of two: two of each run as usual.
+    # Eight steps of one form, then four of each of two: the first two of each run uncaptured.
     assert (task.learnt, graphs.replays, said) == (6, 10, [])
     assert torch.equal(steps._inputs["pictures"], small(15)["pictures"])
     steps.step(small(0, 3), 16, None)
@@ -373,7 +373,7 @@ def test_short_lists_are_measured_and_captured_anew(paper):
 def test_why_steps_are_not_captured_is_said():
     fixed, ordinary, said = task_of(True), task_of(False), []
     assert isinstance(captured.steps(fixed, "cpu", 1, said.append), captured.Eager)
-    assert said == []  # no one expects a graph on a CPU
+    assert said == []  # no graph is expected on a CPU
     for task, world in ((ordinary, 1), (fixed, 2)):
         assert isinstance(captured.steps(task, "cuda:0", world, said.append), captured.Eager)
     assert "fixed shapes" in said[0] and "several processes" in said[1]

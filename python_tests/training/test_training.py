@@ -1,4 +1,4 @@
-"""Training at toy size: data, steps, stopping and resuming, import and export."""
+"""Training at a tiny size: data, steps, stopping and resuming, import and export."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ def test_resuming_is_exact_bit_by_bit(chosen, source, tmp_path):
 
     class Interrupted(batches.RenderedSwaps):
         def batch(self, step, *rest):
-            if step == 5:  # made ready while an earlier step runs
+            if step == 5:  # prepared while an earlier step runs
                 os.kill(os.getpid(), signal.SIGTERM)
             return super().batch(step, *rest)
 
@@ -288,7 +288,7 @@ def test_muons_step_is_orthogonal_and_as_large_as_asked():
     for made in (muon.orthogonal(tall), muon.orthogonal(wide)):
         singular = torch.linalg.svdvals(made)
         assert singular.min() > 0.5 and singular.max() < 1.3
-    assert not muon.orthogonal(torch.zeros(1, 16, 16)).any()  # layers that are not used yet stay still
+    assert not muon.orthogonal(torch.zeros(1, 16, 16)).any()  # layers not in use yet do not change
     weight = torch.zeros(1, 32, 16, 3, 3, requires_grad=True)
     weight.grad = torch.randn(weight.shape, generator=dice)
     muon.Muon([{"params": [weight], "lr": 0.01}]).step()
@@ -387,7 +387,8 @@ def test_mlps_grow_without_a_change(tmp_path):
     codes = [decode.style_codes(ops.reference, styles, tensors) for tensors in (narrow, wide)]
     torch.testing.assert_close(codes[1], codes[0], rtol=1e-5, atol=1e-5)
     added = wide["MLPs.3.mlp.0.weight"][16:]
-    assert added.std() > 0.5 and not wide["MLPs.3.mlp.2.weight"][:, 16:].any()  # they see, and can learn
+    # New units have random inputs and zero outputs: they change nothing yet, but can learn.
+    assert added.std() > 0.5 and not wide["MLPs.3.mlp.2.weight"][:, 16:].any()
     for other in (replace(TOY, mlp_hidden=8), replace(config, latent_dim=24)):
         with pytest.raises(WeightsError, match="the recipe says"):
             networks.from_file(tmp_path / "m.safetensors", other, 1)
@@ -411,7 +412,7 @@ def test_bf16_where_it_is_emulated_is_said(monkeypatch):
             warnings.simplefilter("always")
             learner.Precision("cpu", "bf16")
         assert bool(seen) == said
-        # Muon's rounds follow: the same step, to the precision of either type.
+        # Muon's iterations follow: the same step, to the precision of either type.
         made = muon.orthogonal(torch.eye(16)[None] * 3)
         torch.testing.assert_close(made[0].diag(), made[0, 0, 0].expand(16))
     processor.has_bf16.cache_clear()
@@ -449,7 +450,7 @@ def test_ffhq_layout_with_broken_files(picture, tmp_path, capsys):
     write(tmp_path / "BiSeNet_mask" / "00000" / "00003.png", labels + 90)
     photos = Photos(tmp_path, 32)
     pictures = [photos.item(i) for i in range(4)]
-    assert all(np.array_equal(p, pictures[0]) for p in pictures)  # only one is whole
+    assert all(np.array_equal(p, pictures[0]) for p in pictures)  # only one is intact
     assert set(np.unique(pictures[0][..., 3])) == {regions.BACKGROUND, regions.SKIN, regions.HAIR}
     assert {Path(name).name for name in photos.broken} == {"00001.png", "00002.png", "00003.png"}
     out = tmp_path / "run"
@@ -526,7 +527,7 @@ def test_labels_as_a_parser_finds_them(items, tmp_path):
         seen = engine.parse(exact[1, faces.SOURCE, ..., :3].copy(), align=False)
     near = found[1, faces.SOURCE, ..., 3] == regions.resize_nearest(seen, 32)
     assert near.mean() > 0.9  # the engine enlarges pictures by another filter
-    # They are kept: another time they are read, and another parser's are others.
+    # Labels are cached: the next time they are read from there; another parser's are separate.
     kept = sorted(tmp_path.glob("labels-*.npy"))
     assert len(kept) == 1
     other = Found(copied, networks.initial(TOY_PARSER, 1))

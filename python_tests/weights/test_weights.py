@@ -1,4 +1,4 @@
-"""Weight files: official checkpoints of every make, converted files, and files that are neither."""
+"""Weight files: every form of official checkpoint, converted files, and files that are neither."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def state(kind, dtype=torch.float32):
 
 
 def content(kind="rgi", key="state_dict", prefix="module.", **changes):
-    """A checkpoint as the authors save it: latent_avg apart, each key of the network prefixed."""
+    """Make a checkpoint in the authors' form: latent_avg apart, each key of the network prefixed."""
     tensors = state(kind)
     tensors.update(changes)
     average = {"latent_avg": tensors.pop("latent_avg")} if kind == "rgi" else {}
@@ -64,7 +64,7 @@ def rejected(path, *words, kind="rgi"):
     assert all(word in message for word in words), message
     with pytest.raises(WeightsError) as caught:
         weights.open_model(path, kind).check()
-    assert str(caught.value) == message  # however a file is read
+    assert str(caught.value) == message  # the same however a file is read
     return message
 
 
@@ -120,7 +120,7 @@ def test_extra_keys_are_named(tmp_path):
     extra = {"D.conv.weight": torch.zeros(2), "G.convs.0.conv.blur.kernel": torch.zeros(4, 4)}
     what = {**content(**extra), "opts": {"lr": 0.1}, "iteration": 300000}
     model = weights.convert(saved(tmp_path / "a.pt", what), tmp_path / "a.safetensors")
-    assert model.extra == ("D.conv.weight",)  # FIR taps are constants, not worth a word
+    assert model.extra == ("D.conv.weight",)  # FIR taps are constants and not reported
     assert_same(model, "rgi")
 
 
@@ -180,7 +180,7 @@ def test_an_opened_file_is_read_tensor_by_tensor(tmp_path):
     weights.save(MODELS["rgi"], tmp_path / "a.safetensors")
     model = weights.open_model(tmp_path / "a.safetensors", "rgi")
     assert_same(model, "rgi")
-    assert model.tensors[NAME] is not model.tensors[NAME]  # not kept, and the caller's to change
+    assert model.tensors[NAME] is not model.tensors[NAME]  # not cached, so the caller may change it
 
 
 def test_a_file_that_changes_while_it_is_open(tmp_path):
@@ -231,7 +231,7 @@ def test_other_checkpoints(tmp_path, what, words):
 
 
 class Hostile:
-    """Unpickling this would create a file."""
+    """Object whose unpickling would create a file."""
 
     def __init__(self, path):
         self.path = path
@@ -500,11 +500,11 @@ def test_find_parser(tmp_path):
     link = tmp_path / "linked.safetensors"
     link.symlink_to(model)
     assert weights.find_parser(model) is None
-    for name in ("79999_iter.pth", "parser.safetensors", "e4s.parser.safetensors"):  # the best comes last
+    for name in ("79999_iter.pth", "parser.safetensors", "e4s.parser.safetensors"):  # the preferred one last
         (model.parent / name).touch()
         assert weights.find_parser(model) == model.parent / name
     assert weights.find_parser(link) == model.parent / "e4s.parser.safetensors"
-    (tmp_path / "parser.safetensors").touch()  # beside the link itself: nearer
+    (tmp_path / "parser.safetensors").touch()  # beside the link itself: preferred
     assert weights.find_parser(link) == tmp_path / "parser.safetensors"
 
 

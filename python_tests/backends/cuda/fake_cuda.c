@@ -1,5 +1,5 @@
-// A CUDA driver of paper for tests: memory is the host's, kernels do nothing, and books are kept. With the
-// name libcuda.so.1 and loaded first, it is what the extension finds.
+// A fake CUDA driver for tests: memory is the host's, kernels do nothing, and calls and objects are counted.
+// Named libcuda.so.1 and loaded first, it is the driver that the extension finds.
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -8,12 +8,12 @@
 
 typedef int Result;
 
-// What is alive, and what was done.
+// Counts of live objects and of calls.
 _Atomic long fake_memory, fake_bytes, fake_locked, fake_modules, fake_streams, fake_graphs, fake_execs,
     fake_contexts;
 _Atomic long fake_launches, fake_nodes, fake_copies, fake_waits, fake_wrong;
-long fake_limit;  // of bytes; 0: none
-// The call of this name fails with this code, after so many that succeed; for good where it is `forever`.
+long fake_limit;  // in bytes; 0: no limit
+// The call of this name fails with this code after `failing_after` calls; from then on if `failing_forever`.
 static char failing[64];
 static int failing_code, failing_after, failing_forever;
 
@@ -70,7 +70,7 @@ static _Thread_local int depth;
 Result cuCtxPushCurrent_v2(void* context) { return (void)context, ++depth, 0; }
 Result cuCtxPopCurrent_v2(void** context) { return *context = NULL, add(&fake_wrong, --depth < 0); }
 
-// Every block knows its size, and has guards around it.
+// Every block stores its size and has guards around it.
 enum { kGuard = 64 };
 Result cuMemAlloc_v2(uint64_t* out, size_t bytes) {
   MAY_FAIL;
@@ -102,7 +102,7 @@ Result cuMemFreeHost(void* pointer) { return free(pointer), add(&fake_locked, -1
 Result cuMemsetD8Async(uint64_t pointer, unsigned char value, size_t bytes, void* stream) {
   return (void)stream, memset((void*)(uintptr_t)pointer, value, bytes), 0;
 }
-long fake_ordinal = 0;  // of the device all memory lies on
+long fake_ordinal = 0;  // ordinal of the device that all memory lies on
 Result cuPointerGetAttribute(void* out, int attribute, uint64_t pointer) {
   return (void)pointer, *(int*)out = attribute == 2 ? 2 : (int)fake_ordinal, 0;
 }

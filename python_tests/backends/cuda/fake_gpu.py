@@ -1,6 +1,6 @@
-"""The whole CUDA path but for the arithmetic, over a driver that keeps books (fake_cuda.c).
+"""The whole CUDA path except the arithmetic, over a fake driver that counts its calls (fake_cuda.c).
 
-Not collected by itself: `test_cuda_driver.py` builds that driver and runs this file in a process of its own.
+Not collected by itself: `test_cuda_driver.py` builds that driver and runs this file in a separate process.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def limit(bytes_: int) -> None:
 
 @pytest.fixture(autouse=True)
 def books(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Cubins of paper; and at the end of every test nothing is left and nothing was done wrong."""
+    """Supply fake cubins; after every test, check that nothing leaked and no call was wrong."""
 
     def get(launch: Any, arch: int) -> tuple[dict[str, Any], bytes]:
         return {"entry": launch.kernel, "shared": 0, "warps": launch.tile.warps, "scratch": 2}, b"cubin"
@@ -120,7 +120,7 @@ def test_short_memory_frees_what_lies_idle(made: Engine) -> None:
     assert count("execs") == 1
     limit(count("bytes"))
     made.decode(np.zeros((regions.COUNT, made.config.style_dim), np.float32), LABELS)
-    assert count("execs") == 1  # the encoder's graph made room
+    assert count("execs") == 1  # the encoder's graph was freed to make room
 
 
 def test_no_memory_at_all_is_an_error_and_the_engine_works_on(made: Engine) -> None:
@@ -174,7 +174,7 @@ def test_a_lost_device_is_said_by_every_later_call(made: Engine, call: str) -> N
 
 @pytest.fixture
 def whole(tmp_path: Path) -> Iterator[Engine]:
-    """An engine whose pictures are of the crop's size."""
+    """Make an engine whose pictures have the crop's size."""
     config = dataclasses.replace(TINY, size=1024, channels=(8,) * 9, latents=18)
     weights.save(weights.random_model(config), tmp_path / "w.safetensors")
     with Engine(tmp_path / "w.safetensors", backend="native", device="cuda") as engine:
@@ -194,11 +194,11 @@ def test_a_published_swap_is_one_launch(whole: Engine) -> None:
     assert count("launches") == launches + 4
 
 
-# Pictures that are on the device
+# Pictures on the device
 
 
 class Interface:
-    """An array as CuPy and torch show theirs."""
+    """Array with the interface of CuPy's and torch's arrays."""
 
     def __init__(self, array: np.ndarray, **more: Any) -> None:
         self.array = array
@@ -210,7 +210,7 @@ class Interface:
 
 
 def lent(device: Any, value: int) -> Any:
-    """A crop on the device, all of one value."""
+    """Make a crop on the device, filled with one value."""
     made = _native.CudaArray(device, (1024, 1024, 3))
     ctypes.memset(made.pointer, value, made.nbytes)
     return made
@@ -225,7 +225,7 @@ def test_arrays_travel_by_dlpack() -> None:
     pointer = array.pointer
     del array
     gc.collect()
-    assert count("memory") == 1  # the capsule keeps it
+    assert count("memory") == 1  # the capsule keeps the memory alive
     assert _native.dlpack_seen(capsule) == (pointer, [2, 3, 4], 0, True)
     del capsule
     assert _native.dlpack_seen(np.zeros(3, np.uint8).__dlpack__()) is None
@@ -237,7 +237,7 @@ def test_arrays_travel_by_dlpack() -> None:
 
 
 def test_slots_are_copied_from_and_to_the_device() -> None:
-    """A graph of a slot and no kernels: what goes in comes out, from either side to either side."""
+    """A graph of one slot and no kernels returns its input, from either side to either side."""
     device = _native.CudaDevice(0)
     graph = _native.CudaGraph(device, [12, 12], [])
     source, target = (_native.CudaArray(device, (12,)) for _ in range(2))
@@ -257,25 +257,24 @@ def test_a_swap_of_resident_pictures_stays_on_the_device(whole: Engine) -> None:
     backend: Any = whole._pipeline
     device = backend.backend._linker.device
     a, b = lent(device, 1), lent(device, 2)
-    whole.swap(a, b, **KNOWN)  # makes the graph
+    whole.swap(a, b, **KNOWN)  # builds the graph
     copies, launches = count("copies"), count("launches")
     made = whole.swap(a, b, **KNOWN)
     assert count("launches") == launches + 1
-    assert (
-        count("copies") == copies + 9
-    )  # two pictures, four maps of labels, what is taken, and two pictures: none for `image`
+    # Two pictures, four label maps, the swap flags and two pictures; none for `image`.
+    assert count("copies") == copies + 9
     assert made.resident.shape == (1024, 1024, 3) and made.resident.__dlpack_device__() == (2, 0)
     assert made.image.shape == made.face.shape == (1024, 1024, 3)
     assert made.labels.shape == made.holes.shape == (512, 512) and made.holes.dtype == bool
-    assert whole.swap(made.resident, b, **KNOWN).resident is not None  # one swap's is the next one's
-    whole.close()  # and what was made outlives the engine
+    assert whole.swap(made.resident, b, **KNOWN).resident is not None  # a result can be an input
+    whole.close()  # the result outlives the engine
     assert np.array_equal(np.asarray(made.resident), made.image)
 
 
 def test_arrays_with_an_interface_are_taken_where_they_are(whole: Engine) -> None:
     waits = count("waits")
     made = whole.swap(Interface(CROP, stream=5), Interface(CROP), **KNOWN)
-    assert made.resident is not None and count("waits") == waits + 2  # theirs, and the default stream
+    assert made.resident is not None and count("waits") == waits + 2  # caller's stream, default stream
 
 
 def test_arrays_on_another_device_are_not_taken(whole: Engine) -> None:

@@ -1,4 +1,4 @@
-"""The CUDA backend on a device that only keeps books: sizes, batches and numbers as a real one sees them."""
+"""The CUDA backend on a fake device that only records: sizes, batches and numbers as a GPU gets them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WHOLE = dataclasses.replace(SMALL, size=1024, channels=(16,) * 9, latents=18)
 
 
 class Device:
-    """Takes kernels and weights, and checks what it is given."""
+    """Fake device that takes kernels and weights and checks its arguments."""
 
     name, arch = "a card of paper", 90
 
@@ -43,7 +43,7 @@ class Device:
 
 
 class Graph:
-    """Lays out its parts as the runtime does, and answers with ones."""
+    """Fake graph that lays out its parts as the runtime does and returns ones."""
 
     runs: list[list[int]] = []  # noqa: RUF012
 
@@ -101,13 +101,13 @@ def test_weights_and_kernels_are_loaded_once(backend: cuda.Cuda) -> None:
 def test_a_whole_swap_takes_the_same_weights(backend: cuda.Cuda) -> None:
     linker, swap = backend._linker, swaps.record(SMALL, "bf16", 2)
     weights = len(linker.device.weights)
-    linker.add(swap, {})  # all of them are there
+    linker.add(swap, {})  # all of its kernels are there
     graph = cuda.swap_graph(linker, swap)
     assert len(graph.nodes) == len(swap.launches()) and len(linker.device.weights) == weights
 
 
 def test_swaps_in_one_go_fill_every_slot(backend: cuda.Cuda) -> None:
-    assert backend.swapper is None  # its pictures are not of the crop's size
+    assert backend.swapper is None  # its pictures do not have the crop's size
     whole = cuda.Cuda(make_model(WHOLE), None, "cuda:0", "bf16")
     assert whole.swapper is whole
     crops, labels = np.zeros((9, 1024, 1024, 3), np.uint8), np.zeros((9, 512, 512), np.uint8)
@@ -133,7 +133,7 @@ def test_it_says_what_it_runs(backend: cuda.Cuda) -> None:
 
 
 def test_every_kernel_is_timed_and_counted(backend: cuda.Cuda, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`benchmarks.gpu`'s table of kernels, on paper: work and memory add up to the plans'."""
+    """In `benchmarks.gpu`'s table of kernels on the fake device, work and memory add up to the plans'."""
     from benchmarks import gpu_kernels
 
     plans = backend._published_plans()
@@ -144,7 +144,7 @@ def test_every_kernel_is_timed_and_counted(backend: cuda.Cuda, monkeypatch: pyte
     monkeypatch.setattr(gpu_kernels, "ceilings", lambda *_: {})
     monkeypatch.setattr(gpu_kernels.ops, "in_torch", lambda *_: lambda: None)
     found = gpu_kernels.alone(Device(0), "bf16", 4)["kernels"]
-    assert all(row["ms"] == 4 and row["gbs"] > 0 for row in found)  # paper's milliseconds are its runs
+    assert all(row["ms"] == 4 and row["gbs"] > 0 for row in found)  # the fake device's ms are its runs
     multiplied = [row for row in found if "tflops" in row]
     for program, plan in zip(programs, plans.values(), strict=True):
         products = [
@@ -153,6 +153,6 @@ def test_every_kernel_is_timed_and_counted(backend: cuda.Cuda, monkeypatch: pyte
             if launch.problem is not None
         ]
         assert len(products) == len({id(step) for step in products})  # a step's work is counted once
-        absorbed = {id(plan.steps[index]) for index in program.absorbed}  # done by another step's launches
+        absorbed = {id(plan.steps[index]) for index in program.absorbed}  # run by another step's launches
         assert {id(step) for step in program.steps} == {id(step) for step in plan.steps} - absorbed
     assert multiplied and {row["step"] for row in multiplied} >= {"conv", "regional_conv"}

@@ -1,4 +1,4 @@
-"""The table of cases on a real GPU; elsewhere skipped. `python -m benchmarks.gpu` goes on from here."""
+"""The table of cases on a real GPU, skipped elsewhere; `python -m benchmarks.gpu` does more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The CUDA runtime over a driver of paper: every allocation freed, every error in words, nothing wedged."""
+"""The CUDA runtime over a fake driver: every allocation freed, every error in words, no deadlock."""
 
 from __future__ import annotations
 

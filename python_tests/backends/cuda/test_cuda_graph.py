@@ -1,4 +1,4 @@
-"""Plans as graphs of kernels: memory, order and arguments, all without a device."""
+"""Plans as graphs of kernels: memory, order and arguments, without a device."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from e4s_engine.networks.config import ModelConfig
 
 
 class Numbers:
-    """Kernels and weights numbered as they come, as on a device."""
+    """Stand-in for a device that numbers kernels and weights in the order they are added."""
 
     def __init__(self) -> None:
         self.kernels: dict[str, int] = {}
@@ -38,7 +38,7 @@ class Numbers:
 
 @pytest.fixture(scope="module")
 def swap() -> tuple[Any, dict[str, Any]]:
-    """A whole swap: parts 0 and 1 are the encodes, 2 composes, 3 decodes."""
+    """Build a whole swap: parts 0 and 1 encode, 2 composes, 3 decodes."""
     recorded = swaps.record(SMALL, "bf16", 1)
     numbers = Numbers()
     parts = recorded.parts((numbers.kernel, numbers.weight))
@@ -72,11 +72,11 @@ def test_encodes_run_side_by_side_and_the_decode_waits(swap: Any) -> None:
     for encode in (0, 1):
         assert max(i for i in range(len(nodes)) if part[i] == encode) in before[-1]
     roots = [i for i, node in enumerate(nodes) if not node["dependencies"]]
-    assert {part[i] for i in roots} == {0, 1, 2, 3}  # labels are composed, constants written meanwhile
+    assert {part[i] for i in roots} == {0, 1, 2, 3}  # composition and constants run beside them
 
 
 def test_every_launch_is_ordered_by_the_memory_it_touches(swap: Any) -> None:
-    """Nodes that may run at the same time share no memory that one of them writes."""
+    """Nodes that may run at the same time share no memory that either writes."""
     recorded, laid_out = swap
     nodes, before = laid_out["nodes"], ancestors(laid_out["nodes"])
     used = []
@@ -113,7 +113,7 @@ def test_memory_is_shared_within_a_part(swap: Any) -> None:
 
 
 def test_arguments_are_the_manifests_parameters(swap: Any) -> None:
-    """As many, in the order of the kernel's own signature, numbers last."""
+    """They have the number and the order of the kernel's own signature, numbers last."""
     recorded, laid_out = swap
     folder = Path(kernels.__file__).parent
     for node in laid_out["nodes"]:
@@ -142,7 +142,7 @@ def test_the_published_swap_ends_in_a_paste() -> None:
     decoded = max(i for i, node in enumerate(nodes) if node["part"] == 3)
     composed = next(i for i, node in enumerate(nodes) if node["part"] == 2)
     assert {decoded, composed} <= before[-1]
-    # The mask needs no picture: it is made beside the decode.
+    # The mask needs no picture: it is computed in parallel with the decode.
     masks = [i for i, node in enumerate(nodes) if node["part"] == 4][:-1]
     assert not any(nodes[j]["part"] == 3 for i in masks for j in before[i])
 

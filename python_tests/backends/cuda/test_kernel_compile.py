@@ -1,4 +1,4 @@
-"""Cubins without a GPU: what compiles, what the compiler says of it, and the cache on disk."""
+"""Cubins without a GPU: which kernels compile, the compiler's report, and the cache on disk."""
 
 from __future__ import annotations
 
@@ -18,23 +18,35 @@ from e4s_engine.backends.cuda import compile as compiling
 from e4s_engine.errors import BackendError
 from e4s_engine.kernels.launch import Launch, Operand
 
-# fp32 takes other tiles, the same on all cards; fp16 those of bf16.
+# fp32 has other tiles, the same on all cards; fp16 has those of bf16.
 WANTED = [(arch, "bf16") for arch in compiling.ARCHITECTURES] + [(90, "fp32")]
 
-# Every kernel of the published networks. A process of its own: in this one the kernels may be interpreted.
+# Every kernel of the published networks, in a separate process: in this one kernels may be interpreted.
 ALL = """
 import json, sys
+from e4s_engine import ops
 from e4s_engine.backends.cuda import compile
+from e4s_engine.kernels.launch import Program
+from e4s_engine.plan import Plan
+from e4s_engine.plan.fuse import fuse
+
+def affine(precision):
+    plan = Plan(precision)
+    w = plan.weights({"w": (32, 3, 3, 3), "slope": (32,)}, "affine")
+    pixels = ops.record.from_uint8(plan.pixels(1, 16, 16), -1, 1)
+    plan.output(ops.record.activation(ops.record.conv2d(pixels, w["w"], relu=True), prelu=w["slope"]))
+    return Program(fuse(plan)).launches
+
 if __name__ == "__main__":
     arch, precision = int(sys.argv[1]), sys.argv[2]
-    launches = compile.distinct(compile.published_launches(precision), arch)
+    launches = compile.distinct(compile.published_launches(precision) + affine(precision), arch)
     for manifest in compile.warm(launches.values(), arch, jobs=2):
         print(json.dumps(manifest))
 """
 
 
 def _launch(block: int = 256) -> Launch:
-    """A small kernel, as the cache's tests want it."""
+    """Return a launch of a small kernel, for the cache's tests."""
     return Launch(
         "to_uint8.to_uint8",
         {"x": Operand(0, "f32"), "y": Operand(1, "u8")},
@@ -66,7 +78,7 @@ def test_every_kernel_compiles_without_spills(tmp_path: Path, arch: int, precisi
 
 
 def test_the_cache_heals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Damaged, half-written and foreign entries are compiled anew; whole ones are not."""
+    """Damaged, half-written and foreign entries are compiled again; intact ones are not."""
     built: list[str] = []
 
     def build(launch: Launch, arch: int, name: str) -> tuple[dict[str, Any], bytes]:
@@ -115,7 +127,7 @@ def test_writers_at_the_same_time_leave_a_whole_entry(tmp_path: Path) -> None:
 def test_the_key_tells_everything_apart_that_changes_a_cubin(monkeypatch: pytest.MonkeyPatch) -> None:
     names = {compiling.key(_launch(), 90), compiling.key(_launch(512), 90), compiling.key(_launch(), 80)}
     shifted = _launch()
-    shifted.pointers["x"] = Operand(0, "f32", 1)  # no longer on 16 bytes
+    shifted.pointers["x"] = Operand(0, "f32", 1)  # no longer aligned to 16 bytes
     names.add(compiling.key(shifted, 90))
     monkeypatch.setattr(compiling.language, "VERSION", "0")
     names.add(compiling.key(_launch(), 90))

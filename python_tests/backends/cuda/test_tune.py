@@ -1,4 +1,4 @@
-"""The search for better tiles, without a device: what is tried, what is kept, what a damaged file does."""
+"""The search for better tiles, without a device: candidates, choices, damaged files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BEST = Block(64, 128, 32, Tile(8, 3))
 
 
 def milliseconds(problem: Problem, block: Block) -> float:
-    """A card that likes one tile best; tiles of 256 do not run on it."""
+    """Time a tile on a card where one tile is fastest and tiles of 256 do not run."""
     if 256 in (block.m, block.n):
         raise BackendError("kernels: too much shared memory")
     likeness = tiles.distance(block, BEST)
@@ -46,7 +46,7 @@ def test_candidates_fit_the_card(problem: Problem, limit: int) -> None:
 def test_the_best_tile_is_found_and_taken() -> None:
     found: dict[Problem, Block] = {}
     report = tuning.tune([SMALLER, LARGE], milliseconds, LIMIT, 60.0, found)
-    assert list(report) == [LARGE, SMALLER]  # the costliest first
+    assert list(report) == [LARGE, SMALLER]  # the most expensive problem first
     for problem, (before, after) in report.items():
         assert before == milliseconds(problem, tiles.default(problem))
         assert after < before and milliseconds(problem, found[problem]) == after
@@ -122,7 +122,7 @@ def test_without_a_gpu_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_tiles_that_ship_cover_the_published_networks() -> None:
-    """Every product of a swap on Hopper has a measured tile; other cards take the defaults."""
+    """Every product of a swap on Hopper has a measured tile; other cards use the defaults."""
     table = tuning.shipped(90)
     assert tuning.shipped(80) == {}
     problems = {launch.problem for launch in compiling.published_launches("bf16")} - {None}

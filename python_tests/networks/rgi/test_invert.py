@@ -1,4 +1,4 @@
-"""Inversion by optimisation: nearer to the picture, for itself, and only where there are gradients."""
+"""Inversion by optimisation: nearer to the picture, reproducible, and only where there are gradients."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ STEPS, RATE = 12, 0.05
 
 @pytest.fixture(scope="module")
 def learner(tiny_weights):
-    """An engine with gradients."""
+    """Make an engine with gradients."""
     with Engine(tiny_weights / "model.safetensors", device="cpu", backend="reference") as made:
         yield made
 
 
 def error(engine, image, face):
-    """The mean squared difference between a picture and what a face renders."""
+    """Return the mean squared difference between a picture and a rendered face."""
     size = engine.config.size
     wanted = images.resize(image, size, size, images.Image.Resampling.LANCZOS).astype(float) / 127.5 - 1
     return float(np.square(engine.decode(face.styles, face.labels) - wanted).mean())

@@ -1,4 +1,4 @@
-"""Relighting: what it may and may not change, on arrays, on tensors, in swaps."""
+"""Relighting: its effect and its limits, on arrays, on tensors, in swaps."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def layers(model):
 
 @pytest.fixture(scope="module")
 def vectors():
-    """Style vectors of two sources and two targets."""
+    """Make style vectors of two sources and two targets."""
     drawn = np.random.default_rng(0).standard_normal((2, 2, 12, D)).astype(np.float32)
     drawn[0, 1, regions.EARS] = drawn[1, 0, regions.GLASSES] = 0
     return drawn
@@ -41,7 +41,7 @@ def vectors():
 
 @pytest.fixture(scope="module")
 def lit(tmp_path_factory, tiny_weights, model):
-    """An engine that relights."""
+    """Make an engine that relights."""
     path = tmp_path_factory.mktemp("lit") / "lit.safetensors"
     weights.save(model, path)
     return Engine(path, parser=tiny_weights / "parser.safetensors", device="cpu")
@@ -61,7 +61,7 @@ def test_under_another_light_what_is_shown_changes(layers, vectors):
 
 
 def test_it_is_the_formula(model, layers, vectors):
-    """Written out for one region of one pair."""
+    """It equals the formula, written out for one region of one pair."""
     source, target, region = vectors[0, 0], vectors[1, 0], regions.NOSE
 
     def leaky(x):
@@ -87,7 +87,7 @@ def test_arrays_and_tensors_agree(model, layers, vectors):
 
 
 def test_new_layers_change_nothing_and_learn():
-    """The light of a pair's target, seen in its regions' first values, is learnt by descent."""
+    """Gradient descent learns the target's light, which shows in its regions' first values."""
     tensors = networks.initial(LIT, 0)
     trained = [tensors[n].requires_grad_() for n in tensors if n.startswith(relight.PREFIX)]
     dice = torch.Generator().manual_seed(0)

@@ -1,0 +1,388 @@
+"""Fusing: rewrite the steps that the ops recorded into those that the runtime runs.
+
+Ops say what they are; this pass says what joins. Every rule takes one step and looks at the step that writes
+its operand: it may fold the step into that one, take that one into itself, or leave both as they are. RULES
+is the table, in the order in which rules are tried. A value that something else reads too is never folded
+away. What no rule has turned into a step of the runtime is an error, never a wrong result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from e4s_engine.errors import BackendError
+from e4s_engine.plan.recorder import Conv, Vector
+
+if TYPE_CHECKING:
+    from e4s_engine.plan.recorder import Array, Arrays, Plan, Step
+
+# Steps of the runtime; others exist between recording and fusing alone.
+RUNTIME = frozenset(
+    {
+        "affine", "argmax", "combine", "constant", "conv", "copy", "demodulate", "instance_norm", "max_pool",
+        "norm_add", "picture", "pool", "region_linear", "regional_conv", "resize", "resize_labels", "to_rgb",
+        "to_uint8",
+    }
+)  # fmt: skip
+
+_WHY = {
+    "normalize": "a normalisation of anything but pixels",
+    "cubic_half": "an antialiasing half of anything but 8-bit pixels in 0..1 at their own size",
+    "latent_codes": "style codes that no linear layer makes",
+}
+
+
+class Graph:
+    """A plan's steps by the buffers that they read and write."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+
+    @property
+    def steps(self) -> list[Step]:
+        """Steps in the order in which they run."""
+        return self.plan.steps
+
+    def writer(self, buffer: int, *kinds: str) -> Step | None:
+        """Return the only step that writes a buffer, if it is of one of these kinds; else None."""
+        writers = [step for step in self.steps if step.buffers["y"] == buffer]
+        return writers[0] if len(writers) == 1 and writers[0].kind in kinds else None
+
+    def readers(self, buffer: int) -> int:
+        """Return how often steps read a buffer; a step that reads it twice counts twice."""
+        return sum(b == buffer for step in self.steps for role, b in step.buffers.items() if role != "y")
+
+    def before(self, step: Step, operand: str, *kinds: str) -> Step | None:
+        """Return the step of one of these kinds that writes an operand, if nothing else reads it."""
+        buffer = step.buffers[operand]
+        alone = self.readers(buffer) == 1 and self.plan.buffers[buffer].external < 0
+        return self.writer(buffer, *kinds) if alone else None
+
+    def is_ready(self, buffer: int, step: Step) -> bool:
+        """Return whether a buffer is written before a step runs."""
+        index = self.index(step)
+        return not any(later.buffers["y"] == buffer for later in self.steps[index:])
+
+    def index(self, step: Step) -> int:
+        """Return a step's place in the order."""
+        return next(i for i, other in enumerate(self.steps) if other is step)
+
+    def fold(self, step: Step, into: Step) -> None:
+        """Remove a step whose work an earlier one does from now on: that one writes its result."""
+        into.buffers["y"] = step.buffers["y"]
+        self.remove(step)
+
+    def remove(self, step: Step) -> None:
+        """Remove a step."""
+        del self.steps[self.index(step)]
+
+
+Rule = Callable[[Graph, "Step"], bool]
+
+
+def fuse(plan: Plan) -> Plan:
+    """Fuse a plan's steps in place, lay out its buffers, and return it. Raises BackendError."""
+    graph = Graph(plan)
+    for step in list(plan.steps):
+        for rule in RULES.get(step.kind, ()):
+            if rule(graph, step):
+                break
+    for step in plan.steps:
+        if step.kind not in RUNTIME:
+            what = _WHY.get(step.kind, f"{step.kind} on its own")
+            raise BackendError(f"plan: the native backend has no step for {what}")
+    _refuse_pictures(plan)
+    _add_halos(plan)
+    _drop_unused(plan)
+    return plan
+
+
+# What joins the reading of pixels.
+
+
+def _normalise_pixels(graph: Graph, step: Step) -> bool:
+    picture = graph.before(step, "x", "picture")
+    if picture is None:
+        return False
+    numbers = picture.numbers
+    for c in range(3):
+        numbers[f"scale{c}"] /= step.numbers[f"std{c}"]
+        numbers[f"shift{c}"] = (numbers[f"shift{c}"] - step.numbers[f"mean{c}"]) / step.numbers[f"std{c}"]
+    graph.fold(step, picture)
+    return True
+
+
+def _resize_pixels(graph: Graph, step: Step) -> bool:
+    picture = graph.before(step, "x", "picture")
+    if picture is None or step.numbers["mode"] != 0 or not _has_own_size(graph, picture):
+        return False
+    graph.fold(step, picture)
+    return True
+
+
+def _halve_pixels(graph: Graph, step: Step) -> bool:
+    picture = graph.before(step, "x", "picture")
+    plain = {f"{name}{c}": value for name, value in (("scale", 1), ("shift", 0)) for c in range(3)}
+    if picture is None or picture.numbers != plain or not _has_own_size(graph, picture):
+        return False
+    picture.weights["taps"] = step.weights["taps"]
+    graph.fold(step, picture)
+    return True
+
+
+def _has_own_size(graph: Graph, picture: Step) -> bool:
+    """Return whether nothing resizes the pixels yet."""
+    buffers = graph.plan.buffers
+    same = buffers[picture.buffers["x"]].shape[1:3] == buffers[picture.buffers["y"]].shape[1:3]
+    return same and "taps" not in picture.weights
+
+
+# What joins a convolution, in the order of its epilogue: bias, activation, residual, ReLU.
+
+
+def _is_activated(step: Step) -> bool:
+    return bool(step.numbers.get("relu", 0)) or "prelu" in step.weights
+
+
+def _scale_kernel(graph: Graph, step: Step) -> bool:
+    """Fold scale and shift into a convolution after whose sums nothing comes but a bias."""
+    conv = graph.before(step, "x", "conv")
+    if conv is None or _is_activated(conv) or "residual" in conv.buffers:
+        return False
+    (kernel,), (scale,), (shift,) = conv.weights["kernel"], step.weights["scale"], step.weights["shift"]
+    assert isinstance(kernel, Conv) and isinstance(scale, Vector) and isinstance(shift, Vector)
+    (bias,) = conv.weights.get("bias", [None])
+    assert not isinstance(bias, Conv)
+
+    def scaled(arrays: Arrays) -> tuple[Array, Array | None, Array | None]:
+        weight, out_scale, in_scale = kernel.make(arrays)
+        gain = scale.make(arrays)
+        return weight, gain if out_scale is None else out_scale * gain, in_scale
+
+    def moved(arrays: Arrays) -> Array:
+        before = shift.make(arrays)
+        return before if bias is None else before + scale.make(arrays) * bias.make(arrays)
+
+    key = () if bias is None else bias.key
+    conv.weights["kernel"] = [Conv((*kernel.key, *scale.key), kernel.shape, kernel.type, scaled)]
+    conv.weights["bias"] = [Vector((*shift.key, *key), moved)]
+    graph.fold(step, conv)
+    return True
+
+
+def _activate_conv(graph: Graph, step: Step) -> bool:
+    conv = graph.before(step, "x", "conv")
+    if conv is None:
+        return False
+    relu = bool(step.numbers["relu"])
+    if "residual" in conv.buffers:
+        if not relu or conv.numbers["relu_last"]:
+            return False
+        conv.numbers["relu_last"] = 1
+    elif _is_activated(conv):
+        return False
+    elif relu:
+        conv.numbers["relu"] = 1
+    else:
+        conv.weights["prelu"] = step.weights["prelu"]
+    graph.fold(step, conv)
+    return True
+
+
+def _activate_norm(graph: Graph, step: Step) -> bool:
+    """Fold PReLU into an instance norm, or any activation into an affine map."""
+    norm = graph.before(step, "x", "instance_norm", "affine")
+    if norm is None or "prelu" in norm.weights:
+        return False
+    norm.weights["prelu"] = step.weights["prelu"]
+    graph.fold(step, norm)
+    return True
+
+
+def _activate_sum(graph: Graph, step: Step) -> bool:
+    combine = graph.before(step, "x", "combine")
+    if combine is None or not step.numbers["relu"] or combine.numbers["relu"]:
+        return False
+    combine.numbers["relu"] = 1
+    graph.fold(step, combine)
+    return True
+
+
+def _add_residual(graph: Graph, step: Step) -> bool:
+    """Fold a sum into the later of the convolutions that make its operands."""
+    buffers = graph.plan.buffers
+    for mine, other in (("x", "other"), ("other", "x")):
+        conv, residual = graph.before(step, mine, "conv"), step.buffers[other]
+        a, b = buffers[step.buffers[mine]], buffers[residual]
+        if conv is None or a.shape != b.shape or a.type != b.type or b.external >= 0:
+            continue
+        if _is_activated(conv) or "residual" in conv.buffers or not graph.is_ready(residual, conv):
+            continue
+        conv.buffers["residual"] = residual
+        conv.numbers["relu_last"] = 0
+        graph.fold(step, conv)
+        return True
+    return False
+
+
+def _sum_apart(graph: Graph, step: Step) -> bool:
+    """Add in a step of its own."""
+    step.kind, step.numbers = "combine", {"residual": 0, "relu": 0}
+    return True
+
+
+def _affine_apart(graph: Graph, step: Step) -> bool:
+    """Scale and shift, or activate, in a step of its own."""
+    channels = graph.plan.buffers[step.buffers["x"]].shape[3]
+    step.kind = "affine"
+    step.numbers = {}
+    for name, value in (("scale", 1.0), ("shift", 0.0)):
+        step.weights.setdefault(name, [_filled(value, channels)])
+    return True
+
+
+def _filled(value: float, count: int) -> Vector:
+    return Vector(("filled", str(value), str(count)), lambda _: np.full(count, value, np.float32))
+
+
+# Squeeze-and-excitation.
+
+
+def _norm_and_add(graph: Graph, step: Step) -> bool:
+    """Join an instance norm, its gate of one half and the shortcut, with what makes the shortcut.
+
+    An instance-normalised map has mean zero, so its gate is sigmoid(0) whatever the weights: one half. (What
+    the published code computes instead is the rounding error of that mean, some 1e-8.)
+    """
+    norm = graph.before(step, "x", "instance_norm")
+    if norm is None or "prelu" in norm.weights:
+        return False
+    step.kind, step.weights = "norm_add", {}
+    step.numbers = {"gain": 0.5, "normalised": 0, "stride": 1}
+    graph.remove(norm)
+    step.buffers["x"] = norm.buffers["x"]
+    other = graph.before(step, "shortcut", "instance_norm", "copy")
+    if other is None or "prelu" in other.weights:
+        return True
+    if other.kind == "instance_norm":
+        step.numbers["normalised"] = 1
+    else:
+        step.numbers["stride"] = other.numbers["stride"]
+    graph.remove(other)
+    step.buffers["shortcut"] = other.buffers["x"]
+    return True
+
+
+def _excite_apart(graph: Graph, step: Step) -> bool:
+    """Excite in steps of its own: the mean, two linear layers, the gate and the sum."""
+    from e4s_engine.plan.recorder import Step as Made
+
+    plan, x = graph.plan, step.buffers["x"]
+    n, _, _, channels = plan.buffers[x].shape
+    index, source = graph.index(step), x
+    for kind, weight, relu in (("pool", "", 0), ("conv", "squeeze", 1), ("conv", "excite", 0)):
+        kernel = step.weights[weight] if weight else []
+        width = kernel[0].shape[0] if kernel and isinstance(kernel[0], Conv) else channels
+        y = plan.add_buffer((n, 1, 1, width), plan.type)
+        flop = 2.0 * n * width * plan.buffers[source].shape[3] if kernel else 0
+        numbers: dict[str, float] = {"stride": 1, "first": 0, "relu": relu} if kernel else {}
+        made = Made(kind, {"x": source, "y": y}, {"kernel": kernel} if kernel else {}, numbers, flop)
+        graph.steps.insert(index, made)
+        index, source = index + 1, y
+    step.kind, step.weights, step.numbers = "combine", {}, {"residual": 0, "relu": 0}
+    step.buffers["gate"] = source
+    step.buffers["other"] = step.buffers.pop("shortcut")
+    return True
+
+
+# The rest.
+
+
+def _shift_biases(graph: Graph, step: Step) -> bool:
+    """Add latent_avg to the biases of the linear layers that make the offsets."""
+    linear = graph.before(step, "x", "region_linear")
+    if linear is None or "prelu" in linear.weights:
+        return False
+    (average,) = step.weights["average"]
+    length = graph.plan.buffers[step.buffers["y"]].shape[3]
+
+    def shifted(bias: Conv | Vector) -> Vector:
+        assert isinstance(bias, Vector) and isinstance(average, Vector)
+        plain, added = bias.make, average.make
+        return Vector(
+            (*bias.key, *average.key), lambda arrays: plain(arrays) + added(arrays).reshape(-1)[:length]
+        )
+
+    linear.weights["biases"] = [shifted(bias) for bias in linear.weights["biases"]]
+    graph.fold(step, linear)
+    return True
+
+
+def _resize_logits(graph: Graph, step: Step) -> bool:
+    """Take a resize into the argmax: logits at full size are never stored. Rounded, they would tie."""
+    resize = graph.before(step, "x", "resize")
+    if resize is not None:
+        step.numbers["mode"] = resize.numbers["mode"]
+        step.buffers["x"] = resize.buffers["x"]
+        graph.remove(resize)
+    if graph.before(step, "x", "conv") is not None:
+        graph.plan.buffers[step.buffers["x"]].type = "f32"
+    return True
+
+
+def _write_picture(graph: Graph, step: Step) -> bool:
+    """Have toRGB write to the caller: no copy of the largest picture."""
+    if graph.plan.buffers[step.buffers["y"]].external < 0:
+        return False
+    to_rgb = graph.before(step, "x", "to_rgb")
+    if to_rgb is None:
+        return False
+    graph.fold(step, to_rgb)
+    return True
+
+
+RULES: dict[str, Sequence[Rule]] = {
+    "normalize": (_normalise_pixels,),
+    "resize": (_resize_pixels,),
+    "cubic_half": (_halve_pixels,),
+    "batch_norm": (_scale_kernel, _affine_apart),
+    "activation": (_activate_conv, _activate_sum, _activate_norm, _affine_apart),
+    "add": (_add_residual, _sum_apart),
+    "squeeze_excite": (_norm_and_add, _excite_apart),
+    "latent_codes": (_shift_biases,),
+    "argmax": (_resize_logits,),
+    "copy": (_write_picture,),
+}
+
+
+def _refuse_pictures(plan: Plan) -> None:
+    """Raise BackendError where a step for feature maps meets the three channels of a picture."""
+    for step in plan.steps:
+        if step.kind in ("resize", "affine") and plan.buffers[step.buffers["x"]].shape[3] == 3:
+            what = "a second resize" if step.kind == "resize" else "a norm or an activation"
+            raise BackendError(f"plan: the native backend has no step for {what} of a picture")
+
+
+def _add_halos(plan: Plan) -> None:
+    """Give what convolutions read a rim of zero pixels, as wide as half their kernels."""
+    for step in plan.steps:
+        if step.kind in ("conv", "regional_conv"):
+            (kernel,) = step.weights["kernel"]
+            assert isinstance(kernel, Conv)
+            buffer = plan.buffers[step.buffers["x"]]
+            buffer.halo = max(buffer.halo, kernel.shape[-1] // 2)
+
+
+def _drop_unused(plan: Plan) -> None:
+    """Renumber the buffers without those that no step names any more; what the caller gets comes last."""
+    used = {b for step in plan.steps for b in step.buffers.values()}
+    written = {step.buffers["y"] for step in plan.steps}
+    kept = [i for i, buffer in enumerate(plan.buffers) if i in used or buffer.external >= 0]
+    kept.sort(key=lambda i: i in written and plan.buffers[i].external >= 0)
+    number = {old: new for new, old in enumerate(kept)}
+    plan.buffers[:] = [plan.buffers[i] for i in kept]
+    for step in plan.steps:
+        step.buffers = {name: number[b] for name, b in step.buffers.items()}
