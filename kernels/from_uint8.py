@@ -5,7 +5,7 @@ from __future__ import annotations
 from .language import jit, tl
 from .launch import Context, Launch, blocks, constants
 
-BLOCK = 256  # pixels to a program
+BLOCK = 256  # pixels per program
 
 
 @jit

@@ -66,14 +66,14 @@ def default(problem: Problem) -> Block:
     m, n = power(problem.rows, 16, 128), power(problem.columns, 16, 128)
     if problem.taps == 1:
         block = _filling(problem, m, n, k, 32, 32)
-        # Two matrix instructions' worth of rows to four warps beat one each to eight.
+        # Four warps with two matrix instructions' rows each are faster than eight warps with one each.
         return dataclasses.replace(block, tile=Tile(4, 3, True)) if problem.kernel == "transposed" else block
     if problem.kernel == "regional_conv":
         block = _regional(problem, m, n, k)
     elif problem.columns >= 256 and _programs(problem, 128, 256) >= FILL:
         block = Block(128, 256, k, Tile(8, 3))
     else:
-        # Halves before shared depths, down to what four warps can multiply; deep ones keep wider tiles.
+        # Halve tiles before splitting the depth, down to four warps' smallest tile; deep products stay wider.
         deep = problem.depth >= 512 and _programs(problem, 64, 128) >= FILL // 2
         block = _filling(problem, m, n, k, 64, 128 if deep else 64)
         if block.m * block.n <= 64 * 128 and problem.depth >= 256:

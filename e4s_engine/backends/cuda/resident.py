@@ -60,7 +60,7 @@ def _from_interface(image: Any, number: int) -> Resident | None:
     if array.get("strides") not in (None, (CROP * 3, 3, 1)) or array.get("mask") is not None:
         return None
     pointer, stream = int(array["data"][0]), array.get("stream")
-    if _native.cuda_device_of(pointer) != number:  # the interface does not say
+    if _native.cuda_device_of(pointer) != number:  # the interface does not tell the device
         return None
     # Without a stream, assume that the default one wrote it.
     return Resident(pointer, _LEGACY if stream is None else int(stream), image)
