@@ -6,13 +6,14 @@
 
 namespace e4s {
 
-// Largest first, each at the lowest offset where it fits among those placed whose lifetimes overlap.
+// Places the largest blocks first, each at the lowest offset that no placed block with an overlapping
+// lifetime uses.
 std::int64_t place(std::vector<Block>& blocks) {
   std::vector<std::size_t> order(blocks.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::stable_sort(order.begin(), order.end(),
                    [&](std::size_t a, std::size_t b) { return blocks[a].bytes > blocks[b].bytes; });
-  std::vector<const Block*> placed;  // by offset
+  std::vector<const Block*> placed;  // sorted by offset
   std::int64_t size = 0;
   for (const std::size_t index : order) {
     Block& block = blocks[index];

@@ -1,4 +1,4 @@
-// Lifetimes -> offsets in one arena.
+// Placement of blocks with known lifetimes in one arena.
 #pragma once
 
 #include <cstddef>
@@ -10,19 +10,20 @@ namespace e4s {
 
 constexpr std::int64_t kAlign = 64;
 
+// Rounds bytes up to a multiple of kAlign.
 inline std::int64_t aligned(std::int64_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
 
-// A block of memory in use from step `first` to step `last`, both included.
+// A block of memory in use from step `first` to step `last`, inclusive.
 struct Block {
   std::int64_t bytes = 0;
   int first = 0, last = 0;
   std::int64_t offset = 0;
 };
 
-// Chooses offsets so that no two blocks in use at the same time overlap; returns the arena's size.
+// Sets offsets so that no two blocks in use at the same time overlap; returns the arena's size in bytes.
 std::int64_t place(std::vector<Block>& blocks);
 
-// Aligned memory, not initialised.
+// Uninitialised memory aligned to kAlign bytes.
 class Memory {
  public:
   explicit Memory(std::int64_t bytes);

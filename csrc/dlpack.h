@@ -1,4 +1,4 @@
-// The structures by which libraries hand each other arrays (DLPack, version 0: what every library reads).
+// DLPack's structures for exchanging arrays between libraries (version 0, which every library reads).
 #pragma once
 
 #include <cstdint>

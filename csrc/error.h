@@ -10,17 +10,17 @@ struct ArgumentError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// This machine lacks what was asked for.
+// This machine lacks the requested device, driver or instruction set.
 struct BackendError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// A device's memory does not suffice; what is there still works.
+// A device is out of memory; existing allocations remain valid.
 struct DeviceMemoryError : BackendError {
   using BackendError::BackendError;
 };
 
-// A device failed in a way that leaves this process no use of it.
+// A device failed, and this process can no longer use it.
 struct DeviceLostError : BackendError {
   using BackendError::BackendError;
 };

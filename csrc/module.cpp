@@ -1,4 +1,4 @@
-// Python bindings only: no computation lives here.
+// Python bindings, without any computation.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -74,7 +74,7 @@ e4s::StepSpec step_spec(const py::dict& d) {
   return spec;
 }
 
-// A plan with the kernels it was bound to.
+// A plan with the kernels that it is bound to.
 class BoundPlan {
  public:
   BoundPlan(const std::vector<py::dict>& buffers, const std::vector<py::dict>& steps,

@@ -1,4 +1,4 @@
-// Python bindings of arrays on a device: what a swap leaves there, and what other libraries bring.
+// Python bindings of arrays on a device: a swap's results, and other libraries' arrays.
 #include "module_arrays.h"
 
 #include <pybind11/numpy.h>
@@ -16,7 +16,7 @@ namespace {
 using e4s::DeviceArray;
 namespace dlpack = e4s::dlpack;
 
-constexpr const char* kName = "dltensor";  // of a capsule whose array nobody has taken over
+constexpr const char* kName = "dltensor";  // name of a capsule until a consumer takes its array over
 
 std::int64_t count_of(const std::vector<std::int64_t>& shape) {
   std::int64_t count = 1;
@@ -27,7 +27,7 @@ std::int64_t count_of(const std::vector<std::int64_t>& shape) {
   return count;
 }
 
-// What a capsule keeps alive.
+// The context that a capsule keeps alive.
 struct Shared {
   dlpack::ManagedTensor managed;
   std::shared_ptr<DeviceArray> array;
@@ -69,7 +69,7 @@ bool is_dense(const dlpack::Tensor& tensor) {
   return true;
 }
 
-// (pointer, shape, device, whether these are dense bytes) of an array on a CUDA device; none of another's.
+// Returns (pointer, shape, device, whether it is dense uint8) of an array on a CUDA device, or None.
 py::object seen(const py::object& object) {
   auto* managed = static_cast<dlpack::ManagedTensor*>(PyCapsule_GetPointer(object.ptr(), kName));
   if (managed == nullptr) throw py::error_already_set();
@@ -89,7 +89,7 @@ py::dict interface(const DeviceArray& array) {
   d["data"] = py::make_tuple(array.memory.data(), false);
   d["version"] = 3;
   d["strides"] = py::none();
-  d["stream"] = py::none();  // complete before anyone sees it
+  d["stream"] = py::none();  // its writes are complete before it is returned
   return d;
 }
 

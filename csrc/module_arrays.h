@@ -11,7 +11,7 @@
 
 namespace e4s {
 
-// Bytes on a device that outlive the call that made them.
+// A uint8 array on a device, which outlives the call that created it.
 struct DeviceArray {
   DeviceArray(std::shared_ptr<cuda::Device> owner, std::vector<std::int64_t> sides, std::int64_t size)
       : device(std::move(owner)),
@@ -19,6 +19,7 @@ struct DeviceArray {
         shape(std::move(sides)),
         bytes(size),
         number(device->number()) {}
+  // Copies all bytes to host memory.
   void read(void* out) const { device->read(out, memory.data(), bytes); }
 
   std::shared_ptr<cuda::Device> device;
@@ -30,4 +31,5 @@ struct DeviceArray {
 
 }  // namespace e4s
 
+// Adds CudaArray and dlpack_seen to the module.
 void bind_arrays(pybind11::module_& m);

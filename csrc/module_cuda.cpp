@@ -1,4 +1,4 @@
-// Python bindings of the CUDA part.
+// Python bindings of the CUDA runtime.
 #include "module_cuda.h"
 
 #include <pybind11/numpy.h>
@@ -77,8 +77,8 @@ py::dict lay_out(const std::vector<std::int64_t>& slots, const std::vector<py::d
   return result;
 }
 
-// Where a slot's bytes are: in a NumPy array, a CudaArray, or (pointer, bytes) of an array on the device,
-// whose owner vouches for them.
+// Returns the place and size of a slot's bytes: a NumPy array, a CudaArray, or (pointer, bytes) of an array
+// on the device, which the caller guarantees.
 std::pair<e4s::cuda::Place, std::int64_t> place_of(const py::handle& value, bool written) {
   if (py::isinstance<e4s::DeviceArray>(value)) {
     const auto& array = value.cast<const e4s::DeviceArray&>();
@@ -94,7 +94,7 @@ std::pair<e4s::cuda::Place, std::int64_t> place_of(const py::handle& value, bool
   return {{const_cast<void*>(array.data()), false}, array.nbytes()};
 }
 
-// Places by slot from {slot: value}, checked against the slots' sizes.
+// Returns places by slot from {slot: value}, checked against the slots' sizes.
 std::vector<e4s::cuda::Place> places(const e4s::cuda::DeviceGraph& graph,
                                      const std::map<int, py::object>& values, bool written) {
   const std::vector<std::int64_t>& bytes = graph.slot_bytes();

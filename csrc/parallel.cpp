@@ -15,8 +15,8 @@
 namespace e4s {
 namespace {
 
-// A run of a network is hundreds of short parallel steps: workers spin this often between them before they
-// sleep, and sleep at once when the run is over.
+// A run of a network is hundreds of short parallel steps: workers spin this many times between steps before
+// they sleep, and sleep immediately when the run ends.
 constexpr int kSpins = 20000;
 constexpr int kMostThreads = 256;
 
@@ -133,7 +133,7 @@ void Pool::Lease::run(std::int64_t tasks, Call call, const void* context) const 
 }
 
 Pool& shared_pool() {
-  // Never destroyed: joining threads while a process exits can hang, and a forked child has none to join.
+  // Never destroyed: joining threads at process exit can hang, and a forked child has none to join.
   static std::mutex mutex;
   static Pool* pool = nullptr;
   static long owner = 0;

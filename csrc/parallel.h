@@ -1,5 +1,5 @@
-// A small persistent thread pool. One run at a time has the workers; others that come meanwhile do their
-// tasks on their own thread, so that concurrent engines never oversubscribe the processor.
+// A small persistent thread pool. One run at a time holds the workers; concurrent runs execute their tasks on
+// the calling thread, so that concurrent engines never oversubscribe the processor.
 #pragma once
 
 #include <atomic>
@@ -13,6 +13,7 @@ namespace e4s {
 
 class Pool {
  public:
+  // threads: number of threads, the calling one included.
   explicit Pool(int threads);
   ~Pool();
   Pool(const Pool&) = delete;
@@ -20,15 +21,16 @@ class Pool {
 
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
-  // Keeps the workers for one run. Without them (another run has them) tasks run on the calling thread.
+  // Holds the workers for one run. If another run holds them, tasks run on the calling thread.
   class Lease {
    public:
+    // most: limit of threads; 0: all.
     Lease(Pool& pool, int most);
     ~Lease();
     Lease(const Lease&) = delete;
     Lease& operator=(const Lease&) = delete;
 
-    // Threads that may call a task at the same time: worker numbers are below this.
+    // Number of threads that may run tasks at the same time: worker numbers are below it.
     int width() const { return width_; }
 
     // Calls f(task, worker) for every task in [0, tasks). f must not throw.
@@ -73,8 +75,8 @@ class Pool {
   std::atomic<bool> stop_{false};
 };
 
-// The process's pool: as many threads as the affinity mask allows, or E4S_THREADS. A child after fork has its
-// own.
+// Returns the process's pool, with E4S_THREADS threads or one per processor in the affinity mask. A forked
+// child has its own pool.
 Pool& shared_pool();
 
 }  // namespace e4s

@@ -10,7 +10,7 @@
 namespace e4s {
 namespace {
 
-constexpr std::int64_t kMostBytes = std::int64_t{1} << 36;  // of one buffer
+constexpr std::int64_t kMostBytes = std::int64_t{1} << 36;  // limit for one buffer
 constexpr std::int64_t kMostSide = 1 << 20;
 constexpr std::int64_t kGuard = 64;
 constexpr std::byte kGuardValue{0xA5};
@@ -148,7 +148,7 @@ Plan::Plan(PlanSpec spec, std::shared_ptr<const Weights> weights, const Kernels&
       if (external >= 0) outputs_[static_cast<std::size_t>(external)] = true;
     }
   for (Block& block : blocks_) {
-    if (block.last < 0) block.bytes = 0;  // nothing uses it
+    if (block.last < 0) block.bytes = 0;  // unused
     unshared_ += block.bytes;
   }
   arena_ = place(blocks_);
@@ -174,7 +174,8 @@ void Plan::check_buffers() const {
     throw ArgumentError("plan: external buffers must be numbered 0, 1, ...");
 }
 
-// A step reads only what the caller or an earlier step wrote, and writes to none of what it reads.
+// Checks that a step reads only buffers that the caller or an earlier step wrote, and writes none that it
+// reads.
 void Plan::check_order(const std::vector<std::vector<int>>& reads,
                        const std::vector<std::vector<int>>& writes) const {
   std::vector<bool> written(spec_.buffers.size(), false);

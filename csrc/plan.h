@@ -1,4 +1,4 @@
-// A plan: buffers and steps, checked and bound once, then run as a loop over functions.
+// Plans: buffers and steps, checked and bound once, then run as a loop over functions.
 #pragma once
 
 #include <functional>
@@ -15,16 +15,17 @@
 
 namespace e4s {
 
-// A buffer as recorded. external >= 0: memory of the caller, dense [N,H,W,C]; else a place in the arena with
-// pixels padded to a multiple of 16 channels (pictures of 3 to 4), and a rim of `halo` zero pixels.
+// A recorded buffer [N,H,W,C]. external >= 0: the caller's memory, dense; else a block of the arena with
+// pixels padded to a multiple of 16 channels (pictures: from 3 to 4) and a border of `halo` zero pixels.
 struct BufferSpec {
   std::int64_t n = 0, h = 0, w = 0, c = 0;
   Type type = Type::f32;
   int halo = 0;
   int external = -1;
-  int limit = 0;  // of labels: values are below; 0: any
+  int limit = 0;  // exclusive upper bound of labels; 0: none
 };
 
+// A recorded step: its kind, and its arguments by name.
 struct StepSpec {
   std::string kind;
   std::map<std::string, int> buffers;
@@ -37,13 +38,13 @@ struct PlanSpec {
   std::vector<StepSpec> steps;
 };
 
-// What a step needs while it runs.
+// The context of a running step.
 struct Run {
   const Kernels& cpu;
   const Pool::Lease& pool;
   const std::vector<Map>& maps;
-  std::byte* temporary;  // of this step, shared by its tasks
-  std::byte* scratch;    // `scratch_bytes` for each worker
+  std::byte* temporary;  // the step's memory, shared by its tasks
+  std::byte* scratch;    // `scratch_bytes` per worker
   std::int64_t scratch_bytes;
 
   const Map& map(int buffer) const { return maps[static_cast<std::size_t>(buffer)]; }
@@ -52,25 +53,34 @@ struct Run {
 
 using StepFn = std::function<void(const Run&)>;
 
-// Hands a maker its step's arguments, checked; collects what it needs. Everything throws ArgumentError.
+// Gives a factory its step's checked arguments and collects its memory needs. Every method throws
+// ArgumentError for an invalid plan.
 class Builder {
  public:
   Builder(const StepSpec& step, const PlanSpec& plan, const Weights& weights, const Kernels& cpu);
 
+  // Whether the step has a buffer of this name.
   bool has(const std::string& name) const { return step_.buffers.count(name) != 0; }
   bool has_weight(const std::string& name) const { return step_.weights.count(name) != 0; }
+  // Returns the index of a buffer that the step reads or writes.
   int read(const std::string& name);
   int write(const std::string& name);
   const BufferSpec& spec(int buffer) const;
+  // Returns a number of the step; integers lie in [low, high], reals are finite.
   int integer(const std::string& name, int low, int high) const;
   float real(const std::string& name) const;
   bool flag(const std::string& name) const { return integer(name, 0, 1) != 0; }
+  // Returns how many weights the step has under this name.
   std::size_t count(const std::string& name) const;
+  // Returns a convolution's weights: direct ones only, or of any form (direct or Winograd).
   const PackedConv* conv(const std::string& name, std::size_t index = 0) const;
   const PackedConv* conv_of_any_form(const std::string& name, std::size_t index = 0) const;
+  // Returns a vector of exactly `count` values.
   const Vector* vector(const std::string& name, std::int64_t count, std::size_t index = 0) const;
+  // Requests memory shared by the step's tasks, or memory for each worker; the largest request counts.
   void temporary(std::int64_t bytes) { temporary_ = std::max(temporary_, bytes); }
   void scratch(std::int64_t bytes) { scratch_ = std::max(scratch_, aligned(bytes)); }
+  // Throws ArgumentError with `what` unless `holds`.
   void require(bool holds, const std::string& what) const;
 
   std::vector<int> reads, writes;
@@ -87,34 +97,39 @@ class Builder {
 };
 
 using Maker = StepFn (*)(Builder&);
+// Returns the factory of every step kind, by name.
 const std::map<std::string, Maker>& makers();
 
+// Returns the strides and padding of a buffer [N,H,W,C], without memory.
 Map layout(const BufferSpec& spec);
 
 struct Options {
-  bool guard = false;   // bytes after every block that no step may touch, checked after each run
-  bool poison = false;  // the arena starts as NaN
-  int threads = 0;      // at most so many; 0: all
+  bool guard = false;   // add guard bytes after every block and check them after each step
+  bool poison = false;  // fill the arena with NaN before each run
+  int threads = 0;      // limit of threads; 0: none
 };
 
+// A bound plan. Runs may be concurrent: each uses an arena of its own.
 class Plan {
  public:
   Plan(PlanSpec spec, std::shared_ptr<const Weights> weights, const Kernels& cpu, Options options);
 
-  // externals: pointers by number, of the sizes that external_bytes() tells. times: seconds per step, or
-  // null.
+  // Runs all steps. externals: pointers by number, to external_bytes() bytes each. times: receives seconds
+  // per step, or null.
   void run(const std::vector<void*>& externals, std::vector<double>* times);
 
+  // Returns the size in bytes of each external buffer, by number.
   std::vector<std::int64_t> external_bytes() const;
   std::int64_t arena_bytes() const { return arena_; }
+  // Returns the bytes the blocks would take without sharing memory.
   std::int64_t unshared_bytes() const { return unshared_; }
   std::int64_t offset(std::size_t buffer) const { return blocks_.at(buffer).offset; }
-  bool writes(std::size_t external) const;  // whether a step writes to that memory of the caller
+  bool writes(std::size_t external) const;  // whether a step writes to this external buffer
 
  private:
   struct Step {
     StepFn run;
-    std::size_t temporary;  // its block
+    std::size_t temporary;  // index of its block
   };
 
   void check_buffers() const;
@@ -131,7 +146,7 @@ class Plan {
   std::shared_ptr<const Weights> weights_;
   const Kernels& cpu_;
   Options options_;
-  int width_ = 1;  // threads its arenas have scratch for, whatever the pool becomes (after a fork)
+  int width_ = 1;  // threads that its arenas have scratch for, even if the pool changes (after a fork)
   std::vector<bool> outputs_;  // by external number
   std::vector<Step> steps_;
   std::vector<Block> blocks_;  // one per buffer, then one per step

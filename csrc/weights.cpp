@@ -22,7 +22,7 @@ std::uint32_t word_of(float first, float second, Type type) {
   return bits;
 }
 
-// G g G^T: a 3 x 3 kernel as Winograd's tiles want it.
+// Computes G g G^T: a 3 x 3 kernel in Winograd's form [4][4].
 void transform(const float* kernel, float* out) {
   const auto spread = [](float a, float b, float c, float* to, int step) {
     to[0] = a, to[step] = (a + b + c) / 2, to[2 * step] = (a - b + c) / 2, to[3 * step] = c;
@@ -55,12 +55,12 @@ PackedConv pack_conv(const float* source, int outputs, int inputs, int kernel, c
   conv.memory = Memory(conv.size() * 4);
   auto* out = reinterpret_cast<std::uint32_t*>(conv.memory.data());
   const int per_word = type == Type::bf16 ? 2 : 1;
-  const std::int64_t given = conv.rows() ? kernel : kernel * kernel;  // of what is read at once
+  const std::int64_t given = conv.rows() ? kernel : kernel * kernel;  // source taps per value
   const std::int64_t taps = conv.taps(), words = conv.words();
   const auto read = [&](std::int64_t o, std::int64_t value, float* values) {
     std::fill(values, values + taps, 0.0f);
     if (o >= outputs || value >= conv.depth()) return;
-    // By rows, value is (column of the kernel, channel) and a tap is a row.
+    // Packed by rows, `value` indexes (column of the kernel, channel) and a tap is a row.
     const std::int64_t i = value % inputs, column = value / inputs, apart = conv.rows() ? kernel : 1;
     const float* from = source + (o * inputs + i) * kernel * kernel + column;
     const float scale = out_scale ? out_scale[o] : 1.0f;
@@ -80,7 +80,7 @@ PackedConv pack_conv(const float* source, int outputs, int inputs, int kernel, c
     const int group = static_cast<int>(task / chunks), width = conv.vectors(group) * kLanes;
     const std::int64_t first = task % chunks * kDepth, depth = std::min(kDepth, words - first);
     std::uint32_t* row = out + conv.chunk(group, first);
-    for (int lane = 0; lane < width; ++lane) {  // read along the source, write strided
+    for (int lane = 0; lane < width; ++lane) {  // sequential reads, strided writes
       const std::int64_t o = static_cast<std::int64_t>(group) * kGroup * kLanes + lane;
       for (std::int64_t word = 0; word < depth; ++word) {
         float values[2][kMostTaps];

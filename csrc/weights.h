@@ -1,4 +1,4 @@
-// Weights in the layouts the kernels want, packed once and shared by all plans of one precision.
+// Weights in the kernels' layouts, packed once and shared by all plans of one precision.
 #pragma once
 
 #include <string>
@@ -9,13 +9,13 @@
 
 namespace e4s {
 
-constexpr int kMostTaps = 64;  // of a kernel, in any form
+constexpr int kMostTaps = 64;  // limit for a kernel of any form
 constexpr int kPictureChannels = 3;
 
-// A convolution's weights: groups of up to 64 output channels; in a group chunks of up to kDepth words of
-// input channels; in a chunk [tap][word][channel of the group]. winograd: a 3 x 3 kernel as the sixteen taps
-// of Winograd's tiles. Kernels of pictures are packed by rows: a kernel row is one tap, of the row's values
-// with the channels innermost, so that three channels leave no vector idle.
+// A convolution's weights: groups of up to 64 output channels; in a group, chunks of up to kDepth words of
+// input channels; in a chunk, [tap][word][channel of the group]. winograd: a 3 x 3 kernel is stored as the
+// sixteen taps of Winograd's tiles. Kernels over pictures are packed by rows: a kernel row is one tap, which
+// holds the row's values with the channels innermost, so that three channels leave no vector idle.
 struct PackedConv {
   int outputs = 0, inputs = 0, kernel = 0;
   bool winograd = false;
@@ -23,33 +23,38 @@ struct PackedConv {
   Memory memory{0};
 
   int groups() const { return (outputs + kGroup * kLanes - 1) / (kGroup * kLanes); }
+  // Returns the number of vectors of kLanes output channels in a group.
   int vectors(int group) const;
   bool rows() const { return inputs == kPictureChannels && kernel > 1 && !winograd; }
   std::int64_t taps() const { return winograd ? 16 : rows() ? kernel : kernel * kernel; }
-  std::int64_t depth() const { return rows() ? inputs * kernel : inputs; }  // input values of a tap
+  std::int64_t depth() const { return rows() ? inputs * kernel : inputs; }  // input values per tap
   std::int64_t words() const { return type == Type::bf16 ? (depth() + 1) / 2 : depth(); }
-  // Offset in words of a chunk that starts at input word `word`.
+  // Returns the offset in words of the chunk that starts at input word `word`.
   std::int64_t chunk(int group, std::int64_t word) const;
   std::int64_t size() const;  // in words
 };
 
-// [O,I,k,k] floats, rows times out_scale and columns times in_scale where given.
+// Packs floats [O,I,k,k], multiplied by out_scale [O] and in_scale [I] unless these are null.
 PackedConv pack_conv(const float* source, int outputs, int inputs, int kernel, const float* out_scale,
                      const float* in_scale, Type type, bool winograd);
 
-// Plain floats, zero-padded to a multiple of 16.
+// Plain floats [count], zero-padded to a multiple of 16.
 struct Vector {
   std::int64_t count = 0;
   Memory memory{0};
   const float* data() const { return reinterpret_cast<const float*>(memory.data()); }
 };
 
+// Copies and pads floats [count].
 Vector pack_vector(const float* source, std::int64_t count);
 
+// Weights of one precision, by number.
 class Weights {
  public:
+  // Stores weights; returns their number.
   int add(PackedConv conv);
   int add(Vector vector);
+  // Returns the weights of a number; throws ArgumentError if there are none of that type.
   const PackedConv& conv(int index) const;
   const Vector& vector(int index) const;
   std::int64_t bytes() const { return bytes_; }

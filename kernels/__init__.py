@@ -1,7 +1,7 @@
-"""Triton kernels, one op per file, and how a recorded plan's steps launch them.
+"""Triton kernels, one op per file, and the launches of a recorded plan's steps.
 
-Nothing here needs Triton or a GPU to be imported. See `launch.py` for what a launch is, `compile.py` for how
-kernels become cubins.
+Importing this package needs neither Triton nor a GPU. `launch.py` defines launches, `compile.py` turns
+kernels into cubins.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-# Which file makes the launches of a step.
+# Step kind -> file that builds its launches.
 STEPS = {
     "affine": "affine",
     "argmax": "argmax",
@@ -33,5 +33,5 @@ STEPS = {
 
 
 def module(name: str) -> Any:
-    """A file of this package, imported at its first use."""
+    """Return a file of this package, imported on first use."""
     return importlib.import_module(f".{name}", __name__)

@@ -1,4 +1,4 @@
-"""A scale and a shift per channel, then PReLU: norms and activations that no other step takes along."""
+"""A scale and a shift per channel, then PReLU: norms and activations not fused into another step."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def affine(
 
 
 def launch_affine(c: Context) -> list[Launch]:
-    """Make the launch of the map."""
+    """Build the launch of a scale, shift and PReLU."""
     x, y = c.view("x"), c.view("y")
     down, across = elementwise(x.c)
     return [

@@ -1,4 +1,4 @@
-"""The best class per pixel, straight from the small logits: they are never stored at full size."""
+"""The best class per pixel, straight from the small logits, which are never stored at full size."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def argmax(
 
 
 def launch_argmax(c: Context) -> list[Launch]:
-    """Classes at the output's size."""
+    """Build the launch that writes classes at the output's size."""
     x, y = c.view("x"), c.view("y")
     return [
         Launch(

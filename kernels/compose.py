@@ -1,8 +1,8 @@
-"""What lies between the encodes and the decode of a swap: labels, holes, foreground and style vectors.
+"""Composition between the encodes and the decode of a swap: labels, holes, foreground and style vectors.
 
-The same rules as pipeline/compose.py, one program per tile of pixels or per region, so that a swap is one
-graph: pixels and labels of two faces in, 8-bit pixels out. Sets of regions are bit masks. What a swap takes
-is given with its pictures, a byte for every region: see `compose.request` there.
+The rules are those of pipeline/compose.py, one program per tile of pixels or per region, so that a swap is
+one graph: pixels and labels of two faces in, 8-bit pixels out. Sets of regions are bit masks. The swap flags,
+one byte per region, come with the pictures: see `compose.request` there.
 """
 
 from __future__ import annotations
@@ -24,33 +24,35 @@ def has(bits, region):
 
 
 @jit
-def said(chosen, sample, TAKEN: tl.constexpr, WHOLE: tl.constexpr, REGIONS: tl.constexpr,
-         POWER: tl.constexpr):  # fmt: skip
+def swap_flags(chosen, sample, TAKEN: tl.constexpr, WHOLE: tl.constexpr, REGIONS: tl.constexpr,
+               POWER: tl.constexpr):  # fmt: skip
+    """Return whether this is a swap of the whole face, and the bit mask of the regions to swap."""
     region = tl.arange(0, POWER)
     flags = tl.load(chosen + sample * REGIONS + region, mask=region < REGIONS, other=0).to(tl.int32)
-    taken = tl.sum(tl.where(flags & TAKEN != 0, 1 << region, 0), axis=0)
-    return tl.max(flags & WHOLE, axis=0) != 0, taken
+    selection = tl.sum(tl.where(flags & TAKEN != 0, 1 << region, 0), axis=0)
+    return tl.max(flags & WHOLE, axis=0) != 0, selection
 
 
 @jit
-def whole_face(given, kept, UNDER: tl.constexpr, FACE: tl.constexpr, OVER: tl.constexpr,
+def whole_face(source, target, UNDER: tl.constexpr, FACE: tl.constexpr, OVER: tl.constexpr,
                BACKGROUND: tl.constexpr, BLOCK: tl.constexpr):  # fmt: skip
-    out = tl.full((BLOCK,), 255, tl.int32)  # nothing claims these yet
-    out = tl.where(has(UNDER, kept), kept, out)
-    out = tl.where(has(FACE, given) & (kept != BACKGROUND), given, out)
-    out = tl.where(has(OVER, kept), kept, out)
+    out = tl.full((BLOCK,), 255, tl.int32)  # 255: not claimed yet
+    out = tl.where(has(UNDER, target), target, out)
+    out = tl.where(has(FACE, source) & (target != BACKGROUND), source, out)
+    out = tl.where(has(OVER, target), target, out)
     return out, out == 255
 
 
 @jit
-def some_regions(given, kept, taken, FIXED: tl.constexpr, HAIR: tl.constexpr, BACKGROUND: tl.constexpr):
-    fixed = FIXED & ~taken | 1 << BACKGROUND
-    free = ~has(fixed, kept)
-    reach = tl.where(given == HAIR, free | (kept == BACKGROUND), free)
-    claimed = has(taken, given) & reach
-    hole = has(taken, kept) & (kept != BACKGROUND) & ~claimed
-    behind = has(taken, HAIR) & (kept == HAIR) & (given == BACKGROUND)
-    out = tl.where(claimed, given, tl.where(hole, tl.where(behind, BACKGROUND, 255), kept))
+def some_regions(source, target, selection, FIXED: tl.constexpr, HAIR: tl.constexpr,
+                 BACKGROUND: tl.constexpr):  # fmt: skip
+    fixed = FIXED & ~selection | 1 << BACKGROUND
+    free = ~has(fixed, target)
+    reach = tl.where(source == HAIR, free | (target == BACKGROUND), free)
+    claimed = has(selection, source) & reach
+    hole = has(selection, target) & (target != BACKGROUND) & ~claimed
+    behind = has(selection, HAIR) & (target == HAIR) & (source == BACKGROUND)
+    out = tl.where(claimed, source, tl.where(hole, tl.where(behind, BACKGROUND, 255), target))
     return out, hole
 
 
@@ -66,18 +68,18 @@ def labels(
     pixels = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     live = pixels < PIXELS
     places = sample * PIXELS + pixels
-    given = tl.load(source + places, mask=live, other=0).to(tl.int32)
-    kept = tl.load(target + places, mask=live, other=0).to(tl.int32)
-    given = tl.minimum(given, REGIONS - 1)  # whatever the caller's memory holds
-    kept = tl.minimum(kept, REGIONS - 1)
-    whole, taken = said(chosen, sample, TAKEN, WHOLE, REGIONS, POWER)
-    face, face_hole = whole_face(given, kept, UNDER, FACE, OVER, BACKGROUND, BLOCK)
-    part, part_hole = some_regions(given, kept, taken, FIXED, HAIR, BACKGROUND)
+    source_label = tl.load(source + places, mask=live, other=0).to(tl.int32)
+    target_label = tl.load(target + places, mask=live, other=0).to(tl.int32)
+    source_label = tl.minimum(source_label, REGIONS - 1)  # whatever the caller's memory holds
+    target_label = tl.minimum(target_label, REGIONS - 1)
+    whole, selection = swap_flags(chosen, sample, TAKEN, WHOLE, REGIONS, POWER)
+    face, face_hole = whole_face(source_label, target_label, UNDER, FACE, OVER, BACKGROUND, BLOCK)
+    part, part_hole = some_regions(source_label, target_label, selection, FIXED, HAIR, BACKGROUND)
     hole = tl.where(whole, face_hole, part_hole)
     out = tl.where(whole, face, part)
     out = tl.where(out == 255, SKIN, out)
-    touched = has(taken, out) | has(taken, kept)
-    behind = (kept == BACKGROUND) & (out == BACKGROUND) & ~has(taken, BACKGROUND)
+    touched = has(selection, out) | has(selection, target_label)
+    behind = (target_label == BACKGROUND) & (out == BACKGROUND) & ~has(selection, BACKGROUND)
     pasted = tl.where(whole, ~has(NOT_PASTED, out) | hole, (touched | hole) & ~behind)
     tl.store(composed + places, out.to(tl.uint8), mask=live)
     tl.store(holes + places, hole.to(tl.uint8), mask=live)
@@ -96,31 +98,34 @@ def styles(
     channels = tl.arange(0, BLOCK)
     live = channels < LENGTH
     places = (sample * REGIONS + region) * LENGTH + channels
-    given = tl.load(source + places, mask=live, other=0.0)
-    kept = tl.load(target + places, mask=live, other=0.0)
-    whole, taken = said(chosen, sample, TAKEN, WHOLE, REGIONS, POWER)
-    # A region that comes with the shape but that the target does not show takes the source's texture; one
-    # that the source does not show has none to give.
-    absent = tl.max(tl.abs(kept), axis=0) == 0
-    gives = tl.max(tl.abs(given), axis=0) > 0
-    sums = tl.sum(given, axis=0)
-    face = tl.where(has(KEPT, region), kept, given)
-    face = tl.where((region == EARS) & (sums == 0), (kept + given) / 2, face)
-    face = tl.where((region == MOUTH) & (sums == 0), kept, face)
-    face = tl.where(has(FACE, region) & absent, given, face)
-    part = tl.where(has(taken, region) & (gives | absent), given, kept)
+    source_style = tl.load(source + places, mask=live, other=0.0)
+    target_style = tl.load(target + places, mask=live, other=0.0)
+    whole, selection = swap_flags(chosen, sample, TAKEN, WHOLE, REGIONS, POWER)
+    # Use the source's style for regions the target lacks but the swap adds; a region that the source lacks
+    # has no style to use.
+    absent = tl.max(tl.abs(target_style), axis=0) == 0
+    present = tl.max(tl.abs(source_style), axis=0) > 0
+    sums = tl.sum(source_style, axis=0)
+    face = tl.where(has(KEPT, region), target_style, source_style)
+    face = tl.where((region == EARS) & (sums == 0), (target_style + source_style) / 2, face)
+    face = tl.where((region == MOUTH) & (sums == 0), target_style, face)
+    face = tl.where(has(FACE, region) & absent, source_style, face)
+    part = tl.where(has(selection, region) & (present | absent), source_style, target_style)
     tl.store(mixed + places, tl.where(whole, face, part), mask=live)
 
 
 def mask(chosen: Iterable[int]) -> int:
-    """A set of regions as bits."""
+    """Return a set of regions as bits."""
     return sum(1 << region for region in set(chosen))
 
 
 def launch_labels(
     source: Operand, target: Operand, chosen: Operand, made: tuple[Operand, Operand, Operand], batch: int
 ) -> Launch:
-    """Labels [N,512,512] of both faces, what is taken [N,12] -> labels, holes and foreground."""
+    """Build the launch from labels [N,512,512] of both faces and swap flags [N,12] to the swap's label maps.
+
+    made: operands of the composed labels, the holes and the foreground.
+    """
     under, over = compose.layers(hair_first=True)
     pixels = regions.LABEL_SIZE**2
     return Launch(
@@ -144,7 +149,7 @@ def launch_labels(
 def launch_styles(
     source: Operand, target: Operand, chosen: Operand, mixed: Operand, batch: int, length: int
 ) -> Launch:
-    """Style vectors [N,12,D] of both faces, what is taken [N,12] -> the swap's vectors."""
+    """Build the launch from style vectors [N,12,D] of both faces and swap flags [N,12] to mixed vectors."""
     return Launch(
         "compose.styles",
         {"source": source, "target": target, "chosen": chosen, "mixed": mixed},

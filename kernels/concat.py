@@ -24,7 +24,7 @@ def copy(
 
 
 def launch_copy(c: Context) -> list[Launch]:
-    """Channels of x into y, from channel `first` of y on."""
+    """Build the launch that copies x into y, from channel `first` of y on."""
     x, y = c.view("x"), c.view("y")
     across = power(x.c, 4, 128)
     down = 4096 // across

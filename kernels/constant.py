@@ -23,7 +23,7 @@ def constant(
 
 
 def launch_constant(c: Context) -> list[Launch]:
-    """The constant for each sample."""
+    """Build the launch that writes the constant for each sample."""
     y = c.view("y")
     down, across = elementwise(y.c)
     return [

@@ -3,14 +3,13 @@
     acc[pixel, o] = sum over tap, c of x[pixel * stride + tap, c] * kernel[tap, c, o]
 
 then bias, PReLU or ReLU, residual, ReLU. The depth is one flat loop, so that loads stay in flight from one
-step to the next. Taps go round in the inner order and a tile is a rectangle of pixels, so that the
-first-level cache holds what the next taps read again. Where a step is deeper than the input has channels
-(pictures), it spans several taps. The linear layers of the plan come here too, as 1 x 1 convolutions over
-[N,1,R,C].
+step to the next. Taps vary fastest and a tile is a rectangle of pixels, so that the first-level cache holds
+the pixels that the next taps read again. Where a step is deeper than the input has channels (pictures), it
+spans several taps. The plan's linear layers run here too, as 1 x 1 convolutions over [N,1,R,C].
 
-Few pixels of many channels would keep a fraction of the card busy for hundreds of steps: programs side by
-side then take parts of the depth, and a second pass (or the norm that follows) adds up what they leave, in
-order.
+A small map with many channels would keep only a fraction of the card busy for hundreds of steps: its depth
+is split over parallel programs, and a second pass (or the norm that follows) adds up their partial sums in a
+fixed order.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ def finished(
     total, bias, slope, residual, columns, pixels, live,
     OUTPUTS: tl.constexpr, RESIDUAL_PIXEL: tl.constexpr, RELU: tl.constexpr, RELU_LAST: tl.constexpr,
 ):  # fmt: skip
-    """Bias, PReLU or ReLU, residual, ReLU."""
+    """Apply bias, PReLU or ReLU, residual, ReLU."""
     if bias is not None:
         total += tl.load(bias + columns, mask=columns < OUTPUTS, other=0.0)[None, :]
     if slope is not None:
@@ -44,7 +43,7 @@ def finished(
 
 @jit
 def rows_of(tile, WIDTH: tl.constexpr, TILE_W: tl.constexpr, BLOCK_M: tl.constexpr):
-    """The pixels of a tile: BLOCK_M in a row, or a rectangle TILE_W wide."""
+    """Return the pixels of a tile: BLOCK_M in a row, or a rectangle TILE_W wide."""
     index = tl.arange(0, BLOCK_M)
     if TILE_W == 0:
         rows = tile * BLOCK_M + index
@@ -76,7 +75,7 @@ def conv2d(
     TAPS: tl.constexpr = SIZE * SIZE
     total = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
     for step in range(0, (TAPS * DEPTH // SPLIT + BLOCK_K - 1) // BLOCK_K):
-        if DEPTH % BLOCK_K == 0:  # one tap
+        if DEPTH % BLOCK_K == 0:  # a step has one tap
             tap = step % TAPS
             channel = (part * (DEPTH // BLOCK_K // SPLIT) + step // TAPS) * BLOCK_K + k
             place = tap * DEPTH + channel
@@ -95,8 +94,8 @@ def conv2d(
         a = tl.load(x + (row * W + column) * X_PIXEL + channel[None, :], mask=inside, other=0.0)
         weights = kernel + place[:, None] * PADDED + columns[None, :]
         if TAPS * DEPTH % BLOCK_K != 0:
-            given = (place < TAPS * DEPTH)[:, None] & (columns < PADDED)[None, :]
-            b = tl.load(weights, mask=given, other=0.0)
+            valid = (place < TAPS * DEPTH)[:, None] & (columns < PADDED)[None, :]
+            b = tl.load(weights, mask=valid, other=0.0)
         elif PADDED % BLOCK_N != 0:
             b = tl.load(weights, mask=(columns < PADDED)[None, :], other=0.0)
         else:
@@ -122,7 +121,7 @@ def finish(
     RESIDUAL_PIXEL: tl.constexpr, RELU: tl.constexpr, RELU_LAST: tl.constexpr, SPLIT: tl.constexpr,
     BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
-    """The sum of the parts, and what comes after it."""
+    """Sum the parts and apply the epilogue."""
     sample = tl.program_id(2).to(tl.int64)
     rows = tl.program_id(0) * BLOCK_P + tl.arange(0, BLOCK_P)
     columns = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
@@ -136,7 +135,7 @@ def finish(
 
 
 def launch_conv(c: Context) -> list[Launch]:
-    """A dense convolution, or a linear layer over [N,1,R,C] from channel `first` on."""
+    """Build the launches of a dense convolution, or of a linear layer over [N,1,R,C] from channel `first`."""
     x, y, first = c.view("x"), c.view("y"), c.integer("first")
     kernel = c.step.weights["kernel"][0]
     outputs, inputs, size = kernel.shape[:3]  # type: ignore[union-attr]

@@ -1,8 +1,8 @@
-"""The feathered paste of a generated face over its crop, both at twice the labels' side.
+"""Feathered paste of a generated face over its crop, both at twice the labels' side.
 
-The same steps as photo/blend.py: the foreground is widened at the labels' size, shrunk and blurred at
-the crop's, and what comes out is the face's opacity. Windows are separable, one pass per axis: memory decides
-here, not arithmetic.
+The steps are those of photo/blend.py: the foreground is dilated at the labels' size, then eroded and blurred
+at the crop's; the result is the face's opacity. Windows are separable, one pass per axis: memory bandwidth is
+the limit, not arithmetic.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def shrink(
     x, small,
     SIDE: tl.constexpr, WIDTH: tl.constexpr, AXIS: tl.constexpr, RADIUS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    # Doubled bilinearly a pixel is whole where both its neighbours are: the smallest of a window of doubled
-    # pixels is the smallest of all that these come from. AXIS 1 doubles the columns, AXIS 0 the rows.
+    # Erode while doubling: a bilinearly doubled pixel is 1 only where both its neighbours are, so the minimum
+    # of a window of doubled pixels is the minimum of all their sources. AXIS 1 doubles columns, AXIS 0 rows.
     sample = tl.program_id(2).to(tl.int64)
     pixels = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     row = pixels // WIDTH
@@ -111,9 +111,10 @@ def paste(
 
 
 def launches(slots: dict[str, Operand], between: Sequence[Operand], batch: int, side: int) -> list[Launch]:
-    """The whole paste. slots: the foreground at `side`, face, photo and pasted at twice that.
+    """Build the launches of the whole paste.
 
-    between: blocks for `temporaries`.
+    slots: operands of the foreground at `side`, and of face, photo and pasted at twice that. between: blocks
+    for `temporaries`.
     """
     rows, wide, narrow, small, soft = between
     window = constants(radius=blend.RADIUS, block=BLOCK)
@@ -138,6 +139,6 @@ def launches(slots: dict[str, Operand], between: Sequence[Operand], batch: int, 
 
 
 def temporaries(side: int) -> list[tuple[str, int]]:
-    """What lies between the passes: type and elements per sample."""
+    """Return type and elements per sample of each buffer between the passes."""
     area = side * side
     return [("u8", area), ("u8", area), ("u8", 2 * area), ("u8", 4 * area), ("f32", 4 * area)]

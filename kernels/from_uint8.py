@@ -1,11 +1,11 @@
-"""8-bit pictures -> the networks' input: bilinear resize or the antialiasing half, range, normalisation."""
+"""8-bit pictures to the networks' input: bilinear resize or antialiased halving, range, normalisation."""
 
 from __future__ import annotations
 
 from .language import jit, tl
 from .launch import Context, Launch, blocks, constants
 
-BLOCK = 256  # pixels to a program
+BLOCK = 256  # pixels per program
 
 
 @jit
@@ -22,7 +22,7 @@ def picture(
     x += sample * (H * W * 3)
     row = (pixels // WIDTH)[:, None]
     column = (pixels % WIDTH)[:, None]
-    given = live & (channel < 3)
+    valid = live & (channel < 3)
     value = tl.zeros((BLOCK, 4), tl.float32)
     if taps is not None:
         for i in range(8):
@@ -35,7 +35,7 @@ def picture(
                 at = tl.where(at < 0, -at, at)
                 at = tl.where(at >= W, 2 * W - 2 - at, at)
                 line += tl.load(taps + j) * tl.load(
-                    x + (from_row * W + at) * 3 + channel, mask=given, other=0
+                    x + (from_row * W + at) * 3 + channel, mask=valid, other=0
                 ).to(tl.float32)
             value += tl.load(taps + i) * line
         value = tl.minimum(tl.maximum(value / 255.0, 0.0), 1.0)
@@ -48,10 +48,10 @@ def picture(
         across = place_x - left.to(tl.float32)
         bottom = tl.minimum(top + 1, H - 1)
         right = tl.minimum(left + 1, W - 1)
-        a = tl.load(x + (top * W + left) * 3 + channel, mask=given, other=0).to(tl.float32)
-        b = tl.load(x + (top * W + right) * 3 + channel, mask=given, other=0).to(tl.float32)
-        c = tl.load(x + (bottom * W + left) * 3 + channel, mask=given, other=0).to(tl.float32)
-        d = tl.load(x + (bottom * W + right) * 3 + channel, mask=given, other=0).to(tl.float32)
+        a = tl.load(x + (top * W + left) * 3 + channel, mask=valid, other=0).to(tl.float32)
+        b = tl.load(x + (top * W + right) * 3 + channel, mask=valid, other=0).to(tl.float32)
+        c = tl.load(x + (bottom * W + left) * 3 + channel, mask=valid, other=0).to(tl.float32)
+        d = tl.load(x + (bottom * W + right) * 3 + channel, mask=valid, other=0).to(tl.float32)
         above = (1 - across) * a + across * b
         below = (1 - across) * c + across * d
         value = ((1 - down) * above + down * below) / 255.0
@@ -63,7 +63,7 @@ def picture(
 
 
 def launch_picture(c: Context) -> list[Launch]:
-    """Reading of pixels."""
+    """Build the launch that converts 8-bit pixels."""
     x, y = c.view("x"), c.view("y")
     numbers = {f"{name}{i}": c.real(f"{name}{i}") for name in ("scale", "shift") for i in range(3)}
     return [

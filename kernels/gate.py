@@ -1,6 +1,6 @@
-"""Gates and sums that no convolution takes along: x * sigmoid(gate) (+ x), or x + other; then ReLU.
+"""Gates and sums that are not fused into a convolution: x * sigmoid(gate) (+ x), or x + other; then ReLU.
 
-The gate is one pixel for all; the other operand may be.
+The gate is a single pixel, broadcast over the map; the other operand may be one too.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def combine(
 
 
 def launch_combine(c: Context) -> list[Launch]:
-    """A gated or summed map."""
+    """Build the launch of a gate or a sum."""
     x, y = c.view("x"), c.view("y")
     other = c.view("other") if c.has("other") else None
     down, across = elementwise(x.c)

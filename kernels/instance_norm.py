@@ -1,11 +1,12 @@
 """Instance norm without affine parameters, then PReLU.
 
-Small maps take one launch: a program holds all pixels of a few channels. It also adds up what a convolution
-with a split depth left (see conv2d.py), so that no other pass is needed for that.
+A small map takes one launch: a program holds all pixels of a few channels. It also adds up the partial sums
+of a convolution with a split depth (see conv2d.py), which then needs no other pass.
 
-Large maps take mean and squared deviations of each channel per part of the map, by the launch that makes the
-map where it can, else by a pass of their own; then every program joins the parts for its own channels (Chan,
-Golub, LeVeque 1983) and applies them. The order of all sums is fixed, so results are the same in every run.
+A large map needs the mean and squared deviations of each channel per part of the map, from the launch that
+writes the map where possible, else from a separate pass; every program then merges the parts for its own
+channels (Chan, Golub, LeVeque 1983) and applies them. The order of all sums is fixed, so every run gives the
+same results.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from .launch import Argument, Context, Launch, Sums, Tile, View, blocks, constan
 if TYPE_CHECKING:
     from e4s_engine.plan import Step
 
-SMALL = 1024  # pixels that a program holds at once
-FEW = 8  # channels to a program that holds all pixels
-CHANNELS = 32  # to another program
-PIXELS = 128  # at a time
+SMALL = 1024  # most pixels of a map that one program holds
+FEW = 8  # channels per program that holds all pixels
+CHANNELS = 32  # channels per program on large maps
+PIXELS = 128  # pixels per loop step
 PARTS = 32
-MOST_PARTS = 128  # of those that a launch finds beside its own work
+MOST_PARTS = 128  # when the launch that writes the map computes the sums as well
 
 
 @jit
@@ -31,7 +32,7 @@ def gathered(
     x, sample, pixels, channels, live,
     ROWS: tl.constexpr, X_PIXEL: tl.constexpr, SPLIT: tl.constexpr,
 ):  # fmt: skip
-    """All pixels of some channels in fp32: a map, or the sum of SPLIT partial ones."""
+    """Load all pixels of some channels in fp32: a feature map, or the sum of SPLIT partial ones."""
     places = x + (sample * (SPLIT * ROWS) + pixels[:, None]) * X_PIXEL + channels[None, :]
     value = tl.load(places, mask=live, other=0.0).to(tl.float32)
     for part in tl.static_range(1, SPLIT):
@@ -41,7 +42,7 @@ def gathered(
 
 @jit
 def standardised(value, live, ROWS: tl.constexpr):
-    """(value - mean) / sqrt(variance + 1e-5) over the first axis; a single pixel gives 0."""
+    """Return (value - mean) / sqrt(variance + 1e-5) over the first axis; a single pixel gives 0."""
     mean = tl.sum(value, axis=0) / ROWS
     centred = tl.where(live, value - mean[None, :], 0.0)
     factor = 1.0 / tl.sqrt(tl.sum(centred * centred, axis=0) / ROWS + 1e-5)
@@ -74,7 +75,7 @@ def store_sums(
     value, sums, place, columns, known,
     SUMS: tl.constexpr, COUNT: tl.constexpr,
 ):  # fmt: skip
-    """Mean and squared deviations of COUNT rows that are all of the map."""
+    """Store the mean and squared deviations of COUNT rows, all of which lie in the map."""
     mean = tl.sum(value, axis=0) / COUNT
     centred = value - mean[None, :]
     target = sums + place * (2 * SUMS) + columns
@@ -88,7 +89,10 @@ def statistics(
     ROWS: tl.constexpr, X_PIXEL: tl.constexpr, CHANNELS: tl.constexpr, SUMS: tl.constexpr,
     PARTS: tl.constexpr, LENGTH: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
-    """Sums of the difference to the channel's first pixel are accurate where the mean is far from zero."""
+    """Compute mean and squared deviations of one part of the map.
+
+    The sums are relative to the channel's first pixel: they stay accurate where the mean is far from zero.
+    """
     sample = tl.program_id(2).to(tl.int64)
     part = tl.program_id(0)
     channels = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
@@ -117,7 +121,7 @@ def mean_and_factor(
     ROWS: tl.constexpr, SUMS: tl.constexpr, PARTS: tl.constexpr, LENGTH: tl.constexpr,
     PARTS_POWER: tl.constexpr,
 ):  # fmt: skip
-    """Mean and 1 / sqrt(variance + 1e-5) of some channels; a single pixel has no variance and gives 0."""
+    """Return mean and 1 / sqrt(variance + 1e-5) of some channels; the factor is 0 for a single pixel."""
     part = tl.arange(0, PARTS_POWER)
     live = (part < PARTS)[:, None] & known[None, :]
     count = tl.maximum(tl.minimum(ROWS - part * LENGTH, LENGTH), 0).to(tl.float32)[:, None]
@@ -156,31 +160,31 @@ def normalise(
 
 
 def parts(x: View) -> int:
-    """Into how many parts the sums of a picture are cut: about 512 pixels each, at most 32."""
+    """Return the number of parts that a map's sums are split into: about 512 pixels each, at most 32."""
     return min(max(x.pixels // 512, 1), PARTS)
 
 
 def block_of(x: View) -> tuple[int, Tile]:
-    """Pixels to a program: more of a large map, whose many parts each program has to join."""
+    """Return pixels per program and its tile: more pixels for a large map, with many parts to merge."""
     return (4 * PIXELS, Tile(8)) if x.pixels >= 128 * PIXELS else (PIXELS, Tile(4))
 
 
 def normalises(step: Step, role: str) -> bool:
-    """Whether a step takes the instance norm of the map that it reads in this role."""
+    """Return whether a step takes the instance norm of the map that it reads in this role."""
     if step.kind == "norm_add" and role == "shortcut":
         return bool(step.numbers.get("normalised", 0))
     return step.kind in ("instance_norm", "norm_add") and role == "x"
 
 
 def only_normalised(c: Context, name: str) -> bool:
-    """Whether all that becomes of a small map is its norm: partial sums can then stand for it."""
+    """Return whether a map is small and only its norm is used: partial sums can then replace it."""
     readers = c.readers(name)
     every = readers is not None and all(normalises(step, role) for _, step, role in readers)
     return every and c.view(name).pixels <= SMALL
 
 
 def wanted_sums(c: Context, name: str, length: int) -> Argument:
-    """Return memory for the sums per `length` pixels of a large map that is normalised; else None."""
+    """Return memory for the sums per `length` pixels of a large map whose norm is used; else None."""
     y = c.view(name)
     wanted = any(normalises(step, role) for _, step, role in c.readers(name) or [])
     fits = y.pixels > SMALL and y.pixels % length == 0 and y.pixels // length <= MOST_PARTS
@@ -188,7 +192,7 @@ def wanted_sums(c: Context, name: str, length: int) -> Argument:
 
 
 def map_or_partial(c: Context, name: str) -> tuple[Argument, int, int]:
-    """What stands for a buffer, elements from pixel to pixel, and how many parts have to be added up."""
+    """Return a buffer or its partial sums, elements from pixel to pixel, and the number of parts to sum."""
     partial = c.partial(name)
     if partial is None:
         return c.buffer(name), c.view(name).pixel, 1
@@ -196,7 +200,7 @@ def map_or_partial(c: Context, name: str) -> tuple[Argument, int, int]:
 
 
 def launch_whole(c: Context) -> Launch:
-    """The norm of a small map."""
+    """Build the launch of a small map's norm."""
     x, y = c.view("x"), c.view("y")
     source, pixel, split = map_or_partial(c, "x")
     return Launch(
@@ -214,7 +218,7 @@ def launch_whole(c: Context) -> Launch:
 
 
 def sums_of(c: Context, name: str) -> tuple[list[Launch], Sums]:
-    """The sums of a buffer, and the launch that finds them where no earlier one has."""
+    """Return the sums of a buffer, and the launch that computes them if no earlier one has."""
     known = c.sums(name)
     if known is not None:
         return [], known
@@ -237,7 +241,7 @@ def sums_of(c: Context, name: str) -> tuple[list[Launch], Sums]:
 
 
 def launch_instance_norm(c: Context) -> list[Launch]:
-    """One launch for a small map; else sums, then the norm."""
+    """Build one launch for a small map; else one for the sums if missing, then one for the norm."""
     x, y = c.view("x"), c.view("y")
     if x.pixels <= SMALL:
         return [launch_whole(c)]

@@ -1,6 +1,6 @@
 """Triton, or stand-ins where it is not installed.
 
-Launches can then still be laid out from a plan, and run from cubins that were compiled elsewhere.
+Without Triton, launches can still be laid out from a plan and run from cubins compiled elsewhere.
 """
 
 from __future__ import annotations
@@ -21,5 +21,5 @@ VERSION: str = triton.__version__ if triton else ""
 
 
 def jit(function: Any) -> Any:
-    """`triton.jit`, or the bare function."""
+    """Apply `triton.jit`, or return the function unchanged without Triton."""
     return function if triton is None else triton.jit(function)

@@ -1,8 +1,8 @@
-"""A plan's steps as launches: kernel, grid, arguments; what the graph builder lays out and the tests run.
+"""A plan's steps as launches (kernel, grid, arguments), for the graph builder and the tests.
 
-A launch is for one shape: every size is a constant of the kernel, so its arguments are pointers (and a count
-of samples where a tile holds several). On the GPU feature maps have no halo, since kernels mask what lies
-outside; pixels keep the plan's padding to 16 channels (pictures: 4), so that loads stay aligned.
+A launch has one fixed shape: every size is a constant of the kernel, so its arguments are pointers (and the
+number of samples where a tile holds several). On the GPU, feature maps have no halo, since kernels mask
+accesses outside the map; pixels keep the plan's padding to 16 channels (pictures: 4), so loads stay aligned.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SIZES = {"f32": 4, "bf16": 2, "f16": 2, "u8": 1}
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """A buffer as kernels see it: [N,H,W,C] with `pixel` elements from one pixel to the next."""
+    """Layout of a buffer in a kernel: [N,H,W,C] with `pixel` elements from one pixel to the next."""
 
     n: int
     h: int
@@ -34,59 +34,62 @@ class View:
 
     @property
     def pixels(self) -> int:
-        """Of one sample."""
+        """Return the number of pixels of one sample."""
         return self.h * self.w
 
     @property
     def bytes(self) -> int:
-        """What it occupies."""
+        """Return the size in bytes."""
         return self.n * self.pixels * self.pixel * SIZES[self.type]
 
 
 def view(buffer: Buffer) -> View:
-    """The layout of a plan's buffer on the GPU."""
+    """Return the layout of a plan's buffer on the GPU."""
     n, h, w, c = buffer.shape
     dense = buffer.external >= 0 or buffer.type == "u8"
     return View(n, h, w, c, c if dense else 4 if c == 3 else padded(c), buffer.type)
 
 
 def padded(channels: int) -> int:
-    """Channels rounded up to a multiple of 16."""
+    """Round a number of channels up to a multiple of 16."""
     return -(-channels // 16) * 16
 
 
 def power(count: int, low: int = 1, high: int = 1 << 30) -> int:
-    """The smallest power of two that holds `count`, within bounds that are powers of two themselves."""
+    """Return the smallest power of two >= `count`, clamped to bounds that are powers of two themselves."""
     return min(max(1 << (count - 1).bit_length(), low), high)
 
 
 def blocks(count: int, block: int) -> int:
-    """How many blocks cover `count`."""
+    """Return the number of blocks that cover `count`."""
     return -(-count // block)
 
 
 @dataclasses.dataclass(frozen=True)
 class Packed:
-    """Weights in a kernel's layout. make: the model's arrays -> float values; `type` is what is stored."""
+    """Weights in a kernel's layout.
+
+    type: storage type. make: function from the model's arrays to float values.
+    """
 
     key: tuple[str, ...]
     type: str
     make: Callable[[Arrays], Any] = dataclasses.field(compare=False)
 
     def values(self, arrays: Arrays) -> np.ndarray:
-        """The stored values: float32, float16, or the upper halves of float32 (bf16) as uint16."""
-        made = np.ascontiguousarray(self.make(arrays), np.float32)
+        """Return the stored values: float32, float16, or the upper halves of float32 (bf16) as uint16."""
+        floats = np.ascontiguousarray(self.make(arrays), np.float32)
         if self.type == "f32":
-            return made
+            return floats
         if self.type == "f16":
-            return made.astype(np.float16)
-        bits = made.view(np.uint32)
+            return floats.astype(np.float16)
+        bits = floats.view(np.uint32)
         return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
 
 
 @dataclasses.dataclass(frozen=True)
 class Operand:
-    """A block of the arena (or the caller's memory) from an element on."""
+    """A block of the arena (or of the caller's memory), starting at element `offset`."""
 
     block: int
     type: str
@@ -98,8 +101,10 @@ Argument = Operand | Packed | None
 
 @dataclasses.dataclass(frozen=True)
 class Tile:
-    """How a program shares its work: warps, loads in flight, and whether the loads of the left operand of a
-    product go through the first-level cache, for those that read a pixel several times."""
+    """Warps of a program, its loads in flight (pipeline stages), and use of the first-level cache.
+
+    cached: load a product's left operand through that cache, for kernels that read a pixel several times.
+    """
 
     warps: int = 4
     stages: int = 3
@@ -108,11 +113,12 @@ class Tile:
 
 @dataclasses.dataclass
 class Launch:
-    """One kernel call. grid: programs over x and y; z are the samples, `samples` to a program.
+    """One kernel call.
 
-    kernel: "module.function" in this package. pointers: by parameter, in order; None is left out of the
-    kernel. writes: which of them it writes. constants: all other parameters. count: whether the kernel takes
-    the number of samples as `count`.
+    kernel: "module.function" in this package. pointers: arguments by parameter, in order; parameters that are
+    None are compiled out. writes: pointers that the kernel writes. constants: all other parameters. grid:
+    programs over x and y; z covers the batch, `samples` to a program. count: whether the kernel takes the
+    number of samples as `count`.
     """
 
     kernel: str
@@ -124,21 +130,22 @@ class Launch:
     samples: int = 1
     count: bool = False
     tile: Tile = dataclasses.field(default_factory=Tile)
-    problem: Problem | None = None  # what a tuner may choose another tile for
+    problem: Problem | None = None  # the product whose tile the tuner may replace
 
     @property
     def programs(self) -> tuple[int, int, int]:
-        """The whole grid."""
+        """Return the whole grid (x, y, z)."""
         return (*self.grid, blocks(self.batch, self.samples))
 
 
 class Program:
-    """A plan's launches and the blocks of memory they share: the plan's buffers, then temporaries."""
+    """A plan's launches and the memory blocks they share: the plan's buffers, then temporaries."""
 
     def __init__(self, plan: Plan, precision: str = "", table: Table | None = None) -> None:
-        """precision: of products of 32-bit values, "ieee" or "tf32"; "" is ieee in fp32 plans, else tf32.
+        """Build the launches of every step.
 
-        table: tiles that were measured.
+        precision: arithmetic of 32-bit products, "ieee" or "tf32"; "" is ieee in fp32 plans, else tf32.
+        table: measured tiles.
         """
         from . import STEPS, module
 
@@ -148,34 +155,34 @@ class Program:
         self.views = [view(buffer) for buffer in plan.buffers]
         self.bytes = [v.bytes for v in self.views]
         self.launches: list[Launch] = []
-        self.steps: list[Step] = []  # whose launches these are
+        self.steps: list[Step] = []  # the step of each launch
         self.sums: dict[int, Sums] = {}  # by the buffer whose channels they describe
-        self.partial: dict[int, Partial] = {}  # by the buffer that they stand for
-        self.absorbed: set[int] = set()  # steps that an earlier one's launches have done
+        self.partial: dict[int, Partial] = {}  # by the buffer that they replace
+        self.absorbed: set[int] = set()  # steps computed by the launches of an earlier step
         for index in order(plan):
             step = plan.steps[index]
             if index in self.absorbed:
                 continue
-            maker = module(STEPS[step.kind])
-            made = getattr(maker, f"launch_{step.kind}")(Context(self, step))
-            self.launches += made
-            self.steps += [step] * len(made)
+            file = module(STEPS[step.kind])
+            launches = getattr(file, f"launch_{step.kind}")(Context(self, step))
+            self.launches += launches
+            self.steps += [step] * len(launches)
 
     def moved(self, launch: Launch, arrays: Arrays) -> int:
-        """Bytes that a launch reads and writes where it touches everything once."""
+        """Return the bytes that a launch moves if it touches each operand once."""
         operands = {p.block for p in launch.pointers.values() if isinstance(p, Operand)}
         weights = [p.values(arrays).nbytes for p in launch.pointers.values() if isinstance(p, Packed)]
         return sum(self.bytes[block] for block in operands) + sum(weights)
 
     def packed(self) -> dict[Packed, None]:
-        """Every weight the launches read, once each, in order."""
+        """Return every weight that the launches read, once each, in order (the dict's keys)."""
         pointers = (p for launch in self.launches for p in launch.pointers.values())
         return dict.fromkeys(p for p in pointers if isinstance(p, Packed))
 
 
 @dataclasses.dataclass(frozen=True)
 class Sums:
-    """Mean and squared deviations of each channel per part of a map: [n, parts, 2, padded].
+    """Mean and squared deviations of each channel per part of a feature map: [n, parts, 2, padded].
 
     length: pixels of a part; the last one may have fewer.
     """
@@ -187,24 +194,24 @@ class Sums:
 
 @dataclasses.dataclass(frozen=True)
 class Partial:
-    """Sums over parts of a product's depth, in place of a buffer: [n, parts, pixels, padded]."""
+    """Sums over parts of a product's depth that replace a buffer: [n, parts, pixels, padded]."""
 
     operand: Operand
     parts: int
 
 
 def order(plan: Plan) -> list[int]:
-    """Steps as they are launched: what needs styles and labels alone goes as early as it can.
+    """Return the launch order of the steps: those on styles and labels alone go as early as possible.
 
     Memory is placed by this order, and launches wait for each other where they share memory: a small step
-    next to the layer that needs it would reuse the memory of the layer before and wait for it.
+    right before the layer that needs it would reuse the previous layer's memory and wait for that layer.
     """
     writers: dict[int, list[int]] = {}
     for index, step in enumerate(plan.steps):
         writers.setdefault(step.buffers["y"], []).append(index)
     waiting = [index for index, step in enumerate(plan.steps) if _is_small(plan, step)]
     large = [index for index in range(len(plan.steps)) if index not in set(waiting)]
-    found: list[int] = []
+    sequence: list[int] = []
 
     def needs(index: int) -> set[int]:
         read = (b for role, b in plan.steps[index].buffers.items() if role != "y")
@@ -212,25 +219,25 @@ def order(plan: Plan) -> list[int]:
 
     def release() -> None:
         for small in list(waiting):
-            if needs(small) <= set(found):
-                found.append(small)
+            if needs(small) <= set(sequence):
+                sequence.append(small)
                 waiting.remove(small)
 
     release()
     for index in large:
-        found.append(index)
+        sequence.append(index)
         release()
-    return found
+    return sequence
 
 
 def _is_small(plan: Plan, step: Step) -> bool:
-    """Whether it works on vectors or labels alone."""
+    """Return whether a step works on vectors or labels alone."""
     buffers = [plan.buffers[b] for b in step.buffers.values()]
     return all(b.shape[1] == 1 or b.type == "u8" for b in buffers) and step.kind != "to_uint8"
 
 
 class Context:
-    """A step as the makers of launches see it."""
+    """A step's view for the functions that build its launches."""
 
     def __init__(self, program: Program, step: Step) -> None:
         self.step = step
@@ -239,11 +246,11 @@ class Context:
 
     @property
     def table(self) -> Table:
-        """Tiles that were measured."""
+        """Return the measured tiles."""
         return self._program.table
 
     def readers(self, name: str) -> list[tuple[int, Step, str]] | None:
-        """Who reads a buffer, as (index, step, role); None where the caller does as well."""
+        """Return the readers of a buffer as (index, step, role); None if the caller reads it too."""
         plan, buffer = self._program.plan, self.step.buffers[name]
         if plan.buffers[buffer].external >= 0:
             return None
@@ -255,68 +262,68 @@ class Context:
         ]
 
     def sums(self, name: str) -> Sums | None:
-        """What an earlier step found of a buffer's channels."""
+        """Return the channel sums of a buffer that an earlier step computed, or None."""
         return self._program.sums.get(self.step.buffers[name])
 
     def add_sums(self, name: str, parts: int, length: int) -> Operand:
-        """Memory for what this step finds of the channels of a buffer that it writes."""
+        """Allocate memory for the channel sums of a buffer that this step writes."""
         y = self.view(name)
         operand = self.temporary(y.n * parts * 2 * padded(y.c))
         self._program.sums[self.step.buffers[name]] = Sums(operand, parts, length)
         return operand
 
     def partial(self, name: str) -> Partial | None:
-        """Partial sums that stand for a buffer."""
+        """Return the partial sums that replace a buffer, or None."""
         return self._program.partial.get(self.step.buffers[name])
 
     def add_partial(self, name: str, parts: int) -> Operand:
-        """Memory for partial sums that stand for a buffer: nothing writes the buffer itself."""
+        """Allocate memory for partial sums that replace a buffer: nothing writes the buffer itself."""
         operand = self.partials(name, parts)
         self._program.partial[self.step.buffers[name]] = Partial(operand, parts)
         return operand
 
     def partials(self, name: str, parts: int) -> Operand:
-        """Memory for partial sums of a buffer."""
+        """Allocate memory for partial sums of a buffer."""
         y = self.view(name)
         return self.temporary(y.n * parts * y.pixels * padded(y.c))
 
     def absorb(self, index: int) -> Context:
-        """A later step, which this one's launches do as well."""
+        """Return the context of a later step that this step's launches compute as well."""
         self._program.absorbed.add(index)
         return Context(self._program, self._program.plan.steps[index])
 
     def has(self, name: str) -> bool:
-        """Whether the step has this buffer or weight."""
+        """Return whether the step has this buffer or weight."""
         return name in self.step.buffers or name in self.step.weights
 
     def view(self, name: str) -> View:
-        """A buffer's layout."""
+        """Return a buffer's layout."""
         return self._program.views[self.step.buffers[name]]
 
     def buffer(self, name: str, offset: int = 0) -> Operand | None:
-        """A buffer as an argument; None where the step has none of that name."""
+        """Return a buffer as an argument; None if the step has none of that name."""
         if name not in self.step.buffers:
             return None
         return Operand(self.step.buffers[name], self.view(name).type, offset)
 
     def limit(self, name: str) -> int:
-        """What labels are below."""
+        """Return the exclusive upper bound of a buffer's labels."""
         return self._program.plan.buffers[self.step.buffers[name]].limit
 
     def flag(self, name: str) -> bool:
-        """A number that is 0 or 1; 0 where it is absent."""
+        """Return a number of the step that is 0 or 1 as a bool; False if it is absent."""
         return bool(self.step.numbers.get(name, 0))
 
     def integer(self, name: str) -> int:
-        """A whole number."""
+        """Return a number of the step as an int."""
         return int(self.step.numbers[name])
 
     def real(self, name: str) -> float:
-        """A number."""
+        """Return a number of the step as a float."""
         return float(self.step.numbers[name])
 
     def vector(self, name: str) -> Packed | None:
-        """Plain values in fp32; None where the step has none of that name."""
+        """Return plain values in fp32; None if the step has none of that name."""
         if name not in self.step.weights:
             return None
         values = self.step.weights[name][0]
@@ -324,7 +331,7 @@ class Context:
         return Packed((*values.key, "plain"), "f32", values.make)
 
     def vectors(self, name: str) -> Packed:
-        """The values of a list, one after the other."""
+        """Return a list of vectors as one stacked array."""
         listed = self.step.weights[name]
         key = tuple(part for values in listed for part in values.key)
         return Packed(
@@ -332,19 +339,19 @@ class Context:
         )
 
     def conv(self, name: str, depth: int, index: int = 0) -> Packed:
-        """A convolution's weights as [taps, depth, outputs padded to 16]: the GEMM's right side."""
+        """Return a convolution's weights as [taps, depth, outputs padded to 16]: the GEMM's right operand."""
         conv = self.step.weights[name][index]
         assert isinstance(conv, Conv)
         return Packed((*conv.key, f"taps{depth}"), conv.type, lambda arrays: taps(conv, arrays, depth))
 
     def temporary(self, count: int, kind: str = "f32") -> Operand:
-        """Memory that lives from the first launch that takes it to the last one."""
+        """Allocate memory that lives from the first launch that uses it to the last one."""
         self._program.bytes.append(count * SIZES[kind])
         return Operand(len(self._program.bytes) - 1, kind)
 
 
 def kernel_of(conv: Conv, arrays: Arrays) -> np.ndarray:
-    """A convolution's weights [O,I,k,k] with its scales multiplied in."""
+    """Return a convolution's weights [O,I,k,k] with its scales multiplied in."""
     kernel, out_scale, in_scale = conv.make(arrays)
     if out_scale is not None:
         kernel = kernel * np.asarray(out_scale)[:, None, None, None]
@@ -352,12 +359,12 @@ def kernel_of(conv: Conv, arrays: Arrays) -> np.ndarray:
 
 
 def taps(conv: Conv, arrays: Arrays, depth: int) -> np.ndarray:
-    """[O,I,k,k] -> [k*k, depth, O padded], zero where nothing is."""
+    """Return a convolution's scaled weights as [k*k, depth, O padded], zero in the padding."""
     return gemm_layout(kernel_of(conv, arrays), depth)
 
 
 def gemm_layout(kernel: np.ndarray, depth: int) -> np.ndarray:
-    """[O,I,k,k] -> [k*k, depth, O padded], zero where nothing is."""
+    """Lay out [O,I,k,k] as [k*k, depth, O padded], zero in the padding."""
     outputs, inputs, size, _ = kernel.shape
     laid_out = np.zeros((size * size, depth, padded(outputs)), np.float32)
     laid_out[:, :inputs, :outputs] = kernel.transpose(2, 3, 1, 0).reshape(size * size, inputs, outputs)
@@ -365,5 +372,5 @@ def gemm_layout(kernel: np.ndarray, depth: int) -> np.ndarray:
 
 
 def constants(**values: Any) -> dict[str, Any]:
-    """Constants of a kernel by their names in it: upper case."""
+    """Return a kernel's constants by their upper-case parameter names."""
     return {name.upper(): value for name, value in values.items()}

@@ -22,13 +22,13 @@ def max_pool(
     for tap in tl.static_range(9):
         row = (pixels // WIDTH * 2 + tap // 3 - 1)[:, None]
         column = (pixels % WIDTH * 2 + tap % 3 - 1)[:, None]
-        given = live & (row >= 0) & (row < H) & (column >= 0) & (column < W)
-        value = tl.load(x + (row * W + column) * X_PIXEL + channels, mask=given, other=float("-inf"))
+        valid = live & (row >= 0) & (row < H) & (column >= 0) & (column < W)
+        value = tl.load(x + (row * W + column) * X_PIXEL + channels, mask=valid, other=float("-inf"))
         best = tl.maximum(best, value.to(tl.float32))
     target = y + (sample * (HEIGHT * WIDTH) + pixels[:, None]) * Y_PIXEL + channels
     tl.store(target, best.to(y.dtype.element_ty), mask=live)
 
 
 def launch_max_pool(c: Context) -> list[Launch]:
-    """A map of half the size."""
+    """Build the launch that halves a feature map's sides."""
     return [map_launch(c, "max_pool.max_pool")]

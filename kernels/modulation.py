@@ -1,4 +1,4 @@
-"""Demodulation: the scales of the output channels per region, 1 / sqrt(sum of (weight * style)^2 + 1e-8).
+"""Demodulation: scales per region and output channel, 1 / sqrt(sum of (weight * style)^2 + 1e-8).
 
 The modulation itself is a linear layer of the style codes: see conv2d.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from .language import jit, tl
 from .launch import Context, Launch, blocks, constants, padded, power
 
-COLUMNS = 32  # output channels to a program: the layers are small, many programs hide their latency
+COLUMNS = 32  # output channels per program: the layers are small, and many programs hide their latency
 DEPTH = 32
 
 
@@ -26,8 +26,8 @@ def demodulate(
     total = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
     for start in range(0, DEPTH, BLOCK_K):
         channel = start + tl.arange(0, BLOCK_K)
-        given = (regions < REGIONS) & (channel < CHANNELS)[None, :]
-        style = tl.load(x + regions * X_PIXEL + channel[None, :], mask=given, other=0.0)
+        valid = (regions < REGIONS) & (channel < CHANNELS)[None, :]
+        style = tl.load(x + regions * X_PIXEL + channel[None, :], mask=valid, other=0.0)
         weights = energy + channel[:, None] * PADDED + columns
         squares = tl.load(weights, mask=(channel < DEPTH)[:, None] & (columns < PADDED), other=0.0)
         total = tl.dot(style * style, squares, total, input_precision=PRECISION)
@@ -37,7 +37,7 @@ def demodulate(
 
 
 def launch_demodulate(c: Context) -> list[Launch]:
-    """The scales of one layer."""
+    """Build the launch of one layer's scales."""
     x, y = c.view("x"), c.view("y")
     return [
         Launch(

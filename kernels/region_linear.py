@@ -1,6 +1,6 @@
-"""The per-region MLPs as one grouped GEMM: a program takes a region, some columns and up to 16 samples.
+"""The per-region MLPs as one grouped GEMM: a program computes one region, some columns, up to 16 samples.
 
-A single sample is a matter of reading 48 million weights; samples share a tile, so a batch reads them once.
+The time goes into reading 48 million weights; samples share a tile, so a batch reads them once.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def region_linear(
     total = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
     for start in range(0, DEPTH, BLOCK_K):
         channel = start + tl.arange(0, BLOCK_K)
-        given = (samples < count) & (channel < CHANNELS)[None, :]
-        a = tl.load(x + places * X_PIXEL + channel[None, :], mask=given, other=0.0)
+        valid = (samples < count) & (channel < CHANNELS)[None, :]
+        a = tl.load(x + places * X_PIXEL + channel[None, :], mask=valid, other=0.0)
         weights = kernels + channel[:, None] * PADDED + columns
         b = tl.load(weights, mask=(channel < DEPTH)[:, None] & (columns < PADDED), other=0.0)
         total = tl.dot(a, b, total, input_precision=PRECISION)
@@ -47,7 +47,7 @@ def region_linear(
 
 
 def launch_region_linear(c: Context) -> list[Launch]:
-    """One layer of all regions."""
+    """Build the launch of one layer of all regions' MLPs."""
     x, y = c.view("x"), c.view("y")
     convs = [conv for conv in c.step.weights["kernels"] if isinstance(conv, Conv)]
     depth = padded(x.c)

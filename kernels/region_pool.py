@@ -1,7 +1,7 @@
 """The mean over each region's pixels, all regions in one pass; or over all pixels.
 
-A part of the picture is a product: one-hot labels [regions, pixels] times features [pixels, channels]. The
-parts are added up in a second launch, always in the same order.
+Each part of the feature map is a product: one-hot labels [regions, pixels] times features [pixels, channels].
+A second launch adds up the parts, always in the same order.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def pool_mean(
 
 
 def launch_pool(c: Context) -> list[Launch]:
-    """Sums of the parts, then their mean. Regions without a pixel give zeros."""
+    """Build the launches that sum each part, then take the mean. Regions without a pixel give zeros."""
     x, y = c.view("x"), c.view("y")
     count, width, regions = parts(x), padded(x.c), power(y.w, 16)
     sums = c.temporary(x.n * count * regions * width)

@@ -5,11 +5,11 @@ The style is a property of the output pixel: the row of A that feeds it is scale
     acc[pixel, o] = sum over tap, c of x[pixel + tap, c] * style[region of pixel, c] * kernel[tap, c, o]
 
 and the epilogue demodulates with that region's scale, adds noise and bias and activates. A tile whose pixels
-share a region reads one row of styles; a tile on a border gathers a row per pixel. Channels go round in the
-outer order and taps in the inner one, so that a step's styles stay in the first-level cache.
+share a region reads one row of styles; a tile on a border gathers a row per pixel. Channels are the outer
+loop and taps the inner one, so that a step's styles stay in the first-level cache.
 
 Upsampling (transposed convolution and FIR) is four 3 x 3 convolutions of the small map, one per parity of the
-output pixel, each with a kernel folded from both: programs side by side make the four phases of one tile.
+output pixel, each with a kernel folded from both: adjacent programs compute the four phases of one tile.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ from .launch import (
 )
 from .to_rgb import add_skip
 
-# MIX[phase][d][k]: how much of tap k an output row (or column) of that parity takes of input d - 1; as
-# e4s_engine.ops._fir.phase_kernels has it.
+# MIX[phase][d][k]: weight of tap k on input d - 1 for output rows (or columns) of that parity, as in
+# e4s_engine.ops._fir.phase_kernels.
 MIX = np.array(
     [
         [[0, 0.25, 0.75], [0.75, 0.75, 0.25], [0.25, 0, 0]],
@@ -55,7 +55,7 @@ def accumulate(
     STYLE_PIXEL: tl.constexpr, PADDED: tl.constexpr, UNIFORM: tl.constexpr, PRECISION: tl.constexpr,
     SPLIT: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
-    """The sums of one tile. region: of every row, or of all rows where UNIFORM."""
+    """Return the sums of one tile. region: region of each row, or one for all rows if UNIFORM."""
     total = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
     for step in range(0, 9 * (DEPTH // BLOCK_K // SPLIT)):
         tap = step % 9
@@ -67,8 +67,8 @@ def accumulate(
         if CHANNELS % BLOCK_K == 0:
             a = tl.load(x + pixel[:, None] + channel[None, :], mask=inside[:, None], other=0.0)
         else:
-            given = inside[:, None] & (channel < CHANNELS)[None, :]
-            a = tl.load(x + pixel[:, None] + channel[None, :], mask=given, other=0.0)
+            valid = inside[:, None] & (channel < CHANNELS)[None, :]
+            a = tl.load(x + pixel[:, None] + channel[None, :], mask=valid, other=0.0)
         if styles is not None:
             if UNIFORM:
                 style = tl.load(styles + region * STYLE_PIXEL + channel, mask=channel < CHANNELS, other=0.0)
@@ -160,7 +160,7 @@ def finished(
     total, demodulation, noise, bias, sample, pixels, region, columns, live, inside,
     OUTPUTS: tl.constexpr, REGIONS: tl.constexpr, SCALE_PIXEL: tl.constexpr,
 ):  # fmt: skip
-    """Demodulation, noise, bias, activation."""
+    """Apply demodulation, noise, bias and activation."""
     if demodulation is not None:
         places = sample * (REGIONS * SCALE_PIXEL) + region[:, None] * SCALE_PIXEL + columns[None, :]
         total *= tl.load(demodulation + places, mask=live, other=0.0)
@@ -179,7 +179,7 @@ def finish(
     REGIONS: tl.constexpr, SCALE_PIXEL: tl.constexpr, SPLIT: tl.constexpr, BLOCK_P: tl.constexpr,
     BLOCK_C: tl.constexpr,
 ):  # fmt: skip
-    """The sum of the parts, and what comes after it."""
+    """Sum the parts and apply the epilogue."""
     sample = tl.program_id(2).to(tl.int64)
     pixels = tl.program_id(0) * BLOCK_P + tl.arange(0, BLOCK_P)
     columns = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
@@ -204,11 +204,11 @@ def transposed(
     PADDED: tl.constexpr, PRECISION: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
     BLOCK_K: tl.constexpr,
 ):  # fmt: skip
-    """The transposed convolution of stride 2, all four parities of the output from one tile of the input.
+    """Compute the transposed convolution of stride 2: all four output parities from one input tile.
 
         y[2 i + a, 2 j + b, o] = sum over p, q, c of x[i - p, j - q, c] * kernel[2 p + q, c, 2 a + b, o]
 
-    An odd row has no p = 1, an odd column no q = 1: blocks of columns without them leave them out.
+    Odd rows have no p = 1 and odd columns no q = 1: blocks of columns of such parities skip those taps.
     """
     sample = tl.program_id(2).to(tl.int64)
     rows = tl.program_id(0) * BLOCK_M + tl.arange(0, BLOCK_M)
@@ -245,7 +245,7 @@ def transposed(
 
 @jit
 def across(x, row, column, channels, known, HEIGHT: tl.constexpr, WIDTH: tl.constexpr, PADDED: tl.constexpr):
-    """The FIR along a row of the transposed convolution's map."""
+    """Apply the FIR along a row of the transposed convolution's result."""
     total = tl.zeros((column.shape[0], channels.shape[0]), tl.float32)
     for tap in tl.static_range(4):
         place = column - 1 + tap
@@ -262,9 +262,10 @@ def filtered(
     H: tl.constexpr, W: tl.constexpr, PADDED: tl.constexpr, OUTPUTS: tl.constexpr, Y_PIXEL: tl.constexpr,
     LINES: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
-    """The FIR (1, 3, 3, 1) / 4 both ways over the transposed convolution's map, noise, bias, activation.
+    """Apply the FIR (1, 3, 3, 1) / 4 along both axes of the transposed convolution, then the epilogue.
 
-    H, W: of the result. A program makes LINES rows, each from four rows that went through the FIR already.
+    The epilogue is noise, bias, activation. H, W: size of the result. A program computes LINES rows, each
+    from four horizontally filtered rows.
     """
     sample = tl.program_id(2).to(tl.int64)
     top = tl.program_id(0) // ((W + BLOCK_P - 1) // BLOCK_P) * LINES
@@ -293,14 +294,14 @@ def filtered(
 
 
 def phase_kernels(kernel: np.ndarray) -> list[np.ndarray]:
-    """[O,I,3,3] -> four of them, by the parity of the output's row and column."""
+    """Return four kernels from [O,I,3,3], by the parity of the output's row and column."""
     return [
         np.einsum("yk,xl,oikl->oiyx", MIX[a], MIX[b], kernel, optimize=True) for a in (0, 1) for b in (0, 1)
     ]
 
 
 def phase_weights(conv: Conv, depth: int) -> Packed:
-    """The folded kernels of an upsampling layer, [4 * 9, depth, outputs padded]."""
+    """Return the folded kernels of an upsampling layer, [4 * 9, depth, outputs padded]."""
 
     def make(arrays: Arrays) -> np.ndarray:
         return np.concatenate([gemm_layout(k, depth) for k in phase_kernels(kernel_of(conv, arrays))])
@@ -309,22 +310,22 @@ def phase_weights(conv: Conv, depth: int) -> Packed:
 
 
 def transposed_weights(conv: Conv, depth: int) -> Packed:
-    """The kernel of an upsampling layer, [4 taps, depth, 4 parities * outputs padded]: see `transposed`."""
+    """Return an upsampling layer's kernel, [4 taps, depth, 4 parities * outputs padded]: see `transposed`."""
 
     def make(arrays: Arrays) -> np.ndarray:
         laid_out = gemm_layout(kernel_of(conv, arrays), depth).reshape(3, 3, depth, -1)
-        made = np.zeros((2, 2, depth, 2, 2, laid_out.shape[-1]), np.float32)
+        result = np.zeros((2, 2, depth, 2, 2, laid_out.shape[-1]), np.float32)
         taps = ((0, 0, 0), (1, 0, 2), (0, 1, 1))  # p or q, parity, tap
         for p, a, row in taps:
             for q, b, column in taps:
-                made[p, q, :, a, b] = laid_out[row, column]
-        return made
+                result[p, q, :, a, b] = laid_out[row, column]
+        return result
 
     return Packed((*conv.key, f"transposed{depth}"), conv.type, make)
 
 
 def launch_regional_conv(c: Context) -> list[Launch]:
-    """A modulated convolution; without styles they are part of the weights."""
+    """Build the launches of a modulated convolution; without styles, these are folded into the weights."""
     x, y, upsample = c.view("x"), c.view("y"), c.flag("upsample")
     depth, phases = padded(x.c), 4 if upsample else 1
     conv = c.step.weights["kernel"][0]
@@ -376,7 +377,7 @@ def launch_regional_conv(c: Context) -> list[Launch]:
 
 
 def _only_coloured(c: Context) -> Context | None:
-    """The toRGB step that is all that reads this layer's map, taken over."""
+    """Absorb an unmodulated toRGB step that alone reads this layer's map; return its context or None."""
     readers = c.readers("y")
     if readers is None or len(readers) != 1:
         return None
@@ -401,7 +402,7 @@ def _finish(
     )  # fmt: skip
 
 
-LINES = 8  # rows that a program filters
+LINES = 8  # rows per program of `filtered`
 
 
 def _launch_transposed(c: Context, conv: Conv) -> list[Launch]:

@@ -8,7 +8,7 @@ from .launch import Context, Launch, View, blocks, constants, power
 
 @jit
 def place(index, FROM: tl.constexpr, TO: tl.constexpr, MODE: tl.constexpr):
-    """Where an output index lies: the sample before it, the one after, and how far between."""
+    """Locate an output index: return the input index before it, the one after, and the fraction between."""
     if MODE == 2:
         near = index * FROM // TO
         at = near.to(tl.float32)
@@ -27,7 +27,7 @@ def between(
     H: tl.constexpr, W: tl.constexpr, X_PIXEL: tl.constexpr, HEIGHT: tl.constexpr, WIDTH: tl.constexpr,
     MODE: tl.constexpr,
 ):  # fmt: skip
-    """The values at output pixels. pixels [P], channels [1,C] -> [P,C] in fp32."""
+    """Interpolate the values at output pixels. pixels [P], channels [1,C] -> [P,C] in fp32."""
     top, bottom, down = place(pixels // WIDTH, H, HEIGHT, MODE)
     left, right, across = place(pixels % WIDTH, W, WIDTH, MODE)
     source = x + channels
@@ -62,18 +62,18 @@ def resize(
 
 
 def elementwise(channels: int) -> tuple[int, int]:
-    """Pixels and channels of a program that reads each value once or a few times."""
+    """Return pixels and channels per program of kernels that read each value once or a few times."""
     across = power(channels, 16, 128)
     return 4096 // across, across
 
 
 def sizes(x: View, y: View) -> dict[str, int]:
-    """The constants that maps of features have in common."""
+    """Return the constants shared by the kernels from one feature map to another."""
     return constants(h=x.h, w=x.w, x_pixel=x.pixel, channels=x.c, height=y.h, width=y.w, y_pixel=y.pixel)
 
 
 def map_launch(c: Context, kernel: str, **more: int) -> Launch:
-    """A map of features from another: a program for some pixels of y and some channels."""
+    """Build a launch from one feature map to another: a program per block of pixels of y and of channels."""
     x, y = c.view("x"), c.view("y")
     down, across = elementwise(x.c)
     return Launch(
@@ -87,5 +87,5 @@ def map_launch(c: Context, kernel: str, **more: int) -> Launch:
 
 
 def launch_resize(c: Context) -> list[Launch]:
-    """A resized map."""
+    """Build the launch that resizes a feature map."""
     return [map_launch(c, "resize.resize", mode=c.integer("mode"))]

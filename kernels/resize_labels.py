@@ -1,4 +1,4 @@
-"""Label maps at the size of a layer: the source index is floor(i * h / H)."""
+"""Label maps resized to a layer's size: the source index is floor(i * h / H)."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def resize_labels(
     live = pixels < HEIGHT * WIDTH
     source = pixels // WIDTH * H // HEIGHT * W + pixels % WIDTH * W // WIDTH
     label = tl.load(x + sample * (H * W) + source, mask=live, other=0).to(tl.int32)
-    # Whatever the caller's memory holds, no kernel reads a style beyond the last.
+    # Clamped, so that no kernel reads a style beyond the last, whatever the caller's memory holds.
     tl.store(y + sample * (HEIGHT * WIDTH) + pixels, tl.minimum(label, LIMIT - 1).to(tl.uint8), mask=live)
 
 
 def launch_resize_labels(c: Context) -> list[Launch]:
-    """Labels at y's size, below their limit."""
+    """Build the launch that resizes labels to y's size and clamps them below their limit."""
     x, y = c.view("x"), c.view("y")
     return [
         Launch(

@@ -2,7 +2,7 @@
 
 An instance-normalised map has mean zero, so its excitation is a constant gain (ops/squeeze_excite.py). The
 shortcut is the map itself, every n-th pixel of it, or a second normalised map. The next unit begins with the
-norm of the result: a small map's is made in the same launch, a large one's sums are.
+norm of the result: the same launch computes the whole norm of a small map, and the sums of a large one.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def whole_add(
     SHORTCUT_IMAGE: tl.constexpr, SHORTCUT_SPLIT: tl.constexpr, STRIDE: tl.constexpr,
     NORMALISED: tl.constexpr, GAIN: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
-    """All of a small map's pixels, and the norm of the sum where the next unit wants it."""
+    """Compute all pixels of a small map, and the norm of the sum where the next unit needs it."""
     sample = tl.program_id(2).to(tl.int64)
     pixels = tl.arange(0, BLOCK_P)
     channels = tl.program_id(0) * BLOCK_C + tl.arange(0, BLOCK_C)
@@ -100,7 +100,7 @@ def norm_add(
 
 
 def launch_norm_add(c: Context) -> list[Launch]:
-    """One launch for a small map; else the sums that are not known yet, and the sum of both maps."""
+    """Build one launch for a small map; else launches for missing sums and for the sum of both maps."""
     if c.view("x").pixels <= SMALL:
         return [_launch_whole(c)]
     x, y, shortcut = c.view("x"), c.view("y"), c.view("shortcut")

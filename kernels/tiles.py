@@ -1,8 +1,8 @@
 """Tiles of the matrix products: rows x columns of sums per program, and the depth of a step.
 
-The defaults are predictions, not measurements: no GPU was at hand. Large tiles reuse what they load; small
-ones fill the card's multiprocessors, which counts more below a hundred tiles. Three stages of 128 x 128 x 64
-in 16 bits take 96 KB of shared memory, within every card's limit. `tune.py` measures better ones on a card.
+The defaults are predictions, not measurements: no GPU was at hand. Large tiles reuse their loads; small ones
+fill the card's multiprocessors, which counts more below a hundred tiles. Three stages of 128 x 128 x 64 in
+16 bits take 96 KB of shared memory, within every card's limit. `tune.py` measures better ones on a card.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from collections.abc import Mapping
 from .launch import SIZES, Tile, blocks, power
 
 FILL = 100  # tiles that keep a large card busy; two encodes run side by side
-FLOATS = 64  # largest side for 32-bit operands: their products take ordinary registers
+FLOATS = 64  # largest side for 32-bit operands: their products use ordinary registers
 DEPTHS = (64, 32, 16)
 
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """A product [rows, depth] x [depth, columns] of operands of a type, `batch` times, in a kernel.
+    """A kernel's product [rows, depth] x [depth, columns] of operands of type `kind`, `batch` times.
 
-    taps: how often the depth is gone through, each time with other pixels.
+    taps: number of passes over the depth, each with other pixels.
     """
 
     kernel: str
@@ -37,7 +37,7 @@ class Problem:
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """Sides of a tile. split: programs that share its depth."""
+    """Sides of a tile. split: number of programs that share its depth."""
 
     m: int
     n: int
@@ -50,14 +50,14 @@ Table = Mapping[Problem, Block]
 
 
 def choose(problem: Problem, table: Table) -> Block:
-    """Return the tile for a product: what a table has for it or for the nearest batch, else the default."""
+    """Return the tile for a product: the table's, for the same or the nearest batch, else the default."""
     batches = sorted({known.batch for known in table}, key=lambda b: abs(math.log2(b / problem.batch)))
     known = (table.get(dataclasses.replace(problem, batch=batch)) for batch in batches)
     return next(filter(None, known), None) or default(problem)
 
 
 def default(problem: Problem) -> Block:
-    """The tile that is taken where none was measured."""
+    """Return the tile for a product without a measured one."""
     k = _depths(problem)[0]
     if problem.kind == "f32":
         most = _most(problem)
@@ -66,14 +66,14 @@ def default(problem: Problem) -> Block:
     m, n = power(problem.rows, 16, 128), power(problem.columns, 16, 128)
     if problem.taps == 1:
         block = _filling(problem, m, n, k, 32, 32)
-        # Two matrix instructions' worth of rows to four warps beat one each to eight.
+        # Four warps with two matrix instructions' rows each are faster than eight warps with one each.
         return dataclasses.replace(block, tile=Tile(4, 3, True)) if problem.kernel == "transposed" else block
     if problem.kernel == "regional_conv":
         block = _regional(problem, m, n, k)
     elif problem.columns >= 256 and _programs(problem, 128, 256) >= FILL:
         block = Block(128, 256, k, Tile(8, 3))
     else:
-        # Halves before shared depths, down to what four warps can multiply; deep ones keep wider tiles.
+        # Halve tiles before splitting the depth, down to four warps' smallest tile; deep products stay wider.
         deep = problem.depth >= 512 and _programs(problem, 64, 128) >= FILL // 2
         block = _filling(problem, m, n, k, 64, 128 if deep else 64)
         if block.m * block.n <= 64 * 128 and problem.depth >= 256:
@@ -83,10 +83,10 @@ def default(problem: Problem) -> Block:
 
 
 def _regional(problem: Problem, m: int, n: int, k: int) -> Block:
-    """Wide tiles scale what they load once for more columns.
+    """Return a wide tile, which scales each loaded pixel once for more columns.
 
-    128 rows of 256 columns were faster on an H200 though they spill, and stand in its table: elsewhere nobody
-    has measured.
+    Tiles of 128 x 256 were faster on an H200 although they spill, and are in its table; no other card has
+    been measured.
     """
     if problem.columns < 256 or problem.rows < 256:
         return _filling(problem, min(m, 64) if n == 128 else m, n, k, 16, 32, 8)
@@ -102,7 +102,7 @@ def _programs(problem: Problem, m: int, n: int) -> int:
 
 
 def _filling(problem: Problem, m: int, n: int, k: int, least_m: int, least_n: int, first: int = 1) -> Block:
-    """Halve tiles and share depths until the card is full. first: shares before smaller tiles."""
+    """Halve tiles and split the depth until the card is full. first: splits to try before smaller tiles."""
     split = 1
     shares = problem.depth // k if problem.depth % k == 0 and problem.taps > 1 else 1
     while _programs(problem, m, n) * split < FILL:
@@ -125,7 +125,7 @@ def _filling(problem: Problem, m: int, n: int, k: int, least_m: int, least_n: in
 
 
 def rectangle(height: int, width: int, block: int) -> int:
-    """How wide a tile of so many pixels is, near to a square; 0 where rectangles would not fit the map."""
+    """Return the width of a nearly square tile of `block` pixels; 0 if rectangles do not fit the map."""
     across = 1 << block.bit_length() // 2
     while across > 1 and width % across:
         across //= 2
@@ -133,11 +133,11 @@ def rectangle(height: int, width: int, block: int) -> int:
 
 
 def candidates(problem: Problem, shared: int) -> list[Block]:
-    """Tiles worth a measurement on a card with so much shared memory."""
+    """Return the tiles worth measuring on a card with `shared` bytes of shared memory."""
     sides = [side for side in (16, 32, 64, 128, 256) if side <= 2 * _most(problem)]
     every = itertools.product(sides, sides, _depths(problem), (4, 8), (2, 3, 4))
-    found = [Block(m, n, k, Tile(warps, stages)) for m, n, k, warps, stages in every]
-    return [block for block in found if _sensible(block, problem, shared)]
+    possible = [Block(m, n, k, Tile(warps, stages)) for m, n, k, warps, stages in every]
+    return [block for block in possible if _sensible(block, problem, shared)]
 
 
 def _most(problem: Problem) -> int:
@@ -145,7 +145,7 @@ def _most(problem: Problem) -> int:
 
 
 def _depths(problem: Problem) -> tuple[int, ...]:
-    """Steps through the depth that divide it; where none does, taps and channels go in one: see conv2d."""
+    """Return the step sizes that divide the depth; if none does, a step spans several taps: see conv2d."""
     return tuple(k for k in DEPTHS if problem.depth % k == 0) or (32,)
 
 
@@ -157,7 +157,7 @@ def _sensible(block: Block, problem: Problem, shared: int) -> bool:
 
 
 def distance(block: Block, other: Block) -> float:
-    """How unlike two tiles are: doublings of their sides, and a little for the rest."""
+    """Return how far apart two tiles are: doublings of sides and warps, plus half per stage."""
     pairs = ((block.m, other.m), (block.n, other.n), (block.k, other.k), (block.tile.warps, other.tile.warps))
     doublings = sum(abs(a.bit_length() - b.bit_length()) for a, b in pairs)
     return doublings + 0.5 * abs(block.tile.stages - other.tile.stages)

@@ -1,7 +1,7 @@
 """toRGB: a modulated 1 x 1 convolution to three channels, bias, and the smaller picture through the FIR.
 
-Three columns are too few for matrix units, and the map is read once: memory is what bounds it. The last
-layer, whose map is read for nothing else, does it by itself: see regional_conv.py.
+Three columns are too few for matrix units, and the feature map is read once: memory bandwidth is the limit.
+The last layer, whose map has no other reader, computes its toRGB itself: see regional_conv.py.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ PIXELS = 64
 
 @jit
 def add_skip(colour, skip, sample, pixels, channel, live, H: tl.constexpr, W: tl.constexpr):
-    """The smaller picture through the FIR: 3/4 of the nearer and 1/4 of the farther row, columns too."""
+    """Add the smaller picture through the FIR: 3/4 of the nearer, 1/4 of the farther row; columns alike."""
     row = (pixels // W)[:, None]
     column = (pixels % W)[:, None]
     near_row = row // 2
@@ -74,7 +74,7 @@ def to_rgb(
 
 
 def launch_to_rgb(c: Context) -> list[Launch]:
-    """The picture at one size."""
+    """Build the launch of the picture at one size."""
     x, y = c.view("x"), c.view("y")
     styles = c.view("styles") if c.has("styles") else None
     return [

@@ -1,4 +1,4 @@
-"""The generator's range to 8-bit pictures: (x + 1) / 2 clamped, times 255, truncated as published."""
+"""The generator's range to 8-bit pictures: (x + 1) / 2 clamped, times 255, truncated like published code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def to_uint8(x, y, ROWS: tl.constexpr, X_PIXEL: tl.constexpr, BLOCK: tl.constexp
 
 
 def launch_to_uint8(c: Context) -> list[Launch]:
-    """The caller's pixels."""
+    """Build the launch that writes the caller's 8-bit pixels."""
     x, y = c.view("x"), c.view("y")
     return [
         Launch(

@@ -1,4 +1,5 @@
-// AMX: tiles in TDPBF16PS. Never run so far: no processor at hand has it. Its logic is that of the emulation.
+// Convolution tiles in AMX's TDPBF16PS. Never run so far, for lack of a processor; the emulation shares its
+// logic.
 #include <immintrin.h>
 
 #include "cpu/conv_tile_amx.h"
@@ -16,7 +17,7 @@ struct alignas(64) Config {
 static_assert(sizeof(Config) == 64);
 constexpr Config kConfig{};
 
-// The intrinsics take the number of a tile as a literal.
+// The intrinsics need the number of a tile as a literal.
 #define E4S_TILE(DO) \
   switch (t) {       \
     case 0:          \
@@ -44,7 +45,8 @@ constexpr Config kConfig{};
       DO(7);         \
   }
 
-// Tiles are this thread's from here on, and released at the end: no other code of the thread pays for them.
+// Configures this thread's tiles, and releases them at the end: other code of the thread does not pay for
+// them.
 class Tiles {
  public:
   Tiles() { _tile_loadconfig(&kConfig); }

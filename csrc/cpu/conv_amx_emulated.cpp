@@ -1,4 +1,4 @@
-// AMX's tiles in plain C++, so that the kernel over them is tested where there is no AMX. For tests only.
+// AMX's tiles in plain C++, to test the kernel over them on machines without AMX. For tests only.
 #include "cpu/conv_tile_amx.h"
 
 namespace e4s {
@@ -12,7 +12,7 @@ class Tiles {
       std::memcpy(words_[t][i], static_cast<const std::byte*>(rows) + i * stride, kRowBytes);
   }
   void zero(int t) { std::memset(words_[t], 0, sizeof(words_[t])); }
-  // As TDPBF16PS: even and odd channels are summed apart, then both are added to what the tile held.
+  // Same order as TDPBF16PS: even and odd channels are summed separately, then both are added to the tile.
   void dot(int t) {
     for (int row = 0; row < kTileRows; ++row) {
       float even[kLanes] = {}, odd[kLanes] = {}, sums[kLanes];

@@ -1,4 +1,4 @@
-// What both AVX-512 sets share.
+// Vectors of 16 floats, shared by both AVX-512 sets.
 #pragma once
 
 #include <immintrin.h>

@@ -1,4 +1,5 @@
-// The same with AVX512_BF16: bf16 tiles in VDPBF16PS, where a word is two channels and sums are float.
+// Convolution tiles in AVX-512 with AVX512_BF16: bf16 tiles use VDPBF16PS, a word is two channels, sums are
+// float.
 #include <cstring>
 
 #include "cpu/conv_avx512.h"
@@ -8,7 +9,7 @@ namespace avx512_bf16 {
 namespace {
 
 struct Pair : Float {
-  static Sum splat(const float* p) {  // a pair may begin at any channel
+  static Sum splat(const float* p) {  // a pair may start at any channel
     float pair;
     std::memcpy(&pair, p, sizeof(pair));
     return _mm512_set1_ps(pair);

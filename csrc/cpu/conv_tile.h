@@ -17,7 +17,7 @@
 namespace e4s {
 namespace {
 
-// `part` of the tile: V vectors of sums from channel `first` on, of weights `stride` floats a word.
+// Computes P pixels x V vectors of a tile, from channel `first` on; weights have `stride` floats per word.
 template <class Vec, int P, int V>
 void conv_part(const ConvTile& tile, int first, int stride) {
   using Sum = typename Vec::Sum;
@@ -55,7 +55,7 @@ void conv_part(const ConvTile& tile, int first, int stride) {
   }
 }
 
-// P pixels by `Parts` times V vectors; Parts > 1 where the registers hold no more at once.
+// Computes a tile of P pixels x (Parts * V) vectors; Parts > 1 where they exceed the registers.
 template <class Vec, int P, int V, int Parts>
 void conv_tile(const ConvTile& tile) {
   constexpr int lanes = V * static_cast<int>(sizeof(typename Vec::Sum) / sizeof(float));

@@ -1,10 +1,10 @@
 // The bf16 tile of every convolution over AMX: up to 48 pixels by 32 output channels, in six tiles of sums.
 //
-// Per 16 words of input channels: two tiles of weights, each held against three tiles of pixels. A tile of
-// weights is loaded once for 48 pixels, since weights stream from L2: 2 KB in 96 cycles of multiplying. The
-// packed weights are what a tile wants as they are: a row is 16 output channels of one word.
+// Per 16 words of input channels: two tiles of weights, each multiplied with three tiles of pixels. A tile of
+// weights is loaded once for 48 pixels, since weights stream from L2: 2 KB in 96 cycles of multiplying.
+// Packed weights already have the layout of a tile: a row is 16 output channels of one word.
 //
-// `Tiles` does the work, in instructions or in plain C++: load, zero, dot, store of 16 rows of 64 bytes.
+// `Tiles` implements load, zero, dot and store of 16 rows of 64 bytes, in AMX instructions or in plain C++.
 #pragma once
 
 #include <cstring>
@@ -14,16 +14,17 @@
 namespace e4s {
 namespace {
 
-constexpr int kTileRows = 16;  // pixels of a tile, and words of input channels
+constexpr int kTileRows = 16;  // pixels per tile of pixels, words of input channels per tile of weights
 constexpr int kRowBytes = 64;
 constexpr int kPixelsTile = 6, kWeightsTile = 7;  // 0 to 5 hold the sums
 
-// Where the rows of a tile are in memory. Rows that are not evenly spaced, or too short, go through a copy.
+// Location of a tile's rows in memory. Rows that are unevenly spaced or too short are copied first.
 struct Rows {
   const void* first;
   std::int64_t stride;
 };
 
+// Returns whether kTileRows rows are evenly spaced, and their stride in bytes.
 template <class P>
 bool evenly_spaced(P const* rows, std::int64_t* stride) {
   const auto at = [&](int i) { return reinterpret_cast<std::intptr_t>(rows[i]); };
@@ -33,7 +34,7 @@ bool evenly_spaced(P const* rows, std::int64_t* stride) {
   return true;
 }
 
-// Sixteen pixels from word `offset` on, `words` of them; the rest of each row is zero.
+// Returns the rows of sixteen pixels, `words` words from `offset` on; the rest of each row is zero.
 inline Rows pixel_rows(const void* const* pixels, std::int64_t offset, int words, std::byte* copy) {
   std::int64_t stride;
   if (words == kTileRows && evenly_spaced(pixels, &stride))
@@ -46,7 +47,7 @@ inline Rows pixel_rows(const void* const* pixels, std::int64_t offset, int words
   return {copy, kRowBytes};
 }
 
-// The weights of `words` words for sixteen output channels, `stride` bytes apart; the other rows are zero.
+// Returns weights [words][16 output channels], rows `stride` bytes apart; the other rows are zero.
 inline Rows weight_rows(const std::byte* weights, std::int64_t stride, int words, std::byte* copy) {
   if (words == kTileRows) return {weights, stride};
   std::memset(copy, 0, kTileRows * kRowBytes);
@@ -54,7 +55,8 @@ inline Rows weight_rows(const std::byte* weights, std::int64_t stride, int words
   return {copy, kRowBytes};
 }
 
-// `Groups` times 16 pixels by V vectors of channels from `first` on, of weights with `lanes` channels a word.
+// Computes (Groups * 16) pixels x V vectors of channels from `first` on; weights have `lanes` channels per
+// word.
 template <class Tiles, int Groups, int V>
 void amx_part(Tiles& tiles, const ConvTile& tile, int first, int lanes) {
   alignas(64) std::byte pixels[Groups][kTileRows * kRowBytes];
@@ -116,6 +118,7 @@ void amx_part(Tiles& tiles, const ConvTile& tile, int first, int lanes) {
   }
 }
 
+// Computes all pixels of a tile x V vectors of channels from `first` on.
 template <class Tiles, int V>
 void amx_channels(Tiles& tiles, const ConvTile& tile, int first, int lanes) {
   if (tile.pixel_count > 2 * kTileRows)
@@ -126,7 +129,7 @@ void amx_channels(Tiles& tiles, const ConvTile& tile, int first, int lanes) {
     amx_part<Tiles, 1, V>(tiles, tile, first, lanes);
 }
 
-// A group of `Vectors` vectors of output channels, two at a time.
+// Computes a tile x a group of `Vectors` vectors of output channels, two at a time.
 template <class Tiles, int Vectors>
 void conv_amx(const ConvTile& tile) {
   Tiles tiles;

@@ -5,8 +5,8 @@ namespace e4s {
 namespace E4S_NAMESPACE {
 namespace {
 
-constexpr float kEpsilon = 1e-8f;  // StyleGAN2's demodulation
-constexpr float kSlope = 0.2f;     // and its activation
+constexpr float kEpsilon = 1e-8f;  // of StyleGAN2's demodulation
+constexpr float kSlope = 0.2f;     // of its activation
 constexpr float kGain = 1.41421356237f;
 
 template <Activation A>
@@ -20,8 +20,8 @@ E4S_INLINE Vec activate(Vec v, const float* slope) {
   return v;
 }
 
-// With nothing but bias and activation, V vectors a pixel: no choices in the loop, and what all pixels share
-// in registers.
+// Applies only bias and activation, V vectors per pixel: no branches in the loop, and the values shared by
+// all pixels in registers.
 template <class T, Activation A, int V>
 void plain_group(const Finish& f, const FinishSpan& s) {
   Vec bias[V];

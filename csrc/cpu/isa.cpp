@@ -43,7 +43,7 @@ CpuidResult cpuid(unsigned leaf, unsigned subleaf) {
   return r;
 }
 
-// Register states the operating system saves (XCR0); only valid where OSXSAVE is reported.
+// Returns the register states that the operating system saves (XCR0); only valid if OSXSAVE is reported.
 unsigned long long enabled_states() {
 #if defined(_MSC_VER)
   return _xgetbv(0);
@@ -98,7 +98,7 @@ Kernels with_amx(Kernels kernels, const char* name, const ConvTileFn* tiles) {
 }
 
 #ifdef E4S_AMX_KERNELS
-// Linux lets a process use tiles once it has asked for them.
+// Requests permission to use tiles, which Linux requires of a process.
 bool tiles_permitted() {
   constexpr long request = 0x1023, tile_data = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
   return syscall(SYS_arch_prctl, request, tile_data) == 0;

@@ -1,4 +1,4 @@
-// Which instruction sets this processor and its operating system offer, and the kernels to use.
+// Detection of instruction sets, and choice of kernels.
 #pragma once
 
 #include <string>
@@ -7,8 +7,8 @@
 
 namespace e4s {
 
-// One flag per instruction set the kernels are or will be specialised for. A flag is true only
-// where the processor has the instructions and the operating system saves their registers.
+// One flag per instruction set that kernels are or will be specialised for. A flag is true only if the
+// processor has the instructions and the operating system saves their registers.
 struct CpuFeatures {
   bool avx2_fma = false;
   bool avx512 = false;       // F, BW, DQ and VL
@@ -17,11 +17,13 @@ struct CpuFeatures {
   bool neon = false;
 };
 
+// Returns the instruction sets of this processor and operating system.
 CpuFeatures detect_cpu_features();
 
-// The kernels of the best set this processor and this build have, or of the set named in E4S_ISA ("portable",
-// "avx2", "avx512", "amx"; for tests "amx-emulated"). Throws BackendError where the processor, its operating
-// system or the build lacks the named one. AMX is never chosen by itself: its kernels were not run yet.
+// Returns the kernels of the set `name`, a value of E4S_ISA ("portable", "avx2", "avx512", "amx"; for tests
+// "amx-emulated"), or, if it is empty, of the best set that this processor and this build have. Throws
+// BackendError if the processor, its operating system or the build lacks the set. AMX must be named: its
+// kernels have not been run yet.
 Kernels choose_kernels(const std::string& name);
 
 }  // namespace e4s

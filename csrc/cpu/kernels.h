@@ -8,7 +8,7 @@ namespace e4s {
 
 constexpr int kLanes = 16;            // output channels per vector
 constexpr int kGroup = 4;             // vectors per group of packed weights
-constexpr int kTileMax = 48;          // most pixels of a tile
+constexpr int kTileMax = 48;          // most pixels per tile
 constexpr std::int64_t kDepth = 128;  // 32-bit words of input channels per pass: keeps weights in L2
 
 // One tap of a convolution: offsets into the input and into the packed weights, in 32-bit words. A word is
@@ -17,9 +17,9 @@ struct Tap {
   std::int64_t x, w;
 };
 
-// sum over taps and words of pixel word times weight row, for a tile of any pixels.
+// sums[p] = sum over taps and words of pixel word times weight row, for a tile of arbitrary pixels.
 struct ConvTile {
-  int pixel_count;  // wanted; `pixels` and `sums` are as many as the tile has, the last ones of no interest
+  int pixel_count;  // pixels needed; `pixels` and `sums` have a full tile's entries, the rest are discarded
   const void* const* pixels;
   float* const* sums;
   const Tap* taps;
@@ -31,7 +31,7 @@ struct ConvTile {
 
 enum class Activation : std::uint8_t { none, relu, prelu, leaky_gain, rsqrt };
 
-// What follows a convolution, per pixel: scale, noise, bias, activation, residual, ReLU; then the store.
+// The epilogue of a convolution, per pixel: scale, noise, bias, activation, residual, ReLU, store.
 struct Finish {
   const float* bias = nullptr;   // [lanes] or null
   const float* slope = nullptr;  // [lanes], for prelu
@@ -40,7 +40,7 @@ struct Finish {
   Type type = Type::f32;
 };
 
-// Neighbouring pixels of one row, some channels of them.
+// Some channels of neighbouring pixels of one row.
 struct FinishSpan {
   int count, lanes;
   const float* sums;
@@ -91,7 +91,7 @@ struct ScaleRow {  // out = x * style of the pixel's region
 };
 
 // A 3 x 3 patch of input pixels, times a style, as the taps of one output pixel. mix_y, mix_x [3][3]: tap k
-// takes input d with weight mix[d][k]; identity where the convolution does not upsample.
+// uses input d with weight mix[d][k]; the identity if the convolution does not upsample.
 struct Patch {
   const void* corner;
   std::int64_t row, pixel;  // in elements
@@ -103,14 +103,14 @@ struct Patch {
   void* out;  // [9][channels]
 };
 
-// Winograd's transforms, of neighbouring tiles of a row; each makes 2 x 2 pixels of 4 x 4.
+// Winograd's transforms of neighbouring tiles of a row; each tile maps 4 x 4 inputs to 2 x 2 outputs.
 struct WinogradIn {
   const void* x;  // the first tile's upper left input
   Type type;
   int count, channels;      // channels: a multiple of 16
   std::int64_t row, pixel;  // in elements
   void* out;                // [16][tiles][channels]
-  std::int64_t part;        // elements from one of the sixteen to the next
+  std::int64_t part;        // elements from one of the sixteen parts to the next
 };
 
 struct WinogradOut {
@@ -141,12 +141,12 @@ struct RgbRow {
   const std::uint8_t* labels;  // or null
   const float* table;          // [R][3][channels], styles times weights
   const float* bias;           // [3]
-  const float* skip_near;      // rows of the smaller picture (4 floats a pixel), or null
+  const float* skip_near;      // rows of the smaller picture (4 floats per pixel), or null
   const float* skip_far;
   int skip_width;
   float* blend;  // scratch [skip_width + 2][4]
   float* out;
-  int out_pixel;  // 3 or 4 floats
+  int out_pixel;  // floats per pixel: 3 or 4
 };
 
 struct PoolRow {  // sums[label] += pixel
@@ -158,7 +158,7 @@ struct PoolRow {  // sums[label] += pixel
   float* sums;  // [R][channels]
 };
 
-struct LerpRow {  // out = rows blended with weight f, columns from index and weight tables
+struct LerpRow {  // out = top and bottom blended by `fraction`, columns by index and weight tables
   const void *top, *bottom;
   Type type;
   float fraction;
@@ -171,7 +171,7 @@ struct LerpRow {  // out = rows blended with weight f, columns from index and we
 };
 
 struct MaxRow {
-  const void* rows[3];  // or null above and below the picture
+  const void* rows[3];  // null above and below the map
   void* out;
   Type type;
   int count, width, channels;
@@ -189,22 +189,23 @@ struct GateRow {  // out = x * gate (+ x), or x + y; then ReLU
   bool residual, relu;
 };
 
-struct CubicRow {  // half-size reduction of 8-bit pictures
+struct CubicRow {  // one row of the reduction of 8-bit pictures to half size
   const std::uint8_t* rows[8];
   const float* taps;
-  int width;      // of the input
+  int width;      // width of the input
   float* column;  // scratch [3 * width]
   float* out;     // [3 * width / 2], 0..1
 };
 
 using ConvTileFn = void (*)(const ConvTile&);
 
+// The functions of one instruction set.
 struct Kernels {
   const char* name;
-  const int* conv_pixels_f32;   // of a tile, by vectors in the group
-  const ConvTileFn* conv_f32;   // likewise
+  const int* conv_pixels_f32;   // pixels per tile, by vectors in the group
+  const ConvTileFn* conv_f32;   // by vectors in the group
   const int* conv_pixels_bf16;  // likewise
-  const ConvTileFn* conv_bf16;  // null where the processor has no bf16
+  const ConvTileFn* conv_bf16;  // null if the instruction set has no bf16
   void (*finish)(const Finish&, const FinishSpan&);
   void (*norm_row)(const NormRow&);
   void (*affine_row)(const AffineRow&);
@@ -222,7 +223,7 @@ struct Kernels {
   void (*winograd_out)(const WinogradOut&);
 };
 
-// One namespace per instruction set this build has. conv_pixels, conv_f32 and conv_bf16 come from
+// One namespace per instruction set of this build. conv_pixels, conv_f32 and conv_bf16 come from
 // cpu/conv_<set>.cpp, the rest from the sources compiled for every set.
 namespace portable {
 extern const Kernels kernels;
@@ -249,7 +250,8 @@ extern const ConvTileFn conv_f32[kGroup + 1];
 extern const ConvTileFn* const conv_bf16;
 }  // namespace avx512_bf16
 
-// The bf16 tiles alone: all else is that of avx512_bf16, and of portable.
+// AMX has its own bf16 tiles only: the other kernels are those of avx512_bf16, or of portable for the
+// emulation.
 constexpr int kAmxPixels[kGroup + 1] = {0, 48, 48, 48, 48};
 namespace amx {
 extern const ConvTileFn conv_bf16[kGroup + 1];

@@ -1,4 +1,4 @@
-// Instance norm: statistics of a row, and the affine map that applies them with what follows.
+// Instance norm: statistics of a row, and the affine map that applies them, with PReLU and shortcut.
 #include "cpu/ops.h"
 
 namespace e4s {

@@ -1,4 +1,5 @@
-// The kernels every instruction set compiles from the same sources.
+// The kernels that are compiled from the same sources for every instruction set. kernels.h describes each
+// parameter struct.
 #pragma once
 
 #include "cpu/rows.h"
@@ -6,20 +7,35 @@
 namespace e4s {
 namespace E4S_NAMESPACE {
 
+// Applies a convolution's epilogue to sums [count][lanes].
 void finish(const Finish& f, const FinishSpan& span);
+// Adds a row x [count][channels] to the running sums [channels].
 void norm_row(const NormRow& r);
+// Applies scale, shift, PReLU and shortcut to a row [count][channels].
 void affine_row(const AffineRow& r);
+// Scales a row [count][channels] by the styles of its regions.
 void scale_row(const ScaleRow& r);
+// Gathers one output pixel's taps [9][channels].
 void patch(const Patch& r);
+// Filters a row along x: [count + 3][lanes] -> [count][lanes].
 void fir_row(const FirRow& r);
+// Filters four rows along y: [4][count] -> [count].
 void fir_column(const FirColumn& r);
+// Computes a row of toRGB: [count][channels] -> [count][3 or 4].
 void rgb_row(const RgbRow& r);
+// Adds a row [count][channels] to its regions' sums [R][channels].
 void pool_row(const PoolRow& r);
+// Interpolates a row [count][channels] from two input rows.
 void lerp_row(const LerpRow& r);
+// Pools a row [count][channels] from three input rows.
 void max_row(const MaxRow& r);
+// Gates or sums a row [count][channels].
 void gate_row(const GateRow& r);
+// Reduces eight rows [width][3] to one [width / 2][3].
 void cubic_row(const CubicRow& r);
+// Transforms inputs to [16][tiles][channels].
 void winograd_in(const WinogradIn& r);
+// Transforms products [16][tiles][lanes] to outputs [2][2 * count][lanes].
 void winograd_out(const WinogradOut& r);
 
 }  // namespace E4S_NAMESPACE

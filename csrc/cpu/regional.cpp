@@ -1,5 +1,5 @@
-// What the regional convolution needs beside the convolution: inputs scaled by the style of their own region,
-// patches of the seam scaled by the style of the output pixel's region, and the FIR of upsampling.
+// Row kernels around the regional convolution: inputs scaled by the style of their own region, patches of the
+// seam scaled by the style of the output pixel's region, and the FIR of upsampling.
 #include "cpu/ops.h"
 
 namespace e4s {
@@ -40,7 +40,7 @@ void patch_as(const Patch& r) {
   }
 }
 
-constexpr float kTaps[2] = {0.25f, 0.75f};  // outer and inner
+constexpr float kTaps[2] = {0.25f, 0.75f};  // outer, inner
 
 }  // namespace
 

@@ -1,6 +1,6 @@
-// Helpers for the row kernels: vectors of 16 channels, of float or bf16 in memory. GCC and Clang lower their
-// vector types to whatever the instruction set has; other compilers get plain loops.
-// All is static: code compiled for one instruction set must never be linked into another's.
+// Helpers for the row kernels: vectors of 16 channels, stored as float or bf16. GCC and Clang lower their
+// vector types to the instruction set; other compilers get plain loops. Everything is static: code compiled
+// for one instruction set must never be linked into another's.
 #pragma once
 
 #include <cmath>
@@ -52,7 +52,7 @@ E4S_INLINE Vec load(const Bf16* p) {
 
 E4S_INLINE void store(float* p, Vec v) { std::memcpy(p, &v, sizeof(v)); }
 
-// Rounds to nearest even; NaN stays NaN.
+// Stores bf16, rounded to nearest even; NaN stays NaN.
 E4S_INLINE void store(Bf16* p, Vec v) {
 #if defined(__AVX512BF16__)
   const __m256bh halves = _mm512_cvtneps_pbh(reinterpret_cast<__m512>(v));
@@ -118,7 +118,7 @@ E4S_INLINE void store(Bf16* p, Vec v) {
 
 #endif
 
-// The sum of all lanes, as a tree.
+// Returns the sum of all lanes, added as a tree.
 E4S_INLINE float total(Vec v) {
 #if defined(E4S_VECTORS)
   using Eight = float __attribute__((vector_size(32)));

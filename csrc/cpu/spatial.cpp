@@ -1,4 +1,4 @@
-// Pooling, interpolation, gating: what memory speed bounds.
+// Pooling, interpolation and gating, which are bound by memory bandwidth.
 #include "cpu/ops.h"
 
 namespace e4s {
@@ -81,7 +81,7 @@ void cubic_row(const CubicRow& r) {
     for (int c = 0; c < 3; ++c) {
       float sum = 0;
       for (int t = 0; t < 8; ++t) {
-        int q = 2 * p - 3 + t;  // mirrored at the border, the border pixel itself not repeated
+        int q = 2 * p - 3 + t;  // mirrored at the border, without repeating the border pixel
         q = q < 0 ? -q : q >= r.width ? 2 * r.width - 2 - q : q;
         sum += r.taps[t] * r.column[q * 3 + c];
       }

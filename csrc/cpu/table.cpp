@@ -1,4 +1,4 @@
-// The table of one instruction set.
+// Function table of one instruction set.
 #include "cpu/ops.h"
 
 #define E4S_TEXT_OF(name) #name

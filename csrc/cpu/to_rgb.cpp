@@ -5,8 +5,9 @@ namespace e4s {
 namespace E4S_NAMESPACE {
 namespace {
 
-// Two taps per axis and phase reach real pixels: output 2i takes 1/4 of pixel i - 1 and 3/4 of i, output
-// 2i + 1 takes 3/4 of i and 1/4 of i + 1. Outside the picture is zero, as are the first and last of `blend`.
+// Blends two rows of the smaller picture. Two taps per axis and phase reach real pixels: output 2i is 1/4 of
+// pixel i - 1 plus 3/4 of i, output 2i + 1 is 3/4 of i plus 1/4 of i + 1. Pixels outside the picture are
+// zero, so the first and last pixel of `blend` are too.
 E4S_INLINE void blend_rows(const RgbRow& r) {
   for (int c = 0; c < 4; ++c) r.blend[c] = r.blend[(r.skip_width + 1) * 4 + c] = 0;
   for (int i = 0; i < 4 * r.skip_width; ++i) r.blend[4 + i] = 0.75f * r.skip_near[i] + 0.25f * r.skip_far[i];

@@ -1,12 +1,12 @@
 // Winograd's F(2 x 2, 3 x 3) as in Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks"
-// (2016): what lies before and behind the sixteen products.
+// (2016): the transforms before and after the sixteen products.
 #include "cpu/ops.h"
 
 namespace e4s {
 namespace E4S_NAMESPACE {
 namespace {
 
-// B^T d: four inputs along an axis.
+// Result of B^T d for four inputs along an axis.
 struct Four {
   Vec v[4];
 };

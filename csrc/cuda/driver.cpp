@@ -85,7 +85,7 @@ Driver open_driver() {
 constexpr Result kOutOfMemory = 2;
 // CUDA_ERROR_DEINITIALIZED, _ECC_UNCORRECTABLE, _ILLEGAL_ADDRESS, _LAUNCH_TIMEOUT, _CONTEXT_IS_DESTROYED,
 // _ASSERT, _HARDWARE_STACK_ERROR, _ILLEGAL_INSTRUCTION, _MISALIGNED_ADDRESS, _INVALID_ADDRESS_SPACE,
-// _INVALID_PC, _LAUNCH_FAILED, _UNKNOWN: the driver gives the same answer to everything that follows.
+// _INVALID_PC, _LAUNCH_FAILED, _UNKNOWN: the driver returns the same error for every call that follows.
 constexpr Result kLost[] = {4, 214, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 999};
 
 }  // namespace
@@ -114,7 +114,7 @@ int device_of(DevicePointer memory) {
 }
 
 const Driver& driver() {
-  static const Driver opened = open_driver();  // tried again at the next call where it throws
+  static const Driver opened = open_driver();  // if this throws, the next call tries again
   return opened;
 }
 

@@ -1,4 +1,4 @@
-// The CUDA driver, opened at run time: the extension loads and works on machines that have none.
+// The CUDA driver, opened at run time: the extension loads and works on machines without one.
 #pragma once
 
 #include <cstddef>
@@ -7,7 +7,7 @@
 
 namespace e4s::cuda {
 
-// The driver's own types, as its binary interface has them.
+// The driver's types, as in its binary interface.
 using Result = int;
 using DevicePointer = std::uint64_t;
 using Context = struct ContextTag*;
@@ -26,6 +26,7 @@ struct KernelNodeParams {
   void** extra;
 };
 
+// The driver's functions.
 struct Driver {
   Result (*init)(unsigned);
   Result (*error_name)(Result, const char**);
@@ -66,15 +67,15 @@ struct Driver {
   Result (*graph_exec_destroy)(GraphExec);
   Result (*graph_launch)(GraphExec, Stream);
 
-  // Throws with the driver's words unless `result` is success: DeviceMemoryError, DeviceLostError,
-  // BackendError.
+  // Throws DeviceMemoryError, DeviceLostError or BackendError with the driver's message unless `result` is
+  // success.
   void check(Result result, const std::string& what) const;
 };
 
-// The number of the device that memory lies on; -1 for what is no memory of a device.
+// Returns the number of the device that memory is on; -1 if it is not device memory.
 int device_of(DevicePointer memory);
 
-// Opened and initialised once. Throws BackendError where there is no driver, or none that is recent enough.
+// Opens and initialises the driver once. Throws BackendError if there is none or it is too old.
 const Driver& driver();
 
 }  // namespace e4s::cuda

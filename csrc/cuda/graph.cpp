@@ -33,7 +33,7 @@ DeviceMemory::DeviceMemory(Context context, std::int64_t bytes) : context_(conte
 
 DeviceMemory::~DeviceMemory() {
   const Current current(context_, std::nothrow);
-  driver().memory_free(data_);  // its status is of no use here
+  driver().memory_free(data_);  // a destructor cannot report its status
 }
 
 HostMemory::HostMemory(Context context, std::int64_t bytes) : context_(context) {
@@ -123,7 +123,7 @@ DeviceGraph::DeviceGraph(std::shared_ptr<Device> device, const GraphSpec& spec)
   const Current current(device_->context_);
   driver().check(driver().stream_create(&stream_, kNonBlocking), "making a stream");
   try {
-    // Zeros are labels and numbers of a sane size, whichever kernel of the graph is run alone.
+    // Zeros are valid labels and numbers, whichever kernel of the graph runs alone.
     driver().check(driver().memory_set(arena_->data(), 0, static_cast<std::size_t>(nodes_.bytes), stream_),
                    "clearing memory");
     build();
@@ -142,7 +142,7 @@ void DeviceGraph::build() {
   std::vector<GraphNode> made;
   for (const Node& node : nodes_.nodes) {
     const Device::Kernel& kernel = device_->kernels_[static_cast<std::size_t>(node.kernel)];
-    // The driver copies the values now. A number fills the lower half of its eight bytes.
+    // The driver copies the values now. A number occupies the lower half of its eight bytes.
     std::vector<std::uint64_t> values;
     for (const Argument& a : node.arguments) {
       const auto value = static_cast<std::uint64_t>(a.value);
@@ -233,7 +233,7 @@ void DeviceGraph::run(const std::vector<Place>& inputs, const std::vector<Place>
     for (std::size_t i = 0; i < outputs.size(); ++i)
       if (outputs[i].pointer != nullptr) copy_out(i, outputs[i]);
   } catch (...) {
-    d.stream_wait(stream_);  // what was begun still uses the staging memory
+    d.stream_wait(stream_);  // work in flight still uses the staging memory
     throw;
   }
   d.check(d.stream_wait(stream_), "running a graph");

@@ -16,14 +16,14 @@ struct KernelSpec {
   std::string entry;
   std::string cubin;
   int shared = 0, warps = 4;
-  int scratch = 0;  // pointers behind the arguments that stay null
+  int scratch = 0;  // number of null pointers appended to the arguments
 };
 
-// Makes a device's context the calling thread's, for as long as it lives.
+// Makes a device's context current on the calling thread while in scope.
 class Current {
  public:
   explicit Current(Context context);
-  // For destructors: where it cannot be, what follows fails on its own.
+  // For destructors: if this fails, the calls that follow fail by themselves.
   Current(Context context, std::nothrow_t) noexcept;
   ~Current();
   Current(const Current&) = delete;
@@ -33,7 +33,7 @@ class Current {
   bool pushed_ = true;
 };
 
-// Memory of a device; freed with the context current.
+// Device memory; freed with its context current.
 class DeviceMemory {
  public:
   DeviceMemory(Context context, std::int64_t bytes);
@@ -47,7 +47,7 @@ class DeviceMemory {
   DevicePointer data_ = 0;
 };
 
-// Memory of the host that a device copies to and from by itself, without a copy of the driver's between.
+// Pinned host memory, which a device copies to and from directly, without an intermediate copy by the driver.
 class HostMemory {
  public:
   HostMemory(Context context, std::int64_t bytes);
@@ -61,6 +61,7 @@ class HostMemory {
   void* data_ = nullptr;
 };
 
+// A device with its loaded kernels and weights, by number.
 class Device {
  public:
   explicit Device(int number);
@@ -68,8 +69,10 @@ class Device {
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
 
+  // Loads a kernel, or copies weights to the device; returns its number.
   int add_kernel(const KernelSpec& spec);
   int add_weight(const void* values, std::int64_t bytes);
+  // Copies device memory to the host.
   void read(void* out, DevicePointer from, std::int64_t bytes) const;
   const std::string& name() const { return name_; }
   int arch() const { return arch_; }
@@ -86,19 +89,19 @@ class Device {
   int number_ = 0, device_ = 0, arch_ = 0;
   std::string name_;
   Context context_ = nullptr;
-  std::mutex mutex_;  // of the lists below
+  std::mutex mutex_;  // guards the lists below
   std::vector<Module> modules_;
   std::vector<Kernel> kernels_;
   std::vector<std::unique_ptr<DeviceMemory>> weights_;
 };
 
-// Memory that a slot is copied from or to; null where nothing is copied.
+// Memory that a slot is copied from or to; null: no copy.
 struct Place {
   void* pointer = nullptr;
   bool on_device = false;
 };
 
-// Nodes as one executable graph, over an arena and on a stream of its own. One run at a time.
+// An executable graph with its own arena and stream. One run at a time.
 class DeviceGraph {
  public:
   DeviceGraph(std::shared_ptr<Device> device, const GraphSpec& spec);
@@ -106,11 +109,11 @@ class DeviceGraph {
   DeviceGraph(const DeviceGraph&) = delete;
   DeviceGraph& operator=(const DeviceGraph&) = delete;
 
-  // Copies inputs to their slots, runs, and copies outputs back, all by slot. after: streams whose work so
-  // far makes the inputs. Returns when all is done.
+  // Copies inputs to their slots, runs the graph, copies outputs back and waits for completion. inputs,
+  // outputs: places by slot. after: streams whose work so far produces the inputs.
   void run(const std::vector<Place>& inputs, const std::vector<Place>& outputs,
            const std::vector<Stream>& after);
-  // Milliseconds per run of the graph alone, by the device's own events.
+  // Returns milliseconds per run of the graph alone, by the device's events.
   float time(int runs);
   const std::vector<std::int64_t>& slot_bytes() const { return slots_; }
   std::int64_t bytes() const { return nodes_.bytes; }
@@ -126,7 +129,7 @@ class DeviceGraph {
   Nodes nodes_;
   std::vector<std::int64_t> slots_;
   std::unique_ptr<DeviceMemory> arena_;
-  std::unique_ptr<HostMemory> staging_;  // of the slots, laid out as at the arena's start
+  std::unique_ptr<HostMemory> staging_;  // copies of the slots, laid out as at the arena's start
   Stream stream_ = nullptr;
   GraphExec exec_ = nullptr;
   std::mutex mutex_;

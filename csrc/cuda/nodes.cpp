@@ -8,9 +8,9 @@
 namespace e4s::cuda {
 namespace {
 
-constexpr std::int64_t kPart = 256;  // arenas start at multiples
-// Small blocks are kept for some launches after their last one: what took their place would have to wait for
-// it, though neither needs the other.
+constexpr std::int64_t kPart = 256;  // alignment of slots and arenas
+// Small blocks stay reserved for kKept launches after their last use: a launch that reused their memory would
+// have to wait for that use, although neither depends on the other.
 constexpr std::int64_t kSmall = 8 << 20;
 constexpr int kKept = 8;
 constexpr std::int64_t kMostBytes = std::int64_t{1} << 40;
@@ -56,7 +56,7 @@ void check(const GraphSpec& spec, int kernels, int weights) {
   }
 }
 
-// Where the blocks of a part lie, from its own start on; slots are left out.
+// Sets the offsets of a part's blocks from the part's start; slots are skipped. Returns the part's size.
 std::int64_t place_part(const PartSpec& part, std::vector<Block>& blocks) {
   blocks.assign(part.blocks.size(), Block{});
   for (Block& b : blocks) b.first = static_cast<int>(part.launches.size()), b.last = -1;
@@ -82,7 +82,7 @@ bool conflicts(const std::vector<Access>& mine, const std::vector<Access>& other
   return false;
 }
 
-// The last conflicting nodes; those before them that they wait for themselves are left out.
+// Adds each node's dependencies: conflicting earlier nodes, except those that another dependency waits for.
 void order(Nodes& nodes, const std::vector<std::vector<Access>>& accesses) {
   std::vector<std::vector<bool>> before(accesses.size(), std::vector<bool>(accesses.size(), false));
   for (std::size_t i = 0; i < accesses.size(); ++i)

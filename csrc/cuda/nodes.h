@@ -1,4 +1,4 @@
-// Launches -> memory and graph nodes. Nothing here needs a device.
+// Layout of launches as memory and graph nodes. Nothing here needs a device.
 #pragma once
 
 #include <array>
@@ -8,16 +8,17 @@
 
 namespace e4s::cuda {
 
-// What an argument is: the start of a block plus bytes, of a weight plus bytes, or a number.
+// The kind of an argument: an offset into a block, an offset into a weight, or a number.
 enum class Space { block, weight, value };
 
 struct ArgumentSpec {
   Space space = Space::value;
-  std::int64_t index = 0;   // of the block in its part, or of the weight; the number itself
+  std::int64_t index = 0;   // index of the block in its part, of the weight, or the number itself
   std::int64_t offset = 0;  // in bytes
   bool written = false;
 };
 
+// A kernel call with its arguments in order.
 struct LaunchSpec {
   int kernel = 0;
   std::array<std::int64_t, 3> grid{1, 1, 1};
@@ -30,40 +31,44 @@ struct BlockSpec {
   int slot = -1;
 };
 
-// A recorded plan's launches. Parts have arenas of their own, so that only what they hand each other orders
-// them: two encodes run side by side.
+// A recorded plan's launches. Each part has its own arena, so that only data passed through slots orders
+// parts: two encodes run side by side.
 struct PartSpec {
   std::vector<BlockSpec> blocks;
   std::vector<LaunchSpec> launches;
 };
 
+// The parts of a graph, and the slots they share.
 struct GraphSpec {
-  std::vector<std::int64_t> slots;  // bytes
+  std::vector<std::int64_t> slots;  // bytes of each
   std::vector<PartSpec> parts;
 };
 
-// An argument with its place: bytes from the start of the arena, from a weight, or the number.
+// A placed argument: bytes from the start of the arena or of a weight, or the number.
 struct Argument {
   Space space = Space::value;
   std::int64_t weight = -1;
   std::int64_t value = 0;
 };
 
+// A kernel call of the graph.
 struct Node {
   int part = 0, launch = 0, kernel = 0;
   std::array<unsigned, 3> grid{1, 1, 1};
   std::vector<Argument> arguments;
-  std::vector<int> dependencies;  // earlier nodes, none of them implied by another
+  std::vector<int> dependencies;  // earlier nodes to wait for, none implied by another
 };
 
+// A laid-out graph.
 struct Nodes {
-  std::int64_t bytes = 0;           // of the arena: slots first
-  std::vector<std::int64_t> slots;  // where each starts
+  std::int64_t bytes = 0;           // size of the arena, which begins with the slots
+  std::vector<std::int64_t> slots;  // offset of each slot
   std::vector<Node> nodes;
 };
 
-// Places blocks and slots, and orders launches by what they read and write: a node waits for an earlier one
-// where their memory overlaps and one of them writes it. Throws ArgumentError for an impossible graph.
+// Places blocks and slots, and orders launches by their accesses: a node waits for an earlier one if their
+// memory overlaps and one of them writes it. kernels, weights: numbers of those that exist. Throws
+// ArgumentError for an invalid graph.
 Nodes lay_out(const GraphSpec& spec, int kernels, int weights);
 
 }  // namespace e4s::cuda

@@ -1,5 +1,5 @@
-// A scale and a shift per channel, the same for every sample, then PReLU: norms and activations that no other
-// step takes along.
+// A scale and a shift per channel, the same for every sample, then PReLU: norms and activations not fused
+// into another step.
 #include "ops/convolve.h"
 #include "ops/makers.h"
 

@@ -1,5 +1,5 @@
-// Dense convolution with bias, activation, residual and ReLU; and the per-region linear layers, which are
-// 1 x 1 convolutions over the batch.
+// Dense convolution with bias, activation, residual and ReLU; and the per-region linear layers, as 1 x 1
+// convolutions over the batch.
 #include <cstring>
 
 #include "error.h"
@@ -11,8 +11,8 @@ namespace {
 
 bool is_float(const BufferSpec& spec) { return spec.type != Type::u8; }
 
-// Three channels with nothing between the pixels: the taps of a kernel row are then one stretch of memory
-// (see PackedConv::rows). A row begins at a whole word.
+// Returns a layout of three channels without padding between pixels: the taps of a kernel row are then
+// contiguous (see PackedConv::rows). A row begins at a whole word.
 Map dense_layout(const BufferSpec& spec) {
   Map dense = layout(spec);
   dense.pixel = kPictureChannels;
@@ -21,16 +21,16 @@ Map dense_layout(const BufferSpec& spec) {
   return dense;
 }
 
-// A row's last word may reach one value past the picture.
+// Returns the bytes of that layout; a row's last word may reach one value past the picture.
 std::int64_t dense_bytes(const Map& dense) { return (dense.n * dense.image + 1) * size_of(dense.type); }
 
 template <class T>
 void copy_pixels(const std::byte* from, std::int64_t step, std::byte* to, int count) {
-  constexpr std::size_t bytes = kPictureChannels * sizeof(T);  // known here: a copy is two moves, not a call
+  constexpr std::size_t bytes = kPictureChannels * sizeof(T);  // constant: a copy is two moves, not a call
   for (int p = 0; p < count; ++p, from += step, to += bytes) std::memcpy(to, from, bytes);
 }
 
-// Channels of x from `first` on, halo included.
+// Copies three channels of x from `first` on, halo included, to the dense layout.
 Map dense_picture(const Run& run, const Map& x, int first, Map dense) {
   const std::int64_t size = size_of(x.type), rows = x.h + 2 * x.halo, step = x.pixel * size;
   const int width = x.w + 2 * x.halo;

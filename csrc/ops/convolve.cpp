@@ -28,7 +28,7 @@ void Tiler::sum(const void* const* pixels, std::int64_t count, const Offset* tap
                 float* const* sums) const {
   const std::int64_t words = conv_.words(), element = size_of(conv_.type), whole = count / pixels_ * pixels_;
   alignas(64) float dump[kWidth];
-  const void* last_pixels[kTileMax];  // the last tile repeats a pixel and dumps its sums
+  const void* last_pixels[kTileMax];  // the last tile repeats a pixel and discards its sums
   float* last_sums[kTileMax];
   for (int p = 0; p < pixels_ && whole < count; ++p) {
     const bool real = whole + p < count;
@@ -114,7 +114,7 @@ void convolve(const Run& run, const Map& x, const Map& y, const PackedConv& conv
       std::byte* out = y.at(sample, row, column) + tiler.group() * kWidth * size_of(y.type);
       for (int r = 0; r < kernel; ++r)
         prefetch<Use::read>(source + r * x.row * size, ((length - 1) * stride + kernel) * x.pixel * size);
-      // With next to nothing to multiply it is the stores that take the time.
+      // With few multiplications per pixel, the stores dominate.
       if (conv.rows()) prefetch<Use::write>(out, length * y.pixel * size_of(y.type));
       float* target =
           bare ? reinterpret_cast<float*>(out) : sums + static_cast<std::int64_t>(p) * tiler.lanes();

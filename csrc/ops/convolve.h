@@ -1,4 +1,4 @@
-// The convolution loops shared by the steps that convolve: blocks of pixels x groups of output channels.
+// Convolution loops shared by several steps: blocks of pixels x groups of output channels.
 #pragma once
 
 #include <algorithm>
@@ -7,26 +7,26 @@
 
 namespace e4s {
 
-constexpr std::int64_t kBlockPixels = 48;  // a multiple of every tile: 12 KB of sums stay in L1
+constexpr std::int64_t kBlockPixels = 48;  // a multiple of every tile size; 12 KB of sums stay in L1
 
-// What follows the sums of an output pixel.
+// The operations applied to the sums of an output pixel.
 struct Epilogue {
   Finish finish;
   const Map* residual = nullptr;
-  const float* scales = nullptr;  // per sample and region, `stride` apart
+  const float* scales = nullptr;  // one row per sample and region, `stride` floats apart
   std::int64_t stride = 0;
   int regions = 1;
   const Map* labels = nullptr;
-  const Vector* noise = nullptr;  // [H*W], times its gain
+  const Vector* noise = nullptr;  // [H*W], gain included
 
-  // Whether sums are the output as they are, and can be written straight to it.
+  // Whether the sums are the output and can be written directly to it.
   bool bare() const {
     return finish.type == Type::f32 && finish.activation == Activation::none && finish.bias == nullptr &&
            residual == nullptr && scales == nullptr && noise == nullptr;
   }
 };
 
-// Sums of one tile after the other of any pixels, for one group of output channels.
+// Computes sums for one group of output channels, one tile of arbitrary pixels after another.
 class Tiler {
  public:
   Tiler(const Kernels& cpu, const PackedConv& conv, int group);
@@ -34,7 +34,8 @@ class Tiler {
   int lanes() const { return lanes_; }
   int group() const { return group_; }
 
-  // The sums of pixels[i] go to sums[i]. A tap is an offset in elements of x and an index of the weights.
+  // Writes the sums of pixels[i] to sums[i] [lanes]. A tap is an offset into x, in elements, and an index
+  // into the weights.
   struct Offset {
     std::int64_t x;
     int index;
@@ -48,8 +49,8 @@ class Tiler {
   int group_, lanes_, pixels_;
 };
 
-// Asks for memory that is about to be used: a block is short stretches of several rows, which no processor
-// foresees.
+// Prefetches memory about to be used: a block consists of short runs from several rows, which hardware
+// prefetchers miss.
 enum class Use { read, write };
 template <Use U>
 void prefetch(const std::byte* first, std::int64_t bytes) {
@@ -60,7 +61,8 @@ void prefetch(const std::byte* first, std::int64_t bytes) {
 #endif
 }
 
-// A block's part of every row of a map `width` wide: calls visit(row, column, first of the block, length).
+// Splits pixels [start, start + count) of a map `width` wide into rows: calls visit(row, column, index of the
+// first pixel in the block, length).
 template <class F>
 void each_row(std::int64_t start, int count, int width, const F& visit) {
   int row = static_cast<int>(start / width), column = static_cast<int>(start % width);
@@ -71,37 +73,41 @@ void each_row(std::int64_t start, int count, int width, const F& visit) {
   }
 }
 
-// Bytes of scratch a worker needs for `convolve`.
+// Returns the bytes of scratch that a worker needs for `convolve`.
 std::int64_t convolve_scratch();
 
-// The tile functions for a type; null where this instruction set has none.
+// Returns the tile functions for a type, by vectors in the group; null if this instruction set has none.
 const ConvTileFn* conv_tiles(const Kernels& cpu, Type type);
 
-// Checks what a convolution by these weights asks of its maps, and takes the scratch `convolve` needs.
+// Checks the maps of a convolution with these weights and requests the scratch that `convolve` needs.
 void prepare(Builder& b, const BufferSpec& in, const BufferSpec& out, const PackedConv& conv);
 
-// Dense convolution in the form the weights are in, padding k / 2 from the halo, channels of x from `first`
-// on.
+// Computes a dense convolution x [N,H,W,C] -> y [N,H/stride,W/stride,O] in the weights' form (direct or
+// Winograd), with padding k / 2 from the halo, over channels of x from `first` on.
 void convolve(const Run& run, const Map& x, const Map& y, const PackedConv& conv, int stride, int first,
               const Epilogue& epilogue);
 
-// Winograd's form alone, of 3 x 3 kernels of stride 1: 16 products for 4 pixels in place of 36. Sides are
-// even, channels multiples of 16.
+// Computes a 3 x 3 convolution of stride 1 in Winograd's form, x [N,H,W,C] -> y [N,H,W,O]: 16 products for 4
+// pixels instead of 36. Sides are even, input channels a multiple of 16.
 void convolve_winograd(const Run& run, const Map& x, const Map& y, const PackedConv& conv,
                        const Epilogue& epilogue);
+// Returns the bytes of scratch that a worker needs for it.
 std::int64_t winograd_scratch(const PackedConv& conv);
+// Checks that the maps meet its requirements.
 void check_winograd(const Builder& b, const BufferSpec& in, const BufferSpec& out, const PackedConv& conv);
 
-// Transposed convolution of stride 2 and the FIR, tile by tile.
+// Computes the transposed convolution of stride 2 and the FIR, x [N,H,W,C] -> y [N,2H,2W,O], tile by tile.
 void convolve_up(const Run& run, const Map& x, const Map& y, const PackedConv& conv,
                  const Epilogue& epilogue);
+// Returns the bytes of scratch that a worker needs for it.
 std::int64_t convolve_up_scratch();
 
-// Finishes and stores the sums of one group at `count` pixels of a row, sums `stride` floats apart.
+// Applies the epilogue to the sums [count][lanes] of one group at `count` pixels of a row, `stride` floats
+// apart, and stores them.
 void finish_span(const Run& run, const Epilogue& epilogue, const Map& y, int sample, int row, int column,
                  int count, const Tiler& tiler, const float* sums, std::int64_t stride);
 
-// Zeroes the rim around every sample and what pads its pixels.
+// Zeroes the halo around every sample.
 void clear_halo(const Run& run, const Map& y);
 
 }  // namespace e4s

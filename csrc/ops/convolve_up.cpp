@@ -1,5 +1,5 @@
-// Upsampling: y[2i + k] += x[i] w[k] gives 2H + 1 rows, the FIR 2H of them. A task makes a strip of the
-// result in chunks of rows, so that what lies between stays in cache; the last three rows after the
+// Upsampling: y[2i + k] += x[i] w[k] gives 2H + 1 rows, the FIR reduces them to 2H. A task computes a strip
+// of the result in chunks of rows, so that intermediates stay in cache; the last three rows after the
 // horizontal pass carry over to the next chunk, and only the strip's margins are computed twice.
 #include <algorithm>
 #include <cstring>
@@ -10,13 +10,13 @@ namespace e4s {
 namespace {
 
 constexpr int kWidth = kGroup * kLanes;
-constexpr int kRows = 64, kColumns = 64, kChunk = 16;  // of the result; even
+constexpr int kRows = 64, kColumns = 64, kChunk = 16;  // sides of a strip and rows of a chunk; even
 constexpr int kMargin = 3;
 constexpr std::int64_t kPlane = (kChunk + kMargin) * static_cast<std::int64_t>(kColumns + kMargin);
 constexpr std::int64_t kPointers = (kPlane * static_cast<std::int64_t>(sizeof(void*)) + 63) / 64 * 64;
 constexpr std::int64_t kSmooth = (kChunk + kMargin) * static_cast<std::int64_t>(kColumns);
 
-// One axis of a phase: row 2i takes w[0] of x[i] and w[2] of x[i - 1]; row 2i + 1 takes w[1] of x[i].
+// One axis of a phase: row 2i = w[0] x[i] + w[2] x[i - 1]; row 2i + 1 = w[1] x[i].
 struct Axis {
   int taps;
   int shift[2], index[2];
@@ -24,7 +24,7 @@ struct Axis {
 constexpr Axis kAxes[2] = {{2, {0, -1}, {0, 2}}, {1, {0, 0}, {1, 1}}};
 
 struct Strip {
-  int sample, top, left, rows, columns;  // of the result
+  int sample, top, left, rows, columns;  // in the result
 };
 
 struct Scratch {
@@ -40,7 +40,7 @@ struct Scratch {
         result(smooth + kSmooth * kWidth) {}
 };
 
-// Rows [first, first + high) of the transposed convolution, columns left - 1 .. left + columns + 1.
+// Computes rows [first, first + high) of the transposed convolution, columns left - 1 .. left + columns + 1.
 void transpose(const Tiler& tiler, const Map& x, const Strip& strip, int first, int high,
                const Scratch& scratch) {
   const int wide = strip.columns + kMargin, lanes = tiler.lanes();
@@ -53,7 +53,7 @@ void transpose(const Tiler& tiler, const Map& x, const Strip& strip, int first, 
       for (int b = 0; b < across.taps; ++b)
         taps[count++] = {down.shift[a] * x.row + across.shift[b] * x.pixel,
                          down.index[a] * 3 + across.index[b]};
-    // Strips start at even columns, so plane column c is column left - 1 + c of the whole: odd for even c.
+    // Strips start at even columns, so plane column c is column left - 1 + c of the result: odd for even c.
     std::int64_t pixels = 0;
     for (int row = first + ((first + odd_row) & 1); row < first + high; row += 2) {
       const int skip = 1 - odd_column;
@@ -73,7 +73,7 @@ void make_strip(const Run& run, const Map& x, const Map& y, const Tiler& tiler, 
                 const Scratch& scratch, const Epilogue& epilogue) {
   const int lanes = tiler.lanes(), wide = strip.columns + kMargin;
   const std::int64_t line = static_cast<std::int64_t>(strip.columns) * lanes;
-  int kept = 0;  // rows of `smooth` from the chunk before
+  int kept = 0;  // rows of `smooth` from the previous chunk
   for (int done = 0; done < strip.rows; done += kChunk) {
     const int rows = std::min(kChunk, strip.rows - done), high = rows + kMargin - kept;
     transpose(tiler, x, strip, strip.top + done - 1 + kept, high, scratch);

@@ -1,4 +1,4 @@
-// Copies: part of a concatenation, a subsample, a change of type or an output; and the learned constant.
+// Copies for concatenation, subsampling, change of type or output; and the learned constant.
 #include <algorithm>
 #include <cstring>
 
@@ -20,7 +20,7 @@ void copy_row(const Map& x, const Map& y, std::int64_t n, std::int64_t row, int 
       for (int c = 0; c < x.c; ++c)
         set_value(y, n, row, i, first + c, value_at(x, n, row * stride, column, c));
     }
-    if (last)  // what pads a pixel is zero
+    if (last)  // the padding of a pixel is zero
       std::memset(y.at(n, row, i) + y.c * size_of(y.type), 0,
                   static_cast<std::size_t>((y.pixel - y.c) * size_of(y.type)));
   }

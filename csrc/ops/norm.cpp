@@ -1,4 +1,4 @@
-// Instance norm with PReLU; and with a gain and the shortcut of a residual unit.
+// Instance norm with PReLU; and instance norm with the gain and shortcut of a residual unit.
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -11,7 +11,7 @@ namespace e4s {
 namespace {
 
 constexpr double kEpsilon = 1e-5;
-constexpr std::int64_t kChunks = 16;  // of rows: fixed, so that sums do not depend on the number of threads
+constexpr std::int64_t kChunks = 16;  // fixed, so that sums do not depend on the number of threads
 
 struct Affine {  // x * scale + shift, per sample and channel
   const float *scale = nullptr, *shift = nullptr;
@@ -19,8 +19,8 @@ struct Affine {  // x * scale + shift, per sample and channel
 
 std::int64_t statistics_bytes(const Map& x) { return aligned(x.n * (kChunks * 2 + 3) * x.pixel * 4); }
 
-// gain / sqrt(var + eps) and what it takes to centre. Sums are relative to each channel's first pixel, which
-// keeps them accurate where the mean is far from zero.
+// Computes scale = gain / sqrt(var + eps) and the shift that centres, each [N][channels]. Sums are relative
+// to each channel's first pixel, which keeps them accurate where the mean is far from zero.
 Affine statistics(const Run& run, const Map& x, float gain, std::byte* memory) {
   const std::int64_t channels = x.pixel, sums = kChunks * 2 * channels;
   auto* partial = reinterpret_cast<float*>(memory);
@@ -45,7 +45,7 @@ Affine statistics(const Run& run, const Map& x, float gain, std::byte* memory) {
         square += partial[n * sums + (chunk * 2 + 1) * channels + c];
       }
       const double mean = sum / pixels, variance = std::max(square / pixels - mean * mean, 0.0);
-      // A single pixel has no variance and gives exactly 0.
+      // A single pixel has no variance and yields exactly 0.
       const double factor = pixels > 1 ? gain / std::sqrt(variance + kEpsilon) : 0.0;
       scale[n * channels + c] = static_cast<float>(factor);
       shift[n * channels + c] = static_cast<float>(-(pivots[n * channels + c] + mean) * factor);

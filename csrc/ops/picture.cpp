@@ -1,4 +1,4 @@
-// 8-bit pictures -> the networks' input: bilinear resize or the antialiasing half, range and normalisation.
+// 8-bit pictures to the networks' input: bilinear resize or antialiased halving, range, normalisation.
 #include <algorithm>
 #include <cmath>
 
@@ -10,7 +10,7 @@ namespace e4s {
 namespace {
 
 struct Affine {
-  float scale[3], shift[3];  // of the value in 0..1
+  float scale[3], shift[3];  // applied to values in 0..1
 };
 
 void store_row(const Map& y, std::int64_t n, std::int64_t row, const float* values, const Affine& affine) {

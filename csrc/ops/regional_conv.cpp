@@ -1,5 +1,5 @@
-// Regional modulated convolution: dense over inputs scaled by the style of their own region, then anew at the
-// seam, where an output pixel's 3 x 3 input pixels hold another region than its own.
+// Regional modulated convolution: a dense convolution over inputs scaled by the style of their own region,
+// then a recomputation of the seam, the output pixels whose 3 x 3 input pixels include another region.
 #include <algorithm>
 #include <cstring>
 
@@ -10,22 +10,22 @@ namespace e4s {
 namespace {
 
 constexpr int kWidth = kGroup * kLanes;
-constexpr std::int64_t kSeamPixels = 48;  // a multiple of every tile
+constexpr std::int64_t kSeamPixels = 48;  // a multiple of every tile size
 
-// mix[phase][d][k]: how much tap k of the weights takes of input d - 1, for the output rows (or columns) of
-// that parity: the transposed convolution and the FIR in one.
+// mix[phase][d][k]: weight of tap k on input d - 1 for output rows (or columns) of that parity, transposed
+// convolution and FIR combined.
 constexpr float kMix[2][3][3] = {{{0.0f, 0.25f, 0.75f}, {0.75f, 0.75f, 0.25f}, {0.25f, 0.0f, 0.0f}},
                                  {{0.0f, 0.0f, 0.25f}, {0.25f, 0.75f, 0.75f}, {0.75f, 0.25f, 0.0f}}};
 constexpr float kIdentity[3][3] = {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}};
 
 struct Regional {
   int x, y, styles, demodulation, labels;  // buffers; -1: none
-  const PackedConv *conv, *seam;           // of all pixels; of those that are done anew
+  const PackedConv *conv, *seam;           // for all pixels; for the recomputed ones
   bool upsample;
   Epilogue epilogue;
 };
 
-// Where the temporaries lie.
+// Offsets of the temporaries in bytes.
 struct Layout {
   std::int64_t scaled, columns, counts, pixels, total;
   Layout(const Map& x, const Map& y)
@@ -51,7 +51,7 @@ void scale_inputs(const Run& run, const Map& x, const Map& out, const Map& style
   clear_halo(run, out);
 }
 
-// The seam's columns of one output row.
+// Lists the seam's columns in one output row; returns their number.
 std::int32_t find_seam(const Map& labels, const Map& x, int sample, int row, int step,
                        std::int32_t* columns) {
   const auto label = [&](int r, int c) {
@@ -71,7 +71,7 @@ std::int32_t find_seam(const Map& labels, const Map& x, int sample, int row, int
   return found;
 }
 
-// All seam pixels of a sample, as row * W + column; returns how many.
+// Lists all seam pixels of a sample, as row * W + column; returns their number.
 std::int64_t list_seam(const Run& run, const Map& labels, const Map& x, int sample, int step,
                        const Layout& places) {
   auto* columns = reinterpret_cast<std::int32_t*>(run.temporary + places.columns);

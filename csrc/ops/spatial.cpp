@@ -1,4 +1,4 @@
-// Resizing of features and labels, argmax, pooling, gates and sums.
+// Resizing of feature maps and labels, argmax, pooling, gates and sums.
 #include <algorithm>
 #include <cmath>
 
@@ -16,7 +16,7 @@ struct Place {
   float fraction;
 };
 
-// Where output index i of `to` lies in `from` samples.
+// Returns the position of output index i of `to` among `from` input samples.
 Place place(int i, int from, int to, int mode) {
   if (mode == kNearest) {
     const int near = static_cast<int>(static_cast<std::int64_t>(i) * from / to);
@@ -104,7 +104,7 @@ StepFn make_resize_labels(Builder& b) {
                 in.halo == 0 && out.halo == 0 && out.external < 0,
             "x and y must be labels");
   b.require(in.limit >= 1 && in.limit == out.limit, "labels need a limit");
-  // The caller's memory may change while this runs: what is copied stays below the limit whatever happens.
+  // The caller's memory may change during the run: copied labels are clamped below the limit.
   const auto most = static_cast<std::uint8_t>(std::min(in.limit, 256) - 1);
   return [=](const Run& run) {
     const Map &source = run.map(x), &target = run.map(y);
@@ -140,7 +140,7 @@ StepFn make_max_pool(Builder& b) {
   };
 }
 
-// The mean per region, or of all pixels where there are no labels. Regions without a pixel give zeros.
+// Computes the mean per region, or of all pixels without labels. Regions without a pixel give zeros.
 StepFn make_pool(Builder& b) {
   const int x = b.read("x"), y = b.write("y"), labels = b.has("labels") ? b.read("labels") : -1;
   const BufferSpec &in = b.spec(x), &out = b.spec(y);
@@ -186,7 +186,7 @@ StepFn make_pool(Builder& b) {
   };
 }
 
-// x * sigmoid(gate) (+ x), or x + y; y and gate may be one pixel for all; then ReLU.
+// Computes x * sigmoid(gate) (+ x), or x + other, then ReLU; the gate is one pixel, other may be.
 StepFn make_combine(Builder& b) {
   const int x = b.read("x"), y = b.write("y"), other = b.has("other") ? b.read("other") : -1;
   const int gate = b.has("gate") ? b.read("gate") : -1;

@@ -12,7 +12,7 @@ struct Rgb {
   std::int64_t channels;
 };
 
-// Per sample and region [3][pixel]: weights times styles, zero beyond the channels.
+// Fills a table [N][R][3][pixel] of weights times styles, zero beyond the channels.
 void fill_table(const Run& run, const Rgb& op, int samples, int regions, std::int64_t pixel, float* table) {
   for (int n = 0; n < samples; ++n)
     for (int r = 0; r < regions; ++r) {

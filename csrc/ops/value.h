@@ -1,4 +1,4 @@
-// Single values of a map, where speed does not matter.
+// Access to single values of a map, where speed does not matter.
 #pragma once
 
 #include <cstring>
@@ -7,6 +7,7 @@
 
 namespace e4s {
 
+// Returns m[n, y, x, c] as a float.
 static inline float value_at(const Map& m, std::int64_t n, std::int64_t y, std::int64_t x, std::int64_t c) {
   const std::byte* source = m.at(n, y, x) + c * size_of(m.type);
   std::uint32_t bits = 0;
@@ -22,6 +23,7 @@ static inline float value_at(const Map& m, std::int64_t n, std::int64_t y, std::
   return value;
 }
 
+// Stores m[n, y, x, c], rounded to the map's type.
 static inline void set_value(const Map& m, std::int64_t n, std::int64_t y, std::int64_t x, std::int64_t c,
                              float value) {
   std::byte* target = m.at(n, y, x) + c * size_of(m.type);

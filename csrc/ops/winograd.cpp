@@ -1,7 +1,7 @@
 // 3 x 3 convolution by Winograd's F(2 x 2, 3 x 3): tiles of 4 x 4 inputs are transformed, multiplied in the
-// transformed domain (sixteen matrix products over tiles, by the tiles of every convolution), and transformed
-// back to 2 x 2 outputs. A block of tiles stays with one worker, all output channels one group after the
-// other.
+// transformed domain (sixteen matrix products over tiles, by the same register tiles as every convolution),
+// and transformed back to 2 x 2 outputs. One worker computes a block of tiles for all output channels, group
+// after group.
 #include "ops/convolve.h"
 
 namespace e4s {
@@ -9,10 +9,10 @@ namespace {
 
 constexpr int kParts = 16;
 constexpr std::int64_t kWidth = kGroup * kLanes;
-constexpr std::int64_t kTiles = 72;  // of a block, at most
+constexpr std::int64_t kTiles = 72;  // most tiles per block
 constexpr std::int64_t kLine = 64;   // bytes between the parts, so that they share no cache set
 
-// Where a block's intermediates lie in a worker's scratch, in bytes: inputs [part][tile][channel], products
+// Offsets in bytes of a block's intermediates in a worker's scratch: inputs [part][tile][channel], products
 // [part][tile][channel], pictures of one group [2][pixel][channel].
 struct Layout {
   std::int64_t in_tile, in_part, out_tile, out_part, products, pictures, total;
@@ -26,9 +26,9 @@ struct Layout {
         total(aligned(pictures + 4 * kTiles * kWidth * 4)) {}
 };
 
-// Tiles of a block: as many for every worker, and of whole products.
+// Returns the tiles per block: the same for every worker, and a multiple of a product's pixels.
 std::int64_t block_tiles(std::int64_t tiles, int workers) {
-  constexpr std::int64_t product = 6;  // the pixels of the widest tile of sums
+  constexpr std::int64_t product = 6;  // pixels of the widest tile of sums
   const std::int64_t least = (tiles + kTiles - 1) / kTiles;
   const std::int64_t blocks = (least + workers - 1) / workers * workers;
   return ((tiles + blocks - 1) / blocks + product - 1) / product * product;
@@ -64,7 +64,7 @@ void convolve_winograd(const Run& run, const Map& x, const Map& y, const PackedC
       r.out = scratch + first * places.in_tile, r.part = places.in_part / size_of(x.type);
       run.cpu.winograd_in(r);
     });
-    for (int part = 0; part < kParts; ++part) {  // outermost: what all groups read stays in cache
+    for (int part = 0; part < kParts; ++part) {  // outermost, so that the inputs of all groups stay in cache
       const void* sources[kTiles];
       float* targets[kTiles];
       const Tiler::Offset tap{0, part};

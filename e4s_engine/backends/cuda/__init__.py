@@ -1,1 +1,1 @@
-"""The networks on an NVIDIA GPU: kernels compiled, linked and launched as one graph."""
+"""Backend for NVIDIA GPUs: compiles and links kernels and launches them as one graph."""

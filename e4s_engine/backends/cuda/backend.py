@@ -1,8 +1,8 @@
-"""The networks on an NVIDIA GPU: recorded plans, Triton kernels as cubins, one CUDA graph per call.
+"""Backend for NVIDIA GPUs: recorded plans, Triton kernels as cubins, one CUDA graph per call.
 
-Nothing of Python runs between the kernels, and PyTorch not at all. Kernels come from the cache on disk or are
-compiled for the card at hand at the first call that needs them, which takes minutes
-(`python -m e4s_engine.backends.cuda.compile --jobs 8` does it ahead).
+No Python runs between the kernels, and PyTorch is not used. Kernels come from the cache on disk or are
+compiled for the installed card at the first call that needs them, which takes minutes
+(`python -m e4s_engine.backends.cuda.compile --jobs 8` does it ahead of time).
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from e4s_engine.plan import Array, Plan
 
 logger = logging.getLogger("e4s_engine")
 
-_MOST_AT_ONCE = 8  # pictures to a graph: more fill the card no better
-# Slots of a swap's graph.
-GIVEN = ("source_pixels", "source_labels", "target_pixels", "target_labels", "chosen")
-MADE = ("pasted", "picture", "labels", "holes")
-_IN_FLIGHT = 2  # instances of a graph: one is copied to and from while the other computes
+_MOST_AT_ONCE = 8  # pictures per graph: more do not fill the card better
+# Slots of a swap's graph that the caller fills, and those that it reads.
+INPUTS = ("source_pixels", "source_labels", "target_pixels", "target_labels", "chosen")
+OUTPUTS = ("pasted", "picture", "labels", "holes")
+_IN_FLIGHT = 2  # instances of a graph: one copies while the other computes
 
 
 class Linker:
-    """Kernels and weights of a device by number, each loaded once."""
+    """Numbers of a device's kernels and weights, each loaded once."""
 
     def __init__(self, device: _native.CudaDevice) -> None:
         self.device = device
@@ -48,7 +48,7 @@ class Linker:
         self._weights: dict[Any, int] = {}
 
     def kernel(self, launch: Any) -> int:
-        """The number of a launch's kernel, compiled and loaded where it is not yet."""
+        """Return the number of a launch's kernel; compile and load it if needed."""
         key = compiling.key(launch, self.device.arch)
         if key not in self._kernels:
             manifest, cubin = compiling.get(launch, self.device.arch)
@@ -57,11 +57,11 @@ class Linker:
         return self._kernels[key]
 
     def weight(self, packed: Any) -> int:
-        """The number of weights that `add` has loaded."""
+        """Return the number of weights that `add` has loaded."""
         return self._weights[packed]
 
     def add(self, program: Any, arrays: Mapping[str, Array]) -> None:
-        """Load what a program reads and is not on the device yet."""
+        """Load the weights of a program that are not on the device yet."""
         for packed in program.packed():
             if packed not in self._weights:
                 try:
@@ -71,7 +71,7 @@ class Linker:
 
 
 def graph_of(linker: Linker, program: Any, launches: list[Any] | None = None) -> _native.CudaGraph:
-    """A program, or some of its launches, as a graph whose slots are the plan's externals by number."""
+    """Build a graph of a program or of some of its launches; slots are the plan's externals by number."""
     externals = [v for v, b in zip(program.views, program.plan.buffers, strict=False) if b.external >= 0]
     slots = {number: number for number in range(len(externals))}
     part = graphs.part(program, slots, (linker.kernel, linker.weight), launches)
@@ -79,15 +79,15 @@ def graph_of(linker: Linker, program: Any, launches: list[Any] | None = None) ->
 
 
 def swap_graph(linker: Linker, swap: Any) -> _native.CudaGraph:
-    """A swap as one graph; its weights must be loaded. Slots: see kernels/swap.py."""
+    """Build the graph of a swap, whose weights must be loaded. Slots: see swap.py."""
     parts = swap.parts((linker.kernel, linker.weight))
     return _native.CudaGraph(linker.device, swap.sizes, parts)
 
 
 def run_program(linker: Linker, program: Any, inputs: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    """The last external of a program, the first ones given."""
-    made = program.plan.buffers[-1]
-    out = np.empty(made.shape, np.uint8 if made.type == "u8" else np.float32)
+    """Run a program once: copy `inputs` to its first externals, return the last one."""
+    last = program.plan.buffers[-1]
+    out = np.empty(last.shape, np.uint8 if last.type == "u8" else np.float32)
     arrays = {i: np.ascontiguousarray(array) for i, array in enumerate(inputs)}
     graph_of(linker, program).run(arrays, {len(inputs): out})
     return out
@@ -107,7 +107,7 @@ class Cuda(Planned):
     name = "native"
 
     def __init__(self, device: str, precision: str = "auto") -> None:
-        """Raises BackendError where there is no driver, no such device or no kernel for it."""
+        """Open the device. Raises BackendError if there is no driver, no such device or no kernel for it."""
         number = int(device.partition(":")[2] or 0)
         self.device = f"cuda:{number}"
         super().__init__("fp32" if precision == "auto" else precision)
@@ -119,21 +119,21 @@ class Cuda(Planned):
 
     @property
     def swapper(self) -> Swapper | None:
-        """Itself, where faces are of the crop's size: others have to be resized before they are pasted."""
+        """Return this backend if faces have the crop's size: others must be resized before the paste."""
         return self if self._network("rgi").config.size == CROP else None
 
     def swap(
         self, sources: Bytes, source_labels: Bytes, targets: Bytes, target_labels: Bytes, chosen: Bytes
     ) -> Swapped:
-        """See `Swapper`: one launch for every few pictures."""
-        given = (sources, source_labels, targets, target_labels, chosen)
+        """Swap as `Swapper` specifies, with one graph launch per up to 8 pictures."""
+        arrays = (sources, source_labels, targets, target_labels, chosen)
         for labels in (source_labels, target_labels):
             check_labels(labels)
-        made = Swapped(*map(np.empty_like, (targets, targets, target_labels, target_labels)))
+        result = Swapped(*map(np.empty_like, (targets, targets, target_labels, target_labels)))
         for part in slices(len(targets), _MOST_AT_ONCE):
-            inputs = [np.ascontiguousarray(array[part]) for array in given]
-            self._swap(inputs, [array[part] for array in made], len(targets[part]), ())
-        return made
+            inputs = [np.ascontiguousarray(array[part]) for array in arrays]
+            self._swap(inputs, [array[part] for array in result], len(targets[part]), ())
+        return result
 
     def swap_resident(
         self,
@@ -143,26 +143,26 @@ class Cuda(Planned):
         target_labels: Bytes,
         chosen: Bytes,
     ) -> Swapped:
-        """See `Swapper`."""
+        """Swap crops that are on this device, as `Swapper` specifies."""
         for labels in (source_labels, target_labels):
             check_labels(labels)
-        given, kept, taken = map(np.ascontiguousarray, (source_labels, target_labels, chosen))
+        source_array, target_array, flags = map(np.ascontiguousarray, (source_labels, target_labels, chosen))
         pictures = [_native.CudaArray(self._linker.device, (CROP, CROP, 3)) for _ in range(2)]
-        made = Swapped(pictures[0], pictures[1], np.empty_like(kept), np.empty_like(kept))
-        inputs = [source.place, given, target.place, kept, taken]
-        self._swap(inputs, list(made), 1, sorted({source.stream, target.stream}))
-        return made
+        result = Swapped(pictures[0], pictures[1], np.empty_like(target_array), np.empty_like(target_array))
+        inputs = [source.place, source_array, target.place, target_array, flags]
+        self._swap(inputs, list(result), 1, sorted({source.stream, target.stream}))
+        return result
 
     def resident(self, image: Any) -> Resident | None:
-        """A crop on this device, as `swap_resident` takes it."""
+        """Return a crop on this device in the form that `swap_resident` takes; None for anything else."""
         return resident.find(image, int(self.device.partition(":")[2]))
 
     def _swap(self, inputs: list[Any], outputs: list[Any], batch: int, after: Sequence[int]) -> None:
         slot = swaps.SLOTS.index
         with self._swap_graph(batch) as bound:
             bound.graph.run(
-                {slot(name): value for name, value in zip(GIVEN, inputs, strict=True)},
-                {slot(name): value for name, value in zip(MADE, outputs, strict=True)},
+                {slot(name): value for name, value in zip(INPUTS, inputs, strict=True)},
+                {slot(name): value for name, value in zip(OUTPUTS, outputs, strict=True)},
                 after,
             )
 

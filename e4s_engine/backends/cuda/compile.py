@@ -1,10 +1,9 @@
-"""Kernels to cubins, kept on disk: `python -m e4s_engine.backends.cuda.compile --arch 80 90`.
+"""Compiler from kernels to cubins on disk: `python -m e4s_engine.backends.cuda.compile --arch 80 90`.
 
-A kernel is specialised for a shape, a precision and an architecture; a batch counts only where it changes the
-tile. Beside each cubin
-lies a manifest: what the driver needs to launch it, and what the compiler said of it. A manifest's name holds
-a hash of everything that went into it, so an entry is never stale; a cubin's name is the hash of its own
-bytes, so writers at the same time cannot mix theirs, and a damaged one is found and compiled again.
+A kernel is specialised for a shape, a precision and an architecture; the batch counts only where it changes
+the tile. Each cubin has a manifest: the driver's launch parameters and the compiler's report. A manifest's
+name is a hash of everything that the kernel depends on, so no entry is ever stale; a cubin's name is the hash
+of its own bytes, so concurrent writers cannot mix theirs, and a damaged one is detected and compiled again.
 """
 
 from __future__ import annotations
@@ -32,11 +31,10 @@ from e4s_engine.kernels import module as kernel_file
 from e4s_engine.kernels.launch import Launch, Operand, Program
 from e4s_engine.photo.files import replacing
 
-FORMAT = 3  # of the manifest, and of how kernels are compiled
+FORMAT = 3  # version of the manifest and of the compile settings
 CACHE_VARIABLE = "E4S_CACHE"
 ARCHITECTURES = (80, 86, 89, 90, 100, 120)
-# The most shared memory of a block, in bytes, and registers of a thread (CUDA programming guide, compute
-# capabilities).
+# Bytes of shared memory per block and registers per thread (CUDA programming guide, compute capabilities).
 SHARED_LIMIT = {80: 166912, 86: 101376, 89: 101376, 90: 232448, 100: 232448, 120: 101376}
 REGISTERS = 255
 _POINTERS = {"f32": "*fp32", "f16": "*fp16", "bf16": "*bf16", "u8": "*u8"}
@@ -45,7 +43,7 @@ _ALIGNED = [["tt.divisibility", 16]]
 
 
 def cache_folder() -> Path:
-    """Where cubins are kept: E4S_CACHE, else e4s_engine in the user's cache folder."""
+    """Return the folder of the cubins: in E4S_CACHE, else in e4s_engine in the user's cache folder."""
     named = os.environ.get(CACHE_VARIABLE)
     if named:
         return Path(named) / "kernels"
@@ -54,36 +52,36 @@ def cache_folder() -> Path:
 
 
 def parameters(launch: Launch) -> list[dict[str, Any]]:
-    """The kernel's arguments in order: name, type, and whether it is known to lie on 16 bytes."""
-    found: list[dict[str, Any]] = []
+    """Return the kernel's arguments in order: name, type, and whether 16-byte alignment is guaranteed."""
+    arguments: list[dict[str, Any]] = []
     for name, pointer in launch.pointers.items():
         if pointer is None:
             continue
         offset = pointer.offset * _SIZES[pointer.type] if isinstance(pointer, Operand) else 0
-        found.append({"name": name, "type": _POINTERS[pointer.type], "aligned": offset % 16 == 0})
+        arguments.append({"name": name, "type": _POINTERS[pointer.type], "aligned": offset % 16 == 0})
     if launch.count:
-        found.append({"name": "count", "type": "i32", "aligned": False})
-    return found
+        arguments.append({"name": "count", "type": "i32", "aligned": False})
+    return arguments
 
 
 @functools.lru_cache(maxsize=64)
 def source_hash(module: str) -> str:
-    """Of the file a kernel is written in and of those it takes functions from."""
-    folder, wanted, seen = Path(language.__file__).parent, [module], set[str]()
+    """Return a hash of a kernel's file and of the files that it imports functions from."""
+    folder, queue, seen = Path(language.__file__).parent, [module], set[str]()
     digest = hashlib.sha256()
-    while wanted:
-        name = wanted.pop()
-        if name in seen or name in ("language", "launch", "tiles"):  # what these decide is in the constants
+    while queue:
+        name = queue.pop()
+        if name in seen or name in ("language", "launch", "tiles"):  # the constants hold their decisions
             continue
         seen.add(name)
         text = (folder / f"{name}.py").read_text()
         digest.update(text.encode())
-        wanted += sorted(re.findall(r"^from \.(\w+) import", text, re.MULTILINE))
+        queue += sorted(re.findall(r"^from \.(\w+) import", text, re.MULTILINE))
     return digest.hexdigest()
 
 
 def key(launch: Launch, arch: int) -> str:
-    """The name of a launch's kernel in the cache: everything that its cubin depends on."""
+    """Return the cache name of a launch's kernel: a hash of everything that its cubin depends on."""
     parts = {
         "format": FORMAT,
         "kernel": launch.kernel,
@@ -98,7 +96,7 @@ def key(launch: Launch, arch: int) -> str:
 
 
 def load(folder: Path, name: str) -> tuple[dict[str, Any], bytes] | None:
-    """A manifest and its cubin, or None where they are absent or damaged."""
+    """Read a manifest and its cubin; return None if they are absent or damaged."""
     try:
         manifest = json.loads((folder / f"{name}.json").read_text())
         cubin = (folder / f"{manifest['cubin']}.cubin").read_bytes()
@@ -109,7 +107,7 @@ def load(folder: Path, name: str) -> tuple[dict[str, Any], bytes] | None:
 
 
 def store(folder: Path, manifest: dict[str, Any], cubin: bytes) -> None:
-    """Write a cubin, then the manifest that names it: each is whole at every moment."""
+    """Write a cubin, then the manifest that names it, each atomically."""
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / f"{manifest['cubin']}.cubin", "kernel cache") as path:
         path.write_bytes(cubin)
@@ -118,18 +116,21 @@ def store(folder: Path, manifest: dict[str, Any], cubin: bytes) -> None:
 
 
 def get(launch: Launch, arch: int, folder: Path | None = None) -> tuple[dict[str, Any], bytes]:
-    """The manifest and cubin of a launch's kernel, from the cache or compiled. Raises BackendError."""
+    """Return manifest and cubin of a launch's kernel, from the cache or compiled. Raises BackendError."""
     folder = folder or cache_folder()
     name = key(launch, arch)
-    known = load(folder, name)
-    if known is None:
-        known = build(launch, arch, name)
-        store(folder, *known)
-    return known
+    entry = load(folder, name)
+    if entry is None:
+        entry = build(launch, arch, name)
+        store(folder, *entry)
+    return entry
 
 
 def build(launch: Launch, arch: int, name: str) -> tuple[dict[str, Any], bytes]:
-    """Compile: no spills, fewer loads in flight where shared memory is short. Raises BackendError."""
+    """Compile a launch's kernel. Raises BackendError.
+
+    The result has no spills if enough registers exist, and fewer loads in flight if shared memory is short.
+    """
     if language.triton is None:
         raise BackendError(
             f"kernels: {launch.kernel} for sm_{arch} is not in {cache_folder()} and Triton is not installed; "
@@ -137,33 +138,33 @@ def build(launch: Launch, arch: int, name: str) -> tuple[dict[str, Any], bytes]:
         )
     limit = SHARED_LIMIT.get(arch, min(SHARED_LIMIT.values()))
     for stages in range(launch.tile.stages, 0, -1):
-        made, log = _compile(launch, arch, stages)
-        if made.metadata.shared <= limit:
+        kernel, log = _compile(launch, arch, stages)
+        if kernel.metadata.shared <= limit:
             break
     else:
         raise BackendError(
-            f"kernels: {launch.kernel} needs {made.metadata.shared} bytes of shared memory, "
+            f"kernels: {launch.kernel} needs {kernel.metadata.shared} bytes of shared memory, "
             f"sm_{arch} has {limit}; choose smaller tiles for it in tiles.py"
         )
     report = ptxas_report(log)
-    # The assembler at times keeps to few registers, so that more programs fit, and spills: give it more.
+    # The assembler sometimes uses few registers, so that more programs fit, and spills: allow it more.
     for most in range(report["registers"] + 16, REGISTERS + 1, 16):
         if not report["spills"]:
             break
-        made, log = _compile(launch, arch, stages, most)
+        kernel, log = _compile(launch, arch, stages, most)
         report = ptxas_report(log)
-    cubin = made.asm["cubin"]
+    cubin = kernel.asm["cubin"]
     listed = parameters(launch)
-    _check_parameters(launch, made, len(listed))
+    _check_parameters(launch, kernel, len(listed))
     manifest = {
         "format": FORMAT,
         "key": name,
         "kernel": launch.kernel,
-        "entry": made.metadata.name,
+        "entry": kernel.metadata.name,
         "parameters": listed,
-        "scratch": 2,  # pointers that Triton appends to the arguments; null where sizes below are 0
-        "shared": made.metadata.shared,
-        "warps": made.metadata.num_warps,
+        "scratch": 2,  # pointers that Triton appends to the arguments: null, see _check_parameters
+        "shared": kernel.metadata.shared,
+        "warps": kernel.metadata.num_warps,
         "stages": stages,
         "grid": [*launch.grid, f"ceil(batch / {launch.samples})"],
         "constants": launch.constants,
@@ -177,7 +178,7 @@ def build(launch: Launch, arch: int, name: str) -> tuple[dict[str, Any], bytes]:
 
 
 def _compile(launch: Launch, arch: int, stages: int, most: int | None = None) -> tuple[Any, str]:
-    """The compiled kernel and what ptxas said. most: registers a thread may take, None: as ptxas likes."""
+    """Return the compiled kernel and ptxas's log. most: limit of registers per thread; None: no limit."""
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
@@ -193,30 +194,30 @@ def _compile(launch: Launch, arch: int, stages: int, most: int | None = None) ->
         (i,): _ALIGNED for i, n in enumerate(kernel.arg_names) if n in listed and listed[n]["aligned"]
     }
     source = ASTSource(fn=kernel, signature=signature, constexprs=values, attrs=attributes)
-    said = io.StringIO()
+    log = io.StringIO()
     with (
         knobs.nvidia.scope(),
         knobs.compilation.scope(),
         knobs.runtime.scope(),
-        contextlib.redirect_stdout(said),
+        contextlib.redirect_stdout(log),
     ):
         knobs.nvidia.dump_ptxas_log = True
         knobs.compilation.always_compile = True
         if launch.tile.cached:
             knobs.runtime.add_stages_inspection_hook = _through_first_level
-        made = language.triton.compile(
+        result = language.triton.compile(
             source,
             target=GPUTarget("cuda", arch, 32),
             options={"num_warps": launch.tile.warps, "num_stages": stages, "maxnreg": most},
         )
-    return made, said.getvalue()
+    return result, log.getvalue()
 
 
 def _through_first_level(backend: Any, stages: dict[str, Any], *rest: Any) -> None:
-    """Let copies of a product's left operand to shared memory go through the first-level cache.
+    """Route copies of a product's left operand to shared memory through the first-level cache.
 
-    Triton has them all go around it, and no word for another way. They come in groups, left and right operand
-    in turn.
+    Triton makes all such copies bypass that cache and has no option for it. The copies come in groups, left
+    and right operand alternating.
     """
     assemble = stages["ptx"]
 
@@ -228,36 +229,36 @@ def _through_first_level(backend: Any, stages: dict[str, Any], *rest: Any) -> No
     stages["ptx"] = cached
 
 
-def _check_parameters(launch: Launch, made: Any, count: int) -> None:
-    """The assembly must take what the manifest says, and two scratch pointers that stay empty."""
-    entry = re.search(r"\.entry\s+\w+\((.*?)\)", made.asm["ptx"], re.DOTALL)
-    taken = entry.group(1).count(".param") if entry else -1
-    scratch = getattr(made.metadata, "global_scratch_size", 0) + getattr(
-        made.metadata, "profile_scratch_size", 0
+def _check_parameters(launch: Launch, kernel: Any, count: int) -> None:
+    """Check that the assembly takes the manifest's arguments and two unused scratch pointers."""
+    entry = re.search(r"\.entry\s+\w+\((.*?)\)", kernel.asm["ptx"], re.DOTALL)
+    total = entry.group(1).count(".param") if entry else -1
+    scratch = getattr(kernel.metadata, "global_scratch_size", 0) + getattr(
+        kernel.metadata, "profile_scratch_size", 0
     )
-    if taken != count + 2 or scratch:
+    if total != count + 2 or scratch:
         raise BackendError(
             f"kernels: Triton {language.VERSION} passes arguments of {launch.kernel} in a way that this "
-            f"package does not know ({taken} of them, {count} and 2 expected; {scratch} bytes of scratch); "
+            f"package does not know ({total} of them, {count} and 2 expected; {scratch} bytes of scratch); "
             "use Triton 3.6"
         )
 
 
 def ptxas_report(log: str) -> dict[str, int]:
-    """Registers per thread, and bytes that did not fit in them."""
+    """Return registers per thread, and bytes spilled from them."""
     spills = re.findall(r"(\d+) bytes spill (?:stores|loads)", log)
     registers = re.search(r"Used (\d+) registers", log)
     return {"registers": int(registers.group(1)) if registers else -1, "spills": sum(map(int, spills))}
 
 
 def distinct(launches: Iterable[Launch], arch: int) -> dict[str, Launch]:
-    """The kernels that launches need, by their names in the cache."""
+    """Return one launch per distinct kernel, by the kernel's name in the cache."""
     return {key(launch, arch): launch for launch in launches}
 
 
 def warm(launches: Iterable[Launch], arch: int, jobs: int) -> Iterator[dict[str, Any]]:
-    """Manifests of all, compiled by `jobs` processes where there are several."""
-    # Compilers need the arguments' types alone; the weights behind them do not travel.
+    """Compile the kernels of all launches in `jobs` processes and yield their manifests."""
+    # A compile needs only the arguments' types: the weights are not sent to the processes.
     bare = [
         dataclasses.replace(
             launch,
@@ -281,7 +282,7 @@ def _manifest(launch: Launch, arch: int) -> dict[str, Any]:
 
 
 def published_programs(precision: str, batch: int = 1) -> Iterator[Program]:
-    """The networks of a published swap."""
+    """Yield the programs of the networks of a published swap."""
     from e4s_engine.backends.plans import examples
     from e4s_engine.networks.bisenet.config import ParserConfig
     from e4s_engine.networks.rgi.config import ModelConfig
@@ -290,7 +291,7 @@ def published_programs(precision: str, batch: int = 1) -> Iterator[Program]:
 
 
 def published_launches(precision: str, batch: int = 1) -> list[Launch]:
-    """All that the published model runs: its networks one by one, and a swap as one graph."""
+    """Return all launches of the published model: its networks one by one, and a swap as one graph."""
     from e4s_engine.backends.cuda import swap
     from e4s_engine.networks.rgi.config import ModelConfig
 
@@ -315,13 +316,13 @@ def main(arguments: list[str] | None = None) -> int:
     for precision in options.precision:
         launches = published_launches(precision)
         for arch in options.arch:
-            wanted = {k: v for k, v in distinct(launches, arch).items() if v.kernel.startswith(options.only)}
+            kernels = {k: v for k, v in distinct(launches, arch).items() if v.kernel.startswith(options.only)}
             start = time.perf_counter()
-            for number, manifest in enumerate(warm(wanted.values(), arch, options.jobs), 1):
+            for number, manifest in enumerate(warm(kernels.values(), arch, options.jobs), 1):
                 spilled += manifest["spills"] > 0
-                _report(manifest, options.json, f"{number}/{len(wanted)}")
+                _report(manifest, options.json, f"{number}/{len(kernels)}")
             seconds = time.perf_counter() - start
-            print(f"sm_{arch} {precision}: {len(wanted)} kernels in {seconds:.0f} s", file=sys.stderr)
+            print(f"sm_{arch} {precision}: {len(kernels)} kernels in {seconds:.0f} s", file=sys.stderr)
     return 1 if spilled else 0
 
 

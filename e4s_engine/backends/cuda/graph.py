@@ -1,4 +1,4 @@
-"""Programs as the parts of a graph: what `_native.cuda_nodes` and `_native.CudaGraph` take.
+"""Programs as parts of a graph, the input of `_native.cuda_nodes` and `_native.CudaGraph`.
 
 Parts share memory only through slots, numbered blocks that the caller fills and reads. The runtime places
 everything else, and orders launches by the memory they touch.
@@ -17,9 +17,10 @@ Numbering = tuple[Callable[[Launch], int], Callable[[Packed], int]]
 def part(
     program: Program, slots: Mapping[int, int], numbering: Numbering, launches: list[Launch] | None = None
 ) -> dict[str, Any]:
-    """A program's blocks and launches. slots: the plan's externals, by number -> slot.
+    """Return a program's blocks and launches in the form that the runtime takes.
 
-    numbering: what tells the number of a launch's kernel, and of weights. launches: some of them alone.
+    slots: slot of each of the plan's externals, by number. numbering: functions from a launch to its kernel's
+    number and from weights to theirs. launches: subset of the program's launches; None: all.
     """
     externals = [slots[b.external] if b.external >= 0 else -1 for b in program.plan.buffers]
     externals += [-1] * (len(program.bytes) - len(externals))  # temporaries
@@ -29,7 +30,7 @@ def part(
 
 
 def described(launches: list[Launch], numbering: Numbering) -> list[dict[str, Any]]:
-    """Launches as the runtime takes them."""
+    """Return launches in the form that the runtime takes."""
     of_kernel, of_weight = numbering
     return [
         {

@@ -1,4 +1,4 @@
-"""Graphs in flight: as many instances of each as calls run at once, up to a limit, kept for later calls."""
+"""Pool of graphs: one instance per concurrent call of a key, up to a limit, kept for later calls."""
 
 from __future__ import annotations
 
@@ -14,21 +14,24 @@ Graph = TypeVar("Graph")
 
 
 class Instances(Generic[Graph]):
-    """Graphs by key. Each runs one call at a time, on its own stream and memory."""
+    """Pools of graphs by key. A graph runs one call at a time, on its own stream and memory."""
 
     def __init__(self, most: int, most_idle: int = 32) -> None:
-        """most: graphs of one key. most_idle: graphs that wait for calls; those used longest ago go first."""
+        """Create an empty pool.
+
+        most: limit of graphs per key. most_idle: limit of idle graphs; the least recently used go first.
+        """
         self._most_idle = most_idle
-        self._most: dict[Hashable, int] = defaultdict(lambda: most)  # less where memory was short
+        self._most: dict[Hashable, int] = defaultdict(lambda: most)  # lower for keys that ran out of memory
         self._free: dict[Hashable, list[Graph]] = defaultdict(list)
-        self._made: dict[Hashable, int] = defaultdict(int)
+        self._counts: dict[Hashable, int] = defaultdict(int)
         self._changed = threading.Condition()
         self._building = threading.Lock()  # kernels are compiled and loaded by one thread
-        self._lost = ""  # what the device said; not the error, whose traceback holds graphs
+        self._lost = ""  # the device's message; not the error, whose traceback keeps graphs alive
 
     @contextmanager
     def use(self, key: Hashable, build: Callable[[], Graph]) -> Iterator[Graph]:
-        """A graph of this key for one call. Raises what `build` does."""
+        """Lend a graph of this key for one call. Raises the errors of `build`."""
         graph = self._take(key, build)
         try:
             yield graph
@@ -42,12 +45,12 @@ class Instances(Generic[Graph]):
                 self._changed.notify_all()
 
     def _keep(self, key: Hashable, graph: Graph) -> None:
-        """Keep a graph for later calls, keys in order of last use; drop what is beyond the bound."""
+        """Keep a graph for later calls, keys in order of last use; drop the oldest beyond the limit."""
         self._free[key] = [*self._free.pop(key, []), graph]
         while sum(map(len, self._free.values())) > self._most_idle:
             oldest = next(other for other, graphs in self._free.items() if graphs)
             self._free[oldest].pop()
-            self._made[oldest] -= 1
+            self._counts[oldest] -= 1
 
     def _take(self, key: Hashable, build: Callable[[], Graph]) -> Graph:
         while True:
@@ -65,30 +68,33 @@ class Instances(Generic[Graph]):
                     raise
 
     def _wait(self, key: Hashable) -> Graph | None:
-        """A graph that no call uses; None where one more is to be built, which counts from now on."""
+        """Wait for an idle graph and return it; if one more may be built, count it and return None."""
         with self._changed:
             while True:
                 if self._lost:
                     raise DeviceLostError(self._lost)
                 if self._free[key]:
                     return self._free[key].pop()
-                if self._made[key] < self._most[key]:
-                    self._made[key] += 1
+                if self._counts[key] < self._most[key]:
+                    self._counts[key] += 1
                     return None
                 self._changed.wait()
 
     def _forget_one(self, key: Hashable, short: bool) -> bool:
-        """One was not to be had. short: for want of memory; then whether there are others to share."""
+        """Record a failed build. If memory was short, cap this key at the graphs that exist.
+
+        Returns whether the key is capped, with graphs that a call can wait for.
+        """
         with self._changed:
-            self._made[key] -= 1
-            others = short and self._made[key] > 0
+            self._counts[key] -= 1
+            others = short and self._counts[key] > 0
             if others:
-                self._most[key] = self._made[key]
+                self._most[key] = self._counts[key]
             self._changed.notify_all()
             return others
 
     def _build(self, key: Hashable, build: Callable[[], Graph]) -> Graph:
-        """Build; where memory is short, once more without the graphs of other keys that lie idle."""
+        """Build a graph; if memory is short, free the idle graphs of other keys and try once more."""
         with self._building:
             try:
                 return build()
@@ -98,11 +104,11 @@ class Instances(Generic[Graph]):
             return build()
 
     def _drop_idle(self, key: Hashable) -> bool:
-        """Free every graph of another key that no call uses; whether there were any."""
+        """Free every idle graph of other keys; return whether there were any."""
         with self._changed:
             idle = {other: graphs for other, graphs in self._free.items() if graphs and other != key}
             for other, graphs in idle.items():
-                self._made[other] -= len(graphs)
+                self._counts[other] -= len(graphs)
                 graphs.clear()
             return bool(idle)
 

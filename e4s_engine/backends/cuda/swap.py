@@ -1,8 +1,8 @@
 """A swap of aligned crops as one graph: two encodes side by side, composition, decode, paste.
 
-8-bit pixels and labels of both faces and what is taken in (see compose.py); 8-bit pixels of the face and,
-where the model makes pictures of the crop's size, of the face pasted into the target's crop, labels and holes
-out.
+Inputs are 8-bit pixels and labels of both faces and the swap flags (see compose.py). Outputs are 8-bit pixels
+of the face, labels, holes and, if the model's pictures have the crop's size, pixels of the face pasted into
+the target's crop.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ SLOTS = (
     "target_styles", "styles", "labels", "holes", "foreground", "picture", "pasted",
 )  # fmt: skip
 
-ENCODED = ("pixels", "labels", "styles")  # the externals of an encode
+ENCODED = ("pixels", "labels", "styles")  # an encode's externals
 
 
 @dataclasses.dataclass
 class Swap:
-    """The parts of the graph. sizes: bytes of the slots, in their order. temporaries: of the paste."""
+    """The parts of the graph. sizes: bytes of each slot, in order. temporaries: bytes of the paste's."""
 
     sizes: list[int]
     encodes: tuple[Program, Program]
@@ -43,20 +43,20 @@ class Swap:
 
     @property
     def programs(self) -> list[Program]:
-        """Those that have weights."""
+        """Return the programs, the parts that have weights."""
         return [*self.encodes, self.decode]
 
     def launches(self) -> list[Launch]:
-        """All of them, in order."""
+        """Return the launches of all parts, in order."""
         first, second = (program.launches for program in self.encodes)
         return [*first, *second, *self.composition, *self.decode.launches, *self.paste]
 
     def packed(self) -> dict[Packed, None]:
-        """Every weight they read."""
+        """Return every weight that the launches read (the dict's keys)."""
         return self.encodes[0].packed() | self.decode.packed()
 
     def parts(self, numbering: Numbering) -> list[dict[str, Any]]:
-        """What the runtime takes."""
+        """Return the parts in the form that the runtime takes."""
         slot = {name: i for i, name in enumerate(SLOTS)}
         first, second = (
             part(program, {i: slot[f"{whose}_{what}"] for i, what in enumerate(ENCODED)}, numbering)
@@ -71,7 +71,7 @@ class Swap:
 
 
 def record(config: ModelConfig, precision: str, batch: int, table: Table | None = None) -> Swap:
-    """The graph of `batch` swaps. table: tiles that were measured."""
+    """Record the parts of a graph of `batch` swaps. table: measured tiles."""
     encodes = [example(config, "encode", precision, batch) for _ in range(2)]
     first, second = (Program(plan, table=table) for plan in encodes)
     decode = dataclasses.replace(RGI.functions["decode"], call=decode_pixels)

@@ -1,9 +1,9 @@
-"""Measures tiles on the card at hand, the costliest products first, for as long as it is given.
+"""Tuner that measures tiles on the installed card within a time limit, the costliest products first.
 
     python -m e4s_engine.backends.cuda.tune --seconds 300
 
-What it finds is kept in the cache under the card's name and taken by every engine on such a card; an engine
-never measures by itself. Results hold for one version of the kernels and of Triton: others start anew.
+The results are cached under the card's name and used by every engine on such a card; an engine never measures
+by itself. Results hold for one version of the kernels and of Triton; another version starts anew.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ from e4s_engine.photo.files import replacing
 logger = logging.getLogger("e4s_engine")
 
 FORMAT = 1
-_NEAR = 1.0  # how unlike the best so far the next tile may be: see tiles.distance
+_NEAR = 1.0  # largest tiles.distance from the best tile so far to the next one to measure
 _KERNELS = ("conv2d", "regional_conv")
 
-Measure = Callable[[Problem, Block], float]  # milliseconds; raises BackendError where a tile cannot run
+Measure = Callable[[Problem, Block], float]  # milliseconds; raises BackendError if a tile cannot run
 
 
 def file_of(card: str, folder: Path | None = None) -> Path:
-    """Where a card's tiles are kept."""
+    """Return the path of a card's tiles."""
     name = re.sub(r"[^a-z0-9]+", "-", card.lower()).strip("-")
     return (folder or compiling.cache_folder()) / f"tiles-{name}.json"
 
 
 def shipped(arch: int) -> dict[Problem, Block]:
-    """Return the tiles that come with the package for an architecture; empty where none were measured."""
+    """Return the tiles that the package includes for an architecture; empty if none were measured."""
     path = Path(__file__).with_name(f"tiles_sm{arch}.json")
     return _table(json.loads(path.read_text())) if path.exists() else {}
 
@@ -53,7 +53,7 @@ def _table(content: Any) -> dict[Problem, Block]:
 
 
 def load(card: str, folder: Path | None = None) -> dict[Problem, Block]:
-    """The tiles measured on such a card; empty where there are none, or they are another version's."""
+    """Read the tiles measured on such a card; empty if there are none or another version measured them."""
     path = file_of(card, folder)
     try:
         content = json.loads(path.read_text())
@@ -86,10 +86,10 @@ def tune(
     found: dict[Problem, Block],
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[Problem, tuple[float, float]]:
-    """Put better tiles than the defaults into `found`; returns (default, best) milliseconds per product.
+    """Add tiles that beat the defaults to `found`; return (default, best) milliseconds per product.
 
-    shared: bytes of shared memory to a program. Time is up between two measurements, so that what is found is
-    always whole.
+    shared: bytes of shared memory per program. The time limit applies between measurements, so results are
+    always complete.
     """
     end = clock() + seconds
     before = {problem: measure(problem, tiles.default(problem)) for problem in problems}
@@ -105,7 +105,7 @@ def tune(
 def _climb(
     problem: Problem, best: float, measure: Measure, shared: int, is_over: Callable[[], bool]
 ) -> tuple[Block, float]:
-    """From the default to better and better neighbours, until there is none: (tile, milliseconds)."""
+    """Climb from the default to better neighbours until none is left; return (tile, milliseconds)."""
     block = tiles.default(problem)
     left = [other for other in tiles.candidates(problem, shared) if other != block]
     while not is_over():
@@ -115,7 +115,7 @@ def _climb(
         left.remove(near[0])
         try:
             spent = measure(problem, near[0])
-        except BackendError as error:  # too much shared memory, say: the next one may do
+        except BackendError as error:  # for example too much shared memory: the next tile may fit
             logger.debug("tiles: %s: %s", near[0], error)
             continue
         if spent < best:
@@ -146,10 +146,10 @@ def _block(fields: dict[str, Any]) -> Block:
 
 
 class OnDevice:
-    """Measures tiles by the device's own events, each product in the first layer that has it."""
+    """Measurement of tiles by the device's own events, each product in the first layer that has it."""
 
     def __init__(self, linker: Any, owners: list[tuple[Program, Any]], runs: int) -> None:
-        """owners: programs with their models' arrays."""
+        """Collect the products of programs. owners: programs with their models' arrays."""
         self._linker, self._runs = linker, runs
         self._places: dict[Problem, tuple[Program, int, Any]] = {}
         for program, arrays in owners:
@@ -159,17 +159,17 @@ class OnDevice:
 
     @property
     def problems(self) -> list[Problem]:
-        """Every product there is."""
+        """Return every product of the programs."""
         return list(self._places)
 
     def launch(self, problem: Problem, block: Block) -> tuple[Program, Launch]:
-        """The product's launch with this tile."""
+        """Return a program with this tile for the product, and the product's launch in it."""
         program, index, _ = self._places[problem]
         other = Program(program.plan, program.precision, {problem: block})
         return other, other.launches[index]
 
     def __call__(self, problem: Problem, block: Block) -> float:
-        """Milliseconds."""
+        """Return the milliseconds of a product with this tile."""
         from e4s_engine.backends.cuda.backend import graph_of
 
         program, launch = self.launch(problem, block)
@@ -199,9 +199,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"tune: {error}", file=sys.stderr)
         return 2
     model = weights.random_model(ModelConfig()).tensors
-    judge = weights.random_model(ParserConfig()).tensors
+    face_parser = weights.random_model(ParserConfig()).tensors
     owners = [
-        (program, judge if program.plan.buffers[-1].type == "u8" else model)
+        (program, face_parser if program.plan.buffers[-1].type == "u8" else model)
         for precision in options.precision
         for batch in options.batches
         for program in compiling.published_programs(precision, batch)
