@@ -204,18 +204,22 @@ def _check_swaps(options: argparse.Namespace) -> dict[str, Any]:
     """Check the fused swap against the stages in PyTorch, with pictures on the host and on the card."""
     from e4s_engine.backends.cuda.backend import Cuda
     from e4s_engine.backends.reference import Reference
+    from e4s_engine.options import SwapOptions
     from e4s_engine.photo import align
-    from e4s_engine.pipeline import inputs, pipeline
+    from e4s_engine.pipeline import pipeline
+    from e4s_engine.pipeline.portraits import Job, Part, Portrait, Regions, WholeFace
 
     model, _ = gpu_kernels.models()
     images, labels = _inputs(2)
     source, target = (
-        inputs.Portrait("picture", align.whole(image, "picture"), mask)
+        Portrait("picture", align.whole(image, "picture"), mask)
         for image, mask in zip(images, labels, strict=True)
     )
     stages = pipeline.Pipeline(loaded(Reference("cuda:0", "fp32"), model), None, None, model.config.size)
-    jobs = [pipeline.Job(target, [(source, chosen)], chosen or None) for chosen in TAKEN]
-    wanted = [stages.swap([job], inputs.Options())[0] for job in jobs]
+    jobs = [
+        Job(target, (Part(source, chosen),), Regions(chosen) if chosen else WholeFace()) for chosen in TAKEN
+    ]
+    wanted = [stages.swap([job], SwapOptions())[0] for job in jobs]
     results: dict[str, Any] = {"failures": []}
     for precision in options.precisions:
         mine = loaded(Cuda("cuda:0", precision), model)

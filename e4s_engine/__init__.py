@@ -17,16 +17,29 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from e4s_engine import engine, errors, regions
     from e4s_engine.engine import Engine, swap
+    from e4s_engine.options import SwapOptions
     from e4s_engine.result import Face, Result
     from e4s_engine.weights import convert
 
 __version__ = "0.1.0"
-__all__ = ["Engine", "Face", "Result", "__version__", "convert", "engine", "errors", "regions", "swap"]
+__all__ = [
+    "Engine",
+    "Face",
+    "Result",
+    "SwapOptions",
+    "__version__",
+    "convert",
+    "engine",
+    "errors",
+    "regions",
+    "swap",
+]
 
 _HOMES = {
     "Engine": "e4s_engine.engine",
     "Face": "e4s_engine.result",
     "Result": "e4s_engine.result",
+    "SwapOptions": "e4s_engine.options",
     "convert": "e4s_engine.weights",
     "swap": "e4s_engine.engine",
 }

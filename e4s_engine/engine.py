@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,13 +20,17 @@ from e4s_engine.networks.bisenet.config import ParserConfig
 from e4s_engine.networks.rgi import invert
 from e4s_engine.networks.rgi import relight as relighting
 from e4s_engine.networks.rgi.config import ModelConfig
+from e4s_engine.options import SwapChanges, SwapOptions, checked
 from e4s_engine.pipeline import inputs
-from e4s_engine.pipeline.inputs import Options, Portrait, RegionNames, Source
-from e4s_engine.pipeline.pipeline import Job, Parser, Pipeline, known
-from e4s_engine.regions import region_ids
+from e4s_engine.pipeline.pipeline import Parser, Pipeline
+from e4s_engine.pipeline.portraits import Image, Job, Read, RegionNames, Source, picture, reader, requested
+from e4s_engine.pipeline.portraits import sources as who_gives
 from e4s_engine.result import Face, Result
 from e4s_engine.weights import Model, find_parser
 from e4s_engine.weights import open_model as load_weights
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 logger = logging.getLogger("e4s_engine")
 
@@ -104,20 +108,15 @@ class Engine:
     def swap(
         self,
         source: Source,
-        target: inputs.Image,
+        target: Image,
         regions: RegionNames | None = None,
         *,
-        extent: float = 1.0,
-        shape: bool = True,
-        texture: bool = True,
-        hair_first: bool = True,
-        relight: bool = True,
-        blend: str = "feather",
-        align: str | bool = "auto",
+        options: SwapOptions | None = None,
         source_labels: Any = None,
         target_labels: Any = None,
         source_landmarks: Any = None,
         target_landmarks: Any = None,
+        **changes: Unpack[SwapChanges],
     ) -> Result:
         """Put the source's face, or some regions of it, into the target photo.
 
@@ -125,14 +124,9 @@ class Engine:
         target: an image.
         regions: names or presets to take from the source; None is the published whole-face swap
             (E4S section 3.4), [] changes nothing.
-        extent: how far the texture goes, from 0 (the target's) to 1 (the source's).
-        shape, texture: whether the source's shape and texture are taken at all.
-        hair_first: in a whole-face swap the target's hair lies under the source's face, else over it.
-        relight: whether the source's texture is brought into the target's light, by models that have learnt
-            to (`config.relight`; the official ones have not).
-        blend: "feather", "multiband" or "none".
-        align: "auto" (by landmarks where there are any, else the photo must be a square aligned portrait),
-            True (landmarks needed) or False (the photo is aligned).
+        options: how it is done; None: the defaults of `SwapOptions`.
+        changes: single options by name, in place of those: extent, shape, texture, hair_first, relight,
+            blend, align (see `SwapOptions`).
         source_labels, target_labels: uint8 [h, w] in 0..11 of the aligned crop, instead of the parser's
             (for a dict of sources a dict with the same keys).
         source_landmarks, target_landmarks: [68, 2] or [5, 2] in pixels of the photo, instead of the
@@ -142,70 +136,70 @@ class Engine:
         engine (CuPy, torch, anything with DLPack or `__cuda_array_interface__`) is made there without a
         copy, whatever the regions: `Result.resident` is the picture, still there.
 
-        Raises ArgumentError or one of its kinds: ImageError, LabelsError, RegionError, AlignmentError.
+        Raises ArgumentError or one of its kinds: ImageError, LabelsError, RegionError, AlignmentError; and
+        TypeError for a name that is no option.
         """
-        options = Options(extent, shape, texture, hair_first, relight, blend, align)
-        pipeline, read = self._open(options)
-        chosen = None if regions is None else region_ids(regions)
-        plain = pipeline.published(options) and source_landmarks is target_landmarks is None
-        if plain and (self._landmarks is None or align is False) and align is not True:
-            made = pipeline.swap_resident(source, target, (source_labels, target_labels), chosen)
-            if made is not None:
-                return made
-        parts, taken = inputs.sources(source, chosen, source_labels, source_landmarks, "source", read)
-        portrait = _image_only(read(target, "target", target_labels, target_landmarks))
-        return pipeline.swap([Job(portrait, parts, taken)], options)[0]
+        how = checked(options).changed(**changes)
+        pipeline, read = self._open(how)
+        request = requested(regions)
+        if self._takes_crops(how) and source_landmarks is target_landmarks is None:
+            labels = (source_labels, target_labels)
+            resident = pipeline.swap_resident(source, target, labels, request, how)
+            if resident is not None:
+                return resident
+        parts, everything = who_gives(source, request, source_labels, source_landmarks, "source", read)
+        portrait = picture(read(target, "target", target_labels, target_landmarks), "target")
+        return pipeline.swap([Job(portrait, parts, everything)], how)[0]
+
+    def _takes_crops(self, options: SwapOptions) -> bool:
+        """Return whether a square picture without landmarks counts as aligned."""
+        return options.align is False or (options.align == "auto" and self._landmarks is None)
 
     def swap_batch(
         self,
         sources: Source | Sequence[Source],
-        targets: Sequence[inputs.Image],
+        targets: Sequence[Image],
         regions: RegionNames | None = None,
         *,
-        extent: float = 1.0,
-        shape: bool = True,
-        texture: bool = True,
-        hair_first: bool = True,
-        relight: bool = True,
-        blend: str = "feather",
-        align: str | bool = "auto",
+        options: SwapOptions | None = None,
         source_labels: Sequence[Any] | None = None,
         target_labels: Sequence[Any] | None = None,
         source_landmarks: Sequence[Any] | None = None,
         target_landmarks: Sequence[Any] | None = None,
+        **changes: Unpack[SwapChanges],
     ) -> list[Result]:
-        """Many swaps at once: source i into target i, or one source into every target.
+        """Do many swaps together: source i into target i, or one source into every target.
 
         Labels and landmarks are lists as long as what they belong to (for a single source, of length 1);
         the rest is as in `swap`. A source that occurs several times is encoded once. Every input is checked
         before any is swapped.
         """
-        options = Options(extent, shape, texture, hair_first, relight, blend, align)
+        how = checked(options).changed(**changes)
         if not isinstance(targets, (list, tuple)):
             raise ArgumentError(f"targets: expected a list of images, got {type(targets).__name__}")
         many = list(sources) if isinstance(sources, (list, tuple)) else [sources]
         if len(many) not in (1, len(targets)):
             raise ArgumentError(f"sources: expected 1 or {len(targets)} (one per target), got {len(many)}")
-        pipeline, read = self._open(options)
+        pipeline, read = self._open(how)
         labels = inputs.per_item(source_labels, len(many), "source_labels")
         points = inputs.per_item(source_landmarks, len(many), "source_landmarks")
-        chosen = None if regions is None else region_ids(regions)
+        request = requested(regions)
         given = [
-            inputs.sources(source, chosen, labels[i], points[i], f"sources[{i}]", read)
+            who_gives(source, request, labels[i], points[i], f"sources[{i}]", read)
             for i, source in enumerate(many)
         ]
         labels = inputs.per_item(target_labels, len(targets), "target_labels")
         points = inputs.per_item(target_landmarks, len(targets), "target_landmarks")
         jobs = []
         for i, target in enumerate(targets):
-            portrait = _image_only(read(target, f"targets[{i}]", labels[i], points[i]))
-            parts, taken = given[i if len(given) > 1 else 0]
-            jobs.append(Job(portrait, parts, taken))
-        return pipeline.swap(jobs, options)
+            name = f"targets[{i}]"
+            portrait = picture(read(target, name, labels[i], points[i]), name)
+            jobs.append(Job(portrait, *given[i if len(given) > 1 else 0]))
+        return pipeline.swap(jobs, how)
 
     def edit(
         self,
-        image: inputs.Image,
+        image: Image,
         reference: Source,
         regions: RegionNames | None,
         extent: float = 1.0,
@@ -240,7 +234,7 @@ class Engine:
 
     def reconstruct(
         self,
-        image: inputs.Image,
+        image: Image,
         labels: Any = None,
         *,
         blend: str = "feather",
@@ -248,19 +242,19 @@ class Engine:
         landmarks: Any = None,
         steps: int = 0,
     ) -> Result:
-        """The image through the model and back: its own codes in its own labels, pasted over it.
+        """Send the image through the model and back: its own codes in its own labels, pasted over it.
 
-        steps: of optimisation before (`invert`); 0: the codes are the encoder's.
+        steps: number of optimiser steps before (`invert`); 0: the codes are the encoder's.
         """
-        options = Options(blend=blend, align=align)
+        options = SwapOptions(blend=blend, align=align)
         pipeline, read = self._open(options)
-        portrait = _image_only(read(image, "image", labels, landmarks))
-        pipeline.invert(portrait, inputs.check_steps(steps), invert.RATE)
-        return pipeline.reconstruct(portrait, options)
+        portrait = picture(read(image, "image", labels, landmarks), "image")
+        face = pipeline.invert(portrait, inputs.check_steps(steps), invert.RATE)
+        return pipeline.reconstruct(portrait, face, options)
 
     def invert(
         self,
-        image: inputs.Image,
+        image: Image,
         labels: Any = None,
         *,
         steps: int = invert.STEPS,
@@ -268,7 +262,7 @@ class Engine:
         align: str | bool = "auto",
         landmarks: Any = None,
     ) -> Face:
-        """An image as a Face whose style vectors render it better than the encoder's do.
+        """Return an image as a Face whose style vectors render it better than the encoder's do.
 
         Optimisation-based inversion, as the published code offers it: `steps` of Adam at `rate` from what
         `encode` gives (0 to 100000; defaults as published), each a forward and a backward pass of the
@@ -277,70 +271,61 @@ class Engine:
 
         Raises BackendError on compiled backends, which have no gradients: `backend="reference"` has.
         """
-        pipeline, read = self._open(Options(align=align))
-        portrait = _image_only(read(image, "image", labels, landmarks))
-        pipeline.invert(portrait, inputs.check_steps(steps), inputs.check_rate(rate))
-        return Face(*known(portrait))
+        pipeline, read = self._open(SwapOptions(align=align))
+        portrait = picture(read(image, "image", labels, landmarks), "image")
+        return pipeline.invert(portrait, inputs.check_steps(steps), inputs.check_rate(rate))
 
     def encode(
         self,
-        image: inputs.Image,
+        image: Image,
         labels: Any = None,
         *,
         align: str | bool = "auto",
         landmarks: Any = None,
     ) -> Face:
-        """An image as a reusable Face: labels uint8 [512, 512], style vectors float32 [12, D]."""
-        pipeline, read = self._open(Options(align=align))
-        portrait = _image_only(read(image, "image", labels, landmarks))
-        pipeline.complete([portrait])
-        return Face(*known(portrait))
+        """Return an image as a reusable Face: labels uint8 [512, 512], style vectors float32 [12, D]."""
+        pipeline, read = self._open(SwapOptions(align=align))
+        portrait = picture(read(image, "image", labels, landmarks), "image")
+        return pipeline.encode([portrait])[portrait]
 
     def decode(self, styles: Any, labels: Any) -> npt.NDArray[np.float32]:
-        """Style vectors [12, D] and labels [h, w] -> image float32 [S, S, 3], in [-1, 1] but not clamped."""
-        pipeline, _ = self._open(Options())
-        checked = inputs.check_styles(styles, "styles", self.config.style_dim)
-        return pipeline.decode(checked[None], inputs.check_labels(labels, "labels")[None])[0]
+        """Decode style vectors [12, D] and labels [h, w] to an image.
+
+        Returns float32 [S, S, 3], in [-1, 1] but not clamped.
+        """
+        pipeline, _ = self._open(SwapOptions())
+        vectors = inputs.check_styles(styles, "styles", self.config.style_dim)
+        return pipeline.decode(vectors[None], inputs.check_labels(labels, "labels")[None])[0]
 
     def parse(
-        self, image: inputs.Image, *, align: str | bool = "auto", landmarks: Any = None
+        self, image: Image, *, align: str | bool = "auto", landmarks: Any = None
     ) -> npt.NDArray[np.uint8]:
-        """The regions of the image's aligned crop, uint8 [512, 512]."""
-        pipeline, read = self._open(Options(align=align))
-        portrait = _image_only(read(image, "image", None, landmarks))
-        pipeline.label([portrait])
-        assert portrait.labels is not None
-        return portrait.labels
+        """Return the regions of the image's aligned crop, uint8 [512, 512]."""
+        pipeline, read = self._open(SwapOptions(align=align))
+        portrait = picture(read(image, "image", None, landmarks), "image")
+        return pipeline.label([portrait])[portrait]
 
     def crop(
-        self, image: inputs.Image, *, align: str | bool = "auto", landmarks: Any = None
+        self, image: Image, *, align: str | bool = "auto", landmarks: Any = None
     ) -> npt.NDArray[np.uint8]:
-        """The aligned crop that the stages work on, uint8 [1024, 1024, 3]."""
-        _, read = self._open(Options(align=align))
-        portrait = _image_only(read(image, "image", None, landmarks))
-        assert portrait.crop is not None
-        return portrait.crop.image
+        """Return the aligned crop that the stages work on, uint8 [1024, 1024, 3]."""
+        _, read = self._open(SwapOptions(align=align))
+        return picture(read(image, "image", None, landmarks), "image").crop.image
 
     def plan(self) -> str:
-        """What the native backend runs, as tables: step, shape, GFLOP, bytes, offset in the arena.
+        """Return what the native backend runs, as tables: step, shape, GFLOP, bytes, offset in the arena.
 
         Raises BackendError on the reference backend.
         """
-        pipeline, _ = self._open(Options())
+        pipeline, _ = self._open(SwapOptions())
         return pipeline.backend.describe()
 
-    def _open(self, options: Options) -> tuple[Pipeline, inputs.Read]:
-        """What one call works with, to its end even if the engine is closed meanwhile."""
+    def _open(self, options: SwapOptions) -> tuple[Pipeline, Read]:
+        """Return what one call works with, to its end even if the engine is closed meanwhile."""
         pipeline = self._pipeline
         if pipeline is None:
             raise ClosedError("this engine was closed; make a new one")
-        return pipeline, inputs.reader(self._landmarks, options.align, self.config.style_dim)
-
-
-def _image_only(portrait: Portrait) -> Portrait:
-    if portrait.crop is None:
-        raise ArgumentError(f"{portrait.argument}: expected an image, got a Face, which has no picture")
-    return portrait
+        return pipeline, reader(self._landmarks, options.align, self.config.style_dim)
 
 
 def _weights_path(weights: str | os.PathLike[str] | None) -> str | os.PathLike[str]:
@@ -355,7 +340,7 @@ def _weights_path(weights: str | os.PathLike[str] | None) -> str | os.PathLike[s
 def _load_parser(
     parser: str | os.PathLike[str] | Parser | None, weights_path: str | os.PathLike[str]
 ) -> tuple[Parser | None, Model | None]:
-    """A callable parser, or a parser's weights, or neither."""
+    """Return a callable parser, or a parser's weights, or neither."""
     if parser is None:
         return None, None
     if callable(parser):
@@ -376,13 +361,13 @@ _default_lock = threading.Lock()
 
 
 def default_engine() -> Engine:
-    """The engine behind `e4s_engine.swap`, made at its first use with default arguments."""
+    """Return the engine behind `e4s_engine.swap`, made at its first use with default arguments."""
     with _default_lock:
         if not _default:
             _default.append(Engine())
         return _default[0]
 
 
-def swap(source: Source, target: inputs.Image, regions: RegionNames | None = None, **options: Any) -> Result:
-    """`Engine.swap` on a default engine, made at the first call."""
+def swap(source: Source, target: Image, regions: RegionNames | None = None, **options: Any) -> Result:
+    """Call `Engine.swap` on a default engine, made at the first call."""
     return default_engine().swap(source, target, regions, **options)

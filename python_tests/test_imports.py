@@ -9,21 +9,22 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PUBLIC = {"__init__.py", "engine.py", "errors.py", "regions.py", "result.py"}
+PUBLIC = {"__init__.py", "engine.py", "errors.py", "options.py", "regions.py", "result.py"}
 ANYONE = {"errors", "regions", "_native", "__version__"}
 
 # Any other import within the package is an error; imports inside functions and for types count too.
 ALLOWED = {
-    "__init__": {"engine", "result", "weights"},
+    "__init__": {"engine", "options", "result", "weights"},
     "cli": {
-        "backends", "engine", "networks", "photo", "pipeline", "result", "synth", "testing", "training",
-        "weights",
+        "backends", "engine", "networks", "options", "photo", "pipeline", "result", "synth", "testing",
+        "training", "weights",
     },
     "training": {"backends", "networks", "ops", "photo", "pipeline", "synth", "weights"},
     "synth": set[str](),
     "testing": {"backends", "networks", "photo", "weights"},
-    "engine": {"backends", "faces", "networks", "pipeline", "result", "weights"},
-    "pipeline": {"backends", "faces", "networks", "photo", "result"},
+    "engine": {"backends", "faces", "networks", "options", "pipeline", "result", "weights"},
+    "options": {"photo"},
+    "pipeline": {"backends", "faces", "networks", "options", "photo", "result"},
     "result": {"photo"},
     "faces": {"photo"},
     "backends": {"kernels", "networks", "ops", "photo", "plan", "weights"},

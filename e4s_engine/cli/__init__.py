@@ -6,6 +6,7 @@ Exit codes: 0 success, 1 something failed (one line on stderr says what), 2 wron
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import logging
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from typing import Any
 from e4s_engine import __version__
 from e4s_engine.cli import commands
 from e4s_engine.errors import E4SError
+from e4s_engine.options import SwapOptions
 from e4s_engine.training import command as training
 
 _LANDMARKS = "[68, 2] or [5, 2] landmarks in pixels of the photo (json, npy, txt)"
@@ -66,15 +68,7 @@ def _add_swap(group: Any) -> None:
     swap.add_argument(
         "--also", action="append", metavar="REGIONS=IMAGE", help="take regions from another photo too"
     )
-    swap.add_argument(
-        "--extent", type=float, default=1.0, metavar="X", help="share of the source's texture, 0 to 1"
-    )
-    swap.add_argument("--no-shape", action="store_true", help="keep the target's shape")
-    swap.add_argument("--no-texture", action="store_true", help="keep the target's texture")
-    swap.add_argument(
-        "--hair-last", action="store_true", help="the target's hair lies over the source's face"
-    )
-    swap.add_argument("--no-relight", action="store_true", help="keep the source's light in its texture")
+    _add_options(swap, "extent", "shape", "texture", "hair_first", "relight")
     swap.add_argument(
         "--source-labels", metavar="FILE", help="labels of the source's aligned crop (png, npy)"
     )
@@ -96,10 +90,7 @@ def _add_edit(group: Any) -> None:
     edit.add_argument("reference", metavar="REFERENCE")
     edit.add_argument("--reference-landmarks", metavar="FILE", help=_LANDMARKS)
     edit.add_argument("--regions", nargs="+", required=True, metavar="REGION")
-    edit.add_argument(
-        "--extent", type=float, default=1.0, metavar="X", help="0 (unchanged) to 1 (the reference's)"
-    )
-    edit.add_argument("--no-relight", action="store_true", help="keep the reference's light in its texture")
+    _add_options(edit, "extent", "relight")
     edit.add_argument("--labels", metavar="FILE", help="labels of the image's aligned crop")
     edit.add_argument("--reference-labels", metavar="FILE", help="labels of the reference's aligned crop")
     _add_output(edit)
@@ -166,10 +157,25 @@ def _command(group: Any, name: str, run: Any, help_text: str) -> argparse.Argume
     return command
 
 
+def _add_options(command: argparse.ArgumentParser, *names: str) -> None:
+    """Add the flags of some options of a swap, as their fields declare them."""
+    for field in dataclasses.fields(SwapOptions):
+        if field.name not in names:
+            continue
+        flag, more = field.metadata["flag"], field.metadata
+        if "off" in more:
+            command.add_argument(flag, dest=field.name, action="store_false", help=more["off"])
+        elif "choices" in more:
+            command.add_argument(flag, choices=more["choices"], default=field.default, help=more["meaning"])
+        else:
+            value = {"type": type(field.default), "default": field.default, "metavar": more["metavar"]}
+            command.add_argument(flag, help=more["meaning"], **value)
+
+
 def _add_output(command: argparse.ArgumentParser, blend: bool = True) -> None:
     command.add_argument("-o", "--output", required=True, metavar="OUT", help="picture to write")
     if blend:
-        command.add_argument("--blend", choices=("feather", "multiband", "none"), default="feather")
+        _add_options(command, "blend")
 
 
 def _add_labels(command: argparse.ArgumentParser) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from argparse import Namespace
@@ -13,6 +14,7 @@ from e4s_engine.errors import ArgumentError, E4SError, ImageError, OutputError
 
 if TYPE_CHECKING:
     from e4s_engine.engine import Engine
+    from e4s_engine.options import SwapOptions
     from e4s_engine.result import Result
 
 _IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif"}
@@ -61,10 +63,9 @@ def swap(arguments: Namespace) -> int:
 
 def _check_choices(arguments: Namespace) -> list[str] | None:
     """Check regions and options before the model is loaded; return the regions."""
-    from e4s_engine.pipeline.inputs import Options
     from e4s_engine.regions import region_ids
 
-    Options(extent=arguments.extent)
+    _options(arguments)
     if arguments.regions is None:
         return None
     region_ids(arguments.regions, "--regions")
@@ -79,13 +80,7 @@ def _swap_one(
         sources,
         target,
         None if isinstance(sources, dict) else regions,
-        extent=arguments.extent,
-        shape=not arguments.no_shape,
-        texture=not arguments.no_texture,
-        hair_first=not arguments.hair_last,
-        relight=not arguments.no_relight,
-        blend=arguments.blend,
-        align=_align(arguments),
+        options=_options(arguments),
         target_labels=labels,
         target_landmarks=_read_landmarks(arguments.target_landmarks, "--target-landmarks"),
     )
@@ -148,7 +143,7 @@ def edit(arguments: Namespace) -> int:
             arguments.reference,
             arguments.regions,
             arguments.extent,
-            relight=not arguments.no_relight,
+            relight=arguments.relight,
             blend=arguments.blend,
             align=_align(arguments),
             labels=_read_labels(arguments.labels, arguments, "--labels"),
@@ -284,6 +279,14 @@ def _engine(arguments: Namespace) -> Engine:
         precision=arguments.precision,
         backend=arguments.backend,
     )
+
+
+def _options(arguments: Namespace) -> SwapOptions:
+    """Return the options of a swap that the flags ask for."""
+    from e4s_engine.options import SwapOptions
+
+    names = [field.name for field in dataclasses.fields(SwapOptions) if field.name != "align"]
+    return SwapOptions(**{name: getattr(arguments, name) for name in names}, align=_align(arguments))
 
 
 def _align(arguments: Namespace) -> str | bool:

@@ -1,0 +1,113 @@
+"""Options of a swap as one object: signatures, command-line flags and the README derive from it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import numpy as np
+
+from e4s_engine.errors import ArgumentError
+from e4s_engine.photo.blend import MODES
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+ALIGN = ("auto", True, False)
+
+
+def _option(default: Any, meaning: str, flag: str, **more: Any) -> Any:
+    """Declare a field. meaning: for the README and the command line; flag: its flag there."""
+    return dataclasses.field(default=default, metadata={"meaning": meaning, "flag": flag, **more})
+
+
+@dataclasses.dataclass(frozen=True)
+class SwapOptions:
+    """How a swap is done.
+
+    extent: how far the texture goes, from 0 (the target's) to 1 (the source's).
+    shape, texture: whether the source's shape and texture are taken at all.
+    hair_first: in a whole-face swap the target's hair lies under the source's face, as published, else over
+        it.
+    relight: whether the source's texture is brought into the target's light, by models that have learnt to
+        (`engine.config.relight`; the official ones have not).
+    blend: "feather", "multiband" or "none".
+    align: "auto" (by landmarks where there are any, else the photo must be a square aligned portrait), True
+        (landmarks needed) or False (the photo is aligned).
+
+    Raises ArgumentError for a value out of range.
+    """
+
+    extent: float = _option(1.0, "share of the source's texture, 0 to 1", "--extent", metavar="X")
+    shape: bool = _option(True, "take the source's shape", "--no-shape", off="keep the target's shape")
+    texture: bool = _option(
+        True, "take the source's texture", "--no-texture", off="keep the target's texture"
+    )
+    hair_first: bool = _option(
+        True,
+        "in whole-face swaps the source's face lies over the target's hair, as published",
+        "--hair-last",
+        off="the target's hair lies over the source's face",
+    )
+    relight: bool = _option(
+        True,
+        "bring the source's texture into the target's light, by models that have learnt to",
+        "--no-relight",
+        off="keep the source's light in its texture",
+    )
+    blend: str = _option(
+        "feather", "how the face is pasted: feather, multiband or none", "--blend", choices=MODES
+    )
+    align: str | bool = _option(
+        "auto", "whether photos are aligned by landmarks: auto, True (yes) or False (no)", "--align"
+    )
+
+    def __post_init__(self) -> None:
+        number = isinstance(self.extent, (int, float, np.integer, np.floating))
+        if not number or isinstance(self.extent, bool) or not 0 <= self.extent <= 1:
+            raise ArgumentError(f"extent: expected a number in [0, 1], got {self.extent!r}")
+        if not isinstance(self.blend, str) or self.blend not in MODES:
+            raise ArgumentError(f"blend: expected one of {', '.join(MODES)}, got {self.blend!r}")
+        # Exactly these: 1 and 0 equal True and False, but would be taken for "auto" later.
+        if not isinstance(self.align, (str, bool)) or self.align not in ALIGN:
+            raise ArgumentError(f"align: expected 'auto', True or False, got {self.align!r}")
+        for name in ("shape", "texture", "hair_first", "relight"):
+            if not isinstance(getattr(self, name), (bool, np.bool_)):
+                raise ArgumentError(f"{name}: expected True or False, got {getattr(self, name)!r}")
+
+    def changed(self, **changes: Unpack[SwapChanges]) -> SwapOptions:
+        """Return these options with some of them changed. Raises TypeError for names that are no options."""
+        names = [field.name for field in dataclasses.fields(self)]
+        unknown = next((name for name in changes if name not in names), None)
+        if unknown is not None:
+            raise TypeError(f"{unknown!r} is no option of a swap; options are {', '.join(names)}")
+        return dataclasses.replace(self, **changes)
+
+    @property
+    def published(self) -> bool:
+        """Whether a swap is done as in the published code, by models that do not relight.
+
+        `align` only tells where the faces are.
+        """
+        return self == SwapOptions(align=self.align, relight=self.relight)
+
+
+class SwapChanges(TypedDict, total=False):
+    """The fields of SwapOptions as keyword arguments."""
+
+    extent: float
+    shape: bool
+    texture: bool
+    hair_first: bool
+    relight: bool
+    blend: str
+    align: str | bool
+
+
+def checked(options: Any) -> SwapOptions:
+    """Return options that a caller passed, None being the defaults. Raises ArgumentError."""
+    if options is None:
+        return SwapOptions()
+    if not isinstance(options, SwapOptions):
+        raise ArgumentError(f"options: expected e4s_engine.SwapOptions, got {type(options).__name__}")
+    return options
