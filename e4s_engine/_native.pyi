@@ -1,4 +1,4 @@
-"""The compiled runtime. Arguments are checked: ArgumentError for a plan that cannot be run."""
+"""Compiled runtime. It checks its arguments and raises ArgumentError for a plan that cannot run."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -59,7 +59,7 @@ class CudaDevice:
     def arch(self) -> int: ...
 
 class CudaArray:
-    """Bytes on a device, for other libraries too (DLPack, __cuda_array_interface__)."""
+    """Bytes on a device, shared with other libraries by DLPack and __cuda_array_interface__."""
 
     def __init__(self, device: CudaDevice, shape: Sequence[int]) -> None: ...
     def numpy(self) -> npt.NDArray[np.uint8]: ...

@@ -1,4 +1,4 @@
-"""What the engine returns."""
+"""Results of the engine."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from e4s_engine.photo import images
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Face:
-    """A face as the model knows it: reusable, a source encoded once swaps into many targets.
+    """An encoded face, reusable: encode a source once, swap it into many targets.
 
     Faces compare by identity.
 
-    labels: uint8 [512, 512], the shape. styles: float32 [12, D], the texture, one vector per region.
+    labels: shape, uint8 [512, 512]. styles: texture, one vector per region, float32 [12, D].
     """
 
     labels: npt.NDArray[np.uint8]
@@ -30,11 +30,11 @@ class Face:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Result:
-    """A finished picture and what led to it. Results compare by identity.
+    """A finished picture and its intermediate results. Results compare by identity.
 
-    image: uint8 [H, W, 3], the target photo with its new face, at its full size.
-    face: uint8 [S, S, 3], the aligned face as generated.
-    labels: uint8 [512, 512], the composed regions. holes: bool [512, 512], where no region was known.
+    image: target photo with its new face at full size, uint8 [H, W, 3].
+    face: generated aligned face, uint8 [S, S, 3].
+    labels: composed regions, uint8 [512, 512]. holes: pixels without a known region, bool [512, 512].
     """
 
     image: npt.NDArray[np.uint8]
@@ -44,13 +44,13 @@ class Result:
 
     @property
     def resident(self) -> Any:
-        """`image` on the GPU it was made on (DLPack, `__cuda_array_interface__`); else None."""
+        """`image` on its GPU (DLPack, `__cuda_array_interface__`); None for results in main memory."""
         return None
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write `image` in the format of the name's ending; an existing file is never left damaged.
 
-        Raises ArgumentError for an unknown ending, OutputError where the file cannot be written.
+        Raises ArgumentError for an unknown ending, OutputError if the file cannot be written.
         """
         images.write(self.image, path)
 
@@ -61,12 +61,12 @@ class Result:
 
 
 class ResidentResult(Result):
-    """A result on a GPU. `image` and `face` are copied to the CPU when they are first asked for."""
+    """A result on a GPU. `image` and `face` are copied to the CPU at their first access."""
 
     def __init__(
         self, image: Any, face: Any, labels: npt.NDArray[np.uint8], holes: npt.NDArray[np.bool_]
     ) -> None:
-        self.__dict__.update(_image=image, _face=face, labels=labels, holes=holes)  # it is frozen
+        self.__dict__.update(_image=image, _face=face, labels=labels, holes=holes)  # the class is frozen
 
     @cached_property
     def image(self) -> npt.NDArray[np.uint8]:

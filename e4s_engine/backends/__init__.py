@@ -27,7 +27,7 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 
 class Swapped(NamedTuple):
-    """Swaps of aligned crops: what `Swapper.swap` makes."""
+    """Swaps of aligned crops, as `Swapper.swap` returns them."""
 
     pasted: Any  # the faces blended into the target crops, [N,1024,1024,3]
     faces: Any  # [N,1024,1024,3]
@@ -36,15 +36,15 @@ class Swapped(NamedTuple):
 
 
 class Swapper(Protocol):
-    """Swaps with the options as published, composition and feathered paste included, in one go.
+    """Fused swap with the published options, composition and feathered paste included.
 
-    chosen: what `compose.request` says.
+    chosen: swap flags, one per region (see `compose.request`).
     """
 
     def swap(
         self, sources: Bytes, source_labels: Bytes, targets: Bytes, target_labels: Bytes, chosen: Bytes
     ) -> Swapped:
-        """Aligned crops [N,1024,1024,3], labels [N,512,512], chosen [N,12]; makes arrays of bytes."""
+        """Swap aligned crops [N,1024,1024,3], labels [N,512,512], chosen [N,12]; returns arrays of bytes."""
 
     def swap_resident(
         self,
@@ -54,10 +54,10 @@ class Swapper(Protocol):
         target_labels: Bytes,
         chosen: Bytes,
     ) -> Swapped:
-        """One swap of pictures on the device, labels [512,512], chosen [12]. pasted and faces stay there."""
+        """Swap two pictures on the device, labels [512,512], chosen [12]; `pasted` and `faces` stay there."""
 
     def resident(self, image: Any) -> Resident | None:
-        """The picture as `swap_resident` takes it; None for one that is not on this device, or not a crop."""
+        """Return the picture for `swap_resident`; None if it is not on this device, or no aligned crop."""
 
 
 class Backend(Protocol):
@@ -69,7 +69,7 @@ class Backend(Protocol):
 
     @property
     def swapper(self) -> Swapper | None:
-        """Swaps in one go, where the backend has them."""
+        """Fused swap of this backend; None if it has none."""
 
     def load(self, network: str, model: Model) -> None:
         """Take a model of a network, by its kind in the registry. Raises WeightsError for damaged tensors."""
@@ -81,14 +81,14 @@ class Backend(Protocol):
         """
 
     def invert(self, pictures: Bytes, labels: Bytes, styles: Floats, steps: int, rate: float) -> Floats:
-        """Style vectors [N,12,D] nearer to pictures [N,S,S,3]. Raises BackendError without gradients."""
+        """Optimise style vectors [N,12,D] towards pictures [N,S,S,3]. BackendError without gradients."""
 
     def describe(self) -> str:
-        """The plans it runs, as tables for people. Raises BackendError where it runs none."""
+        """Return its plans as readable tables. Raises BackendError if it runs none."""
 
 
 def check(backend: str, device: str, precision: str) -> None:
-    """Raise ArgumentError for a choice that no machine could meet: before weights are read for it."""
+    """Raise ArgumentError for a choice that no machine supports, before any weights are read."""
     if backend not in BACKENDS:
         raise ArgumentError(f"backend: expected one of {', '.join(BACKENDS)}, got {backend!r}")
     if precision not in PRECISIONS:
@@ -97,13 +97,13 @@ def check(backend: str, device: str, precision: str) -> None:
 
 
 def check_device(device: str) -> None:
-    """Raise ArgumentError for what is no device's name."""
+    """Raise ArgumentError for an unknown device name."""
     if not isinstance(device, str) or not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
         raise ArgumentError(f"device: expected 'auto', 'cpu', 'cuda' or 'cuda:N', got {device!r}")
 
 
 def create(models: Iterable[Model], backend: str, device: str, precision: str) -> Backend:
-    """Choose a backend once, by what was asked and what this machine has, and load models into it.
+    """Choose a backend by the arguments and by what this machine has, and load models into it.
 
     Raises BackendError.
     """
@@ -128,7 +128,7 @@ def _choose(backend: str, device: str, precision: str) -> Backend:
 
 
 def _gpu_at_hand() -> bool:
-    """Whether PyTorch can use a GPU. It is imported only where there is a driver, as that takes a second."""
+    """Return whether PyTorch can use a GPU. Importing it takes a second: only done if there is a driver."""
     try:
         ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
     except OSError:

@@ -1,8 +1,8 @@
-"""Concurrent calls gathered into batches.
+"""Batching of concurrent calls.
 
-A service has many threads with a picture each, and a device that is better used by several pictures at once.
+A service has many threads with a picture each, and a device that works best on several pictures at once.
 The oldest waiting call of a kind leads: when its time is up or the batch is full, it runs the batch on its
-own thread and hands out the results. There is no thread of our own that a fork would lose.
+own thread and hands out the results. There is no background thread, which a fork would lose.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ import numpy.typing as npt
 from e4s_engine.backends import Backend, Bytes, Floats, Swapped, Swapper
 from e4s_engine.weights import Model
 
-# Batches of a kind that run at once: what comes meanwhile gathers for the next. On a GPU one batch is copied
-# while another runs.
+# Number of batches of a kind that run at once; calls that arrive meanwhile wait for the next batch. On a GPU
+# one batch is copied while another runs.
 _AT_A_TIME = {"cpu": 1, "cuda": 2}
 
 
 class _Request:
-    """One call: arrays of as many pictures, and in the end its share of the result or an error."""
+    """One call: its arrays (one or more pictures), and later its share of the result or an error."""
 
     def __init__(self, arrays: tuple[Any, ...]) -> None:
         self.arrays = arrays
@@ -43,10 +43,10 @@ class _Request:
 
 
 class Gathered:
-    """A backend whose concurrent calls run together."""
+    """A backend that runs concurrent calls as one batch."""
 
     def __init__(self, backend: Backend, max_batch: int, max_wait_ms: float) -> None:
-        """max_batch: pictures to gather. max_wait_ms: how long a call waits for others, at each network."""
+        """max_batch: number of pictures per batch. max_wait_ms: time to wait for other calls, per network."""
         self._backend = backend
         self.name, self.device, self.precision = backend.name, backend.device, backend.precision
         self._most, self._seconds = max_batch, max_wait_ms / 1000
@@ -72,7 +72,7 @@ class Gathered:
         return result
 
     def invert(self, pictures: Bytes, labels: Bytes, styles: Floats, steps: int, rate: float) -> Floats:
-        """See `Backend`. For itself: it takes as long as hundreds of calls, others should not wait for it."""
+        """See `Backend`. Not batched: it takes as long as hundreds of calls, others should not wait."""
         return self._backend.invert(pictures, labels, styles, steps, rate)
 
     def describe(self) -> str:
@@ -80,7 +80,7 @@ class Gathered:
         return self._backend.describe()
 
     def call(self, kind: Hashable, run: Callable[..., Any], *arrays: Any) -> Any:
-        """Run a function of arrays [N,...] together with other calls of its kind."""
+        """Run a function on arrays [N,...], batched with other calls of its kind."""
         request = _Request(arrays)
         with self._changed:
             queue = self._waiting[kind]
@@ -94,14 +94,14 @@ class Gathered:
         return request.result
 
     def _take(self, kind: Hashable, queue: deque[_Request], request: _Request) -> list[_Request]:
-        """Wait until this call is done (then nothing is left to run), or leads a batch: itself and others."""
+        """Wait until this call is done (return []) or leads a batch (return it, this call first)."""
         with self._changed:
             try:
                 while not self._is_ready(kind, queue, request):
                     leads = bool(queue) and queue[0] is request and self._running[kind] < self._at_a_time
                     left = request.arrived + self._seconds - time.monotonic()
                     self._changed.wait(max(left, 0.0) if leads else None)
-            except BaseException:  # the waiting was interrupted: this call alone is given up
+            except BaseException:  # interrupted while waiting: drop this call alone
                 if request in queue:
                     queue.remove(request)
                 self._changed.notify_all()
@@ -130,13 +130,13 @@ class Gathered:
         finally:
             with self._changed:
                 self._running[kind] -= 1
-                # Interrupted (by a signal, on the main thread): the others' calls are still to be done.
+                # After an interrupt (a signal, on the main thread) the other calls must still run.
                 queue.extendleft(reversed([r for r in batch[1:] if not r.done]))
                 self._changed.notify_all()
 
 
 class GatheredSwaps:
-    """The same for swaps in one go. Pictures on the device go alone: copies would save nothing."""
+    """Batching of fused swaps. Pictures on the device run alone: joining them costs copies, saves nothing."""
 
     def __init__(self, gathered: Gathered, swapper: Swapper) -> None:
         self._gathered, self._swapper = gathered, swapper
@@ -146,23 +146,23 @@ class GatheredSwaps:
         self, sources: Bytes, source_labels: Bytes, targets: Bytes, target_labels: Bytes, chosen: Bytes
     ) -> Swapped:
         """See `Swapper`."""
-        given = (sources, source_labels, targets, target_labels, chosen)
-        made: Swapped = self._gathered.call("swap", self._swapper.swap, *given)
-        return made
+        arrays = (sources, source_labels, targets, target_labels, chosen)
+        result: Swapped = self._gathered.call("swap", self._swapper.swap, *arrays)
+        return result
 
 
 def _run_together(run: Callable[..., Any], batch: list[_Request]) -> None:
-    """Run a batch; where it fails, call by call, so that an error reaches the call at fault alone."""
+    """Run a batch. If it fails, run its calls one by one, so that only the call at fault gets the error."""
     if len(batch) > 1:
         joined = [np.concatenate(parts) for parts in zip(*(r.arrays for r in batch), strict=True)]
         try:
-            made = run(*joined)
-        except Exception:  # which call was at fault shows below
+            result = run(*joined)
+        except Exception:  # the loop below shows which call was at fault
             pass
         else:
             ends = np.cumsum([len(request) for request in batch])
             for request, end in zip(batch, ends, strict=True):
-                request.result = _share(made, slice(end - len(request), end))
+                request.result = _share(result, slice(end - len(request), end))
             return
     for request in batch:
         try:
@@ -171,8 +171,8 @@ def _run_together(run: Callable[..., Any], batch: list[_Request]) -> None:
             request.error = error
 
 
-def _share(made: Any, part: slice) -> Any:
-    """A call's part of what was made. A copy: a view would keep the whole batch alive."""
-    if isinstance(made, Swapped):
-        return Swapped(*(array[part].copy() for array in made))
-    return made[part].copy()
+def _share(result: Any, part: slice) -> Any:
+    """Copy a call's part of a batch's result; a view would keep the whole batch alive."""
+    if isinstance(result, Swapped):
+        return Swapped(*(array[part].copy() for array in result))
+    return result[part].copy()

@@ -1,4 +1,4 @@
-"""The networks on the compiled runtime: recorded plans, own kernels, no PyTorch."""
+"""Native backend: networks as recorded plans on the compiled runtime, without PyTorch."""
 
 from __future__ import annotations
 
@@ -23,36 +23,36 @@ from e4s_engine.weights import progress
 
 ISA_VARIABLE = "E4S_ISA"
 WINOGRAD_TYPES = ("f32", "bf16")
-WINOGRAD_CHANNELS, WINOGRAD_PIXELS = 64, 256  # the least
-_MOST_PLANS = 12  # kept, each with its arenas; those used longest ago go first
+WINOGRAD_CHANNELS, WINOGRAD_PIXELS = 64, 256  # minimum for Winograd
+_MOST_PLANS = 12  # number of cached plans, each with its arenas; the least recently used go first
 
 
 class WeightStore:
-    """Weights in the kernels' layouts, packed once and shared by all plans that name the same."""
+    """Weights in the kernels' layouts, packed once and shared by all plans that name them."""
 
     def __init__(self, winograd: tuple[str, ...] = WINOGRAD_TYPES) -> None:
-        """winograd: the types whose convolutions run by Winograd's tiles where those are faster."""
+        """winograd: types whose convolutions run as Winograd tiles where that is faster."""
         self.packed = _native.Weights()
         self._winograd = winograd
         self._numbers: dict[Conv | Vector, int] = {}
 
     def of(self, plan: Plan, step: Step) -> dict[str, list[Conv | Vector]]:
-        """A step's weights by name, its convolution in the form it is run in."""
+        """Return a step's weights by name, with its convolution in the form that runs."""
         if not suits_winograd(plan, step):
             return step.weights
         (kernel,) = step.weights["kernel"]
         assert isinstance(kernel, Conv)
         if kernel.type not in self._winograd:
             return step.weights
-        given = step.weights | {"kernel": [dataclasses.replace(kernel, winograd=True)]}
-        return given | {"seam": [kernel]} if "labels" in step.buffers else given
+        weights = step.weights | {"kernel": [dataclasses.replace(kernel, winograd=True)]}
+        return weights | {"seam": [kernel]} if "labels" in step.buffers else weights
 
     def form(self, plan: Plan, step: Step) -> str:
-        """How a step's convolution is run: "winograd", or "" for the direct form and for other steps."""
+        """Return the form of a step's convolution: "winograd", or "" for the direct form and other steps."""
         return "" if self.of(plan, step) is step.weights else "winograd"
 
     def add(self, plan: Plan, arrays: Mapping[str, Array]) -> None:
-        """Pack what the plan reads and is not packed yet, one tensor after the other."""
+        """Pack the plan's weights that are not packed yet, one tensor after the other."""
         wanted = [w for step in plan.steps for listed in self.of(plan, step).values() for w in listed]
         missing = dict.fromkeys(weight for weight in wanted if weight not in self._numbers)
         for weight in progress(list(missing), "Loading weights"):
@@ -62,7 +62,7 @@ class WeightStore:
                 raise unpacked(error) from error
 
     def number(self, weight: Conv | Vector) -> int:
-        """The number the runtime knows a weight by."""
+        """Return the runtime's number of a weight."""
         return self._numbers[weight]
 
     def _pack(self, weight: Conv | Vector, arrays: Mapping[str, Array]) -> int:
@@ -77,28 +77,28 @@ class WeightStore:
 
 
 def suits_winograd(plan: Plan, step: Step) -> bool:
-    """Whether a step is a 3 x 3 convolution that Winograd's F(2 x 2, 3 x 3) makes faster.
+    """Return whether a step is a 3 x 3 convolution that Winograd's F(2 x 2, 3 x 3) makes faster.
 
-    Few channels make the transforms dear, few pixels the weights, which grow by 16 / 9.
+    With few channels the transforms cost too much, with few pixels the weights, which grow by 16 / 9.
     """
     if step.kind not in ("conv", "regional_conv"):
         return False
     (kernel,) = step.weights["kernel"]
     assert isinstance(kernel, Conv)
     outputs, inputs, size = kernel.shape[:3]
-    made = plan.buffers[step.buffers["y"]].shape
-    same = made[1:3] == plan.buffers[step.buffers["x"]].shape[1:3] and step.numbers.get("first", 0) == 0
-    fits = size == 3 and same and made[1] % 2 == made[2] % 2 == 0 and inputs % 16 == 0
-    return fits and min(inputs, outputs) >= WINOGRAD_CHANNELS and made[1] * made[2] >= WINOGRAD_PIXELS
+    shape = plan.buffers[step.buffers["y"]].shape
+    same = shape[1:3] == plan.buffers[step.buffers["x"]].shape[1:3] and step.numbers.get("first", 0) == 0
+    fits = size == 3 and same and shape[1] % 2 == shape[2] % 2 == 0 and inputs % 16 == 0
+    return fits and min(inputs, outputs) >= WINOGRAD_CHANNELS and shape[1] * shape[2] >= WINOGRAD_PIXELS
 
 
 def compile_plan(plan: Plan, store: WeightStore, isa: str = "", **options: Any) -> _native.Plan:
-    """Hand a plan to the runtime, which checks all of it. options: threads, guard, poison."""
+    """Compile a plan in the runtime, which checks it. options: threads, guard, poison."""
     return _native.Plan(*described(plan, store), store.packed, isa, **options)
 
 
 def described(plan: Plan, store: WeightStore) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Buffers and steps as the binding takes them."""
+    """Return buffers and steps as the dicts that the binding expects."""
     buffers = [dict(vars(buffer)) for buffer in plan.buffers]
     steps = [
         {
@@ -114,35 +114,36 @@ def described(plan: Plan, store: WeightStore) -> tuple[list[dict[str, Any]], lis
 
 @dataclasses.dataclass(frozen=True)
 class _Compiled:
-    """A plan bound to the runtime, and what it hands to the caller."""
+    """A plan and its compiled form."""
 
     plan: Plan
     runtime: _native.Plan
 
 
 class Native(Planned):
-    """Networks on the CPU."""
+    """Networks on the CPU, as compiled plans."""
 
     name = "native"
     device = "cpu"
-    swapper: Swapper | None = None  # on the CPU nothing is gained by one plan for all
+    swapper: Swapper | None = None  # on the CPU one plan for the whole swap gains nothing
 
     def __init__(self, precision: str = "auto", isa: str | None = None, threads: int = 0) -> None:
-        """precision: of functions that do not choose their own; "auto": bf16 where the kernels have it.
+        """precision: precision of functions that choose none themselves; "auto": bf16 if the kernels have it.
 
-        isa: "portable", "avx2", "avx512" or "amx"; None: what E4S_ISA names, else the best. threads: 0: all.
+        isa: "portable", "avx2", "avx512" or "amx"; None: the one in E4S_ISA, else the best.
+        threads: number of threads; 0: all.
         """
         self._isa = os.environ.get(ISA_VARIABLE, "") if isa is None else isa
         self.isa, has_bf16 = _native.kernels(self._isa)
         super().__init__(_choose_precision(precision, has_bf16, self.isa))
         self._threads = threads
-        # AMX multiplies so fast that the transforms would rule; not measured.
+        # AMX multiplies so fast that the transforms would dominate (not measured).
         self._store = WeightStore(("f32",) if self.isa.startswith("amx") else WINOGRAD_TYPES)
         self._plans: OrderedDict[tuple[Any, ...], _Compiled] = OrderedDict()
         self._lock = threading.Lock()
 
     def describe(self) -> str:
-        """Return the plans at the published input sizes as tables, with the arena and what sharing saves."""
+        """Return the plans at the published input sizes as tables, and arena sizes with and without reuse."""
         parts = []
         for name, plan in self._examples():
             compiled = compile_plan(plan, self._store, self._isa)
@@ -172,7 +173,7 @@ class Native(Planned):
                 runtime = compile_plan(plan, self._store, self._isa, threads=self._threads)
                 self._plans[key] = _Compiled(plan, runtime)
                 while len(self._plans) > _MOST_PLANS:
-                    self._plans.popitem(last=False)  # calls under way hold theirs
+                    self._plans.popitem(last=False)  # running calls hold a reference to theirs
             self._plans.move_to_end(key)
             return self._plans[key]
 

@@ -1,4 +1,4 @@
-"""Networks recorded: the plans that every compiled backend runs, and what such backends share."""
+"""Recorded networks: the plans of every compiled backend, and a base class for such backends."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def examples(configs: Sequence[Config], precision: str, batch: int = 1) -> dict[
 
 @dataclasses.dataclass(frozen=True)
 class Loaded:
-    """A network of a backend. tensors: those at hand for weights in other forms; may be empty."""
+    """A network of a backend. tensors: source of weights in other forms; may be empty."""
 
     network: Network
     config: Config
@@ -128,7 +128,7 @@ class Planned(ABC):
     def _run(
         self, loaded: Loaded, name: str, arrays: list[npt.NDArray[Any]], out: npt.NDArray[Any] | None
     ) -> npt.NDArray[Any]:
-        """Run a function over inputs [N,...] that go through together, into `out` where it is given."""
+        """Run a function over inputs [N,...] as one batch, into `out` if it is not None."""
 
     @abstractmethod
     def _precision_of(self, function: Function) -> str:
@@ -136,30 +136,30 @@ class Planned(ABC):
 
     @abstractmethod
     def _at_once(self, function: Function) -> int:
-        """Return how many samples go through together."""
+        """Return the number of samples per batch."""
 
 
 def _ready(array: npt.NDArray[Any], kind: Input) -> npt.NDArray[Any]:
-    """Return an input of the right type. Raises ArgumentError for labels that are no regions."""
+    """Return an input in its declared type. Raises ArgumentError for labels beyond the regions."""
     if kind is Input.LABELS:
         check_labels(array)
     return np.asarray(array, np.float32) if kind is Input.VECTORS else array
 
 
 def check_labels(labels: npt.NDArray[Any]) -> None:
-    """Raise ArgumentError for labels that are no regions."""
+    """Raise ArgumentError for labels beyond the regions."""
     most = int(labels.max(initial=0))
     if most >= regions.COUNT:
         raise ArgumentError(f"labels: expected values below {regions.COUNT}, got {most}")
 
 
 def result_of(plan: Plan) -> npt.NDArray[Any]:
-    """Return an empty array for what a plan hands to the caller."""
+    """Return an uninitialised array for a plan's result."""
     return np.empty(plan.result, np.uint8 if plan.buffers[-1].type == "u8" else np.float32)
 
 
 def unpacked(error: KeyError) -> BackendError:
-    """Return the error for a tensor that is to be packed once more, in another form, and was not kept."""
+    """Return the error for a tensor that is needed in another form but was not kept."""
     return BackendError(
         f"weights: {error} is needed in another form at this picture size, and official files are not kept "
         "in memory; convert it (`e4s convert OFFICIAL OUT.safetensors`) and load the result"
@@ -167,6 +167,6 @@ def unpacked(error: KeyError) -> BackendError:
 
 
 def slices(count: int, most: int) -> Iterator[slice]:
-    """Yield a batch in parts of so many at most."""
+    """Yield slices of at most `most` samples that cover a batch."""
     for start in range(0, count, most):
         yield slice(start, min(start + most, count))

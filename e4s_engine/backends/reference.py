@@ -1,4 +1,4 @@
-"""The networks in PyTorch, on any of its devices."""
+"""Reference backend: networks in PyTorch, on any of its devices."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MOST_AT_ONCE = {"cpu": 1, "cuda": 8}  # a decode at 1024 takes about 1 GB each
 
 
 class Reference:
-    """Networks over `ops`, by default the one-pass reference operations."""
+    """Networks over an `ops` namespace, by default the one-pass reference operations."""
 
     name = "reference"
     swapper: Swapper | None = None
@@ -49,18 +49,18 @@ class Reference:
             return np.concatenate([_as_array(result) for result in results])
 
     def invert(self, pictures: Bytes, labels: Bytes, styles: Floats, steps: int, rate: float) -> Floats:
-        """Style vectors [N,12,D] nearer to pictures [N,S,S,3]."""
-        done = []
+        """Optimise style vectors [N,12,D] towards pictures [N,S,S,3]."""
+        results = []
         _, config, weights = self._loaded["rgi"]
         with self._running(gradients=True):
             for picture, mask, style in self._batches(pictures, labels, styles):
                 image = self._ops.from_uint8(picture, -1, 1)
-                given = (image, mask, style, weights, config)
-                done.append(invert.descend(self._ops, *given, steps, rate).cpu().numpy())
-        return np.concatenate(done)
+                inputs = (image, mask, style, weights, config)
+                results.append(invert.descend(self._ops, *inputs, steps, rate).cpu().numpy())
+        return np.concatenate(results)
 
     def describe(self) -> str:
-        """Raises BackendError: PyTorch decides as it goes."""
+        """Raise BackendError: PyTorch runs no recorded plan."""
         raise BackendError("backend: the reference backend runs no recorded plan; the native one does")
 
     def _batches(self, *arrays: npt.NDArray[Any]) -> Iterator[tuple[torch.Tensor, ...]]:
@@ -86,7 +86,7 @@ class Reference:
 
 
 def _as_array(result: torch.Tensor) -> npt.NDArray[Any]:
-    """Return maps as floats [N,H,W,C], vectors as they are, bytes as they are."""
+    """Convert a result to NumPy: maps as floats [N,H,W,C], vectors and bytes in their own shape."""
     if result.dtype == torch.uint8:
         return result.cpu().numpy()
     floats = result.float()
@@ -94,7 +94,7 @@ def _as_array(result: torch.Tensor) -> npt.NDArray[Any]:
 
 
 def choose_device(device: str) -> str:
-    """The device that "auto", "cpu", "cuda" or "cuda:N" means here. Raises ArgumentError, BackendError."""
+    """Resolve "auto", "cpu", "cuda" or "cuda:N" on this machine. Raises ArgumentError, BackendError."""
     check_device(device)
     if device == "cpu":
         return device

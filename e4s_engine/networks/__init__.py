@@ -1,1 +1,1 @@
-"""The networks, one folder each."""
+"""Networks, one folder each."""

@@ -1,4 +1,4 @@
-"""What a network declares: one object per network, read by weights, plans, backends and tools alike.
+"""Declaration of a network: one object per network, which weights, plans, backends and tools read.
 
 The runtime knows nothing of any network. A network lives in a folder of its own: its config, its tensors, its
 functions over an `ops` namespace, and `network.py` with the object that declares them. The registry lists it.
@@ -22,7 +22,7 @@ MAX_CHANNELS = 4096
 
 
 class Input(enum.Enum):
-    """Kinds of arrays that a function takes, each with a leading axis of samples."""
+    """Kinds of a function's input arrays, each with a leading axis of samples."""
 
     PIXELS = "uint8 [N,H,W,3]"
     LABELS = "uint8 [N,h,w], regions below 12"
@@ -31,17 +31,17 @@ class Input(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Function:
-    """A function of a network, as backends run it.
+    """A function of a network that backends run.
 
-    call: (ops, inputs..., weights, config) -> result, over any `ops` namespace: feature maps [N,C,H,W],
-        vectors [N,R,C] or classes [N,H,W].
+    call: function (ops, inputs..., weights, config) -> result, over any `ops` namespace: feature maps
+        [N,C,H,W], vectors [N,R,C] or classes [N,H,W].
     inputs: kinds of its inputs, in order.
-    examples: config -> shapes of its inputs without the samples, at the sizes of the published pipeline;
-        weights are packed for these when a model is loaded.
-    at_once: number of samples that go through together on a CPU; more only cost memory.
-    cpu_precision: precision on CPUs whatever was asked for; None: as asked.
-    free: whether it takes pictures of any size, so that a convolution may need its weights in another form
-        than the examples do: backends then keep the tensors at hand.
+    examples: function config -> shapes of its inputs without the samples, at the sizes of the published
+        pipeline; weights are packed for these when a model is loaded.
+    at_once: number of samples per batch on a CPU; larger batches only cost memory.
+    cpu_precision: precision on CPUs, whatever the backend's precision; None: the backend's.
+    free: flag of a function that takes pictures of any size, so that a convolution may need its weights in
+        another form than the examples do; backends then keep the tensors.
     """
 
     call: Callable[..., Any]
@@ -54,15 +54,15 @@ class Function:
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """A network: what its files hold, and what it computes.
+    """A network: the content of its files, and its functions.
 
     kind: name in the registry and in the header of weight files.
     title: name for people.
     config: class of its config, a frozen dataclass of integers, tuples and names.
-    tensors: config -> every tensor that it reads, key -> shape.
-    infer: shapes of an official state dict -> config. Raises WeightsError if it is not one.
-    recognise: shapes of an official state dict -> whether it is one of this network.
-    functions: by name.
+    tensors: function config -> every tensor that it reads, key -> shape.
+    infer: function shapes of an official state dict -> config. Raises WeightsError if it is not one.
+    recognise: function shapes of an official state dict -> whether it belongs to this network.
+    functions: functions by name.
     """
 
     kind: str

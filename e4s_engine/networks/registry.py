@@ -1,4 +1,4 @@
-"""The list of networks, one line each. A new network adds its line here."""
+"""Registry of networks, one line each. A new network adds its line here."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def recognise(shapes: Shapes) -> Any:
 
 
 def titles() -> str:
-    """Return what official files may be, for people: "A nor B"."""
+    """Return the titles of all networks for an error message: "A nor B"."""
     return " nor ".join(network.title for network in NETWORKS.values())
 
 

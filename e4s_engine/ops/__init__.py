@@ -1,17 +1,17 @@
-"""The operations the networks are written in; one file per operation.
+"""Operations of the networks, one file per operation.
 
 A network is a function `network(ops, ...)` that calls nothing but `ops`. Four namespaces exist:
 
-- `ops.reference`: PyTorch, any device, differentiable. Regional convolutions run once, with the style of
+- `ops.reference`: PyTorch, any device, differentiable. A regional convolution runs once, with the style of
   each output pixel's region.
-- `ops.published`: the same but for the regional convolution, which runs once per region, masked and
-  summed, as in the published code: oracle and baseline of the benchmarks.
-- `ops.record`: symbols in place of tensors; yields a plan for the compiled runtime (see plan.py).
-- `ops.training`: `reference`, but batch norms use the batch's statistics and keep the stored ones up to date,
-  and squeeze-excite, which follows an instance norm in every network here, is what it comes to there.
+- `ops.published`: the same, except that a regional convolution runs once per region, masked and summed, as
+  in the published code: oracle of the tests and baseline of the benchmarks.
+- `ops.record`: symbols in place of tensors; yields a plan for the compiled runtime (see plan/recorder.py).
+- `ops.training`: `reference`, but batch norms use the batch's statistics and update the stored ones, and
+  squeeze-excite, which follows an instance norm in every network here, is its closed form after such a norm.
 
 Tensors are [N, C, H, W]; label maps [N, H, W] of integers. Torch is imported inside the functions, so that
-importing the package never does.
+importing the package does not import it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Small constants on a device, put there once: a copy from the host makes a GPU's caller wait."""
+"""Small constants on a device, copied there once: each copy from the host makes the caller of a GPU wait."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 @functools.cache
 def row(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """Return the values as a tensor of one axis. It is shared: do not write to it."""
+    """Return the values as a tensor [C]. It is shared: do not write to it."""
     import torch
 
-    with torch.inference_mode(False):  # the first to ask may be a preview, the next one training
+    with torch.inference_mode(False):  # the first caller may be a preview, the next one training
         return torch.tensor(values, dtype=dtype, device=device)

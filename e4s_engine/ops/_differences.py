@@ -1,4 +1,4 @@
-"""What `regional_conv` does where gradients are wanted: the same sums in forms whose gradients are cheap.
+"""Regional convolution with gradients: the sums of `regional_conv` in forms whose gradients are cheap.
 
 Maps are channels last throughout: a pixel's channels are a row to gather, and no pass mixes two layouts.
 """
@@ -14,13 +14,13 @@ from torch import Tensor
 from e4s_engine.ops import _fir
 from e4s_engine.ops.regional_conv import GAIN, SLOPE, convolve
 
-_OUTSIDE = -1  # a label there; what a tap reads there is zero, whatever its style
+_OUTSIDE = -1  # label of pixels beyond the border; a tap there reads zero, whatever its style
 
 
 def convolve_regions(
     x: Tensor, weight: Tensor, styles: Tensor, inner: Tensor, labels: Tensor
 ) -> Tensor:  # [N,I,H,W], [O,I,k,k], [N,R,I], [N,H,W], [N,H',W'] -> [N,O,H',W'], not yet demodulated
-    """The modulated convolution with the style of every output pixel's region. inner: of input pixels."""
+    """Convolve with the style of every output pixel's region. inner: labels of the input pixels."""
     upsample = labels.shape[1] > inner.shape[1]
     x = x.contiguous(memory_format=torch.channels_last)
     y = convolve(x * spread(styles, inner), weight, upsample)
@@ -32,7 +32,7 @@ def convolve_regions(
 def spread(values: Tensor, labels: Tensor) -> Tensor:  # [N,R,C], [N,H,W] -> [N,C,H,W]
     """Lay per-region values out over the pixels.
 
-    By a product: a gather's gradient adds thousands of pixels into a few cells one by one.
+    A product does it: the gradient of a gather adds thousands of pixels into a few cells one by one.
     """
     n, regions, channels = values.shape
     numbers = torch.arange(regions, device=labels.device)
@@ -43,9 +43,9 @@ def spread(values: Tensor, labels: Tensor) -> Tensor:  # [N,R,C], [N,H,W] -> [N,
 def _mend(
     y: Tensor, x: Tensor, weight: Tensor, styles: Tensor, inner: Tensor, labels: Tensor
 ) -> Tensor:  # [N,O,H',W'], [N,I,H,W], [O,I,3,3], [N,R,I], [N,H,W], [N,H',W'] -> [N,O,H',W']
-    """Y, convolved with every input pixel at the style of its own region, at that of the output pixel's.
+    """Correct y, for which every input pixel had its own region's style, to the styles of the output pixels.
 
-    Where a tap reads a pixel of another region, the difference of the two styles is what is missing.
+    Where a tap reads a pixel of another region, the term of the difference of the two styles is missing.
     """
     n, channels, height, width = x.shape
     regions, scale = styles.shape[1], labels.shape[1] // height
@@ -60,9 +60,9 @@ def _mend(
     pair = (sample * regions + labels[to]) * regions + inner[near]
     differences = (styles[:, :, None] - styles[:, None]).flatten(0, 2)  # [N R R,I]
     pixels = x.permute(0, 2, 3, 1).reshape(-1, channels)
-    # Embeddings: their gradients are added by all threads.
-    taken = F.embedding(_flat(*near, height, width), pixels) * F.embedding(pair, differences)
-    parts = zip(torch.split(taken, counts), matrices, strict=True)
+    # F.embedding, as its gradient is summed by all threads.
+    products = F.embedding(_flat(*near, height, width), pixels) * F.embedding(pair, differences)
+    parts = zip(torch.split(products, counts), matrices, strict=True)
     missing = torch.cat([part @ matrix for part, matrix in parts]).to(y.dtype)
     rows = y.permute(0, 2, 3, 1).reshape(-1, y.shape[1])
     mended = rows.index_add(0, _flat(*to, *y.shape[2:]), missing)
@@ -70,7 +70,7 @@ def _mend(
 
 
 def _apart(inner: Tensor, labels: Tensor, scale: int) -> Tensor:  # -> [phases 9,N,H,W] bool
-    """Which taps of which output pixels read an input pixel of another region than the output pixel's."""
+    """Find the taps of output pixels that read an input pixel of another region than their own."""
     height, width = inner.shape[1:]
     padded = F.pad(inner, (1, 1, 1, 1), value=_OUTSIDE)
     # In either form an output pixel sees the input pixels around its own: see _fir.phase_kernels.
@@ -86,18 +86,18 @@ def _flat(sample: Tensor, row: Tensor, column: Tensor, height: int, width: int) 
 def finish(
     y: Tensor, scale: Tensor, labels: Tensor, noise: Tensor, noise_gain: Tensor, bias: Tensor
 ) -> Tensor:
-    """A layer's end: y [N,O,H,W] demodulated by its region's scale [N,R,O], noise, bias, activation."""
-    laid_out = spread(scale * GAIN, labels).to(y.dtype)  # leaky ReLU is homogeneous: its gain may come first
-    made: Tensor = _Activate.apply(y, laid_out, noise, noise_gain, bias)  # type: ignore[no-untyped-call]
-    return made
+    """Finish a layer: demodulate y [N,O,H,W] by its region's scale [N,R,O], then noise, bias, activation."""
+    laid_out = spread(scale * GAIN, labels).to(y.dtype)  # leaky ReLU is homogeneous: the gain may come first
+    result: Tensor = _Activate.apply(y, laid_out, noise, noise_gain, bias)  # type: ignore[no-untyped-call]
+    return result
 
 
 class _Activate(torch.autograd.Function):
     """Leaky ReLU of (y * scale + (noise * noise_gain + bias) * sqrt(2)).
 
     y, scale [N,C,H,W], channels last; noise [1,1,H,W], noise_gain [1], bias [C] -> [N,C,H,W]. PyTorch's own
-    gradients take a pass over the map for each operation, and on CPUs sums over the batch that are ten times
-    as slow as products with ones.
+    gradients take one pass over the map per operation, and on CPUs sums over the batch, ten times as slow as
+    products with ones.
     """
 
     @staticmethod
@@ -106,27 +106,27 @@ class _Activate(torch.autograd.Function):
     ) -> Tensor:
         """See the class."""
         added = (noise * noise_gain + bias.view(1, -1, 1, 1)) * GAIN
-        made = (y * scale).add_(added.to(y.dtype, memory_format=torch.channels_last))
-        made = F.leaky_relu_(made, SLOPE)
-        ctx.save_for_backward(y, scale, noise, noise_gain, made)
-        return made
+        result = (y * scale).add_(added.to(y.dtype, memory_format=torch.channels_last))
+        result = F.leaky_relu_(result, SLOPE)
+        ctx.save_for_backward(y, scale, noise, noise_gain, result)
+        return result
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        """The gradients, each in the type of what it is of."""
-        y, scale, noise, noise_gain, made = ctx.saved_tensors
+        """Return the gradients, each in the type of its input."""
+        y, scale, noise, noise_gain, result = ctx.saved_tensors
         n, channels = y.shape[:2]
-        # The sign of what comes out is that of what went in.
-        inner = torch.ops.aten.leaky_relu_backward(gradient, made, SLOPE, True)
+        # The output has the sign of the input.
+        inner = torch.ops.aten.leaky_relu_backward(gradient, result, SLOPE, True)
         inner = inner.contiguous(memory_format=torch.channels_last)
         rows = inner.permute(0, 2, 3, 1).reshape(-1, channels)  # [N H W,C]
         if rows.is_cuda:
-            of_bias = rows.sum(0, dtype=noise.dtype) * GAIN
+            grad_bias = rows.sum(0, dtype=noise.dtype) * GAIN
             by_pixel = rows.view(n, -1, channels).sum((0, 2), dtype=noise.dtype)
         else:
-            of_bias = (rows.new_ones(1, len(rows)) @ rows).flatten().to(noise.dtype) * GAIN
+            grad_bias = (rows.new_ones(1, len(rows)) @ rows).flatten().to(noise.dtype) * GAIN
             by_pixel = (rows @ rows.new_ones(channels, 1)).view(n, -1).to(noise.dtype).sum(0)
-        of_gain = (by_pixel @ noise.flatten())[None] * GAIN
-        of_noise = by_pixel.view_as(noise) * (noise_gain * GAIN) if ctx.needs_input_grad[2] else None
-        of_y = inner * scale
-        return of_y, inner.mul_(y), of_noise, of_gain, of_bias
+        grad_gain = (by_pixel @ noise.flatten())[None] * GAIN
+        grad_noise = by_pixel.view_as(noise) * (noise_gain * GAIN) if ctx.needs_input_grad[2] else None
+        grad_y = inner * scale
+        return grad_y, inner.mul_(y), grad_noise, grad_gain, grad_bias

@@ -15,7 +15,7 @@ TAPS = (1 / 4, 3 / 4, 3 / 4, 1 / 4)  # per axis: sum 2, so that both axes give t
 
 
 def smooth(x: Tensor, before: int, after: int) -> Tensor:  # [N,C,H,W] -> [N,C,H+b+a-3,W+b+a-3]
-    """The filter over both axes with zero padding `before` and `after`."""
+    """Filter over both axes, with zero padding `before` and `after`."""
     import torch.nn.functional as F
 
     channels = x.shape[1]
@@ -28,9 +28,9 @@ def smooth(x: Tensor, before: int, after: int) -> Tensor:  # [N,C,H,W] -> [N,C,H
 
 
 def smooth_published(x: Tensor, before: int, after: int) -> Tensor:
-    """As `smooth`, the way the published code runs: on the CPU every channel as a picture of its own.
+    """Compute `smooth` in the published form: on the CPU every channel is a picture of its own.
 
-    On GPUs the published code has a kernel of its own; depthwise convolution stands for it.
+    On GPUs the published code has a kernel of its own; a depthwise convolution stands in for it.
     """
     import torch.nn.functional as F
 
@@ -44,12 +44,12 @@ def smooth_published(x: Tensor, before: int, after: int) -> Tensor:
 
 
 def upsample(x: Tensor) -> Tensor:  # [N,C,H,W] -> [N,C,2H,2W]
-    """Zero-stuffed doubling, then the filter with padding (2, 1)."""
+    """Upsample by zero-stuffing, then filter with padding (2, 1)."""
     return smooth(_stuff(x), 2, 1)
 
 
 def upsample_published(x: Tensor) -> Tensor:
-    """As `upsample`, the way the published code runs."""
+    """Compute `upsample` in the published form."""
     return smooth_published(_stuff(x), 2, 1)
 
 
@@ -61,7 +61,7 @@ def _stuff(x: Tensor) -> Tensor:  # [N,C,H,W] -> [N,C,2H,2W]
 
 
 def phase_kernels(weight: Tensor) -> Tensor:  # [O,I,3,3] -> [2,2,O,I,3,3]
-    """Transposed convolution (stride 2) followed by the filter, as one 3 x 3 convolution per output phase.
+    """Fold a transposed convolution (stride 2) and the filter into one 3 x 3 convolution per output phase.
 
     Output row 2i + a is sum over d in -1, 0, 1 and taps t of taps[t] * weight[a + t - 1 - 2d] * x[i + d];
     columns likewise.

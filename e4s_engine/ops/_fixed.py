@@ -1,8 +1,8 @@
-"""The regional operations in forms whose shapes depend on no label map: a CUDA graph replays them.
+"""Regional operations for CUDA graphs, in forms whose shapes do not depend on the label maps.
 
-A graph repeats the same launches on the same memory. So the taps that read across a border of two regions are
-lists of a fixed capacity here (`Seams`), nothing is read back by the host, and a layer of all twelve regions
-is one batched product. The sums are those of `_differences`.
+A graph repeats the same launches on the same memory. Hence the taps that read across a border of two regions
+are lists of a fixed capacity (`Seams`), the host reads nothing back, and a layer of all twelve regions is one
+batched product. The sums are those of `_differences`.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from e4s_engine.ops import _fir, regional_conv, to_rgb
 from e4s_engine.ops._differences import finish, spread
 
 _OUTSIDE = 255  # label of pixels beyond the border; a tap there reads zero, whatever its style
-_MARGIN = 1.5  # capacity of a list over the most entries seen
+_MARGIN = 1.5  # ratio of a list's capacity to the most entries seen
 _STEP = 64  # capacities are multiples of this
-_PARTS = 8  # shares of a list whose products are added up: one block of a GPU would walk through it alone
+_PARTS = 8  # parts of a list whose products are summed afterwards: one GPU block would process it all alone
 
 
 class Seams:
     """Capacities of the lists of taps that read another region than their output pixel's.
 
-    A list is as long as the pixels of its layer allow, or 1.5 times the most entries seen while `measuring`.
-    Afterwards entries beyond the capacity are left out, and `fullness` says so.
+    The capacity of a list is 1.5 times the most entries seen while `measuring`. Afterwards entries beyond it
+    are left out, which `fullness` reports.
     """
 
     def __init__(self, device: str) -> None:
@@ -46,13 +46,13 @@ class Seams:
         return capacity
 
     def fullness(self) -> float:
-        """Return the largest share of a list needed since the last call; above 1 entries were lost."""
+        """Return the largest needed share of a list since the last call; above 1, entries were lost."""
         share = float(self._fullness)
         self._fullness.zero_()
         return share
 
     def operations(self, others: SimpleNamespace) -> SimpleNamespace:
-        """Return a namespace of operations with these in the place of `others`' own."""
+        """Return the namespace `others` with these operations in place of its own."""
         mine = {"regional_conv": self.regional_conv, "to_rgb": rgb, "region_linear": region_linear}
         return SimpleNamespace(**{**vars(others), **mine})
 
@@ -84,7 +84,7 @@ class Seams:
     ) -> Tensor:  # [N,I,H,W], [O,I,3,3], [N,R,I], [N,H',W'] -> [N,O,H',W'], not yet demodulated
         """Convolve with the style of every output pixel's region.
 
-        A doubling layer makes its four output phases as channels: products are cheaper than passes over maps.
+        An upsampling layer computes its four output phases as channels: products cost less than extra passes.
         """
         n, _, height, width = x.shape
         scale, outputs = 2 if upsample else 1, weight.shape[0]
@@ -115,23 +115,22 @@ class Seams:
         """List the taps that read another region than their output pixel's, for each phase and tap.
 
         Return, each [phases 9 capacity]: the input pixel, the output pixel (phases last), the pair of
-        regions, whether the entry is used. Unused ones take the difference of a style to itself, each
-        at a pixel of its own: added to one pixel they would wait for each other.
+        regions, whether the entry is used. An unused entry has the difference of a style to itself, at a
+        pixel of its own: additions to one common pixel would wait for each other.
         """
         n, height, width = inner.shape
         apart, own = _apart(inner, labels, scale)
         lists, pixels = apart.shape
-        ends = apart.flatten().cumsum(
-            0, dtype=torch.int32
-        )  # along one axis: rows are scanned by one block each
+        # One flat axis: of several rows, each would be scanned by one block.
+        ends = apart.flatten().cumsum(0, dtype=torch.int32)
         last = ends.view(lists, pixels)[:, -1]
         first = F.pad(last[:-1], (1, 0))
         capacity = self.capacity((scale, n, height, width), last - first)
         numbers = torch.arange(capacity, device=inner.device, dtype=torch.int32)
-        found = torch.searchsorted(ends, first[:, None] + numbers + 1, out_int32=True)
+        position = torch.searchsorted(ends, first[:, None] + numbers + 1, out_int32=True)
         starts = torch.arange(lists, device=inner.device, dtype=torch.int32)[:, None] * pixels
         used = numbers < (last - first)[:, None]
-        pixel = torch.where(used, found - starts, numbers % pixels)
+        pixel = torch.where(used, position - starts, numbers % pixels)
         phase, tap = _numbers(scale**2, 9, inner.device)
         near = torch.where(used, pixel + (tap // 3 - 1) * width + tap % 3 - 1, pixel)
         to = pixel * scale**2 + phase
@@ -149,7 +148,7 @@ def _numbers(phases: int, taps: int, device: torch.device) -> tuple[Tensor, Tens
 
 
 def _apart(inner: Tensor, labels: Tensor, scale: int) -> tuple[Tensor, Tensor]:
-    """Return which taps read another region [phases 9,P], and the labels of output pixels [phases,P]."""
+    """Return which taps read another region [phases 9,P], and the output pixels' labels [phases,P]."""
     height, width = inner.shape[1:]
     padded = F.pad(inner, (1, 1, 1, 1), value=_OUTSIDE)
     read = torch.stack([padded[:, y : y + height, x : x + width] for y in range(3) for x in range(3)])
@@ -159,10 +158,10 @@ def _apart(inner: Tensor, labels: Tensor, scale: int) -> tuple[Tensor, Tensor]:
 
 
 class _Missing(torch.autograd.Function):
-    """What the taps of a seam lack: (pixels[near] * differences[pair]) @ the tap's matrix.
+    """Missing terms of a seam's taps: (pixels[near] * differences[pair]) @ the tap's matrix.
 
     pixels [P,I], differences [N R R,I], matrices [T,I,O], near, pair, used [T K] -> [T K,O]. Gradients of
-    differences are summed in fp32: thousands of rows go into one.
+    differences are summed in fp32: each is a sum of thousands of rows.
     """
 
     @staticmethod
@@ -177,31 +176,31 @@ class _Missing(torch.autograd.Function):
     ) -> Tensor:
         """See the class."""
         read, apart = pixels.index_select(0, near), differences.index_select(0, pair)
-        taken = (read * apart).view(len(matrices), -1, pixels.shape[1])
-        ctx.save_for_backward(read, apart, taken, matrices, near, pair, used)
+        products = (read * apart).view(len(matrices), -1, pixels.shape[1])
+        ctx.save_for_backward(read, apart, products, matrices, near, pair, used)
         ctx.sizes = len(pixels), len(differences)
-        return torch.bmm(taken, matrices).flatten(0, 1)
+        return torch.bmm(products, matrices).flatten(0, 1)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of pixels, differences and matrices."""
-        read, apart, taken, matrices, near, pair, used = ctx.saved_tensors
+        read, apart, products, matrices, near, pair, used = ctx.saved_tensors
         pixels, pairs = ctx.sizes
         lists, inputs, outputs = matrices.shape
         gradient = gradient.view(lists, -1, outputs)
-        of_taken = torch.bmm(gradient, matrices.mT).flatten(0, 1)
-        of_pixels = read.new_zeros(pixels, inputs).index_add_(0, near, of_taken * apart)
-        by_row = (of_taken * read * used[:, None]).float()
-        of_pairs = by_row.new_zeros(pairs, inputs).index_add_(0, pair, by_row)
-        parts = (taken.reshape(lists * _PARTS, -1, inputs), gradient.reshape(lists * _PARTS, -1, outputs))
-        of_matrices = torch.bmm(parts[0].mT, parts[1]).float().view(lists, _PARTS, inputs, outputs).sum(1)
-        return of_pixels, of_pairs.to(read.dtype), of_matrices.to(matrices.dtype), None, None, None
+        grad_products = torch.bmm(gradient, matrices.mT).flatten(0, 1)
+        grad_pixels = read.new_zeros(pixels, inputs).index_add_(0, near, grad_products * apart)
+        by_row = (grad_products * read * used[:, None]).float()
+        grad_pairs = by_row.new_zeros(pairs, inputs).index_add_(0, pair, by_row)
+        parts = (products.reshape(lists * _PARTS, -1, inputs), gradient.reshape(lists * _PARTS, -1, outputs))
+        grad_matrices = torch.bmm(parts[0].mT, parts[1]).float().view(lists, _PARTS, inputs, outputs).sum(1)
+        return grad_pixels, grad_pairs.to(read.dtype), grad_matrices.to(matrices.dtype), None, None, None
 
 
 def rgb(
     x: Tensor, weight: Tensor, styles: Tensor, labels: Tensor | None, bias: Tensor, skip: Tensor | None = None
 ) -> Tensor:
-    """Compute `to_rgb.reference`: the colours that every region's style would give, then the pixel's own."""
+    """Compute `to_rgb.reference`: colours with every region's style, then a choice per pixel."""
     if labels is None:
         return to_rgb.reference(x, weight, styles, labels, bias, skip)
     regional_conv.check(x, weight, styles, labels, upsample=False)

@@ -1,4 +1,4 @@
-"""Activations: PReLU with a slope per channel, and ReLU; other ops take them along by keyword."""
+"""Activations: PReLU with a slope per channel, and ReLU; other ops offer them as keyword arguments."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def reference(x: Tensor, *, prelu: Tensor | None = None) -> Tensor:  # [N,C,H,W] -> [N,C,H,W]
-    """Return x where it is positive, else x times the slope of its channel: prelu [C], or 0."""
+    """Return x where it is positive, else x times its channel's slope. prelu: slopes [C]; None: 0."""
     import torch.nn.functional as F
 
     return x.relu() if prelu is None else F.prelu(x, prelu)

@@ -1,4 +1,4 @@
-"""Elementwise sum, the second operand broadcast over space if it is [N, C, 1, 1], then ReLU if asked."""
+"""Elementwise sum, the second operand broadcast over space if it is [N, C, 1, 1], with optional ReLU."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def reference(x: Tensor, y: Tensor, *, relu: bool = False) -> Tensor:
-    """X + y. x [N,C,H,W], y [N,C,H|1,W|1] -> [N,C,H,W]."""
+    """Return x + y. x [N,C,H,W], y [N,C,H|1,W|1] -> [N,C,H,W]."""
     z = x + y
     return z.relu() if relu else z
 

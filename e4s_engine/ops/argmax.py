@@ -1,4 +1,4 @@
-"""The index of the best class per pixel."""
+"""Index of the best class per pixel."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 
 def reference(logits: Tensor) -> Tensor:  # [N,C,H,W] -> [N,H,W] uint8
-    """Argmax over channels; the first wins a tie."""
+    """Return the argmax over channels; the first wins a tie."""
     import torch
 
     return logits.argmax(1).to(torch.uint8)
 
 
 def record(logits: Symbol) -> Symbol:
-    """Append a step that writes the caller's classes; a resize before it joins."""
+    """Append a step that writes the caller's classes; a resize before it is fused into it."""
     plan = logits.plan
     n, _, height, width = logits.shape
     y = plan.external((n, height, width, 1), "u8")

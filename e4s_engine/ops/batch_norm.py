@@ -1,4 +1,4 @@
-"""Batch normalisation with stored statistics (BiSeNet): an affine map per channel, then ReLU if asked."""
+"""Batch normalisation with stored statistics (BiSeNet): an affine map per channel, with optional ReLU."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EPSILON = 1e-5
 def reference(
     x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, var: Tensor, *, relu: bool = False
 ) -> Tensor:
-    """(x - mean) / sqrt(var + 1e-5) * weight + bias, per channel."""
+    """Return (x - mean) / sqrt(var + 1e-5) * weight + bias, per channel."""
     import torch.nn.functional as F
 
     y = F.batch_norm(x, mean, var, weight, bias, training=False, eps=EPSILON)
@@ -47,7 +47,7 @@ def record(
 def training(
     x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, var: Tensor, *, relu: bool = False
 ) -> Tensor:
-    """As `reference`, with the batch's own statistics; mean and var follow them in place by a tenth."""
+    """Compute `reference` with the batch's own statistics; update mean and var in place with momentum 0.1."""
     import torch.nn.functional as F
 
     y = F.batch_norm(x, mean, var, weight, bias, training=True, momentum=0.1, eps=EPSILON)

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def reference(tensors: Sequence[Tensor], axis: int = 1) -> Tensor:
-    """The tensors one after the other along `axis`."""
+    """Concatenate the tensors along `axis`."""
     import torch
 
     return torch.cat(list(tensors), axis)
 
 
 def record(tensors: Sequence[Symbol], axis: int = 1) -> Symbol:
-    """Append a copy of each into its channels."""
+    """Append a copy of each tensor into its channels of the result."""
     first = tensors[0]
     plan, shape = first.plan, list(first.shape)
     if axis != (1 if len(shape) == 4 else 2):

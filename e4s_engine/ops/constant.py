@@ -1,4 +1,4 @@
-"""The generator's learned constant input, repeated over the batch."""
+"""Learned constant input of the generator, repeated over the batch."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def reference(value: Tensor, batch: int) -> Tensor:  # [1,C,4,4] -> [N,C,4,4]
-    """The constant for each of the batch."""
+    """Repeat the constant for every sample of the batch."""
     return value.expand(batch, -1, -1, -1)
 
 
 def record(value: Weight, batch: int) -> Symbol:
-    """A step that writes the constant."""
+    """Append a step that writes the constant."""
 
     def pixels(arrays: Arrays) -> Array:
         return value.read(arrays).transpose(0, 2, 3, 1)

@@ -22,7 +22,7 @@ def reference(
     prelu: Tensor | None = None,
     relu: bool = False,
 ) -> Tensor:
-    """Convolve with padding k // 2, add the bias if given, then PReLU where slopes are given, or ReLU.
+    """Convolve with padding k // 2, add the optional bias, then apply PReLU, ReLU or neither.
 
     x [N,I,H,W], weight [O,I,k,k], bias [O], prelu [O] -> [N,O,ceil(H/stride),ceil(W/stride)].
     """
@@ -62,7 +62,7 @@ def record(
 
 
 def whole_kernel(weight: Weight, type_name: str) -> Conv:
-    """Return the kernel as it is."""
+    """Return the kernel without any scale."""
 
     def whole(arrays: Arrays) -> tuple[Array, None, None]:
         return weight.read(arrays), None, None

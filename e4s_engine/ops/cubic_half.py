@@ -1,4 +1,4 @@
-"""Half-size reduction with an antialiasing cubic filter: the published parser's way to 512."""
+"""Reduction to half the size with an antialiasing cubic filter: the published parser's resize to 512."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SIZE = 8  # support of the cubic at factor 2
 
 
 def taps() -> list[float]:
-    """The normalised weights of the eight taps: Keys' cubic, a = -0.5, stretched by two."""
+    """Return the normalised weights of the eight taps: Keys' cubic, a = -0.5, stretched by two."""
 
     def cubic(x: float) -> float:
         a, x = -0.5, abs(x)
@@ -28,7 +28,7 @@ def taps() -> list[float]:
 
 
 def reference(x: Tensor) -> Tensor:  # [N,C,2H,2W] -> [N,C,H,W]
-    """Both axes halved with mirrored borders, clamped to [0, 1]."""
+    """Halve both axes with mirrored borders, and clamp to [0, 1]."""
     import torch
     import torch.nn.functional as F
 
@@ -42,7 +42,7 @@ def reference(x: Tensor) -> Tensor:  # [N,C,2H,2W] -> [N,C,H,W]
 
 
 def record(x: Symbol) -> Symbol:
-    """Append the reduction; it joins the reading of the pixels."""
+    """Append the reduction; it is fused into the step that reads the pixels."""
     n, channels, height, width = x.shape
     weights = {"taps": Vector(("cubic_half",), lambda _: taps())}
     return x.plan.emit("cubic_half", (n, channels, height // 2, width // 2), {"x": x}, weights=weights)

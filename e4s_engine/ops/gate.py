@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 
 def reference(x: Tensor, logits: Tensor, *, residual: bool = False) -> Tensor:
-    """X * sigmoid(logits), plus x if residual. x [N,C,H,W], logits [N,C,1,1]."""
+    """Return x * sigmoid(logits), plus x if residual. x [N,C,H,W], logits [N,C,1,1]."""
     y = x * logits.sigmoid()
     return y + x if residual else y
 
 
 def record(x: Symbol, logits: Symbol, *, residual: bool = False) -> Symbol:
-    """A step of its own."""
+    """Append the gate as a step of its own."""
     return x.plan.emit("combine", x.shape, {"x": x, "gate": logits}, residual=residual, relu=0)

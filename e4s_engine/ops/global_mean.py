@@ -1,4 +1,4 @@
-"""The mean over all pixels."""
+"""Mean over all pixels."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def reference(x: Tensor) -> Tensor:  # [N,C,H,W] -> [N,C,1,1]
-    """Mean over H and W."""
+    """Return the mean over H and W."""
     return x.mean((2, 3), keepdim=True)
 
 
 def record(x: Symbol) -> Symbol:
-    """A pooling step without labels."""
+    """Append a pooling step without labels."""
     return x.plan.emit("pool", (*x.shape[:2], 1, 1), {"x": x})

@@ -15,9 +15,9 @@ EPSILON = 1e-5
 
 
 def reference(x: Tensor, *, prelu: Tensor | None = None) -> Tensor:  # [N,C,H,W] -> [N,C,H,W]
-    """(x - mean) / sqrt(var + 1e-5) per sample and channel, then PReLU where slopes [C] are given.
+    """Return (x - mean) / sqrt(var + 1e-5) per sample and channel, then PReLU with slopes [C], if any.
 
-    A single pixel has no variance and gives 0.
+    A single pixel has no variance and becomes 0.
     """
     import torch.nn.functional as F
 

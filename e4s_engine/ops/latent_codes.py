@@ -1,4 +1,4 @@
-"""MLP outputs + latent_avg -> style codes in W^r+ (paper, section 3.2)."""
+"""Style codes in W^r+ from MLP outputs and latent_avg (paper, section 3.2)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def reference(offsets: Tensor, latent_avg: Tensor) -> Tensor:  # [N,R,K*D], [L,D] -> [N,R,L,D]
-    """The first K layers are latent_avg + offsets, the later ones latent_avg for every region."""
+    """Return codes: latent_avg + offsets in the first K layers, latent_avg for every region in later ones."""
     import torch
 
     layers, dim = latent_avg.shape
@@ -25,7 +25,7 @@ def reference(offsets: Tensor, latent_avg: Tensor) -> Tensor:  # [N,R,K*D], [L,D
 
 
 def record(offsets: Symbol, latent_avg: Weight) -> Codes:
-    """Append the sum; latent_avg joins the biases of the linear layer that makes the offsets."""
+    """Append the sum; latent_avg is fused into the biases of the linear layer that writes the offsets."""
     n, regions, length = offsets.shape
     layers, dim = latent_avg.shape
     average = {"average": vector(latent_avg)}

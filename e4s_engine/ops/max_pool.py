@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 
 def reference(x: Tensor) -> Tensor:  # [N,C,H,W] -> [N,C,ceil(H/2),ceil(W/2)]
-    """The largest of each 3 x 3 window, every second pixel."""
+    """Return the maximum of each 3 x 3 window, at every second pixel."""
     import torch.nn.functional as F
 
     return F.max_pool2d(x, 3, stride=2, padding=1)
 
 
 def record(x: Symbol) -> Symbol:
-    """A step of its own."""
+    """Append the pooling as a step of its own."""
     n, channels, height, width = x.shape
     return x.plan.emit("max_pool", (n, channels, -(-height // 2), -(-width // 2)), {"x": x})

@@ -1,4 +1,4 @@
-"""Style codes -> the modulation of one layer: an equalised linear map (StyleGAN2, section 2.2)."""
+"""Modulation of one layer from style codes: an equalised linear map (StyleGAN2, section 2.2)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def reference(
     codes: Tensor, layer: int, weight: Tensor, bias: Tensor, *, regional: bool = True
 ) -> Tensor:  # [N,R,L,D], [I,D], [I] -> [N,R|1,I]
-    """Scales of the input channels, per region; of region 0 alone where the layer is not regional."""
+    """Return scales of the input channels per region; for region 0 alone if the layer is not regional."""
     import torch.nn.functional as F
 
     chosen = codes[:, :, layer] if regional else codes[:, :1, layer]
@@ -27,7 +27,7 @@ def reference(
 def record(
     codes: Codes, layer: int, weight: Weight, bias: Weight, *, regional: bool = True
 ) -> Symbol | Constant:
-    """Append a linear step where regions differ; else the style is the same in every picture, a constant."""
+    """Append a linear step if regions differ; otherwise return the style, the same in every picture."""
     plan, injected, latent_avg = codes.plan, codes.injected, codes.latent_avg
     batch, regions, _, dim = codes.shape
     inputs, gain = weight.shape[0], np.float32(dim**-0.5)

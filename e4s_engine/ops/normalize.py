@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def reference(x: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    """(x - mean) / std, per channel of [N,C,H,W]."""
+    """Return (x - mean) / std, per channel of [N,C,H,W]."""
     from e4s_engine.ops._constants import row
 
     return (x - row(mean, x.dtype, x.device).view(1, -1, 1, 1)) / row(std, x.dtype, x.device).view(
@@ -20,7 +20,7 @@ def reference(x: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Ten
 
 
 def record(x: Symbol, mean: tuple[float, ...], std: tuple[float, ...]) -> Symbol:
-    """Append the normalisation; it joins the reading of the pixels."""
+    """Append the normalisation; it is fused into the step that reads the pixels."""
     y = x.plan.emit("normalize", x.shape, {"x": x})
     for name, values in (("mean", mean), ("std", std)):
         x.plan.steps[-1].numbers |= {f"{name}{c}": value for c, value in enumerate(values)}

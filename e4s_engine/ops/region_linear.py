@@ -1,4 +1,4 @@
-"""One equalised linear layer per region: the per-region MLPs (paper, section 3.2)."""
+"""Equalised linear layer per region, for the per-region MLPs (paper, section 3.2)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def reference(
     x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], *, slope: float | None = None
 ) -> Tensor:  # [N,R,I], R of [O,I], R of [O] -> [N,R,O]
-    """Region r: x @ (W_r / sqrt(I))^T + b_r, then leaky ReLU where a slope is given."""
+    """Return x_r @ (W_r / sqrt(I))^T + b_r for every region r, then leaky ReLU if `slope` is set."""
     import torch
     import torch.nn.functional as F
 
@@ -31,7 +31,7 @@ def reference(
 def record(
     x: Symbol, weights: Sequence[Weight], biases: Sequence[Weight], *, slope: float | None = None
 ) -> Symbol:
-    """One step for all regions."""
+    """Append one step for all regions."""
     plan = x.plan
     n, regions, inputs = x.shape
     outputs = weights[0].shape[0]

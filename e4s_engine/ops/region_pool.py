@@ -1,4 +1,4 @@
-"""The mean of the features over each region's pixels (paper, section 3.1)."""
+"""Mean of the features over each region's pixels (paper, section 3.1)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def reference(x: Tensor, labels: Tensor, regions: int) -> Tensor:  # [N,C,H,W], [N,H,W] -> [N,R,C]
-    """Region means; a region with no pixel gives zeros."""
+    """Return the means per region; zeros for a region without pixels."""
     import torch
 
     # Not F.one_hot, which reads the largest label back to the host.
@@ -21,6 +21,6 @@ def reference(x: Tensor, labels: Tensor, regions: int) -> Tensor:  # [N,C,H,W], 
 
 
 def record(x: Symbol, labels: Symbol, regions: int) -> Symbol:
-    """A pooling step."""
+    """Append a pooling step with labels."""
     shape = (x.shape[0], regions, x.shape[1])
     return x.plan.emit("pool", shape, {"x": x, "labels": labels}, type="f32")

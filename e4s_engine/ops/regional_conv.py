@@ -2,10 +2,10 @@
 
 In a regional layer the output at a pixel is that of the convolution modulated and demodulated with the
 style of that pixel's region. `published` runs the whole convolution once per region, masks and sums.
-`reference` runs it once: scale each input pixel by the style of its own region, convolve, and every output
-pixel whose receptive field lies in one region is already right. The rest, a thin seam along region borders,
-is computed anew from gathered patches scaled by the style of the output pixel's region. Then demodulation,
-noise, bias and activation per pixel. Where gradients are wanted the same sums take other forms, whose
+`reference` runs it once: it scales each input pixel by the style of its own region and convolves, which is
+exact for every output pixel whose receptive field lies in one region. The rest, a thin seam along region
+borders, is computed anew from gathered patches scaled by the style of the output pixel's region. Then follow
+demodulation, noise, bias and activation per pixel. With gradients the same sums take other forms, whose
 gradients are cheap (`_differences`).
 """
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 EPSILON = 1e-8
 SLOPE = 0.2
 GAIN = 2**0.5
-SEAM_CHUNK = 4096  # seam pixels gathered at once: bounds the patches to 75 MB at 512 channels
-SEAM_CHUNK_GPU = 65536  # on GPUs launches cost more than memory
+SEAM_CHUNK = 4096  # seam pixels per gather: bounds the patches to 75 MB at 512 channels
+SEAM_CHUNK_GPU = 65536  # on GPUs launches cost more than memory does
 
 
 def check(x: Tensor, weight: Tensor, styles: Tensor, labels: Tensor | None, upsample: bool) -> None:
@@ -64,7 +64,7 @@ def reference(
     noise_gain: Tensor | None = None,
     bias: Tensor | None = None,
 ) -> Tensor:
-    """One convolution, the style chosen per output pixel.
+    """Run one convolution, with the style of every output pixel's region.
 
     x [N,I,H,W], weight [O,I,k,k], styles [N,R,I], labels [N,H',W'] in 0..R-1 (None: R = 1),
     noise [1,1,H',W'], noise_gain [1], bias [O] -> [N,O,H',W'] with H' = 2H if upsample else H.
@@ -96,7 +96,7 @@ def published(
     noise_gain: Tensor | None = None,
     bias: Tensor | None = None,
 ) -> Tensor:
-    """As the published code: modulated weights and a whole convolution per region, masked and summed."""
+    """Compute `reference` in the published form: a whole convolution per region, masked and summed."""
     check(x, weight, styles, labels, upsample)
     weight = weight * weight[0].numel() ** -0.5
     if labels is None:
@@ -110,7 +110,7 @@ def published(
 def sum_regions(
     x: Tensor, weight: Tensor, styles: Tensor, labels: Tensor, *, upsample: bool, demodulated: bool
 ) -> Tensor:
-    """The published sum: a whole convolution per region times that region's mask."""
+    """Sum over regions a whole convolution times the region's mask, as in the published code."""
     y = x.new_zeros(x.shape[0], weight.shape[0], *labels.shape[1:])
     for region in range(styles.shape[1]):
         style = styles[:, region]
@@ -122,7 +122,7 @@ def sum_regions(
 def convolve_modulated(
     x: Tensor, weight: Tensor, style: Tensor, upsample: bool, demodulated: bool, smooth: Smooth = _fir.smooth
 ) -> Tensor:  # [N,I,H,W], [O,I,k,k], [N,I] -> [N,O,H',W']
-    """StyleGAN2's fused form: weights modulated per sample, one grouped convolution."""
+    """Convolve in StyleGAN2's fused form: weights modulated per sample, one grouped convolution."""
     import torch.nn.functional as F
 
     n, channels, height, width = x.shape
@@ -140,16 +140,16 @@ def convolve_modulated(
 
 
 def demodulate(weight: Tensor, styles: Tensor) -> Tensor:  # [O,I,k,k], [N,R,I] -> [N,R,O]
-    """1 / sqrt(sum over input channels and taps of (weight * style)^2 + 1e-8)."""
+    """Return 1 / sqrt(sum over input channels and taps of (weight * style)^2 + 1e-8)."""
     import torch
 
-    with torch.autocast(styles.device.type, enabled=False):  # a sum of squares wants full precision
+    with torch.autocast(styles.device.type, enabled=False):  # a sum of squares needs full precision
         energy = weight.square().sum((2, 3))  # [O,I]
         return (styles.to(energy.dtype).square() @ energy.T + EPSILON).rsqrt()
 
 
 def _spread(values: Tensor, labels: Tensor) -> Tensor:  # [N,R,C], [N,H,W] -> [N,C,H,W]
-    """Per-region values laid out over the pixels."""
+    """Lay per-region values out over the pixels."""
     n, _, channels = values.shape
     index = labels.reshape(n, 1, -1).expand(n, channels, -1)
     return values.transpose(1, 2).gather(2, index).view(n, channels, *labels.shape[1:])
@@ -158,8 +158,8 @@ def _spread(values: Tensor, labels: Tensor) -> Tensor:  # [N,R,C], [N,H,W] -> [N
 def convolve_regions(
     x: Tensor, weight: Tensor, styles: Tensor, labels: Tensor, upsample: bool
 ) -> Tensor:  # -> [N,O,H',W'], not yet demodulated
-    """The modulated convolution with the style of every output pixel's region."""
-    inner = labels[:, ::2, ::2] if upsample else labels  # a region for every input pixel
+    """Convolve with the style of every output pixel's region."""
+    inner = labels[:, ::2, ::2] if upsample else labels  # labels of the input pixels
     if _wants_gradients(x, weight, styles):
         from e4s_engine.ops import _differences
 
@@ -180,7 +180,7 @@ def _wants_gradients(*tensors: Tensor) -> bool:
 
 
 def convolve(x: Tensor, weight: Tensor, upsample: bool) -> Tensor:
-    """A convolution, or the upsampling form of one (StyleGAN2, appendix B)."""
+    """Convolve, or convolve in the upsampling form (StyleGAN2, appendix B)."""
     import torch.nn.functional as F
 
     if upsample:
@@ -189,7 +189,7 @@ def convolve(x: Tensor, weight: Tensor, upsample: bool) -> Tensor:
 
 
 def _seam(inner: Tensor, labels: Tensor, upsample: bool) -> Tensor:  # -> [N,H',W'] bool
-    """Output pixels whose 3 x 3 neighbourhood of input pixels holds another region than their own."""
+    """Find output pixels whose 3 x 3 neighbourhood of input pixels holds another region than their own."""
     import torch.nn.functional as F
 
     # In either form an output pixel sees the input pixels around its own: see _fir.phase_kernels.
@@ -205,7 +205,7 @@ def _seam(inner: Tensor, labels: Tensor, upsample: bool) -> Tensor:  # -> [N,H',
 def _mend(
     y: Tensor, seam: Tensor, x: Tensor, weight: Tensor, styles: Tensor, labels: Tensor, upsample: bool
 ) -> Tensor:
-    """Y with the seam's pixels computed from patches scaled by their own region's style."""
+    """Replace the seam's pixels in y, computed from patches scaled by their own region's style."""
     import torch
     import torch.nn.functional as F
 
@@ -232,7 +232,7 @@ def _mend(
 
 
 def _by_phase(seam: Tensor, upsample: bool) -> tuple[Tensor, Tensor]:
-    """The seam's pixels by the parity of their row and column, and that: each has a kernel of its own."""
+    """Sort the seam's pixels by phase (parity of row and column), each with its own kernel; return both."""
     if not upsample:
         return seam, seam.new_zeros(len(seam))
     phases, order = ((seam[:, 1] % 2) * 2 + seam[:, 2] % 2).sort(stable=True)
@@ -240,11 +240,11 @@ def _by_phase(seam: Tensor, upsample: bool) -> tuple[Tensor, Tensor]:
 
 
 def _finish(y: Tensor, noise: Tensor | None, noise_gain: Tensor | None, bias: Tensor | None) -> Tensor:
-    """Noise, bias, leaky ReLU and gain, each where it is given. Y may be overwritten."""
+    """Add noise and bias, apply leaky ReLU and gain; None is skipped. `y` may be overwritten."""
     import torch.nn.functional as F
 
-    # Without gradients the passes over the largest maps are made in place: a third of their time is
-    # spent on fresh memory otherwise.
+    # Without gradients the passes over the largest maps run in place: fresh memory would take a third of
+    # their time.
     add = y.add if y.requires_grad else y.add_
     if noise is not None and noise_gain is not None:
         y = add((noise * noise_gain).to(y.dtype))
@@ -273,9 +273,9 @@ def record(
     constant = styles if isinstance(styles, Constant) else None
     if weight.shape[-1] != 3 or (constant and labels is not None):
         raise unfoldable("a regional convolution of this form")
-    given: dict[str, Symbol | None] = {"x": x, "labels": labels}
+    operands: dict[str, Symbol | None] = {"x": x, "labels": labels}
     if not isinstance(styles, Constant):
-        given |= {"styles": styles, "demodulation": _record_demodulation(weight, styles)}
+        operands |= {"styles": styles, "demodulation": _record_demodulation(weight, styles)}
     weights: dict[str, Conv | Vector | list[Conv | Vector] | None] = {
         "kernel": _record_kernel(weight, constant, plan.type),
         "bias": vector(bias),
@@ -290,7 +290,7 @@ def record(
     return plan.emit(
         "regional_conv",
         shape,
-        {name: symbol for name, symbol in given.items() if symbol is not None},
+        {name: symbol for name, symbol in operands.items() if symbol is not None},
         weights=weights,
         flop=2.0 * n * shape[2] * shape[3] * inputs * outputs * side_taps,
         upsample=upsample,
@@ -298,7 +298,7 @@ def record(
 
 
 def _record_kernel(weight: Weight, constant: Constant | None, type_name: str) -> Conv:
-    """The weights; modulated and demodulated where the style is a constant."""
+    """Return the weights, modulated and demodulated if the style is a constant."""
     outputs, inputs = weight.shape[:2]
 
     def make(arrays: Arrays) -> tuple[Array, Array, Array | None]:
@@ -314,7 +314,7 @@ def _record_kernel(weight: Weight, constant: Constant | None, type_name: str) ->
 
 
 def _record_demodulation(weight: Weight, styles: Symbol) -> Symbol:
-    """The scales of the output channels, per region."""
+    """Append the scales of the output channels, per region."""
     n, regions, inputs = styles.shape
     outputs = weight.shape[0]
 

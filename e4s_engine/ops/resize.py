@@ -15,7 +15,7 @@ MODES = ("bilinear", "bilinear_corners", "nearest")
 
 
 def reference(x: Tensor, height: int, width: int, mode: str) -> Tensor:  # [N,C,h,w] -> [N,C,H,W]
-    """Without antialiasing. bilinear: half-pixel centres; bilinear_corners: aligned corners."""
+    """Resize without antialiasing. bilinear: half-pixel centres; bilinear_corners: aligned corners."""
     import torch.nn.functional as F
 
     if mode not in MODES:
@@ -26,7 +26,7 @@ def reference(x: Tensor, height: int, width: int, mode: str) -> Tensor:  # [N,C,
 
 
 def record(x: Symbol, height: int, width: int, mode: str) -> Symbol:
-    """Append a resize; of pixels it joins their reading."""
+    """Append a resize; directly after pixels it is fused into the step that reads them."""
     if mode not in MODES:
         raise ArgumentError(f"mode: expected one of {', '.join(MODES)}, got {mode!r}")
     return x.plan.emit("resize", (*x.shape[:2], height, width), {"x": x}, mode=MODES.index(mode))

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def reference(labels: Tensor, height: int, width: int) -> Tensor:  # [N,h,w] -> [N,H,W]
-    """Nearest: the source index is floor(i * h / H)."""
+    """Resize to the nearest label: the source index is floor(i * h / H)."""
     import torch
 
     rows = torch.arange(height, device=labels.device) * labels.shape[1] // height
@@ -20,7 +20,7 @@ def reference(labels: Tensor, height: int, width: int) -> Tensor:  # [N,h,w] -> 
 
 
 def record(labels: Symbol, height: int, width: int) -> Symbol:
-    """A step of its own."""
+    """Append the resize as a step of its own."""
     plan, batch = labels.plan, labels.shape[0]
     limit = plan.buffers[labels.buffer].limit
     y = plan.emit("resize_labels", (batch, 1, height, width), {"x": labels}, type="u8", limit=limit)

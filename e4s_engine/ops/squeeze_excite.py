@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def reference(x: Tensor, squeeze: Tensor, excite: Tensor, shortcut: Tensor) -> Tensor:
-    """X * sigmoid(excite @ relu(squeeze @ mean(x))) + shortcut.
+    """Return x * sigmoid(excite @ relu(squeeze @ mean(x))) + shortcut.
 
     x, shortcut [N,C,H,W]; squeeze [C/16,C,1,1]; excite [C,C/16,1,1].
     """
@@ -24,15 +24,15 @@ def reference(x: Tensor, squeeze: Tensor, excite: Tensor, shortcut: Tensor) -> T
 
 
 def training(x: Tensor, squeeze: Tensor, excite: Tensor, shortcut: Tensor) -> Tensor:
-    """As `reference`, for a map that comes from an instance norm: its gate is one half (see plan/fuse.py).
+    """Compute `reference` after an instance norm: the gate is one half there (see plan/fuse.py).
 
-    The gate's layers have nothing to learn from: what `reference` hands them is the rounding of a zero.
+    The gate's layers cannot learn: in `reference` their input is the rounding error of a zero.
     """
     return shortcut.add(x, alpha=0.5)
 
 
 def record(x: Symbol, squeeze: Weight, excite: Weight, shortcut: Symbol) -> Symbol:
-    """Append the whole unit; fusing makes one step of it and of the norm before it (see plan/fuse.py)."""
+    """Append the whole unit; it is fused with the norm before it into one step (see plan/fuse.py)."""
     pairs = (("squeeze", squeeze), ("excite", excite))
     kernels = {name: conv2d.whole_kernel(weight, x.plan.type) for name, weight in pairs}
     return x.plan.emit("squeeze_excite", x.shape, {"x": x, "shortcut": shortcut}, weights=kernels)

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 def reference(x: Tensor, stride: int) -> Tensor:  # [N,C,H,W] -> [N,C,ceil(H/s),ceil(W/s)]
-    """x[:, :, ::stride, ::stride]."""
+    """Return x[:, :, ::stride, ::stride]."""
     return x[:, :, ::stride, ::stride]
 
 
 def record(x: Symbol, stride: int) -> Symbol:
-    """A copy of every n-th pixel."""
+    """Append a copy of every n-th pixel."""
     n, channels, height, width = x.shape
     shape = (n, channels, -(-height // stride), -(-width // stride))
     return x.plan.emit("copy", shape, {"x": x}, stride=stride, first=0)

@@ -23,7 +23,7 @@ def reference(
     bias: Tensor,
     skip: Tensor | None = None,
 ) -> Tensor:
-    """Picture at this size: colour of the features plus the smaller picture, upsampled.
+    """Compute the picture at this size: colours of the features plus the smaller picture, upsampled.
 
     x [N,I,H,W], weight [3,I,1,1], styles [N,R,I], labels [N,H,W] or None, bias [1,3,1,1],
     skip [N,3,H/2,W/2] or None -> [N,3,H,W].
@@ -46,7 +46,7 @@ def published(
     bias: Tensor,
     skip: Tensor | None = None,
 ) -> Tensor:
-    """The same as the published code computes it: once per region, masked and summed."""
+    """Compute `reference` in the published form: once per region, masked and summed."""
     regional_conv.check(x, weight, styles, labels, upsample=False)
     weight = weight * weight[0].numel() ** -0.5
     if labels is None:
@@ -76,11 +76,11 @@ def record(
         return plain if constant is None else plain * constant.make(arrays)
 
     per_picture = None if isinstance(styles, Constant) else styles
-    given = {"x": x, "skip": skip, "styles": per_picture, "labels": labels}
+    operands = {"x": x, "skip": skip, "styles": per_picture, "labels": labels}
     return plan.emit(
         "to_rgb",
         (n, 3, height, width),
-        {name: symbol for name, symbol in given.items() if symbol is not None},
+        {name: symbol for name, symbol in operands.items() if symbol is not None},
         type="f32",
         weights={"matrix": Vector((weight.key, "matrix", *key), matrix), "bias": vector(bias)},
         flop=2.0 * n * height * width * inputs * 3,

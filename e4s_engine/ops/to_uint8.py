@@ -1,4 +1,4 @@
-"""The generator's range to 8-bit pictures."""
+"""Conversion of the generator's range to 8-bit pictures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def reference(x: Tensor) -> Tensor:  # [N,3,H,W] in [-1,1] -> [N,H,W,3] uint8
-    """(x + 1) / 2 clamped to [0, 1], times 255, truncated as in the published code."""
+    """Clamp (x + 1) / 2 to [0, 1], scale by 255 and truncate, as in the published code."""
     import torch
 
     return (((x.float() + 1) / 2).clamp(0, 1) * 255).to(torch.uint8).permute(0, 2, 3, 1)

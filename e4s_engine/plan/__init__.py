@@ -1,4 +1,4 @@
-"""The recorder, the plans that it makes, and what joins their steps."""
+"""Recorder, plans, and the fusing of their steps."""
 
 from e4s_engine.plan.recorder import (
     TYPES,

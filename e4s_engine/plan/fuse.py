@@ -1,9 +1,9 @@
-"""Fusing: rewrite the steps that the ops recorded into those that the runtime runs.
+"""Fusing: rewrites recorded steps, one per op, into the steps of the runtime.
 
-Ops say what they are; this pass says what joins. Every rule takes one step and looks at the step that writes
-its operand: it may fold the step into that one, take that one into itself, or leave both as they are. RULES
-is the table, in the order in which rules are tried. A value that something else reads too is never folded
-away. What no rule has turned into a step of the runtime is an error, never a wrong result.
+Every rule takes one step and looks at the step that writes its operand: it folds the step into that one, or
+that one into the step, or changes neither. The table RULES lists them in the order in which they are tried. A
+value that another step reads too is never folded away. A step that no rule has turned into one of the
+runtime's raises an error; the result is never wrong.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from e4s_engine.plan.recorder import Conv, Vector
 if TYPE_CHECKING:
     from e4s_engine.plan.recorder import Array, Arrays, Plan, Step
 
-# Steps of the runtime; others exist between recording and fusing alone.
+# Steps of the runtime; other kinds exist only between recording and fusing.
 RUNTIME = frozenset(
     {
         "affine", "argmax", "combine", "constant", "conv", "copy", "demodulate", "instance_norm", "max_pool",
@@ -43,7 +43,7 @@ class Graph:
 
     @property
     def steps(self) -> list[Step]:
-        """Steps in the order in which they run."""
+        """Steps in their order of execution."""
         return self.plan.steps
 
     def writer(self, buffer: int, *kinds: str) -> Step | None:
@@ -52,7 +52,7 @@ class Graph:
         return writers[0] if len(writers) == 1 and writers[0].kind in kinds else None
 
     def readers(self, buffer: int) -> int:
-        """Return how often steps read a buffer; a step that reads it twice counts twice."""
+        """Return the number of reads of a buffer; a step that reads it twice counts twice."""
         return sum(b == buffer for step in self.steps for role, b in step.buffers.items() if role != "y")
 
     def before(self, step: Step, operand: str, *kinds: str) -> Step | None:
@@ -67,16 +67,16 @@ class Graph:
         return not any(later.buffers["y"] == buffer for later in self.steps[index:])
 
     def index(self, step: Step) -> int:
-        """Return a step's place in the order."""
+        """Return a step's position."""
         return next(i for i, other in enumerate(self.steps) if other is step)
 
     def fold(self, step: Step, into: Step) -> None:
-        """Remove a step whose work an earlier one does from now on: that one writes its result."""
+        """Remove a step whose work moves into an earlier one, which then writes its result."""
         into.buffers["y"] = step.buffers["y"]
         self.remove(step)
 
     def remove(self, step: Step) -> None:
-        """Remove a step."""
+        """Remove a step from the plan."""
         del self.steps[self.index(step)]
 
 
@@ -100,7 +100,7 @@ def fuse(plan: Plan) -> Plan:
     return plan
 
 
-# What joins the reading of pixels.
+# Rules that fuse into the step that reads pixels.
 
 
 def _normalise_pixels(graph: Graph, step: Step) -> bool:
@@ -134,13 +134,13 @@ def _halve_pixels(graph: Graph, step: Step) -> bool:
 
 
 def _has_own_size(graph: Graph, picture: Step) -> bool:
-    """Return whether nothing resizes the pixels yet."""
+    """Return whether the pixels are not resized yet."""
     buffers = graph.plan.buffers
     same = buffers[picture.buffers["x"]].shape[1:3] == buffers[picture.buffers["y"]].shape[1:3]
     return same and "taps" not in picture.weights
 
 
-# What joins a convolution, in the order of its epilogue: bias, activation, residual, ReLU.
+# Rules that fuse into a convolution, in the order of its epilogue: bias, activation, residual, ReLU.
 
 
 def _is_activated(step: Step) -> bool:
@@ -148,7 +148,7 @@ def _is_activated(step: Step) -> bool:
 
 
 def _scale_kernel(graph: Graph, step: Step) -> bool:
-    """Fold scale and shift into a convolution after whose sums nothing comes but a bias."""
+    """Fold scale and shift into a convolution that is followed by nothing but a bias."""
     conv = graph.before(step, "x", "conv")
     if conv is None or _is_activated(conv) or "residual" in conv.buffers:
         return False
@@ -212,7 +212,7 @@ def _activate_sum(graph: Graph, step: Step) -> bool:
 
 
 def _add_residual(graph: Graph, step: Step) -> bool:
-    """Fold a sum into the later of the convolutions that make its operands."""
+    """Fold a sum into the later of the convolutions that write its operands."""
     buffers = graph.plan.buffers
     for mine, other in (("x", "other"), ("other", "x")):
         conv, residual = graph.before(step, mine, "conv"), step.buffers[other]
@@ -252,10 +252,10 @@ def _filled(value: float, count: int) -> Vector:
 
 
 def _norm_and_add(graph: Graph, step: Step) -> bool:
-    """Join an instance norm, its gate of one half and the shortcut, with what makes the shortcut.
+    """Fuse an instance norm, its gate of one half, the shortcut and the step that writes the shortcut.
 
-    An instance-normalised map has mean zero, so its gate is sigmoid(0) whatever the weights: one half. (What
-    the published code computes instead is the rounding error of that mean, some 1e-8.)
+    An instance-normalised map has mean zero, so its gate is sigmoid(0) whatever the weights: one half. (The
+    published code computes the gate from the rounding error of that mean, some 1e-8.)
     """
     norm = graph.before(step, "x", "instance_norm")
     if norm is None or "prelu" in norm.weights:
@@ -278,7 +278,7 @@ def _norm_and_add(graph: Graph, step: Step) -> bool:
 
 def _excite_apart(graph: Graph, step: Step) -> bool:
     """Excite in steps of its own: the mean, two linear layers, the gate and the sum."""
-    from e4s_engine.plan.recorder import Step as Made
+    from e4s_engine.plan.recorder import Step as NewStep
 
     plan, x = graph.plan, step.buffers["x"]
     n, _, _, channels = plan.buffers[x].shape
@@ -289,8 +289,8 @@ def _excite_apart(graph: Graph, step: Step) -> bool:
         y = plan.add_buffer((n, 1, 1, width), plan.type)
         flop = 2.0 * n * width * plan.buffers[source].shape[3] if kernel else 0
         numbers: dict[str, float] = {"stride": 1, "first": 0, "relu": relu} if kernel else {}
-        made = Made(kind, {"x": source, "y": y}, {"kernel": kernel} if kernel else {}, numbers, flop)
-        graph.steps.insert(index, made)
+        new = NewStep(kind, {"x": source, "y": y}, {"kernel": kernel} if kernel else {}, numbers, flop)
+        graph.steps.insert(index, new)
         index, source = index + 1, y
     step.kind, step.weights, step.numbers = "combine", {}, {"residual": 0, "relu": 0}
     step.buffers["gate"] = source
@@ -298,11 +298,11 @@ def _excite_apart(graph: Graph, step: Step) -> bool:
     return True
 
 
-# The rest.
+# Other rules.
 
 
 def _shift_biases(graph: Graph, step: Step) -> bool:
-    """Add latent_avg to the biases of the linear layers that make the offsets."""
+    """Add latent_avg to the biases of the linear layers that compute the offsets."""
     linear = graph.before(step, "x", "region_linear")
     if linear is None or "prelu" in linear.weights:
         return False
@@ -322,7 +322,7 @@ def _shift_biases(graph: Graph, step: Step) -> bool:
 
 
 def _resize_logits(graph: Graph, step: Step) -> bool:
-    """Take a resize into the argmax: logits at full size are never stored. Rounded, they would tie."""
+    """Fold a resize into the argmax: logits at full size are never stored. Rounded logits would tie."""
     resize = graph.before(step, "x", "resize")
     if resize is not None:
         step.numbers["mode"] = resize.numbers["mode"]
@@ -334,7 +334,7 @@ def _resize_logits(graph: Graph, step: Step) -> bool:
 
 
 def _write_picture(graph: Graph, step: Step) -> bool:
-    """Have toRGB write to the caller: no copy of the largest picture."""
+    """Let toRGB write to the caller's buffer, without a copy of the largest picture."""
     if graph.plan.buffers[step.buffers["y"]].external < 0:
         return False
     to_rgb = graph.before(step, "x", "to_rgb")
@@ -367,7 +367,7 @@ def _refuse_pictures(plan: Plan) -> None:
 
 
 def _add_halos(plan: Plan) -> None:
-    """Give what convolutions read a rim of zero pixels, as wide as half their kernels."""
+    """Give the inputs of convolutions a border of zero pixels, half as wide as their kernels."""
     for step in plan.steps:
         if step.kind in ("conv", "regional_conv"):
             (kernel,) = step.weights["kernel"]
@@ -377,12 +377,12 @@ def _add_halos(plan: Plan) -> None:
 
 
 def _drop_unused(plan: Plan) -> None:
-    """Renumber the buffers without those that no step names any more; what the caller gets comes last."""
+    """Drop buffers that no step names any more and renumber the rest; the result comes last."""
     used = {b for step in plan.steps for b in step.buffers.values()}
     written = {step.buffers["y"] for step in plan.steps}
-    kept = [i for i, buffer in enumerate(plan.buffers) if i in used or buffer.external >= 0]
-    kept.sort(key=lambda i: i in written and plan.buffers[i].external >= 0)
-    number = {old: new for new, old in enumerate(kept)}
-    plan.buffers[:] = [plan.buffers[i] for i in kept]
+    order = [i for i, buffer in enumerate(plan.buffers) if i in used or buffer.external >= 0]
+    order.sort(key=lambda i: i in written and plan.buffers[i].external >= 0)
+    number = {old: new for new, old in enumerate(order)}
+    plan.buffers[:] = [plan.buffers[i] for i in order]
     for step in plan.steps:
         step.buffers = {name: number[b] for name, b in step.buffers.items()}

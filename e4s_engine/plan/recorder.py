@@ -1,4 +1,4 @@
-"""The recorder: the networks' own functions, run once over symbols, become a static plan.
+"""Recorder: the networks' own functions, run once over symbols, become a static plan.
 
     plan = Plan("bf16")
     image = plan.pixels(1, 1024, 1024)
@@ -8,8 +8,8 @@
     plan.output(styles)
     print(fuse.fuse(plan))
 
-A plan is a list of steps over buffers. The `record` functions of the ops append steps that say what each op
-is; `fuse.fuse` then joins them into those that the runtime runs.
+A plan is a list of steps over buffers. The `record` functions of the ops append one step or a few per op;
+`fuse.fuse` then turns them into steps of the runtime.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Buffer:
 
     @property
     def bytes(self) -> int:
-        """What it occupies: pixels are padded to 4 or a multiple of 16 channels, samples have a rim."""
+        """Size in bytes: pixels are padded to 4 or a multiple of 16 channels, samples have a halo."""
         n, h, w, c = self.shape
         padded = c if self.external >= 0 or self.type == "u8" else 4 if c == 3 else -(-c // 16) * 16
         return n * (h + 2 * self.halo) * (w + 2 * self.halo) * padded * _BYTES[self.type]
@@ -60,7 +60,7 @@ class Weight:
 
     @property
     def key(self) -> str:
-        """Its name among the tensors of all networks: two networks may each have one of the same name."""
+        """Name that is unique among the tensors of all networks, which may share names."""
         return f"{self.network}/{self.name}"
 
     def __getitem__(self, index: int) -> Weight:
@@ -69,7 +69,7 @@ class Weight:
         return Weight(self.plan, self.network, self.name, self.shape[1:])
 
     def read(self, arrays: Arrays) -> Array:
-        """Its values."""
+        """Return its values."""
         return arrays[self.name].reshape(self.shape)
 
 
@@ -77,7 +77,8 @@ class Weight:
 class Conv:
     """Weights of a convolution, in the kernels' layout: kernel [O,I,k,k] times out_scale [O], in_scale [I].
 
-    make: arrays -> (kernel, out_scale or None, in_scale or None). winograd: transformed for Winograd's tiles.
+    make: function arrays -> (kernel, out_scale or None, in_scale or None). winograd: flag of weights that are
+    transformed for Winograd tiles.
     """
 
     key: tuple[str, ...]
@@ -89,7 +90,7 @@ class Conv:
 
 @dataclasses.dataclass(frozen=True)
 class Vector:
-    """Plain values the kernels read. make: arrays -> values of any shape."""
+    """Plain values for the kernels. make: function arrays -> values of any shape."""
 
     key: tuple[str, ...]
     make: Callable[[Arrays], Any] = dataclasses.field(compare=False)
@@ -97,7 +98,7 @@ class Vector:
 
 @dataclasses.dataclass(frozen=True)
 class Constant:
-    """A value that is the same in every run: no buffer holds it, it becomes part of a step's weights."""
+    """A value that is the same in every run; it becomes part of a step's weights and has no buffer."""
 
     key: tuple[str, ...]
     shape: Shape
@@ -106,7 +107,7 @@ class Constant:
 
 @dataclasses.dataclass
 class Step:
-    """One step: buffers, weights and numbers by the names the runtime knows them by."""
+    """One step: buffers, weights and numbers by the runtime's names."""
 
     kind: str
     buffers: dict[str, int]
@@ -117,7 +118,7 @@ class Step:
 
 @dataclasses.dataclass(eq=False)
 class Symbol:
-    """A value of the network while it is recorded: its shape as the networks see it, and its buffer."""
+    """A value of the network during recording: its shape in the network, and its buffer."""
 
     plan: Plan
     shape: Shape
@@ -131,34 +132,34 @@ class Symbol:
 
 @dataclasses.dataclass(eq=False, kw_only=True)
 class Codes(Symbol):
-    """Style codes [N,R,L,D]: the buffer holds the first `injected` layers, the others are latent_avg's."""
+    """Style codes [N,R,L,D]: the buffer holds the first `injected` layers, latent_avg the others."""
 
     injected: int
     latent_avg: Weight
 
 
 class Plan:
-    """Buffers and steps for one network, batch size and precision."""
+    """Buffers and steps of one function of a network, for one batch size and precision."""
 
     def __init__(self, precision: str) -> None:
         self.precision, self.type = precision, TYPES[precision]
         self.buffers: list[Buffer] = []
         self.steps: list[Step] = []
-        self.result: Shape = ()  # shape of what the caller gets
+        self.result: Shape = ()  # shape of the caller's result
         self._externals = 0
 
     def pixels(self, batch: int, height: int, width: int) -> Symbol:
-        """8-bit pictures [N,H,W,3] of the caller."""
+        """Add an input of 8-bit pictures [N,H,W,3]."""
         buffer = self.external((batch, height, width, 3), "u8")
         return Symbol(self, (batch, height, width, 3), buffer)
 
     def labels(self, batch: int, height: int, width: int, regions: int) -> Symbol:
-        """Label maps [N,H,W] of the caller with values below `regions`."""
+        """Add an input of label maps [N,H,W] with values below `regions`."""
         buffer = self.external((batch, height, width, 1), "u8", limit=regions)
         return Symbol(self, (batch, height, width), buffer)
 
     def vectors(self, batch: int, regions: int, length: int) -> Symbol:
-        """Vectors per region [N,R,C] of the caller."""
+        """Add an input of vectors per region [N,R,C]."""
         buffer = self.external((batch, 1, regions, length), "f32")
         return Symbol(self, (batch, regions, length), buffer)
 
@@ -167,13 +168,13 @@ class Plan:
         return {name: Weight(self, network, name, shape) for name, shape in shapes.items()}
 
     def external(self, shape: tuple[int, int, int, int], kind: str, limit: int = 0) -> int:
-        """A new buffer of the caller; they are numbered as they come."""
+        """Add a buffer in the caller's memory and return its number; the caller passes them in this order."""
         self.buffers.append(Buffer(shape, kind, external=self._externals, limit=limit))
         self._externals += 1
         return len(self.buffers) - 1
 
     def output(self, x: Symbol) -> None:
-        """Hand x to the caller: maps as floats [N,H,W,C], vectors [N,R,C], bytes as they are."""
+        """Return x to the caller: maps as floats [N,H,W,C], vectors [N,R,C], bytes unchanged."""
         if self.buffers[x.buffer].external >= 0:
             self.result = x.shape
             return
@@ -193,7 +194,7 @@ class Plan:
         flop: float = 0,
         **numbers: float,
     ) -> Symbol:
-        """Append a step that makes a new buffer; weights that are None are left out."""
+        """Append a step that writes a new buffer; weights that are None are left out."""
         y = self.add_buffer(_layout(shape), type or self.type, limit)
         buffers = {name: self.use(symbol) for name, symbol in inputs.items()}
         listed = {n: w if isinstance(w, list) else [w] for n, w in (weights or {}).items() if w is not None}
@@ -206,7 +207,7 @@ class Plan:
         return len(self.buffers) - 1
 
     def append(self, step: Step) -> Step:
-        """Append a step."""
+        """Append a step and return it."""
         self.steps.append(step)
         return step
 
@@ -218,25 +219,25 @@ class Plan:
 
     @property
     def flop(self) -> float:
-        """Floating-point operations of its convolutions."""
+        """Number of floating-point operations of its convolutions and linear layers."""
         return sum(step.flop for step in self.steps)
 
     def table(
         self, offset: Callable[[int], int] | None = None, form: Callable[[Step], str] | None = None
     ) -> str:
-        """A line per step: what it makes, shape, GFLOP, bytes, its offset in the arena where known.
+        """Format one line per step: kind, shape, type, GFLOP, bytes, and its offset in the arena if known.
 
-        form: how a step is run, where there are several ways.
+        form: function step -> name of its form, for steps that have several.
         """
         lines = [f"{'step':<15}{'makes [N,H,W,C]':<24}{'type':<6}{'GFLOP':>8}{'MB':>9}{'offset':>12}"]
         for step in self.steps:
             index = step.buffers["y"]
-            made = self.buffers[index]
-            external = made.external >= 0
+            buffer = self.buffers[index]
+            external = buffer.external >= 0
             where = "caller's" if external else str(offset(index)) if offset else ""
-            shape = "x".join(map(str, made.shape))
-            size = f"{made.bytes / 1e6:9.2f}"
-            line = f"{step.kind:<15}{shape:<24}{made.type:<6}{step.flop / 1e9:8.2f}{size}{where:>12}"
+            shape = "x".join(map(str, buffer.shape))
+            size = f"{buffer.bytes / 1e6:9.2f}"
+            line = f"{step.kind:<15}{shape:<24}{buffer.type:<6}{step.flop / 1e9:8.2f}{size}{where:>12}"
             lines.append(f"{line}  {form(step) if form else ''}".rstrip())
         return "\n".join(lines)
 
@@ -245,7 +246,7 @@ class Plan:
 
 
 def _layout(shape: Shape) -> tuple[int, int, int, int]:
-    """[N,C,H,W] as [N,H,W,C]; [N,R,C] as [N,1,R,C]."""
+    """Convert a shape [N,C,H,W] to [N,H,W,C], or [N,R,C] to [N,1,R,C]."""
     if len(shape) == 4:
         n, c, h, w = shape
         return (n, h, w, c)
@@ -254,7 +255,7 @@ def _layout(shape: Shape) -> tuple[int, int, int, int]:
 
 
 def vector(weight: Weight | None, *suffix: str) -> Vector | None:
-    """The values of a weight as they are."""
+    """Return the unchanged values of a weight, or None for None."""
     return None if weight is None else Vector((weight.key, *suffix), weight.read)
 
 

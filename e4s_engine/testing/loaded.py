@@ -1,4 +1,4 @@
-"""Backends with models in them, without an engine around."""
+"""Backends with loaded models, without an engine."""
 
 from __future__ import annotations
 

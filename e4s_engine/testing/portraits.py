@@ -1,4 +1,4 @@
-"""Stand-ins for aligned photos: for timing and tests, where what is seen does not matter."""
+"""Stand-ins for aligned photos, for timing and for tests that do not depend on their content."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from e4s_engine.photo.align import CROP
 
 
 def portrait(seed: int) -> tuple[Any, Any]:
-    """A stand-in for an aligned photo and its labels: noise over concentric face-like regions."""
+    """Draw a stand-in for an aligned photo and its labels: noise over concentric face-like regions."""
     rng = np.random.default_rng(seed)
     image = rng.integers(0, 256, (CROP, CROP, 3), dtype=np.uint8)
     rows, columns = np.indices((regions.LABEL_SIZE, regions.LABEL_SIZE)) / regions.LABEL_SIZE - 0.5

@@ -1,4 +1,4 @@
-"""Weight files: read, converted, written."""
+"""Weight files: reading, converting, writing."""
 
 from e4s_engine.weights.model import (
     Model,

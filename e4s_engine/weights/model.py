@@ -1,6 +1,6 @@
 """Weight files: official .pt / .pth checkpoints, and the safetensors files they convert to.
 
-A converted file holds the tensors the networks read, under the official names, and a header: format,
+A converted file holds the networks' tensors under the official names, and a header: format,
 format_version, kind ("rgi" or "parser") and config (JSON). Official files are read as tensors and plain
 values only; nothing in them is ever executed.
 """
@@ -42,14 +42,14 @@ Tensors = Mapping[str, npt.NDArray[np.float32]]
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """A model's config and its tensors, float32 by official name. extra: keys in the file nobody reads."""
+    """A model's config and its tensors, float32 by official name. extra: unused keys of the file."""
 
     config: Config
     tensors: Tensors
     extra: tuple[str, ...] = ()
 
     def check(self) -> None:
-        """Raise WeightsError for NaN or infinity in tensors of an opened file that were not read so far."""
+        """Raise WeightsError for NaN or infinity in tensors of an opened file that are not read yet."""
         if isinstance(self.tensors, TensorFile):
             self.tensors.check()
 
@@ -64,17 +64,17 @@ def load(path: str | os.PathLike[str], kind: str, argument: str = "weights") -> 
 
 
 def open_model(path: str | os.PathLike[str], kind: str, argument: str = "weights") -> Model:
-    """As `load`, but a converted file's tensors are read one by one as they are asked for, and not kept.
+    """Open a weight file like `load`, but read a converted file's tensors at each access and keep none.
 
-    Whoever has what it needs calls `Model.check`: values that are not finite are found by reading.
+    Call `Model.check` after the last access: only reading finds values that are not finite.
     """
     file = _check_file(path, argument)
     model = (
         _open_converted(file, argument) if file.suffix == ".safetensors" else _load_official(file, argument)
     )
-    found = registry.kind_of(model.config)
-    if found != kind:
-        raise WeightsError(f"{argument}: {file} holds a model of kind {found!r}, expected {kind!r}")
+    actual = registry.kind_of(model.config)
+    if actual != kind:
+        raise WeightsError(f"{argument}: {file} holds a model of kind {actual!r}, expected {kind!r}")
     return model
 
 
@@ -86,14 +86,14 @@ def convert(
 ) -> Model:
     """Convert an official checkpoint (RGI `.pt` or BiSeNet `.pth`) to safetensors; needs PyTorch.
 
-    ema takes the averaged weights ("state_dict_ema") where the file holds both; the published results use
-    "state_dict". Returns what was converted; `extra` names the keys left out. Raises WeightsError for a
-    file that is no such checkpoint, OutputError where the result cannot be written.
+    ema selects the averaged weights ("state_dict_ema") if the file holds both; the published results use
+    "state_dict". Returns the converted model; `extra` names the keys left out. Raises WeightsError for a
+    file that is no such checkpoint, OutputError if the result cannot be written.
     """
     file = _check_file(official_pt, "official_pt")
     if file.suffix == ".safetensors":
         raise WeightsError(f"official_pt: {file} is a safetensors file already")
-    check_writable(out_safetensors, "out_safetensors")  # before the long reading
+    check_writable(out_safetensors, "out_safetensors")  # before the slow reading
     if Path(out_safetensors).suffix != ".safetensors":
         raise WeightsError(f"out_safetensors: {out_safetensors} must end in .safetensors")
     model = _load_official(file, "official_pt", ema=ema)
@@ -102,7 +102,7 @@ def convert(
 
 
 def read_tensors(path: str | os.PathLike[str], argument: str) -> Mapping[str, Any]:
-    """What torch.save wrote, tensors and plain values only; nothing is executed. Raises WeightsError."""
+    """Read a file of torch.save, tensors and plain values only; nothing is executed. Raises WeightsError."""
     file = _check_file(path, argument)
     content = _unpickle(file, argument)
     if not isinstance(content, Mapping):
@@ -111,7 +111,7 @@ def read_tensors(path: str | os.PathLike[str], argument: str) -> Mapping[str, An
 
 
 def save(model: Model, path: str | os.PathLike[str], *, half: bool = False) -> None:
-    """Write a model as safetensors with its header; an existing file is replaced only when all is written.
+    """Write a model as safetensors with its header; an existing file is replaced only when writing has ended.
 
     half stores float16, half the size; it is read back as float32. Raises WeightsError for values that
     float16 cannot hold.
@@ -136,7 +136,7 @@ def save(model: Model, path: str | os.PathLike[str], *, half: bool = False) -> N
 
 
 def random_model(config: Config, seed: int = 0) -> Model:
-    """A model with random weights of sane scales: for timing and tests, not for pictures."""
+    """Make a model with random weights of sane scales, for timing and tests, not for pictures."""
     rng = np.random.default_rng(seed)
 
     def tensor(name: str, shape: Shape) -> npt.NDArray[np.float32]:
@@ -150,7 +150,7 @@ def random_model(config: Config, seed: int = 0) -> Model:
         if len(shape) == 1:
             return np.asarray(0.1 * values, np.float32)
         if name.startswith("G.to_rgb") and ".modulation." not in name:
-            return np.asarray(0.1 * values, np.float32)  # so that most colours are in range
+            return np.asarray(0.1 * values, np.float32)  # keeps most colours in range
         equalized = name.startswith(("G.", "MLPs."))  # scaled by the layers themselves
         return values if equalized else values * np.float32((2 / np.prod(shape[1:])) ** 0.5)
 
@@ -158,8 +158,8 @@ def random_model(config: Config, seed: int = 0) -> Model:
 
 
 def find_parser(weights: str | os.PathLike[str]) -> Path | None:
-    """The parser that belongs to a weight file: a file of this name in the same folder, if there is one."""
-    here, there = Path(weights).absolute(), Path(weights).resolve()  # there: what a symbolic link names
+    """Find the parser of a weight file: a file in the same folder with one of the expected names, if any."""
+    here, there = Path(weights).absolute(), Path(weights).resolve()  # there: target of a symbolic link
     for file in dict.fromkeys((here, there)):
         for name in (f"{file.stem}.parser.safetensors", "parser.safetensors", "79999_iter.pth"):
             if (file.parent / name).is_file():
@@ -229,7 +229,7 @@ def _load_official(file: Path, argument: str, ema: bool = False) -> Model:
     _check_shapes(shapes, wanted, file, argument)
     for name in wanted:
         tensor = state[name]
-        # A tensor may claim more than its file holds (strides of 0), of any size: not copied out.
+        # A tensor may claim more than its file holds (strides of 0), any size at all: it is never copied.
         if (
             not tensor.is_floating_point()
             or tensor.is_sparse
@@ -253,7 +253,7 @@ def _load_official(file: Path, argument: str, ema: bool = False) -> Model:
 
 
 def _unpickle(file: Path, argument: str) -> Any:
-    """What torch.save wrote, as tensors and plain containers; anything else is refused, not run."""
+    """Read a file of torch.save as tensors and plain containers; anything else is refused, not run."""
     try:
         import torch
     except ImportError as error:
@@ -272,7 +272,7 @@ def _unpickle(file: Path, argument: str) -> Any:
 
 
 def _state_dict(content: Any, file: Path, argument: str, ema: bool) -> dict[str, Any]:
-    """The tensors of a checkpoint under their plain names, latent_avg among them where it is stored."""
+    """Return a checkpoint's tensors under their plain names, latent_avg among them if it is stored."""
     import torch
 
     if not isinstance(content, Mapping):
@@ -306,7 +306,7 @@ def _check_shapes(
 
 
 def _named(extra: Iterable[str], file: Path) -> tuple[str, ...]:
-    """Tensors nobody reads, in order; the log names them."""
+    """Sort the names of unused tensors and log them."""
     named = tuple(sorted(extra))
     if named:
         logger.info("%s: %d tensors are not used: %s", file.name, len(named), some(named))
@@ -314,5 +314,5 @@ def _named(extra: Iterable[str], file: Path) -> tuple[str, ...]:
 
 
 def progress(items: Sequence[Item], title: str) -> Iterable[Item]:
-    """The items, with a progress bar where they take more than a second."""
+    """Iterate over items, with a progress bar if they take more than a second."""
     return tqdm(items, desc=title, unit="tensor", delay=1, leave=False, disable=None)

@@ -1,4 +1,4 @@
-"""The tensors of a safetensors file, each read when it is asked for: no two copies of a model in memory.
+"""Tensors of a safetensors file, each read at its access, so that memory never holds a model twice.
 
 Plain reads, not a mapping: pages of a mapped file count as the process's memory for as long as it is mapped.
 """
@@ -26,7 +26,7 @@ DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2
 
 @dataclasses.dataclass(frozen=True)
 class _Span:
-    """Where a tensor lies: bytes from the start of the file."""
+    """Location of a tensor. start: offset in bytes from the start of the file."""
 
     start: int
     shape: tuple[int, ...]
@@ -34,13 +34,13 @@ class _Span:
 
 
 class TensorFile(Mapping[str, Array]):
-    """Tensors by name, each read anew at every access, as float32, checked to be finite.
+    """Tensors by name as float32, each read and checked to be finite at every access.
 
-    Reading raises WeightsError for NaN or infinity, and for a file that was changed meanwhile.
+    Reading raises WeightsError for NaN or infinity, and for a file that has changed since.
     """
 
     def __init__(self, file: Path, names: Iterable[str], argument: str) -> None:
-        """names: tensors of type F32 or F16 in a file whose header was validated before."""
+        """names: names of tensors of type F32 or F16 in a file whose header is already validated."""
         self._file, self._argument = file, argument
         try:
             with file.open("rb", buffering=0) as opened:
@@ -67,7 +67,7 @@ class TensorFile(Mapping[str, Array]):
         return len(self._spans)
 
     def check(self) -> None:
-        """Read what nobody has asked for yet, so that a damaged file is found whoever uses it."""
+        """Read the tensors that have not been read yet, so that damage anywhere in the file is found."""
         for name in sorted(self._unread):
             self[name]
 
@@ -86,19 +86,19 @@ class TensorFile(Mapping[str, Array]):
 
 
 def damaged(file: Path, argument: str, error: Exception) -> WeightsError:
-    """The error for a file that cannot be read."""
+    """Return the error for a file that cannot be read."""
     return WeightsError(
         f"{argument}: {file} is damaged or half-written ({error}); convert or download it again"
     )
 
 
 def not_finite(names: Sequence[str], file: Path, argument: str) -> WeightsError:
-    """The error for tensors that hold NaN or infinity."""
+    """Return the error for tensors that hold NaN or infinity."""
     return WeightsError(f"{argument}: {file} holds NaN or infinity in {some(names)}; the file is damaged")
 
 
 def some(items: Sequence[str], most: int = 4) -> str:
-    """The first items of a list, and how many there are beside."""
+    """List the first items, and the number of the others."""
     listed = ", ".join(items[:most])
     return listed if len(items) <= most else f"{listed} and {len(items) - most} more"
 
@@ -108,7 +108,7 @@ def _finite(tensor: Array) -> bool:
 
 
 def _version(opened: FileIO) -> tuple[int, int, int]:
-    """What tells a file from another that took its name."""
+    """Return values that differ between a file and another that has replaced it."""
     status = os.fstat(opened.fileno())
     return status.st_ino, status.st_size, status.st_mtime_ns
 

@@ -125,7 +125,7 @@ def _apply(ops: Any, step: tuple[Any, ...], values: list[Any], w: dict[str, Any]
 
 
 def error(case: Case) -> float:
-    """The largest difference to PyTorch, relative to the largest value."""
+    """Return the largest difference to PyTorch, relative to the largest value."""
     want = expected(case)
     got = run_case(case, "", "fp32")
     return float(np.abs(got - want).max() / max(np.abs(want).max(), 1e-3))

@@ -11,7 +11,7 @@ from e4s_engine.networks.network import MAX_CHANNELS, Shapes, check_integers
 
 @dataclasses.dataclass(frozen=True)
 class ParserConfig:
-    """A BiSeNet over ResNet-18. table: how its classes become regions ("bisenet", or "regions" for 12)."""
+    """A BiSeNet over ResNet-18. table: mapping of its classes to regions ("bisenet", or "regions" for 12)."""
 
     classes: int = 19
     widths: tuple[int, ...] = (64, 64, 128, 256, 512)
@@ -31,7 +31,7 @@ class ParserConfig:
 
 
 def infer_parser(shapes: Shapes) -> ParserConfig:
-    """The config of a BiSeNet state dict, from its shapes (face-parsing.PyTorch conventions)."""
+    """Infer the config of a BiSeNet state dict from its shapes (face-parsing.PyTorch conventions)."""
     try:
         widths = (
             shapes["cp.resnet.conv1.weight"][0],

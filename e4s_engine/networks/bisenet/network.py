@@ -1,4 +1,4 @@
-"""What the BiSeNet face parser declares."""
+"""Declaration of the BiSeNet face parser."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from e4s_engine.networks.network import Function, Input, Network
 
 
 def _parse(ops: Any, pixels: Any, weights: Weights, config: ParserConfig) -> Any:
-    """Return the best class per pixel: its own classes, which `config.table` maps to regions."""
+    """Return the best class per pixel, a class of the parser; `config.table` maps it to a region."""
     return classes(ops, pixels, weights)
 
 
@@ -23,8 +23,8 @@ BISENET = Network(
     infer=infer_parser,
     recognise=lambda shapes: any(name.startswith("cp.resnet.") for name in shapes),
     functions={
-        # In bf16 a noise picture keeps 99.1% of its labels: every layer adds a little, none can be singled
-        # out. In fp32 a picture costs 0.07 s more of one core, and labels do not depend on the precision.
+        # In bf16 a noise picture keeps 99.1% of its labels: every layer adds a little error, no single one
+        # much. In fp32 a picture costs 0.07 s more of one core, and labels do not depend on the precision.
         "parse": Function(
             _parse,
             (Input.PIXELS,),

@@ -11,11 +11,11 @@ MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
 
-SIDE = 512  # what the network sees
+SIDE = 512  # side of the network's input
 
 
 def classes(ops: Any, pixels: Any, weights: Weights) -> Any:
-    """The best class per pixel of a batch of 8-bit pictures.
+    """Compute the best class per pixel of a batch of 8-bit pictures.
 
     pixels [N,1024,1024,3], reduced with the published antialiasing filter, or [N,512,512,3] ->
     uint8 [N,512,512].
@@ -27,7 +27,7 @@ def classes(ops: Any, pixels: Any, weights: Weights) -> Any:
 
 
 def logits(ops: Any, image: Any, weights: Weights) -> Any:
-    """Class logits of a batch of pictures at their own size.
+    """Compute class logits of a batch of pictures at their own size.
 
     image [N,3,H,W] in [0, 1], H and W 512 in practice -> [N,classes,H,W].
     """
@@ -36,12 +36,12 @@ def logits(ops: Any, image: Any, weights: Weights) -> Any:
 
 
 def features(ops: Any, image: Any, weights: Weights) -> tuple[Any, Any, Any]:
-    """The backbone's features at 1/8, 1/16 and 1/32. image [N,3,H,W] in [0, 1]."""
+    """Compute the backbone's features at 1/8, 1/16 and 1/32. image [N,3,H,W] in [0, 1]."""
     return _resnet(ops, ops.normalize(image, MEAN, STD), weights)
 
 
 def classify(ops: Any, taps: tuple[Any, Any, Any], height: int, width: int, weights: Weights) -> Any:
-    """Class logits [N,classes,height,width] from the backbone's features."""
+    """Compute class logits [N,classes,height,width] from the backbone's features."""
     eighth, sixteenth, thirtysecond = taps
     context = _context(ops, eighth, sixteenth, thirtysecond, weights)
     x = _fuse(ops, eighth, context, weights)
@@ -60,7 +60,7 @@ def _conv_norm(ops: Any, x: Any, weights: Weights, prefix: str) -> Any:
 
 
 def _resnet(ops: Any, x: Any, weights: Weights) -> tuple[Any, Any, Any]:
-    """ResNet-18's features at 1/8, 1/16 and 1/32."""
+    """Run ResNet-18; returns its features at 1/8, 1/16 and 1/32."""
     prefix = "cp.resnet."
     x = ops.conv2d(x, weights[prefix + "conv1.weight"], stride=2)
     x = ops.max_pool(_norm(ops, x, weights, prefix + "bn1.", relu=True))
@@ -85,7 +85,7 @@ def _basic_block(ops: Any, x: Any, weights: Weights, prefix: str, stride: int) -
 
 
 def _context(ops: Any, eighth: Any, sixteenth: Any, thirtysecond: Any, weights: Weights) -> Any:
-    """The context path: coarse features refined by attention, down to 1/8."""
+    """Run the context path: coarse features refined by attention, up to 1/8."""
     mean = _conv_norm(ops, ops.global_mean(thirtysecond), weights, "cp.conv_avg.")
     x = ops.add(_refine(ops, thirtysecond, weights, "cp.arm32."), mean)
     x = ops.resize(x, *sixteenth.shape[2:], "nearest")
@@ -96,14 +96,14 @@ def _context(ops: Any, eighth: Any, sixteenth: Any, thirtysecond: Any, weights: 
 
 
 def _refine(ops: Any, x: Any, weights: Weights, prefix: str) -> Any:
-    """Attention refinement: 3 x 3 features gated by their own global mean."""
+    """Refine by attention: 3 x 3 features gated by their own global mean."""
     x = _conv_norm(ops, x, weights, prefix + "conv.")
     logits = ops.conv2d(ops.global_mean(x), weights[prefix + "conv_atten.weight"])
     return ops.gate(x, _norm(ops, logits, weights, prefix + "bn_atten.", relu=False))
 
 
 def _fuse(ops: Any, eighth: Any, context: Any, weights: Weights) -> Any:
-    """Feature fusion of the spatial and the context path, with a gated residual."""
+    """Fuse the features of the spatial and the context path, with a gated residual."""
     x = _conv_norm(ops, ops.concat([eighth, context]), weights, "ffm.convblk.")
     logits = ops.conv2d(ops.global_mean(x), weights["ffm.conv1.weight"], relu=True)
     return ops.gate(x, ops.conv2d(logits, weights["ffm.conv2.weight"]), residual=True)

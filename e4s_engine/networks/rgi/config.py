@@ -9,7 +9,7 @@ from e4s_engine.networks.network import MAX_CHANNELS, Shapes, check_integers
 
 PUBLISHED_CHANNELS = (512, 512, 512, 512, 512, 256, 128, 64, 32)  # 4 x 4 to 1024 x 1024
 MAX_SIZE = 2048
-MAX_UNITS = 256  # of the encoder, in all
+MAX_UNITS = 256  # all units of the encoder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +18,7 @@ class ModelConfig:
 
     size: output side in pixels, a power of two.
     channels: generator channels at 4, 8, ..., size.
-    injected: layers with a style of their own per region (the paper's K); later ones use latent_avg.
+    injected: number of layers with a style per region (the paper's K); later ones use latent_avg.
     stages: encoder stages as (depth, units); the last three are tapped for the style vectors.
     relight: hidden width of the relighting layers (relight.py); 0: the model has none.
     """
@@ -67,21 +67,21 @@ class ModelConfig:
 
     @property
     def layers(self) -> int:
-        """Style layers the generator reads: 18 at 1024."""
+        """Number of style layers of the generator: 18 at 1024."""
         return 2 * self.size.bit_length() - 4
 
     @property
     def doublings(self) -> int:
-        """How often the generator doubles its side from 4 x 4."""
+        """Number of times that the generator doubles its side, from 4 x 4."""
         return self.size.bit_length() - 3
 
     @property
     def style_dim(self) -> int:
-        """D, the length of a region's style vector: 1280 in the published model."""
+        """Length D of a region's style vector: 1280 in the published model."""
         return sum(depth for depth, _ in self.stages[1:])
 
     def units(self) -> list[tuple[int, int, int]]:
-        """The encoder's units as (input depth, output depth, stride)."""
+        """Return the encoder's units as (input depth, output depth, stride)."""
         units, before = [], self.stem
         for depth, count in self.stages:
             units += [(before, depth, 2)] + [(depth, depth, 1)] * (count - 1)
@@ -89,7 +89,7 @@ class ModelConfig:
         return units
 
     def taps(self) -> tuple[int, int, int]:
-        """Indices of the units whose outputs are pooled: (6, 20, 23) in the published model."""
+        """Return the indices of the units whose outputs are pooled: (6, 20, 23) in the published model."""
         ends, total = [], 0
         for _, count in self.stages:
             total += count
@@ -98,7 +98,7 @@ class ModelConfig:
 
 
 def infer_model(shapes: Shapes) -> ModelConfig:
-    """The config of an official RGI state dict, from its shapes.
+    """Infer the config of an official RGI state dict from its shapes.
 
     The units per stage are not visible in shapes; they are the published 3, 4, 14, 3.
     """

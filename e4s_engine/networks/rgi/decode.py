@@ -17,7 +17,7 @@ MLP_SLOPE = 0.01
 
 
 def style_codes(ops: Any, styles: Any, weights: Weights) -> Any:
-    """Style vectors -> style codes. styles [N,12,D] -> [N,12,L,512]."""
+    """Lift style vectors [N,12,D] to style codes [N,12,L,512]."""
 
     def layer(x: Any, index: int, slope: float | None) -> Any:
         names = [f"MLPs.{r}.mlp.{index}." for r in range(regions.COUNT)]
@@ -28,7 +28,7 @@ def style_codes(ops: Any, styles: Any, weights: Weights) -> Any:
 
 
 def generate(ops: Any, codes: Any, labels: Any, weights: Weights, config: ModelConfig) -> Any:
-    """Style codes and labels -> image.
+    """Render style codes and labels as an image.
 
     codes [N,12,L,512], labels [N,512,512] in 0..11 -> [N,3,S,S] RGB, in [-1, 1] but not clamped.
     """
@@ -46,19 +46,19 @@ def generate(ops: Any, codes: Any, labels: Any, weights: Weights, config: ModelC
 
 
 def decode(ops: Any, styles: Any, labels: Any, weights: Weights, config: ModelConfig) -> Any:
-    """Style vectors and labels -> image: styles [N,12,D], labels [N,512,512] -> [N,3,S,S]."""
+    """Render style vectors and labels: styles [N,12,D], labels [N,512,512] -> image [N,3,S,S]."""
     return generate(ops, style_codes(ops, styles, weights), labels, weights, config)
 
 
 def decode_pixels(ops: Any, styles: Any, labels: Any, weights: Weights, config: ModelConfig) -> Any:
-    """As `decode`, to 8-bit pictures [N,S,S,3]."""
+    """Run `decode` and convert to 8-bit pictures [N,S,S,3]."""
     return ops.to_uint8(decode(ops, styles, labels, weights, config))
 
 
 def _modulation(
     ops: Any, codes: Any, weights: Weights, config: ModelConfig, prefix: str, layer: int
 ) -> tuple[Any, bool]:
-    """The layer's channel scales, and whether every region has its own (layer < K)."""
+    """Return the layer's channel scales, and whether every region has its own (layer < K)."""
     regional = layer < config.injected
     matrix, bias = weights[prefix + "conv.modulation.weight"], weights[prefix + "conv.modulation.bias"]
     return ops.modulation(codes, layer, matrix, bias, regional=regional), regional

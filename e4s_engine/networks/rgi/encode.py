@@ -15,12 +15,12 @@ Weights = Mapping[str, Any]
 
 
 def encode_pixels(ops: Any, pixels: Any, labels: Any, weights: Weights, config: ModelConfig) -> Any:
-    """As `encode`, from 8-bit pictures [N,H,W,3]."""
+    """Run `encode` on 8-bit pictures [N,H,W,3]."""
     return encode(ops, ops.from_uint8(pixels, -1, 1), labels, weights, config)
 
 
 def encode(ops: Any, image: Any, labels: Any, weights: Weights, config: ModelConfig) -> Any:
-    """The style vectors of a batch of aligned pictures.
+    """Compute the style vectors of a batch of aligned pictures.
 
     image [N,3,H,W] in [-1, 1], labels [N,512,512] in 0..11 -> [N,12,D].
     """
@@ -38,7 +38,7 @@ def encode(ops: Any, image: Any, labels: Any, weights: Weights, config: ModelCon
 
 
 def _unit(ops: Any, x: Any, weights: Weights, unit: str, widens: bool, stride: int) -> Any:
-    """A squeeze-excite residual unit; its norm comes before the first convolution."""
+    """Run a squeeze-excite residual unit; its norm comes before the first convolution."""
     if widens:
         shortcut = ops.conv2d(x, weights[unit + "shortcut_layer.0.weight"], stride=stride)
         shortcut = ops.instance_norm(shortcut)

@@ -1,8 +1,8 @@
-"""Inversion by optimisation: the style vectors that bring the generator's picture nearest to a given one.
+"""Inversion by optimisation: style vectors whose generated picture is nearest to a target picture.
 
-The encoder answers in one pass. Descending from its answer (the published code's optional step: Adam, 200
-steps at a rate of 0.01, over the style vectors) comes nearer, at some hundred times the cost. The generator
-and the labels stay as they are.
+The encoder finds style vectors in one pass. Gradient descent from these (the published code's optional step:
+Adam, 200 steps at a rate of 0.01, over the style vectors) comes nearer, at some hundred times the cost. The
+generator and the labels stay fixed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 STEPS, RATE = 200, 0.01  # as published
 
-# Terms that need no other network; published are L2, and LPIPS, identity and parsing by networks.
+# Weights of terms that need no other network. The published terms are L2, and LPIPS, identity and parsing
+# by networks.
 _L2, _SCALES, _STRUCTURE = 4.0, 0.8, 2.0
 
 
@@ -34,24 +35,23 @@ def descend(
     steps: int,
     rate: float,
 ) -> Tensor:
-    """Better style vectors [N,12,D] than those given, each picture for itself.
+    """Optimise style vectors [N,12,D], each picture on its own; returns new ones.
 
-    image [N,3,S,S] in [-1, 1], S the model's side; labels [N,512,512] in 0..11. Regions that the labels do
-    not show keep their vectors: nothing depends on them.
+    image [N,3,S,S] in [-1, 1], S the model's side; labels [N,512,512] in 0..11. Vectors of regions that the
+    labels lack do not change: the picture does not depend on them.
     """
     import torch
 
     from e4s_engine.networks.rgi import likeness
 
-    found = styles.detach().clone().requires_grad_()
-    optimiser = torch.optim.Adam([found], lr=rate)
+    vectors = styles.detach().clone().requires_grad_()
+    optimiser = torch.optim.Adam([vectors], lr=rate)
     for _ in range(steps):
-        made = decode.decode(ops, found, labels, weights, config).float()
-        loss = _L2 * likeness.l2(made, image) + _SCALES * likeness.scales(made, image)
-        loss = loss + _STRUCTURE * likeness.structure(made, image)
+        result = decode.decode(ops, vectors, labels, weights, config).float()
+        loss = _L2 * likeness.l2(result, image) + _SCALES * likeness.scales(result, image)
+        loss = loss + _STRUCTURE * likeness.structure(result, image)
         optimiser.zero_grad()
-        torch.autograd.backward(
-            len(image) * loss
-        )  # terms are means over pictures, which are not to slow each other
+        # The loss is a mean over pictures; the factor keeps each picture's gradient independent of the batch.
+        torch.autograd.backward(len(image) * loss)
         optimiser.step()
-    return found.detach()
+    return vectors.detach()

@@ -1,6 +1,6 @@
-"""How alike two pictures are: loss terms that training and inversion share, and that need no other network.
+"""Similarity of two pictures: loss terms for training and inversion that need no other network.
 
-Pictures are [N,3,S,S] in [-1, 1]; terms are means: sizes do not change their scale.
+Pictures are [N,3,S,S] in [-1, 1]; terms are means, so their scale does not depend on the size.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 SCALES = 4
-_RADIUS, _SIGMA = 5, 1.5  # the window of `structure`
-_C1, _C2 = 0.01**2, 0.03**2  # its constants, for a range of 1
+_RADIUS, _SIGMA = 5, 1.5  # window of `structure`
+_C1, _C2 = 0.01**2, 0.03**2  # constants of SSIM, for a range of 1
 
 
 def l2(made: Tensor, real: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Mean squared difference. weight: of the pixels, [N,1,S,S]."""
+    """Compute the mean squared difference. weight: weights of the pixels, [N,1,S,S]."""
     square = (made - real).square()
     return (square if weight is None else square * weight).mean()
 
 
 def scales(made: Tensor, real: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Absolute differences of colours and of gradients, at four scales: what needs no trained network."""
+    """Compute the mean absolute differences of colours and of gradients at four scales."""
     total = made.new_zeros(())
     difference = made - real
     for scale in range(SCALES):
@@ -42,8 +42,8 @@ def _weighted(values: Tensor, weight: Tensor | None) -> Tensor:
 
 
 def structure(made: Tensor, real: Tensor) -> Tensor:
-    """1 - SSIM of the greys, Gaussian window (Wang et al. 2004): local contrast, which L2 blurs away."""
-    a, b = ((image.float().mean(1) + 1) / 2 for image in (made, real))  # in colour: thrice the time
+    """Compute 1 - SSIM of greyscale, Gaussian window (Wang et al. 2004): local contrast, which L2 blurs."""
+    a, b = ((image.float().mean(1) + 1) / 2 for image in (made, real))  # colour takes three times as long
     window = _window(a.shape[-1], a.device)
     mean_a, mean_b, square_a, square_b, both = (
         window @ maps @ window.T for maps in (a, b, a.square(), b.square(), a * b)
@@ -55,9 +55,9 @@ def structure(made: Tensor, real: Tensor) -> Tensor:
 
 
 @functools.cache
-@torch.inference_mode(False)  # a preview may be the first to ask, training the next
+@torch.inference_mode(False)  # a preview may be the first caller, training the next
 def _window(side: int, device: torch.device) -> Tensor:
-    """The window along an axis as a matrix: for its backward pass a product is many times a convolution."""
+    """Return the window along an axis as a matrix: in the backward pass far faster than a convolution."""
     apart = torch.arange(side)[:, None] - torch.arange(side)
     near = torch.exp(-apart.square() / (2 * _SIGMA**2)) * (apart.abs() <= _RADIUS)
-    return (near / near.sum(1, keepdim=True)).to(device)  # at the border what is left of it
+    return (near / near.sum(1, keepdim=True)).to(device)  # at the border: the part inside, normalised

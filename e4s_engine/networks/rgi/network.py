@@ -1,4 +1,4 @@
-"""What RGI declares."""
+"""Declaration of RGI."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Relighting: a source's style vectors as they would be under the target's light. Not in the paper.
+"""Relighting: style vectors of the source under the target's light. Not in the paper.
 
-A style vector holds a region's colours as they were seen, the light of its photo among them, so that a swap
-brings the source's light along. Rendered swaps with exact answers teach what to change: the light of either
-face is read off all of its regions together; a region's vector moves by the difference that the two make.
-Models without these layers, the official ones among them, swap style vectors as they are.
+A style vector holds a region's colours under the light of its photo, so a swap would bring the source's light
+along. Layers trained on rendered swaps with exact answers correct that: they estimate the light of each face
+from all of its regions, and move a region's vector by the difference between the two lights. Models without
+these layers, the official ones among them, swap style vectors unchanged.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ _SLOPE = 0.2
 
 
 class Layers(NamedTuple):
-    """The layers of all regions, stacked: NumPy arrays, or tensors where they are trained."""
+    """Layers of all regions, stacked: NumPy arrays, or tensors in training."""
 
-    light: Any  # [12,H,D], with light_bias [H]: style vectors to light
+    light: Any  # [12,H,D], with light_bias [H]: style vectors -> light
     light_bias: Any
-    inner: Any  # [12,H,D], with inner_bias [12,H]: a region's vector to what light acts on
+    inner: Any  # [12,H,D], with inner_bias [12,H]: a region's vector -> hidden features that light acts on
     inner_bias: Any
-    shift: Any  # [12,H,H]: how the light acts
-    outer: Any  # [12,D,H]: what that changes
+    shift: Any  # [12,H,H]: light -> shift of the hidden features
+    outer: Any  # [12,D,H]: change of the hidden features -> change of the vector
 
 
 def layers(weights: Mapping[str, Any], stack: Callable[[list[Any]], Any]) -> Layers:
-    """The layers of a model's tensors. stack: np.stack or torch.stack."""
+    """Stack a model's relighting layers. stack: np.stack or torch.stack."""
 
     def every(leaf: str) -> Any:
         return stack([weights[f"{PREFIX}{region}.{leaf}"] for region in range(regions.COUNT)])
@@ -45,10 +45,10 @@ def layers(weights: Mapping[str, Any], stack: Callable[[list[Any]], Any]) -> Lay
 
 
 def relight(source: Any, target: Any, layers: Layers) -> Any:
-    """The source's style vectors under the target's light: [N,12,D] twice -> [N,12,D].
+    """Change the source's style vectors to the target's light: [N,12,D] twice -> [N,12,D].
 
-    Nothing changes where both have the same light; regions that the source does not show stay zero. The same
-    lines run on arrays and on tensors.
+    Under equal light nothing changes; regions that the source lacks stay zero. The same code runs on arrays
+    and on tensors.
     """
     inner = _each(layers.inner, source) + layers.inner_bias
     there, here = (_each(layers.shift, _light(styles, layers)) for styles in (target, source))
