@@ -1,7 +1,6 @@
-"""The swap itself: composing label maps (shape) and style vectors (texture).
+"""Composition of label maps (shape) and style vectors (texture): the swap itself.
 
 Labels are uint8 [512, 512], holes and foregrounds bool [512, 512], style vectors float32 [12, D].
-D is the source ("driven", once it is reenacted), T the target.
 """
 
 from __future__ import annotations
@@ -16,16 +15,16 @@ from e4s_engine.regions import Labels
 
 Mask = npt.NDArray[np.bool_]
 Styles = npt.NDArray[np.float32]
-Part = tuple[Labels, Sequence[int]]  # one source's labels and the regions taken from it
+Part = tuple[Labels, Sequence[int]]  # labels of one source and the regions that the swap uses of it
 
 KEPT_TEXTURE = (regions.BACKGROUND, regions.HAIR, regions.GLASSES, regions.EARRINGS)
-# Every face has these. Where a source shows none of one (its glasses or a hand hide it) there is nothing to
-# take, and the target's stays. The published whole-face swap leaves skin there: a face without eyes.
+# Regions that every face has. Where the source hides one (behind glasses or a hand), the target's stays. The
+# published whole-face swap leaves skin there: a face without eyes.
 UNIVERSAL = (regions.LIPS, regions.EYES, regions.NOSE)
 KEPT_SHAPE = (regions.BACKGROUND, regions.GLASSES, regions.HAIR)  # unless they are themselves chosen
 NOT_PASTED = (regions.BACKGROUND, regions.EARRINGS, regions.HAIR)
 
-# Who lies over whom where parts of several sources claim one pixel; later wins.
+# Painting order where parts of several sources claim one pixel; later regions win.
 _ORDER = (
     regions.BACKGROUND, regions.NECK, regions.EARS, regions.EARRINGS, regions.SKIN, regions.HAIR,
     regions.LIPS, regions.MOUTH, regions.NOSE, regions.EYES, regions.EYEBROWS, regions.GLASSES,
@@ -33,17 +32,17 @@ _ORDER = (
 
 
 def shown(source: Labels, chosen: Sequence[int]) -> list[int]:
-    """The regions that a source can give of those that are chosen: all but UNIVERSAL ones that it hides."""
+    """Return the chosen regions that a source shows: all except UNIVERSAL ones that it hides."""
     hidden = set(UNIVERSAL) - set(np.unique(source).tolist())
     return [region for region in chosen if region not in hidden]
 
 
-# What `request` says of a region: it is taken; this is a published swap of the whole face.
+# Values of a `request`: the region is swapped; it belongs to a published swap of the whole face.
 TAKEN, WHOLE = 1, 2
 
 
 def request(chosen: Sequence[int] | None, source: Labels) -> npt.NDArray[np.uint8]:
-    """What a swap takes from a source, uint8 [12] for backends that compose. chosen: None: the whole face."""
+    """Return the request for backends that compose, uint8 [12]. chosen: region ids; None: whole face."""
     if chosen is None:
         return np.full(regions.COUNT, WHOLE, np.uint8)
     said = np.zeros(regions.COUNT, np.uint8)
@@ -52,12 +51,12 @@ def request(chosen: Sequence[int] | None, source: Labels) -> npt.NDArray[np.uint
 
 
 def whole_face_labels(source: Labels, target: Labels, hair_first: bool = True) -> tuple[Labels, Mask]:
-    """The published composition: the source's inner face in the target's head -> labels, holes.
+    """Compose the published way: the source's inner face in the target's head -> labels, holes.
 
-    hair_first: the target's hair lies under the source's face; otherwise over it. Pixels that nothing
-    claims are holes, and labelled skin.
+    hair_first: whether the target's hair lies under the source's face, or over it. Pixels that no region
+    claims are holes and become skin.
     """
-    out = np.full_like(target, 255)  # nothing claims these yet
+    out = np.full_like(target, 255)  # unclaimed
     under, over = layers(hair_first)
     _paint(out, target, under, np.ones_like(out, bool))
     _paint(out, source, regions.FACE, target != regions.BACKGROUND)
@@ -68,7 +67,7 @@ def whole_face_labels(source: Labels, target: Labels, hair_first: bool = True) -
 
 
 def layers(hair_first: bool) -> tuple[list[int], list[int]]:
-    """The target's regions under the source's face, and those over it."""
+    """Return the target's regions under the source's face and those over it."""
     under = [regions.BACKGROUND, regions.NECK, regions.EARS, regions.EARRINGS]
     over = [regions.GLASSES]
     (under if hair_first else over).append(regions.HAIR)
@@ -81,11 +80,11 @@ def _paint(out: Labels, labels: Labels, chosen: Sequence[int], where: Mask) -> N
 
 
 def region_labels(parts: Sequence[Part], target: Labels) -> tuple[Labels, Mask]:
-    """The target's labels with some regions' shapes taken from the sources -> labels, holes.
+    """Replace the shapes of some regions of the target by the sources' -> labels, holes.
 
-    What a chosen region leaves in the target becomes a hole, then skin; hair leaves background where its
-    source shows background. The target's background, glasses and hair are never painted over, unless the
-    glasses or the hair are themselves among the chosen; but hair reaches over the background.
+    Pixels that a chosen region of the target vacates are holes and become skin; vacated hair becomes
+    background where its source shows background. The target's background, glasses and hair are never painted
+    over, unless glasses or hair are among the chosen regions; new hair covers the background.
     """
     chosen = [r for _, ids in parts for r in ids]
     fixed = set(KEPT_SHAPE) - (set(chosen) - {regions.BACKGROUND})
@@ -108,10 +107,10 @@ def region_labels(parts: Sequence[Part], target: Labels) -> tuple[Labels, Mask]:
 
 
 def whole_face_styles(source: Styles, target: Styles, extent: float = 1.0) -> Styles:
-    """The published texture swap: the source's vectors but for background, hair, glasses and earrings.
+    """Swap textures the published way: all but background, hair, glasses and earrings.
 
-    A source without ears gives half the target's ear vector, one without an inner mouth keeps the
-    target's. extent in [0, 1] mixes: (1 - extent) * target + extent * swapped.
+    If the source shows no ears, the ears' vector is the mean of both; if it shows no inner mouth, the
+    target's vector stays. extent in [0, 1] mixes: (1 - extent) * target + extent * swapped.
     """
     out = source.copy()
     out[list(KEPT_TEXTURE)] = target[list(KEPT_TEXTURE)]
@@ -125,9 +124,9 @@ def whole_face_styles(source: Styles, target: Styles, extent: float = 1.0) -> St
 def region_styles(
     parts: Sequence[tuple[Styles, Sequence[int]]], target: Styles, extent: float = 1.0
 ) -> Styles:
-    """The target's vectors with those of some regions mixed with the sources'.
+    """Mix the vectors of some regions of the target with the sources'.
 
-    A region that a source does not show has no texture there to take: the target's stays.
+    A region that its source does not show keeps the target's vector.
     """
     out = target.copy()
     for styles, ids in parts:
@@ -138,7 +137,7 @@ def region_styles(
 
 
 def complete_styles(out: Styles, parts: Sequence[tuple[Styles, Sequence[int]]], target: Styles) -> Styles:
-    """Texture for regions that come with the shape but that the target does not show: the source's."""
+    """Use the source's vectors for regions the target lacks but the swap adds."""
     out = out.copy()
     for styles, ids in parts:
         for region in ids:
@@ -148,22 +147,21 @@ def complete_styles(out: Styles, parts: Sequence[tuple[Styles, Sequence[int]]], 
 
 
 def mix(target: Styles, source: Styles, extent: float) -> Styles:
-    """(1 - extent) * target + extent * source, exact at both ends."""
+    """Return (1 - extent) * target + extent * source, exact at both ends."""
     if extent in (0, 1):
         return (source if extent else target).copy()
     return (np.float32(1 - extent) * target + np.float32(extent) * source).astype(np.float32)
 
 
 def whole_face_foreground(labels: Labels, holes: Mask) -> Mask:
-    """What the published code pastes: all but background, earrings and hair, and every hole."""
+    """Return the published paste mask: all but background, earrings and hair, and every hole."""
     return ~np.isin(labels, NOT_PASTED) | holes
 
 
 def region_foreground(chosen: Sequence[int], labels: Labels, holes: Mask, target: Labels) -> Mask:
-    """What a swap of some regions pastes: where they are now and where they were, and every hole."""
+    """Return the paste mask of a swap of some regions: their new and old pixels, and every hole."""
     touched = np.isin(labels, list(chosen)) | np.isin(target, list(chosen)) | holes
-    # The background keeps its shape but where hair covers it, and is pasted only where its texture was
-    # asked for.
+    # Unchanged background is pasted only where its texture is swapped.
     kept = (
         (target == regions.BACKGROUND) & (labels == regions.BACKGROUND) & (regions.BACKGROUND not in chosen)
     )
