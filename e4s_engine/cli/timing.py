@@ -14,7 +14,7 @@ import numpy.typing as npt
 from e4s_engine.backends import Backend
 from e4s_engine.photo import align, blend
 from e4s_engine.pipeline import compose
-from e4s_engine.pipeline.pipeline import to_uint8
+from e4s_engine.pipeline.paste import to_uint8
 from e4s_engine.testing.portraits import portrait
 
 Floats = npt.NDArray[np.float32]

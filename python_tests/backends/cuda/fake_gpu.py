@@ -5,6 +5,7 @@ Not collected by itself: `test_cuda_driver.py` builds that driver and runs this 
 
 from __future__ import annotations
 
+import copy
 import ctypes
 import dataclasses
 import gc
@@ -261,14 +262,28 @@ def test_a_swap_of_resident_pictures_stays_on_the_device(whole: Engine) -> None:
     copies, launches = count("copies"), count("launches")
     made = whole.swap(a, b, **KNOWN)
     assert count("launches") == launches + 1
-    # Two pictures, four label maps, the swap flags and two pictures; none for `image`.
-    assert count("copies") == copies + 9
+    # Two pictures, four label maps, the swap flags and three pictures; none for `image`.
+    assert count("copies") == copies + 10
     assert made.resident.shape == (1024, 1024, 3) and made.resident.__dlpack_device__() == (2, 0)
     assert made.image.shape == made.face.shape == (1024, 1024, 3)
     assert made.labels.shape == made.holes.shape == (512, 512) and made.holes.dtype == bool
     assert whole.swap(made.resident, b, **KNOWN).resident is not None  # a result can be an input
+    assert repr(made) == "<Result: 1024 x 1024 pixels, on a GPU>"
+    ctypes.memset(b.pointer, 9, b.nbytes)  # the caller's next picture
     whole.close()  # the result outlives the engine
     assert np.array_equal(np.asarray(made.resident), made.image)
+    assert (made.crop == 2).all() and made.changed.all()  # the kernels do nothing: the result is all zeros
+
+
+def test_a_resident_result_copies_each_picture_once(whole: Engine) -> None:
+    made = whole.swap(Interface(CROP), Interface(CROP), **KNOWN)
+    copies = count("copies")
+    with ThreadPoolExecutor(8) as pool:
+        seen = list(pool.map(lambda _: (made.image, made.face), range(8)))
+    assert count("copies") == copies + 2
+    assert all(image is made.image and face is made.face for image, face in seen)
+    again = copy.deepcopy(made)
+    assert again.resident is None and np.array_equal(again.image, made.image)
 
 
 def test_arrays_with_an_interface_are_taken_where_they_are(whole: Engine) -> None:
