@@ -13,7 +13,7 @@ import torch
 
 from benchmarks.metrics import Pixels
 from e4s_engine import weights
-from e4s_engine.engine import BUNDLED
+from e4s_engine.pipeline.loading import BUNDLED
 from e4s_engine.training.losses import ParserLosses
 
 

@@ -24,7 +24,7 @@ ALLOWED = {
     "testing": {"backends", "networks", "photo", "weights"},
     "engine": {"backends", "faces", "networks", "options", "pipeline", "result", "weights"},
     "options": {"photo"},
-    "pipeline": {"backends", "faces", "networks", "options", "photo", "result"},
+    "pipeline": {"backends", "faces", "networks", "options", "photo", "result", "weights"},
     "result": {"photo"},
     "faces": {"photo"},
     "backends": {"kernels", "networks", "ops", "photo", "plan", "weights"},

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,8 @@ from PIL import Image
 
 from e4s_engine import cli, regions, weights
 from e4s_engine.cli import timing as bench
-from e4s_engine.photo import images
+from e4s_engine.photo import align, images
+from e4s_engine.pipeline.pipeline import Pipeline
 from e4s_engine.testing.portraits import portrait
 
 SIDE = 96
@@ -492,7 +494,7 @@ def test_wrong_usage(arguments, capsys):
     assert "usage: e4s" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["swap", "edit", "reconstruct", "parse", "convert", "info", "bench"])
+@pytest.mark.parametrize("command", [*cli.COMMANDS, "train"])
 def test_help(command, capsys):
     with pytest.raises(SystemExit) as caught:
         cli.main([command, "--help"])
@@ -504,7 +506,7 @@ def test_an_interruption_is_no_traceback(e4s, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("e4s_engine.cli.commands._swap_one", interrupt)
+    monkeypatch.setattr("e4s_engine.cli.swap._swap_one", interrupt)
     assert e4s(*SWAP) == (130, "", "e4s: interrupted\n")
 
 
@@ -519,3 +521,41 @@ def test_as_a_program_of_its_own(here, tiny_weights):
     assert images.read("out.png").shape == (SIDE, SIDE, 3)
     bad = e4s("swap", "a.png", "bad.png", "-o", "out.png", "--weights", model)
     assert bad.returncode == 1 and "Traceback" not in bad.stderr and bad.stderr.count("\n") == 1
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Count the reads, alignments and parses of photos."""
+    counted = Counter()
+
+    def watch(owner, name):
+        real = getattr(owner, name)
+
+        def counting(*arguments):
+            counted[name] += 1
+            return real(*arguments)
+
+        monkeypatch.setattr(owner, name, counting)
+
+    for owner, name in ((images, "read"), (align, "whole"), (align, "crop"), (Pipeline, "_parse")):
+        watch(owner, name)
+    return counted
+
+
+def test_every_photo_is_read_aligned_and_parsed_once(e4s, calls):
+    done(e4s("parse", "a.png", "-o", "overlay.png", "--save-labels", "labels.png"))
+    assert calls == {"read": 1, "whole": 1, "_parse": 1}
+    calls.clear()
+    also = ["--regions", "eyes", "--also", "lips=c.png"]
+    done(e4s("swap", "a.png", "b.png", "-o", "out.png", "--explain", "sheet.png", *also))
+    assert calls == {"read": 3, "whole": 3, "_parse": 3}
+    calls.clear()
+    aligned = ["--target-landmarks", "five.json", "--target-labels", "labels.npy"]
+    done(e4s("swap", "a.png", "wide.png", "-o", "out.png", "--explain", "sheet.png", *aligned))
+    assert calls == {"read": 2, "whole": 1, "crop": 1, "_parse": 1}
+
+
+def test_the_sheet_shows_labels_that_were_passed(e4s):
+    labels = ["--source-labels", "labels.npy", "--target-labels", "labels.npy", "--parser", "none"]
+    done(e4s("swap", "a.png", "b.png", "-o", "out.png", "--explain", "sheet.png", *labels))
+    assert images.read("sheet.png").shape[1] > 4 * 384
