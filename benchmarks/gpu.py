@@ -39,6 +39,7 @@ from e4s_engine.backends.cuda import tune
 from e4s_engine.errors import E4SError
 from e4s_engine.pipeline import compose
 from e4s_engine.testing.loaded import loaded
+from e4s_engine.testing.metrics import psnr
 from e4s_engine.testing.portraits import portrait
 
 TESTS = Path(__file__).parents[1] / "python_tests"
@@ -188,7 +189,7 @@ def _check_networks(options: argparse.Namespace) -> dict[str, Any]:
     for precision in options.precisions:
         mine = loaded(Cuda("cuda:0", precision), model, parser)
         error = np.abs(mine.run("rgi", "encode", images, labels) - styles).max() / np.abs(styles).max()
-        decibels = _psnr(mine.run("rgi", "decode", styles, labels), pictures)
+        decibels = psnr(mine.run("rgi", "decode", styles, labels), pictures)
         agreement = float((mine.run("parser", "parse", images) == classes).mean())
         results[precision] = {"styles": float(error), "picture_db": decibels, "labels": agreement}
         if not (decibels >= (LEAST_PSNR if precision != "fp32" else 80) and agreement > 0.98):
@@ -240,9 +241,7 @@ def _check_swap(mine: Any, images: Any, labels: Any, chosen: Any, want: Any) -> 
     got = mine.swap(images[:1], labels[:1], images[1:], labels[1:], flags[None])
     source, target = (mine.resident(torch.from_numpy(image).cuda()) for image in images)
     resident = mine.swap_resident(source, labels[0], target, labels[1], flags) if source and target else None
-    pasted, face = (
-        _psnr(a[0] / 127.5 - 1, b / 127.5 - 1) for a, b in zip(got[:2], (want.image, want.face), strict=True)
-    )
+    pasted, face = (psnr(a[0], b) for a, b in zip(got[:2], (want.image, want.face), strict=True))
     exact = np.array_equal(got.labels[0], want.labels)
     return {
         "pasted_db": pasted,
@@ -273,16 +272,11 @@ def _check_goldens(options: argparse.Namespace) -> dict[str, Any]:
         )[0]
         want = goldens["swapped_strided"]
         difference = float(np.abs(picture[::4, ::4] - want).max())
-        decibels = _psnr(picture[::4, ::4], want)
+        decibels = psnr(picture[::4, ::4], want)
         results[precision] = {"difference": difference, "db": decibels}
         if not (difference < 1e-3 if precision == "fp32" else decibels >= LEAST_PSNR):
             results["failures"].append(precision)
     return results
-
-
-def _psnr(got: Any, want: Any) -> float:
-    error = float(np.square(got.clip(-1, 1) - want.clip(-1, 1)).mean())
-    return float(10 * np.log10(4 / max(error, 1e-20)))
 
 
 def _tune(options: argparse.Namespace) -> dict[str, Any]:

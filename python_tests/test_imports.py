@@ -19,7 +19,7 @@ ALLOWED = {
         "backends", "engine", "networks", "options", "photo", "pipeline", "result", "synth", "testing",
         "training", "weights",
     },
-    "training": {"backends", "networks", "ops", "photo", "pipeline", "synth", "weights"},
+    "training": {"backends", "networks", "ops", "photo", "pipeline", "synth", "testing", "weights"},
     "synth": set[str](),
     "testing": {"backends", "networks", "photo", "weights"},
     "engine": {"backends", "faces", "networks", "options", "pipeline", "result", "weights"},
