@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -55,17 +56,20 @@ def untouched(crop: Crop, labels: Labels, size: int) -> Result:
     )
 
 
-def fused(image: Pixels, face: Pixels, labels: Labels, holes: Mask, crop: Pixels, foreground: Mask) -> Result:
-    """Return a fused swap of an aligned crop. foreground: what it pasted."""
-    return Result(
-        image, face, labels, holes, read_only(crop), Lazy(lambda: _differs(image, crop, foreground))
-    )
+def fused(
+    image: Pixels, face: Pixels, labels: Labels, holes: Mask, crop: Pixels, foreground: Callable[[], Mask]
+) -> Result:
+    """Return a fused swap of an aligned crop. foreground: function that computes what it pasted."""
+    changed = Lazy(lambda: _differs(image, crop, foreground()))
+    return Result(image, face, labels, holes, read_only(crop), changed)
 
 
-def resident(image: Any, face: Any, labels: Labels, holes: Mask, crop: Any, foreground: Mask) -> Result:
+def resident(
+    image: Any, face: Any, labels: Labels, holes: Mask, crop: Any, foreground: Callable[[], Mask]
+) -> Result:
     """Return a fused swap whose pictures lie on a GPU and are copied when asked for."""
     pixels, below = Lazy(lambda: np.asarray(image)), Lazy(lambda: read_only(np.asarray(crop)))
-    changed = Lazy(lambda: _differs(pixels.get(), below.get(), foreground))
+    changed = Lazy(lambda: _differs(pixels.get(), below.get(), foreground()))
     return Result(pixels, Lazy(lambda: np.asarray(face)), labels, holes, below, changed, image)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from e4s_engine.pipeline import compose, inputs
 from e4s_engine.pipeline.compose import Composed
 from e4s_engine.pipeline.paste import fused, paste, resident, to_uint8, untouched
 from e4s_engine.pipeline.portraits import Job, Person, Portrait, Regions, Request, WholeFace
+from e4s_engine.pipeline.stages import stage
 from e4s_engine.regions import Labels, Mask
 from e4s_engine.result import Face, Result
 
@@ -68,6 +70,10 @@ class Pipeline:
         return labels
 
     def _parse(self, portrait: Portrait) -> Labels:
+        with stage("parse"):
+            return self._parsed(portrait)
+
+    def _parsed(self, portrait: Portrait) -> Labels:
         picture = portrait.crop.for_parser
         if self.parser is not None:
             return inputs.check_labels(self.parser(picture.copy()), f"{portrait.argument}: parser")
@@ -89,14 +95,16 @@ class Pipeline:
         known |= self.label(portrait for portrait in portraits if portrait not in known)
         faces: dict[Person, Face] = {person: person for person in people if isinstance(person, Face)}
         if portraits:
-            encoded = self.backend.run("rgi", "encode", *_stacked(portraits, known))
+            with stage("encode"):
+                encoded = self.backend.run("rgi", "encode", *_stacked(portraits, known))
             for portrait, styles in zip(portraits, encoded, strict=True):
                 faces[portrait] = Face(known[portrait], styles)
         return faces
 
     def decode(self, styles: compose.Styles, labels: Labels) -> npt.NDArray[np.float32]:
         """Decode style vectors [N,12,D] and labels [N,512,512] to images [N,S,S,3]. Raises ArgumentError."""
-        decoded = self.backend.run("rgi", "decode", styles, labels)
+        with stage("decode"):
+            decoded = self.backend.run("rgi", "decode", styles, labels)
         if not np.isfinite(decoded).all():
             raise ArgumentError("styles: the image is not finite; these are no style vectors of this model")
         return decoded
@@ -149,7 +157,8 @@ class Pipeline:
     def _swap_staged(self, jobs: Sequence[Job], labels: PortraitLabels, options: SwapOptions) -> list[Result]:
         people = [person for job in jobs for person in (job.target, *(part.person for part in job.parts))]
         faces, lights = self.encode(people, labels), self._lights_for(options)
-        composed = [(job.target, _compose(job, faces, options, lights)) for job in jobs]
+        with stage("compose"):
+            composed = [(job.target, _compose(job, faces, options, lights)) for job in jobs]
         return self._render(composed, options)
 
     def _swap_fused(self, jobs: Sequence[Job], labels: PortraitLabels) -> list[Result]:
@@ -161,13 +170,14 @@ class Pipeline:
         labels = labels | self.label(portrait for portrait in portraits if portrait not in labels)
         given, kept = _stacked(portraits, labels), _stacked([job.target for job in jobs], labels)
         flags = [compose.request(_ids(job.request), mask) for job, mask in zip(jobs, given[1], strict=True)]
-        swapped = swapper.swap(*given, *kept, np.stack(flags))
+        with stage("fused"):
+            swapped = swapper.swap(*given, *kept, np.stack(flags))
         results = []
-        for job, flag, image, face, mask, holes in zip(jobs, flags, *swapped, strict=True):
-            foreground = _foreground(flag, mask, holes > 0, labels[job.target])
+        for job, flag, *arrays in zip(jobs, flags, *swapped, strict=True):
             # Copies: views would keep the whole batch alive.
-            one = (image.copy(), face.copy(), mask.copy(), holes > 0)
-            results.append(fused(*one, job.target.crop.image, foreground))
+            image, face, mask, holes = (array.copy() for array in arrays)
+            foreground = partial(_foreground, flag, mask, holes > 0, labels[job.target])
+            results.append(fused(image, face, mask, holes > 0, job.target.crop.image, foreground))
         return results
 
     def swap_resident(
@@ -188,9 +198,11 @@ class Pipeline:
             for image, mask, argument in zip((source, target), labels, ("source", "target"), strict=True)
         ]
         flags = compose.request(_ids(request), masks[0])
-        swapped, crop = swapper.swap_resident(given, masks[0], kept, masks[1], flags)
-        foreground = _foreground(flags, swapped.labels, swapped.holes > 0, masks[1])
-        return resident(swapped.pasted, swapped.faces, swapped.labels, swapped.holes > 0, crop, foreground)
+        with stage("fused"):
+            swapped, crop = swapper.swap_resident(given, masks[0], kept, masks[1], flags)
+        holes = swapped.holes > 0
+        foreground = partial(_foreground, flags, swapped.labels, holes, masks[1])
+        return resident(swapped.pasted, swapped.faces, swapped.labels, holes, crop, foreground)
 
     def _labels_of(self, image: Any, labels: Any, argument: str) -> Labels:
         """Return labels checked, or the parser's, which sees a copy on the CPU."""
@@ -224,10 +236,11 @@ class Pipeline:
         styles = np.stack([one.styles for _, one in composed])
         labels = np.stack([one.labels for _, one in composed])
         faces = self.decode(styles, labels)
-        return [
-            paste(portrait.crop, to_uint8(face), one, options.blend)
-            for face, (portrait, one) in zip(faces, composed, strict=True)
-        ]
+        with stage("blend"):
+            return [
+                paste(portrait.crop, to_uint8(face), one, options.blend)
+                for face, (portrait, one) in zip(faces, composed, strict=True)
+            ]
 
 
 def _stacked(portraits: Sequence[Portrait], labels: PortraitLabels) -> tuple[Pixels, Labels]:

@@ -12,6 +12,7 @@ from e4s_engine.faces import landmarks as landmark_models
 from e4s_engine.photo import align as alignment
 from e4s_engine.photo import images
 from e4s_engine.pipeline.inputs import check_labels, check_styles
+from e4s_engine.pipeline.stages import stage
 from e4s_engine.regions import Labels
 from e4s_engine.result import Face
 
@@ -93,7 +94,8 @@ def reader(model: landmark_models.LandmarkModel | None, align: str | bool, style
             elif isinstance(image, Portrait):
                 person = image
             else:
-                person = _from_image(image, argument, labels, points, model, align)
+                with stage("read"):
+                    person = _from_image(image, argument, labels, points, model, align)
             seen[key] = person, (image, labels, points)  # kept alive: an id must not be used again
         return seen[key][0]
 
