@@ -182,11 +182,11 @@ class Cuda(Planned):
             parts.append(f"{head}\n{plan.table()}")
         return "\n\n".join(parts)
 
-    def time(self, network: str, function: str, batch: int, runs: int) -> float:
-        """Return milliseconds of one launch of a function's graph at published sizes, by device events."""
+    def time(self, network: str, function: str, arrays: Sequence[npt.NDArray[Any]], runs: int) -> float:
+        """Return milliseconds of one launch of a function's graph over these inputs, by device events."""
         loaded = self._network(network)
-        shapes = loaded.network.function(function).examples(loaded.config)
-        with self._graph(loaded, function, tuple((batch, *shape) for shape in shapes)) as bound:
+        with self._graph(loaded, function, tuple(array.shape for array in arrays)) as bound:
+            bound.graph.run(dict(enumerate(arrays)), {})
             return bound.graph.time(runs)
 
     def _program(self, plan: Plan) -> Any:
