@@ -85,7 +85,7 @@ int Builder::weight(const std::string& name, std::size_t index) const {
 
 const PackedConv* Builder::conv(const std::string& name, std::size_t index) const {
   const PackedConv* conv = conv_of_any_form(name, index);
-  require(!conv->winograd, "weight " + name + " is in Winograd's form");
+  require(!conv->winograd(), "weight " + name + " is in Winograd's form");
   return conv;
 }
 

@@ -206,6 +206,7 @@ struct Kernels {
   const ConvTileFn* conv_f32;   // by vectors in the group
   const int* conv_pixels_bf16;  // likewise
   const ConvTileFn* conv_bf16;  // null if the instruction set has no bf16
+  bool amx;                     // whether those are AMX tiles
   void (*finish)(const Finish&, const FinishSpan&);
   void (*norm_row)(const NormRow&);
   void (*affine_row)(const AffineRow&);

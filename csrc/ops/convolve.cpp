@@ -59,8 +59,8 @@ void Tiler::sum(const void* const* pixels, std::int64_t count, const Offset* tap
 }
 
 void prepare(Builder& b, const BufferSpec& in, const BufferSpec& out, const PackedConv& conv) {
-  if (conv.winograd) check_winograd(b, in, out, conv);
-  b.scratch(conv.winograd ? winograd_scratch(conv) : convolve_scratch());
+  if (conv.winograd()) check_winograd(b, in, out, conv);
+  b.scratch(conv.winograd() ? winograd_scratch(conv) : convolve_scratch());
 }
 
 std::int64_t convolve_scratch() { return 2 * kPointers + kBlockPixels * kWidth * 4; }
@@ -91,7 +91,7 @@ void finish_span(const Run& run, const Epilogue& e, const Map& y, int sample, in
 
 void convolve(const Run& run, const Map& x, const Map& y, const PackedConv& conv, int stride, int first,
               const Epilogue& epilogue) {
-  if (conv.winograd) return convolve_winograd(run, x, y, conv, epilogue);
+  if (conv.winograd()) return convolve_winograd(run, x, y, conv, epilogue);
   const int kernel = conv.kernel, pad = kernel / 2, groups = conv.groups();
   const int tap_count = static_cast<int>(conv.taps()), columns = conv.rows() ? 1 : kernel;
   Tiler::Offset taps[kMostTaps];

@@ -184,7 +184,7 @@ StepFn make_regional_conv(Builder& b) {
   if (b.has("styles")) check_styles(b, op);
   prepare(b, in, out, *conv);
   b.require(seam->kernel == 3 && seam->inputs == in.c && seam->outputs == out.c && seam->type == in.type &&
-                (op.labels < 0 || !seam->winograd),
+                (op.labels < 0 || !seam->winograd()),
             "the seam's weights do not fit");
   op.epilogue.finish.type = out.type;
   if (b.has_weight("noise")) op.epilogue.noise = b.vector("noise", out.h * out.w);
