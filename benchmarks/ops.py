@@ -47,7 +47,7 @@ def convolutions() -> dict[Shape, tuple[str, int]]:
 
 def shape_of(plan: Plan, step: Step) -> Shape | None:
     """Return the shape of a step's convolution; None if it is another step, or below 1e8 operations."""
-    if step.kind not in ("conv", "regional_conv") or step.flop < 1e8:
+    if step.kind not in ("conv2d", "regional_conv") or step.flop < 1e8:
         return None
     kernel = step.weights["kernel"][0]
     outputs, inputs, size = kernel.shape[:3]  # type: ignore[union-attr]

@@ -112,10 +112,10 @@ Plan::Plan(PlanSpec spec, std::shared_ptr<const Weights> weights, const Kernels&
   std::vector<std::vector<int>> reads, writes;
   std::vector<std::int64_t> temporaries;
   for (const StepSpec& step : spec_.steps) {
-    const auto maker = makers().find(step.kind);
-    if (maker == makers().end()) throw ArgumentError("plan: unknown step " + step.kind);
+    const auto factory = factories().find(step.kind);
+    if (factory == factories().end()) throw ArgumentError("plan: unknown step " + step.kind);
     Builder builder(step, spec_, *weights_, cpu_);
-    StepFn fn = maker->second(builder);
+    StepFn fn = factory->second(builder);
     steps_.push_back({std::move(fn), buffers + steps_.size()});
     reads.push_back(builder.reads);
     writes.push_back(builder.writes);

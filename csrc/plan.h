@@ -96,9 +96,9 @@ class Builder {
   const Kernels& cpu_;
 };
 
-using Maker = StepFn (*)(Builder&);
+using Factory = StepFn (*)(Builder&);
 // Returns the factory of every step kind, by name.
-const std::map<std::string, Maker>& makers();
+const std::map<std::string, Factory>& factories();
 
 // Returns the strides and padding of a buffer [N,H,W,C], without memory.
 Map layout(const BufferSpec& spec);

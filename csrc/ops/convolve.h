@@ -117,7 +117,4 @@ std::int64_t convolve_up_scratch();
 void finish_span(const Run& run, const Epilogue& epilogue, const Map& y, int sample, int row, int column,
                  int count, const Tiler& tiler, const float* sums, std::int64_t stride);
 
-// Zeroes the halo around every sample.
-void clear_halo(const Run& run, const Map& y);
-
 }  // namespace e4s

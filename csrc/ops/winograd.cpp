@@ -3,6 +3,7 @@
 // and transformed back to 2 x 2 outputs. One worker computes a block of tiles for all output channels, group
 // after group.
 #include "ops/convolve.h"
+#include "ops/halo.h"
 
 namespace e4s {
 namespace {

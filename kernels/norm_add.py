@@ -112,7 +112,7 @@ def launch_norm_add(c: Context) -> list[Launch]:
     down, tile = block_of(x)
     launches.append(
         Launch(
-            "squeeze_excite.norm_add",
+            "norm_add.norm_add",
             {
                 "x": c.buffer("x"),
                 "sums": sums.operand,
@@ -146,7 +146,7 @@ def _launch_whole(c: Context) -> Launch:
     following = [i for i, step, _ in c.readers("y") or [] if step.kind == "instance_norm"]
     norm = c.absorb(following[0]) if following else None
     return Launch(
-        "squeeze_excite.whole_add",
+        "norm_add.whole_add",
         {
             "x": source,
             "shortcut": shortcut,

@@ -41,7 +41,7 @@ def launch_demodulate(c: Context) -> list[Launch]:
     x, y = c.view("x"), c.view("y")
     return [
         Launch(
-            "modulation.demodulate",
+            "demodulate.demodulate",
             {"x": c.buffer("x"), "energy": c.conv("energy", padded(x.c)), "y": c.buffer("y")},
             ("y",),
             constants(
