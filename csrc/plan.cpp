@@ -66,11 +66,11 @@ int Builder::integer(const std::string& name, int low, int high) const {
   return static_cast<int>(value);
 }
 
-float Builder::real(const std::string& name) const {
+double Builder::real(const std::string& name) const {
   const auto found = step_.numbers.find(name);
   require(found != step_.numbers.end(), "number " + name + " is missing");
   require(std::isfinite(found->second), "number " + name + " is not finite");
-  return static_cast<float>(found->second);
+  return found->second;
 }
 
 std::size_t Builder::count(const std::string& name) const {

@@ -68,7 +68,7 @@ class Builder {
   const BufferSpec& spec(int buffer) const;
   // Returns a number of the step; integers lie in [low, high], reals are finite.
   int integer(const std::string& name, int low, int high) const;
-  float real(const std::string& name) const;
+  double real(const std::string& name) const;
   bool flag(const std::string& name) const { return integer(name, 0, 1) != 0; }
   // Returns how many weights the step has under this name.
   std::size_t count(const std::string& name) const;

@@ -36,7 +36,7 @@ from .launch import (
     padded,
     power,
 )
-from .regional_epilogue import finished
+from .regional_epilogue import activation, finished
 from .transposed import launch_transposed
 
 
@@ -83,9 +83,9 @@ def regional_conv(
     x, kernel, styles, demodulation, labels, noise, bias, matrix, rgb_bias, skip, y,
     H: tl.constexpr, W: tl.constexpr, X_PIXEL: tl.constexpr, CHANNELS: tl.constexpr, DEPTH: tl.constexpr,
     Y_PIXEL: tl.constexpr, OUTPUTS: tl.constexpr, PADDED: tl.constexpr, REGIONS: tl.constexpr,
-    STYLE_PIXEL: tl.constexpr, SCALE_PIXEL: tl.constexpr, UPSAMPLE: tl.constexpr, PRECISION: tl.constexpr,
-    SPLIT: tl.constexpr, TILE_W: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
-    BLOCK_K: tl.constexpr,
+    STYLE_PIXEL: tl.constexpr, SCALE_PIXEL: tl.constexpr, SLOPE: tl.constexpr, GAIN: tl.constexpr,
+    UPSAMPLE: tl.constexpr, PRECISION: tl.constexpr, SPLIT: tl.constexpr, TILE_W: tl.constexpr,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
     SCALE: tl.constexpr = 2 if UPSAMPLE else 1
     sample = tl.program_id(2).to(tl.int64)
@@ -129,7 +129,7 @@ def regional_conv(
     if SPLIT == 1:
         total = finished(
             total, demodulation, noise, bias, sample, pixels, region, columns, live, inside, OUTPUTS,
-            REGIONS, SCALE_PIXEL,
+            REGIONS, SCALE_PIXEL, SLOPE, GAIN,
         )  # fmt: skip
     target = (sample * SPLIT + part) * area + pixels[:, None]
     if matrix is None:
@@ -151,8 +151,8 @@ def regional_conv(
 def finish(
     x, demodulation, labels, noise, bias, y,
     AREA: tl.constexpr, X_PIXEL: tl.constexpr, Y_PIXEL: tl.constexpr, OUTPUTS: tl.constexpr,
-    REGIONS: tl.constexpr, SCALE_PIXEL: tl.constexpr, SPLIT: tl.constexpr, BLOCK_P: tl.constexpr,
-    BLOCK_C: tl.constexpr,
+    REGIONS: tl.constexpr, SCALE_PIXEL: tl.constexpr, SLOPE: tl.constexpr, GAIN: tl.constexpr,
+    SPLIT: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
     """Sum the parts and apply the epilogue."""
     sample = tl.program_id(2).to(tl.int64)
@@ -166,7 +166,7 @@ def finish(
     total = gathered(x, sample, pixels, columns, live, AREA, X_PIXEL, SPLIT)
     total = finished(
         total, demodulation, noise, bias, sample, pixels, region, columns, live, inside, OUTPUTS, REGIONS,
-        SCALE_PIXEL,
+        SCALE_PIXEL, SLOPE, GAIN,
     )  # fmt: skip
     target = y + (sample * AREA + pixels[:, None]) * Y_PIXEL + columns[None, :]
     tl.store(target, total.to(y.dtype.element_ty), mask=live)
@@ -192,7 +192,7 @@ def launch_regional_conv(c: Context) -> list[Launch]:
     problem = tiles.Problem("regional_conv", x.pixels, y.c, depth, x.type, y.n * phases, 9)
     block = tiles.choose(problem, c.table)
     styles = c.view("styles") if c.has("styles") else None
-    regions = constants(
+    epilogue = activation(c) | constants(
         regions=styles.w if styles else 1, scale_pixel=c.view("demodulation").pixel if styles else 0
     )
     rest = {
@@ -224,13 +224,13 @@ def launch_regional_conv(c: Context) -> list[Launch]:
             style_pixel=styles.pixel if styles else 0, upsample=upsample, precision=c.precision,
             split=block.split, tile_w=tiles.rectangle(x.h, x.w, block.m), block_m=block.m,
             block_n=block.n, block_k=block.k,
-        ) | regions,
+        ) | epilogue,
         (block.split * phases * blocks(x.pixels, block.m), blocks(y.c, block.n)),
         y.n,
         tile=block.tile,
         problem=problem,
     )  # fmt: skip
-    return [first, _finish(y, out, c.buffer("y"), rest, regions, block.split)] if split else [first]
+    return [first, _finish(y, out, c.buffer("y"), rest, epilogue, block.split)] if split else [first]
 
 
 def _only_coloured(c: Context) -> Context | None:
@@ -243,7 +243,7 @@ def _only_coloured(c: Context) -> Context | None:
 
 
 def _finish(
-    y: View, parts: Argument, out: Argument, rest: dict[str, Argument], regions: dict[str, int], split: int
+    y: View, parts: Argument, out: Argument, rest: dict[str, Argument], epilogue: dict[str, float], split: int
 ) -> Launch:
     down, across = 32, power(y.c, 16, 64)
     return Launch(
@@ -253,7 +253,7 @@ def _finish(
         constants(
             area=y.pixels, x_pixel=padded(y.c), y_pixel=y.pixel, outputs=y.c, split=split, block_p=down,
             block_c=across,
-        ) | regions,
+        ) | epilogue,
         (blocks(y.pixels, down), blocks(y.c, across)),
         y.n,
     )  # fmt: skip

@@ -13,7 +13,7 @@ from . import tiles
 from .fir import across
 from .language import jit, tl
 from .launch import Context, Launch, Packed, blocks, constants, gemm_layout, kernel_of, padded, power
-from .regional_epilogue import finished
+from .regional_epilogue import activation, finished
 
 LINES = 8  # rows per program of `filtered`
 
@@ -68,7 +68,8 @@ def transposed(
 def filtered(
     x, noise, bias, y,
     H: tl.constexpr, W: tl.constexpr, PADDED: tl.constexpr, OUTPUTS: tl.constexpr, Y_PIXEL: tl.constexpr,
-    LINES: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
+    SLOPE: tl.constexpr, GAIN: tl.constexpr, LINES: tl.constexpr, BLOCK_P: tl.constexpr,
+    BLOCK_C: tl.constexpr,
 ):  # fmt: skip
     """Apply the FIR (1, 3, 3, 1) / 4 along both axes of the transposed convolution, then the epilogue.
 
@@ -95,8 +96,9 @@ def filtered(
         inside = known & (top + line < H)
         live = inside[:, None] & (channels < OUTPUTS)[None, :]
         total = finished(
-            total, None, noise, bias, sample, pixels, region, channels, live, inside, OUTPUTS, 1, 0
-        )
+            total, None, noise, bias, sample, pixels, region, channels, live, inside, OUTPUTS, 1, 0,
+            SLOPE, GAIN,
+        )  # fmt: skip
         target = y + (sample * (H * W) + pixels[:, None]) * Y_PIXEL + channels[None, :]
         tl.store(target, total.to(y.dtype.element_ty), mask=live)
 
@@ -145,7 +147,7 @@ def launch_transposed(c: Context, conv: Conv) -> list[Launch]:
         constants(
             h=y.h, w=y.w, padded=width, outputs=y.c, y_pixel=y.pixel, lines=LINES, block_p=down,
             block_c=across,
-        ),
+        ) | activation(c),
         (blocks(y.h, LINES) * blocks(y.w, down), blocks(y.c, across)),
         y.n,
     )  # fmt: skip

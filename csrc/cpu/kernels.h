@@ -36,6 +36,8 @@ struct Finish {
   const float* bias = nullptr;   // [lanes] or null
   const float* slope = nullptr;  // [lanes], for prelu
   Activation activation = Activation::none;
+  float leak = 0, gain = 1;  // of leaky_gain: slope below zero, and factor of the result
+  float epsilon = 0;         // of rsqrt
   bool relu_last = false;
   Type type = Type::f32;
 };

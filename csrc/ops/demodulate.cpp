@@ -8,6 +8,7 @@ StepFn make_demodulate(Builder& b) {
   const int x = b.read("x"), y = b.write("y");
   const BufferSpec &in = b.spec(x), &out = b.spec(y);
   const PackedConv* energy = b.conv("energy");
+  const auto epsilon = static_cast<float>(b.real("epsilon"));
   b.require(in.type == Type::f32 && out.type == Type::f32 && energy->type == Type::f32 && in.external < 0 &&
                 out.external < 0 && in.halo == 0 && out.c != 3,
             "the types do not fit");
@@ -25,6 +26,7 @@ StepFn make_demodulate(Builder& b) {
     squares.data = run.temporary;
     Epilogue epilogue;
     epilogue.finish.activation = Activation::rsqrt;
+    epilogue.finish.epsilon = epsilon;
     convolve(run, squares, run.map(y), *energy, 1, 0, epilogue);
   };
 }

@@ -61,8 +61,8 @@ StepFn make_from_uint8(Builder& b) {
             "the antialiasing filter halves both sides of 8 pixels or more");
   Affine affine{};
   for (int c = 0; c < 3; ++c) {
-    affine.scale[c] = b.real("scale" + std::to_string(c));
-    affine.shift[c] = b.real("shift" + std::to_string(c));
+    affine.scale[c] = static_cast<float>(b.real("scale" + std::to_string(c)));
+    affine.shift[c] = static_cast<float>(b.real("shift" + std::to_string(c)));
   }
   b.scratch((3 * in.w + 3 * out.w) * 4);
   return [=](const Run& run) {

@@ -11,7 +11,8 @@ StepFn make_norm_add(Builder& b) {
   require_same_features(b, in, b.spec(y));
   const int stride = b.integer("stride", 1, 4);
   const bool normalised = b.flag("normalised");
-  const float gain = b.real("gain");
+  const double epsilon = b.real("epsilon");
+  const auto gain = static_cast<float>(b.real("gain"));
   b.require(other.n == in.n && other.c == in.c && other.type == in.type && other.external < 0 &&
                 (other.h - 1) / stride + 1 == in.h && (other.w - 1) / stride + 1 == in.w,
             "the shortcut has another shape");
@@ -19,9 +20,9 @@ StepFn make_norm_add(Builder& b) {
   const std::int64_t half = statistics_bytes(layout(in));
   b.temporary(2 * half);
   return [=](const Run& run) {
-    const Affine affine = statistics(run, run.map(x), gain, run.temporary);
+    const Affine affine = statistics(run, run.map(x), epsilon, gain, run.temporary);
     Affine second;
-    if (normalised) second = statistics(run, run.map(shortcut), 1, run.temporary + half);
+    if (normalised) second = statistics(run, run.map(shortcut), epsilon, 1, run.temporary + half);
     apply(run, run.map(x), run.map(y), affine, nullptr, &run.map(shortcut), stride, second);
   };
 }

@@ -10,14 +10,13 @@
 namespace e4s {
 namespace {
 
-constexpr double kEpsilon = 1e-5;
 constexpr std::int64_t kChunks = 16;  // fixed, so that sums do not depend on the number of threads
 
 }  // namespace
 
 std::int64_t statistics_bytes(const Map& x) { return aligned(x.n * (kChunks * 2 + 3) * x.pixel * 4); }
 
-Affine statistics(const Run& run, const Map& x, float gain, std::byte* memory) {
+Affine statistics(const Run& run, const Map& x, double epsilon, float gain, std::byte* memory) {
   const std::int64_t channels = x.pixel, sums = kChunks * 2 * channels;
   auto* partial = reinterpret_cast<float*>(memory);
   float* pivots = partial + x.n * sums;
@@ -42,7 +41,7 @@ Affine statistics(const Run& run, const Map& x, float gain, std::byte* memory) {
       }
       const double mean = sum / pixels, variance = std::max(square / pixels - mean * mean, 0.0);
       // A single pixel has no variance and yields exactly 0.
-      const double factor = pixels > 1 ? gain / std::sqrt(variance + kEpsilon) : 0.0;
+      const double factor = pixels > 1 ? gain / std::sqrt(variance + epsilon) : 0.0;
       scale[n * channels + c] = static_cast<float>(factor);
       shift[n * channels + c] = static_cast<float>(-(pivots[n * channels + c] + mean) * factor);
     }

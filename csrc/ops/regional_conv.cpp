@@ -188,6 +188,8 @@ StepFn make_regional_conv(Builder& b) {
   if (b.has_weight("bias")) {
     op.epilogue.finish.bias = b.vector("bias", out.c)->data();
     op.epilogue.finish.activation = Activation::leaky_gain;
+    op.epilogue.finish.leak = static_cast<float>(b.real("slope"));
+    op.epilogue.finish.gain = static_cast<float>(b.real("gain"));
   }
   const Map x = layout(in), y = layout(out);
   if (op.styles >= 0) b.temporary(Layout(x, y).total);

@@ -256,13 +256,16 @@ def _norm_and_add(graph: Graph, step: Step) -> bool:
     if norm is None or "prelu" in norm.weights:
         return False
     step.kind, step.weights = "norm_add", {}
-    step.numbers = {"gain": 0.5, "normalised": 0, "stride": 1}
+    epsilon = norm.numbers["epsilon"]
+    step.numbers = {"gain": 0.5, "normalised": 0, "stride": 1, "epsilon": epsilon}
     graph.remove(norm)
     step.buffers["x"] = norm.buffers["x"]
     other = graph.before(step, "shortcut", "instance_norm", "copy")
     if other is None or "prelu" in other.weights:
         return True
     if other.kind == "instance_norm":
+        if other.numbers["epsilon"] != epsilon:
+            return True
         step.numbers["normalised"] = 1
     else:
         step.numbers["stride"] = other.numbers["stride"]
