@@ -71,7 +71,7 @@ def alone(device: Any, precision: str, runs: int) -> dict[str, Any]:
         for launch in compiling.distinct(program.launches, device.arch).values():
             rows.append(_row(linker, program, launch, steps[id(launch)], owner.tensors, precision, runs))
     rows.sort(key=lambda row: -row["ms"])
-    ratios = [row["torch_ms"] / row["ms"] for row in rows if row["step"] == "conv" and "torch_ms" in row]
+    ratios = [row["torch_ms"] / row["ms"] for row in rows if row["step"] == "conv2d" and "torch_ms" in row]
     return {
         "ceilings": ceilings(precision, runs),
         "cudnn_over_conv": statistics.mean(ratios) if ratios else None,

@@ -1,9 +1,8 @@
 // 8-bit pictures to the networks' input: bilinear resize or antialiased halving, range, normalisation.
-#include <algorithm>
-#include <cmath>
-
-#include "ops/convolve.h"
-#include "ops/makers.h"
+#include "ops/elementwise.h"
+#include "ops/factories.h"
+#include "ops/halo.h"
+#include "ops/resize_coordinates.h"
 #include "ops/value.h"
 
 namespace e4s {
@@ -21,46 +20,37 @@ void store_row(const Map& y, std::int64_t n, std::int64_t row, const float* valu
   }
 }
 
-float source_place(std::int64_t index, double ratio) {
-  return std::max(static_cast<float>((static_cast<double>(index) + 0.5) * ratio - 0.5), 0.0f);
-}
-
-void resize_row(const Map& x, std::int64_t n, std::int64_t row, int height, int width, float* out) {
-  const float y = source_place(row, static_cast<double>(x.h) / height);
-  const std::int64_t top = std::min(static_cast<std::int64_t>(y), static_cast<std::int64_t>(x.h) - 1);
-  const float fy = y - static_cast<float>(top);
-  const auto* above = reinterpret_cast<const std::uint8_t*>(x.at(n, top, 0));
-  const auto* below =
-      reinterpret_cast<const std::uint8_t*>(x.at(n, std::min<std::int64_t>(top + 1, x.h - 1), 0));
+void resize_pixels(const Map& x, std::int64_t n, int row, int height, int width, float* out) {
+  const Place y = place(row, x.h, height, kBilinear);
+  const auto* above = reinterpret_cast<const std::uint8_t*>(x.at(n, y.near, 0));
+  const auto* below = reinterpret_cast<const std::uint8_t*>(x.at(n, y.far, 0));
   for (int i = 0; i < width; ++i) {
-    const float place = source_place(i, static_cast<double>(x.w) / width);
-    const int left = std::min(static_cast<int>(place), x.w - 1), right = std::min(left + 1, x.w - 1);
-    const float fx = place - static_cast<float>(left);
+    const Place p = place(i, x.w, width, kBilinear);
     for (int c = 0; c < 3; ++c) {
       const auto mix = [&](const std::uint8_t* line) {
-        return (1 - fx) * static_cast<float>(line[left * 3 + c]) +
-               fx * static_cast<float>(line[right * 3 + c]);
+        return (1 - p.fraction) * static_cast<float>(line[p.near * 3 + c]) +
+               p.fraction * static_cast<float>(line[p.far * 3 + c]);
       };
-      out[i * 3 + c] = ((1 - fy) * mix(above) + fy * mix(below)) / 255.0f;
+      out[i * 3 + c] = ((1 - y.fraction) * mix(above) + y.fraction * mix(below)) / 255.0f;
     }
   }
 }
 
-void halve_row(const Run& run, const Map& x, std::int64_t n, std::int64_t row, const float* taps,
-               float* column, float* out) {
-  CubicRow r{};
+void halve_pixels(const Run& run, const Map& x, std::int64_t n, std::int64_t row, const float* taps,
+                  float* column, float* out) {
+  CubicHalfRow r{};
   for (int t = 0; t < 8; ++t) {
     std::int64_t source = 2 * row - 3 + t;  // mirrored at the border
     source = source < 0 ? -source : source >= x.h ? 2 * x.h - 2 - source : source;
     r.rows[t] = reinterpret_cast<const std::uint8_t*>(x.at(n, source, 0));
   }
   r.taps = taps, r.width = x.w, r.column = column, r.out = out;
-  run.cpu.cubic_row(r);
+  run.cpu.cubic_half_row(r);
 }
 
 }  // namespace
 
-StepFn make_picture(Builder& b) {
+StepFn make_from_uint8(Builder& b) {
   const int x = b.read("x"), y = b.write("y");
   const BufferSpec &in = b.spec(x), &out = b.spec(y);
   const bool cubic = b.has_weight("taps");
@@ -71,19 +61,18 @@ StepFn make_picture(Builder& b) {
             "the antialiasing filter halves both sides of 8 pixels or more");
   Affine affine{};
   for (int c = 0; c < 3; ++c) {
-    affine.scale[c] = b.real("scale" + std::to_string(c));
-    affine.shift[c] = b.real("shift" + std::to_string(c));
+    affine.scale[c] = static_cast<float>(b.real("scale" + std::to_string(c)));
+    affine.shift[c] = static_cast<float>(b.real("shift" + std::to_string(c)));
   }
   b.scratch((3 * in.w + 3 * out.w) * 4);
   return [=](const Run& run) {
     const Map &source = run.map(x), &target = run.map(y);
-    run.pool.each(static_cast<std::int64_t>(target.n) * target.h, [&](std::int64_t task, int worker) {
+    each_row_of(run, target, [&](std::int64_t n, std::int64_t row, int worker) {
       auto* values = reinterpret_cast<float*>(run.of_worker(worker));
-      const std::int64_t n = task / target.h, row = task % target.h;
       if (taps != nullptr)
-        halve_row(run, source, n, row, taps, values + 3 * target.w, values);
+        halve_pixels(run, source, n, row, taps, values + 3 * target.w, values);
       else
-        resize_row(source, n, row, target.h, target.w, values);
+        resize_pixels(source, n, static_cast<int>(row), target.h, target.w, values);
       store_row(target, n, row, values, affine);
     });
     clear_halo(run, target);

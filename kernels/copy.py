@@ -30,7 +30,7 @@ def launch_copy(c: Context) -> list[Launch]:
     down = 4096 // across
     return [
         Launch(
-            "concat.copy",
+            "copy.copy",
             {"x": c.buffer("x"), "y": c.buffer("y", c.integer("first"))},
             ("y",),
             constants(

@@ -30,7 +30,8 @@ def whole_add(
     ROWS: tl.constexpr, WIDTH: tl.constexpr, X_PIXEL: tl.constexpr, CHANNELS: tl.constexpr,
     SPLIT: tl.constexpr, Y_PIXEL: tl.constexpr, SHORTCUT_PIXEL: tl.constexpr, SHORTCUT_W: tl.constexpr,
     SHORTCUT_IMAGE: tl.constexpr, SHORTCUT_SPLIT: tl.constexpr, STRIDE: tl.constexpr,
-    NORMALISED: tl.constexpr, GAIN: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
+    NORMALISED: tl.constexpr, GAIN: tl.constexpr, EPSILON: tl.constexpr,
+    NEXT_EPSILON: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
     """Compute all pixels of a small map, and the norm of the sum where the next unit needs it."""
     sample = tl.program_id(2).to(tl.int64)
@@ -38,10 +39,11 @@ def whole_add(
     channels = tl.program_id(0) * BLOCK_C + tl.arange(0, BLOCK_C)
     known = channels < CHANNELS
     live = (pixels < ROWS)[:, None] & known[None, :]
-    value = standardised(gathered(x, sample, pixels, channels, live, ROWS, X_PIXEL, SPLIT), live, ROWS) * GAIN
+    value = gathered(x, sample, pixels, channels, live, ROWS, X_PIXEL, SPLIT)
+    value = standardised(value, live, ROWS, EPSILON) * GAIN
     if NORMALISED:
         other = gathered(shortcut, sample, pixels, channels, live, ROWS, SHORTCUT_PIXEL, SHORTCUT_SPLIT)
-        value += standardised(other, live, ROWS)
+        value += standardised(other, live, ROWS, EPSILON)
     else:
         source = (pixels // WIDTH * STRIDE * SHORTCUT_W + pixels % WIDTH * STRIDE)[:, None] * SHORTCUT_PIXEL
         places = shortcut + sample * SHORTCUT_IMAGE + source + channels[None, :]
@@ -50,7 +52,7 @@ def whole_add(
     places = (sample * ROWS + pixels[:, None]) * Y_PIXEL + channels[None, :]
     tl.store(y + places, rounded, mask=live)
     if normed is not None:
-        value = standardised(tl.where(live, rounded.to(tl.float32), 0.0), live, ROWS)
+        value = standardised(tl.where(live, rounded.to(tl.float32), 0.0), live, ROWS, NEXT_EPSILON)
         if slope is not None:
             slopes = tl.load(slope + channels, mask=known, other=0.0)[None, :]
             value = tl.where(value > 0, value, value * slopes)
@@ -64,15 +66,17 @@ def norm_add(
     SUMS: tl.constexpr, PARTS: tl.constexpr, LENGTH: tl.constexpr, PARTS_POWER: tl.constexpr,
     Y_PIXEL: tl.constexpr, SHORTCUT_PIXEL: tl.constexpr, SHORTCUT_W: tl.constexpr,
     SHORTCUT_IMAGE: tl.constexpr, SHORTCUT_PARTS: tl.constexpr, SHORTCUT_LENGTH: tl.constexpr,
-    SHORTCUT_POWER: tl.constexpr, STRIDE: tl.constexpr, GAIN: tl.constexpr, BLOCK_P: tl.constexpr,
-    BLOCK_C: tl.constexpr,
+    SHORTCUT_POWER: tl.constexpr, STRIDE: tl.constexpr, GAIN: tl.constexpr, EPSILON: tl.constexpr,
+    BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
     sample = tl.program_id(2).to(tl.int64)
     pixels = tl.program_id(0) * BLOCK_P + tl.arange(0, BLOCK_P)
     channels = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
     known = channels < CHANNELS
     live = (pixels < ROWS)[:, None] & known[None, :]
-    mean, factor = mean_and_factor(sums, sample, channels, known, ROWS, SUMS, PARTS, LENGTH, PARTS_POWER)
+    mean, factor = mean_and_factor(
+        sums, sample, channels, known, ROWS, SUMS, PARTS, LENGTH, PARTS_POWER, EPSILON
+    )
     places = sample * ROWS + pixels[:, None]
     value = tl.load(x + places * X_PIXEL + channels[None, :], mask=live, other=0.0).to(tl.float32)
     value = (value - mean[None, :]) * (factor * GAIN)[None, :]
@@ -90,6 +94,7 @@ def norm_add(
             SHORTCUT_PARTS,
             SHORTCUT_LENGTH,
             SHORTCUT_POWER,
+            EPSILON,
         )
         other = (other - mean[None, :]) * factor[None, :]
     value += other
@@ -112,7 +117,7 @@ def launch_norm_add(c: Context) -> list[Launch]:
     down, tile = block_of(x)
     launches.append(
         Launch(
-            "squeeze_excite.norm_add",
+            "norm_add.norm_add",
             {
                 "x": c.buffer("x"),
                 "sums": sums.operand,
@@ -129,7 +134,7 @@ def launch_norm_add(c: Context) -> list[Launch]:
                 shortcut_image=shortcut.pixels * shortcut.pixel, shortcut_parts=beside.parts if beside else 0,
                 shortcut_length=beside.length if beside else 0,
                 shortcut_power=power(beside.parts) if beside else 1, stride=c.integer("stride"),
-                gain=c.real("gain"), block_p=down, block_c=CHANNELS,
+                gain=c.real("gain"), epsilon=c.real("epsilon"), block_p=down, block_c=CHANNELS,
             ),
             (blocks(y.pixels, down), blocks(x.c, CHANNELS)),
             y.n,
@@ -146,7 +151,7 @@ def _launch_whole(c: Context) -> Launch:
     following = [i for i, step, _ in c.readers("y") or [] if step.kind == "instance_norm"]
     norm = c.absorb(following[0]) if following else None
     return Launch(
-        "squeeze_excite.whole_add",
+        "norm_add.whole_add",
         {
             "x": source,
             "shortcut": shortcut,
@@ -160,6 +165,7 @@ def _launch_whole(c: Context) -> Launch:
             shortcut_pixel=shortcut_pixel, shortcut_w=beside.w,
             shortcut_image=beside.pixels * beside.pixel, shortcut_split=shortcut_split,
             stride=c.integer("stride"), normalised=c.flag("normalised"), gain=c.real("gain"),
+            epsilon=c.real("epsilon"), next_epsilon=norm.real("epsilon") if norm else 0.0,
             block_p=power(x.pixels), block_c=FEW,
         ),
         (blocks(x.c, FEW), 1),

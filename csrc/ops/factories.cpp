@@ -1,22 +1,23 @@
-#include "ops/makers.h"
+#include "ops/factories.h"
 
 namespace e4s {
 
-const std::map<std::string, Maker>& makers() {
-  static const std::map<std::string, Maker> all = {
+const std::map<std::string, Factory>& factories() {
+  static const std::map<std::string, Factory> all = {
+      {"add", make_add},
       {"affine", make_affine},
       {"argmax", make_argmax},
-      {"combine", make_combine},
       {"constant", make_constant},
-      {"conv", make_conv},
+      {"conv2d", make_conv2d},
       {"copy", make_copy},
       {"demodulate", make_demodulate},
+      {"from_uint8", make_from_uint8},
+      {"gate", make_gate},
       {"instance_norm", make_instance_norm},
       {"max_pool", make_max_pool},
       {"norm_add", make_norm_add},
-      {"picture", make_picture},
-      {"pool", make_pool},
       {"region_linear", make_region_linear},
+      {"region_pool", make_region_pool},
       {"regional_conv", make_regional_conv},
       {"resize", make_resize},
       {"resize_labels", make_resize_labels},

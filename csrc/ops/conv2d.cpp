@@ -1,15 +1,11 @@
-// Dense convolution with bias, activation, residual and ReLU; and the per-region linear layers, as 1 x 1
-// convolutions over the batch.
+// Dense convolution with bias, activation, residual and ReLU.
 #include <cstring>
 
-#include "error.h"
 #include "ops/convolve.h"
-#include "ops/makers.h"
+#include "ops/factories.h"
 
 namespace e4s {
 namespace {
-
-bool is_float(const BufferSpec& spec) { return spec.type != Type::u8; }
 
 // Returns a layout of three channels without padding between pixels: the taps of a kernel row are then
 // contiguous (see PackedConv::rows). A row begins at a whole word.
@@ -50,13 +46,13 @@ Map dense_picture(const Run& run, const Map& x, int first, Map dense) {
 
 }  // namespace
 
-StepFn make_conv(Builder& b) {
+StepFn make_conv2d(Builder& b) {
   const int x = b.read("x"), y = b.write("y");
   const BufferSpec &in = b.spec(x), &out = b.spec(y);
   const PackedConv* conv = b.conv_of_any_form("kernel");
   const int stride = b.integer("stride", 1, 4), first = b.integer("first", 0, 1 << 20);
   const std::int64_t outputs = conv->outputs;
-  b.require(in.type == conv->type && is_float(out), "the types do not fit");
+  b.require(in.type == conv->type && out.type != Type::u8, "the types do not fit");
   b.require(first + conv->inputs <= in.c && (first == 0 || first % kLanes == 0), "x has other channels");
   b.require(conv->kernel % 2 == 1 && conv->kernel <= 7 && in.halo >= conv->kernel / 2, "x lacks a halo");
   b.require(out.c == outputs && out.c != 3 && out.external < 0 && in.external < 0, "y has other channels");
@@ -90,45 +86,6 @@ StepFn make_conv(Builder& b) {
       convolve(run, dense_picture(run, given, first, dense), run.map(y), *conv, stride, 0, bound);
     else
       convolve(run, given, run.map(y), *conv, stride, first, bound);
-  };
-}
-
-StepFn make_region_linear(Builder& b) {
-  const int x = b.read("x"), y = b.write("y");
-  const BufferSpec &in = b.spec(x), &out = b.spec(y);
-  const std::int64_t regions = in.w;
-  b.require(in.h == 1 && out.h == 1 && out.w == regions && out.n == in.n && in.halo == 0 && out.halo == 0,
-            "expected [N,R,C]");
-  b.require(out.external < 0 && out.c != 3 && is_float(out), "impossible y");
-  b.require(b.count("kernels") == static_cast<std::size_t>(regions), "expected a kernel per region");
-  std::vector<std::pair<const PackedConv*, const Vector*>> layers;
-  for (std::size_t r = 0; r < static_cast<std::size_t>(regions); ++r) {
-    const PackedConv* conv = b.conv("kernels", r);
-    b.require(conv->kernel == 1 && conv->inputs == in.c && conv->outputs == out.c && conv->type == in.type,
-              "a kernel has another shape");
-    b.require(in.external < 0 || conv->type == Type::f32, "an external x must be float");
-    layers.emplace_back(conv, b.vector("biases", out.c, r));
-  }
-  const Vector* slope = b.has_weight("prelu") ? b.vector("prelu", out.c) : nullptr;
-  b.scratch(convolve_scratch());
-  return [=](const Run& run) {
-    for (int r = 0; r < static_cast<int>(regions); ++r) {
-      const auto along = [&](const Map& m) {  // region r of every sample as the pixels of one row
-        Map line = m;
-        line.data = m.at(0, 0, r);
-        line.n = 1, line.w = m.n, line.pixel = m.image;
-        return line;
-      };
-      const auto& [conv, bias] = layers[static_cast<std::size_t>(r)];
-      Epilogue epilogue;
-      epilogue.finish.type = run.map(y).type;
-      epilogue.finish.bias = bias->data();
-      if (slope != nullptr) {
-        epilogue.finish.slope = slope->data();
-        epilogue.finish.activation = Activation::prelu;
-      }
-      convolve(run, along(run.map(x)), along(run.map(y)), *conv, 1, 0, epilogue);
-    }
   };
 }
 

@@ -1,4 +1,4 @@
-"""Demodulation: scales per region and output channel, 1 / sqrt(sum of (weight * style)^2 + 1e-8).
+"""Demodulation: scales per region and output channel, 1 / sqrt(sum of (weight * style)^2 + epsilon).
 
 The modulation itself is a linear layer of the style codes: see conv2d.
 """
@@ -16,8 +16,8 @@ DEPTH = 32
 def demodulate(
     x, energy, y,
     REGIONS: tl.constexpr, X_PIXEL: tl.constexpr, CHANNELS: tl.constexpr, DEPTH: tl.constexpr,
-    Y_PIXEL: tl.constexpr, OUTPUTS: tl.constexpr, PADDED: tl.constexpr, PRECISION: tl.constexpr,
-    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
+    Y_PIXEL: tl.constexpr, OUTPUTS: tl.constexpr, PADDED: tl.constexpr, EPSILON: tl.constexpr,
+    PRECISION: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
     sample = tl.program_id(2).to(tl.int64)
     regions = tl.arange(0, BLOCK_M)[:, None]
@@ -32,7 +32,7 @@ def demodulate(
         squares = tl.load(weights, mask=(channel < DEPTH)[:, None] & (columns < PADDED), other=0.0)
         total = tl.dot(style * style, squares, total, input_precision=PRECISION)
     live = (regions < REGIONS) & (columns < OUTPUTS)
-    scale = 1.0 / tl.sqrt(total + 1e-8)
+    scale = 1.0 / tl.sqrt(total + EPSILON)
     tl.store(y + (sample * REGIONS + regions) * Y_PIXEL + columns, scale, mask=live)
 
 
@@ -41,13 +41,13 @@ def launch_demodulate(c: Context) -> list[Launch]:
     x, y = c.view("x"), c.view("y")
     return [
         Launch(
-            "modulation.demodulate",
+            "demodulate.demodulate",
             {"x": c.buffer("x"), "energy": c.conv("energy", padded(x.c)), "y": c.buffer("y")},
             ("y",),
             constants(
                 regions=x.w, x_pixel=x.pixel, channels=x.c, depth=padded(x.c), y_pixel=y.pixel, outputs=y.c,
-                padded=padded(y.c), precision=c.precision, block_m=power(x.w, 16), block_n=COLUMNS,
-                block_k=DEPTH,
+                padded=padded(y.c), epsilon=c.real("epsilon"), precision=c.precision,
+                block_m=power(x.w, 16), block_n=COLUMNS, block_k=DEPTH,
             ),
             (1, blocks(y.c, COLUMNS)),
             y.n,

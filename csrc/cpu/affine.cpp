@@ -1,25 +1,9 @@
-// Instance norm: statistics of a row, and the affine map that applies them, with PReLU and shortcut.
+// The affine map of norms, with PReLU and shortcut.
 #include "cpu/ops.h"
 
 namespace e4s {
 namespace E4S_NAMESPACE {
 namespace {
-
-template <class T>
-void norm_as(const NormRow& r) {
-  const T* x = static_cast<const T*>(r.x);
-  for (int c = 0; c < r.channels; c += kLanes) {
-    const Vec pivot = load(r.pivot + c);
-    Vec sum = load(r.sum + c), square = load(r.square + c);
-    for (int p = 0; p < r.count; ++p) {
-      const Vec d = load(x + p * r.pixel + c) - pivot;
-      sum += d;
-      square += d * d;
-    }
-    store(r.sum + c, sum);
-    store(r.square + c, square);
-  }
-}
 
 template <class T>
 void affine_as(const AffineRow& r) {
@@ -43,7 +27,6 @@ void affine_as(const AffineRow& r) {
 
 }  // namespace
 
-void norm_row(const NormRow& r) { E4S_BY_TYPE(norm_as, r); }
 void affine_row(const AffineRow& r) { E4S_BY_TYPE(affine_as, r); }
 
 }  // namespace E4S_NAMESPACE

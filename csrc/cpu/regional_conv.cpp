@@ -1,5 +1,5 @@
-// Row kernels around the regional convolution: inputs scaled by the style of their own region, patches of the
-// seam scaled by the style of the output pixel's region, and the FIR of upsampling.
+// Kernels around the regional convolution: inputs scaled by the style of their own region, and patches of the
+// seam scaled by the style of the output pixel's region.
 #include "cpu/ops.h"
 
 namespace e4s {
@@ -40,34 +40,10 @@ void patch_as(const Patch& r) {
   }
 }
 
-constexpr float kTaps[2] = {0.25f, 0.75f};  // outer, inner
-
 }  // namespace
 
 void scale_row(const ScaleRow& r) { E4S_BY_TYPE(scale_as, r); }
 void patch(const Patch& r) { E4S_BY_TYPE(patch_as, r); }
-
-void fir_row(const FirRow& r) {
-  const Vec outer = splat(kTaps[0]), inner = splat(kTaps[1]);
-  for (int c = 0; c < r.lanes; c += kLanes) {
-    const float* x = r.x + c;
-    float* out = r.out + c;
-    Vec a = load(x), b = load(x + r.lanes), d = load(x + 2 * r.lanes);
-    x += 3 * r.lanes;
-    for (int p = 0; p < r.count; ++p, x += r.lanes, out += r.lanes) {
-      const Vec e = load(x);
-      store(out, outer * (a + e) + inner * (b + d));
-      a = b, b = d, d = e;
-    }
-  }
-}
-
-void fir_column(const FirColumn& r) {
-  const Vec outer = splat(kTaps[0]), inner = splat(kTaps[1]);
-  for (int i = 0; i < r.count; i += kLanes)
-    store(r.out + i, outer * (load(r.rows[0] + i) + load(r.rows[3] + i)) +
-                         inner * (load(r.rows[1] + i) + load(r.rows[2] + i)));
-}
 
 }  // namespace E4S_NAMESPACE
 }  // namespace e4s
