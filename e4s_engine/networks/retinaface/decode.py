@@ -16,6 +16,7 @@ SIZES = ((16, 32), (64, 128), (256, 512))  # sides of the two anchors of a cell,
 VARIANCES = (0.1, 0.2)
 SCORE, OVERLAP = 0.9, 0.4
 _MOST_CANDIDATES, _MOST_FACES = 5000, 750
+_MOST_GROWTH = 10.0  # cap of a side's exponent, 22,000 anchors: damaged weights must not overflow
 _CHANNELS = 32  # per level: two anchors of 2 + 4 + 10 values
 
 
@@ -93,7 +94,7 @@ def located(anchors: Anchors) -> tuple[Floats, Floats]:
     """Return boxes [A,4] (left, top, right, bottom) and points [A,5,2], as fractions of the picture."""
     centre, size = anchors.priors[:, :2], anchors.priors[:, 2:]
     middle = centre + VARIANCES[0] * anchors.boxes[:, :2] * size
-    sides = size * np.exp(VARIANCES[1] * anchors.boxes[:, 2:])
+    sides = size * np.exp(np.minimum(VARIANCES[1] * anchors.boxes[:, 2:], _MOST_GROWTH))
     corner = middle - sides / 2
     points = centre[:, None] + VARIANCES[0] * anchors.points.reshape(-1, 5, 2) * size[:, None]
     return np.concatenate([corner, corner + sides], axis=1), points
