@@ -9,11 +9,13 @@ from typing import Any
 from e4s_engine.errors import WeightsError
 from e4s_engine.networks.bisenet.network import BISENET
 from e4s_engine.networks.network import Network, Shape, Shapes
+from e4s_engine.networks.retinaface.network import RETINAFACE
 from e4s_engine.networks.rgi.network import RGI
 
 NETWORKS: dict[str, Network] = {
     RGI.kind: RGI,
     BISENET.kind: BISENET,
+    RETINAFACE.kind: RETINAFACE,
 }
 
 

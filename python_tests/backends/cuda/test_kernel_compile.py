@@ -21,12 +21,15 @@ from e4s_engine.kernels.launch import Launch, Operand
 # fp32 has other tiles, the same on all cards; fp16 has those of bf16.
 WANTED = [(arch, "bf16") for arch in compiling.ARCHITECTURES] + [(90, "fp32")]
 
-# Every kernel of the published networks, in a separate process: in this one kernels may be interpreted.
+# Every kernel of the published networks, in a separate process: in this one kernels may be interpreted. The
+# detector has many sizes, which take time to compile: one card stands for all.
 ALL = """
 import json, sys
 from e4s_engine import ops
+from e4s_engine.backends import plans
 from e4s_engine.backends.cuda import compile
 from e4s_engine.kernels.launch import Program
+from e4s_engine.networks.retinaface.config import DetectorConfig
 from e4s_engine.plan import Plan
 from e4s_engine.plan.fuse import fuse
 
@@ -37,9 +40,13 @@ def affine(precision):
     plan.output(ops.record.activation(ops.record.conv2d(pixels, w["w"], relu=True), prelu=w["slope"]))
     return Program(fuse(plan)).launches
 
+def detector(precision):
+    return Program(plans.example(DetectorConfig(), "detect", precision)).launches
+
 if __name__ == "__main__":
     arch, precision = int(sys.argv[1]), sys.argv[2]
-    launches = compile.distinct(compile.published_launches(precision) + affine(precision), arch)
+    listed = compile.published_launches(precision) + affine(precision)
+    launches = compile.distinct(listed + (detector(precision) if arch == 90 else []), arch)
     for manifest in compile.warm(launches.values(), arch, jobs=2):
         print(json.dumps(manifest))
 """

@@ -1,0 +1,1 @@
+"""RetinaFace, the face detector."""

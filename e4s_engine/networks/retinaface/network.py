@@ -1,0 +1,25 @@
+"""Declaration of the RetinaFace detector."""
+
+from __future__ import annotations
+
+from e4s_engine.networks.network import Function, Input, Network
+from e4s_engine.networks.retinaface.config import DetectorConfig, infer_detector
+from e4s_engine.networks.retinaface.heads import heads
+from e4s_engine.networks.retinaface.tensors import tensors
+
+SIDE = 1024  # side of the picture in which the published pipeline detects
+
+RETINAFACE = Network(
+    kind="retinaface",
+    title="a RetinaFace detector",
+    config=DetectorConfig,
+    tensors=tensors,
+    infer=infer_detector,
+    recognise=lambda shapes: "fpn.output1.0.weight" in shapes,
+    functions={
+        # Points are offsets in sizes of the anchors: what bf16 rounds off would move eyes by whole pixels.
+        "detect": Function(
+            heads, (Input.PIXELS,), lambda config: ((SIDE, SIDE, 3),), cpu_precision="fp32", free=True
+        ),
+    },
+)
