@@ -73,6 +73,24 @@ def faces_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def items(faces_cache):
+    """Return eight rendered items of 32 x 32."""
+    from e4s_engine.training import faces
+
+    return faces.Faces(faces_cache, 32, 8)
+
+
+@pytest.fixture
+def source(items):
+    """Return batches of `items`, as the recipes of `training_tools` take them."""
+    from training_tools import POOL
+
+    from e4s_engine.training import batches
+
+    return batches.RenderedSwaps(items, POOL, flip=True)
+
+
+@pytest.fixture(scope="session")
 def golden() -> Path:
     """Return the folder of published outputs; skip the test if there is none."""
     folder = _SHARED / "golden"

@@ -1,80 +1,19 @@
-"""Weight files: every form of official checkpoint, converted files, and files that are neither."""
+"""Official checkpoints in every form, and files that are none."""
 
 from __future__ import annotations
 
-import io
-import json
 import pickle
-import struct
-from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
 import pytest
-import safetensors
-import safetensors.numpy
 import torch
-from conftest import TINY_PARSER
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from weights_tools import MODELS, NAME, TINY, assert_same, content, rejected, saved, state
 
 from e4s_engine import weights
-from e4s_engine.errors import ArgumentError, OutputError, WeightsError
-from e4s_engine.networks import registry
-from e4s_engine.networks.bisenet.config import ParserConfig, infer_parser
-from e4s_engine.networks.rgi.config import ModelConfig, infer_model
-
-# The units per stage are not visible in a state dict's shapes, so these are the published ones.
-TINY = ModelConfig(
-    size=8,
-    channels=(16, 16),
-    latents=4,
-    latent_dim=16,
-    injected=2,
-    mlp_hidden=16,
-    stem=16,
-    stages=((16, 3), (16, 4), (16, 14), (16, 3)),
-)
-CONFIGS = {"rgi": TINY, "parser": TINY_PARSER}
-MODELS = {kind: weights.random_model(c, 3) for kind, c in CONFIGS.items()}
-
-
-def state(kind, dtype=torch.float32):
-    return {name: torch.from_numpy(t.copy()).to(dtype) for name, t in MODELS[kind].tensors.items()}
-
-
-def content(kind="rgi", key="state_dict", prefix="module.", **changes):
-    """Make a checkpoint in the authors' form: latent_avg apart, each key of the network prefixed."""
-    tensors = state(kind)
-    tensors.update(changes)
-    average = {"latent_avg": tensors.pop("latent_avg")} if kind == "rgi" else {}
-    named = OrderedDict((prefix + name, t) for name, t in tensors.items() if t is not None)
-    return {key: named, **average} if key else {**named, **average}
-
-
-def saved(path, what, **options):
-    torch.save(what, path, **options)
-    return path
-
-
-def rejected(path, *words, kind="rgi"):
-    with pytest.raises(WeightsError) as caught:
-        weights.load(path, kind)
-    message = str(caught.value)
-    assert message.startswith("weights: "), message
-    assert all(word in message for word in words), message
-    with pytest.raises(WeightsError) as caught:
-        weights.open_model(path, kind).check()
-    assert str(caught.value) == message  # the same however a file is read
-    return message
-
-
-def assert_same(model, kind):
-    assert model.config == {"rgi": TINY, "parser": TINY_PARSER}[kind]
-    assert model.tensors.keys() == MODELS[kind].tensors.keys()
-    for name, tensor in MODELS[kind].tensors.items():
-        assert model.tensors[name].dtype == np.float32
-        np.testing.assert_array_equal(model.tensors[name], tensor, err_msg=name)
+from e4s_engine.errors import WeightsError
 
 
 @pytest.mark.parametrize("kind", ["rgi", "parser"])
@@ -90,14 +29,6 @@ def test_round_trip(tmp_path, kind, zipped, prefix, key):
     assert_same(converted, kind)
     assert converted.extra == ()
     assert_same(weights.load(tmp_path / "out.safetensors", kind), kind)
-
-
-def test_header(tmp_path):
-    weights.save(MODELS["rgi"], tmp_path / "a.safetensors")
-    with safetensors.safe_open(tmp_path / "a.safetensors", "numpy") as opened:
-        header = opened.metadata()
-    assert header["format"] == "e4s_engine" and header["format_version"] == "1" and header["kind"] == "rgi"
-    assert registry.from_json("rgi", header["config"]) == TINY
 
 
 def test_plain_and_averaged_weights(tmp_path):
@@ -158,9 +89,6 @@ def test_other_precisions_become_float32(tmp_path, dtype):
         np.testing.assert_array_equal(model.tensors[name], tensor.float().numpy())
 
 
-NAME = "MLPs.3.mlp.0.bias"
-
-
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_nan_is_refused(tmp_path, value):
     wrong = torch.full((16,), value)
@@ -175,27 +103,6 @@ def test_every_tensor_that_is_not_finite_is_named(tmp_path):
     tensors = {name: np.full_like(MODELS["rgi"].tensors[name], np.nan) for name in names}
     weights.save(weights.Model(TINY, {**MODELS["rgi"].tensors, **tensors}), tmp_path / "a.safetensors")
     rejected(tmp_path / "a.safetensors", *names)
-
-
-def test_an_opened_file_is_read_tensor_by_tensor(tmp_path):
-    weights.save(MODELS["rgi"], tmp_path / "a.safetensors")
-    model = weights.open_model(tmp_path / "a.safetensors", "rgi")
-    assert_same(model, "rgi")
-    assert model.tensors[NAME] is not model.tensors[NAME]  # not cached, so the caller may change it
-
-
-def test_a_file_that_changes_while_it_is_open(tmp_path):
-    path = tmp_path / "a.safetensors"
-    weights.save(MODELS["rgi"], path)
-    model = weights.open_model(path, "rgi")
-    whole = path.read_bytes()
-    for data in (whole[:-100], whole + b"more"):
-        path.write_bytes(data)
-        with pytest.raises(WeightsError, match="changed while it was read"):
-            model.tensors[NAME]
-    path.unlink()
-    with pytest.raises(WeightsError, match="damaged"):
-        model.tensors[NAME]
 
 
 @pytest.mark.parametrize(
@@ -270,246 +177,3 @@ def test_garbage(tmp_path_factory, data, ending):
     path = tmp_path_factory.mktemp("garbage") / f"a{ending}"
     path.write_bytes(data)
     rejected(path, "damaged")
-
-
-def test_truncated_safetensors(tmp_path):
-    weights.save(MODELS["rgi"], tmp_path / "a.safetensors")
-    whole = (tmp_path / "a.safetensors").read_bytes()
-    header = 8 + struct.unpack("<Q", whole[:8])[0]
-    for length in (1, 7, 8, 9, header // 2, header, header + 1, len(whole) // 2, len(whole) - 1):
-        (tmp_path / "cut.safetensors").write_bytes(whole[:length])
-        rejected(tmp_path / "cut.safetensors", "damaged or half-written", "again")
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        struct.pack("<Q", 2**60) + b"{}",
-        struct.pack("<Q", 2**64 - 1) + b"{}",
-        struct.pack("<Q", 0),
-        struct.pack("<Q", 8) + b"garbage!",
-        struct.pack("<Q", 2) + b"[]",
-        struct.pack("<Q", 60) + b'{"a":{"dtype":"F32","shape":[9],"data_offsets":[0,36]}}     ',
-        struct.pack("<Q", 66) + b'{"a":{"dtype":"F32","shape":[-1],"data_offsets":[4,0]}}'.ljust(66),
-        struct.pack("<Q", 90)
-        + b'{"a":{"dtype":"F32","shape":[9000000000,9000000000],"data_offsets":[0,4]}}'.ljust(90),
-        struct.pack("<Q", 4) + b"\xff\xfe\xfd\xfc",
-    ],
-)  # fmt: skip
-def test_absurd_safetensors(tmp_path, data):
-    (tmp_path / "a.safetensors").write_bytes(data)
-    rejected(tmp_path / "a.safetensors", "damaged")
-
-
-def with_header(path, tensors=None, **changes):
-    header = {"format": "e4s_engine", "format_version": "1", "kind": "rgi", "config": registry.to_json(TINY)}
-    header = {name: value for name, value in {**header, **changes}.items() if value is not None}
-    safetensors.numpy.save_file(MODELS["rgi"].tensors if tensors is None else tensors, path, header or None)
-    return path
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"format": None}, ["no e4s_engine header", "e4s convert"]),
-        ({"format": "pt"}, ["no e4s_engine header", "e4s convert"]),
-        ({"format": None, "format_version": None, "kind": None, "config": None}, ["no e4s_engine header"]),
-        ({"format_version": "2"}, ["format version '2'", "upgrade"]),
-        ({"format_version": "9" * 5000}, ["format version", "upgrade"]),
-        ({"format_version": None}, ["format version ''"]),
-        ({"format_version": "-1"}, ["format version '-1'"]),
-        ({"format_version": "²"}, ["format version"]),
-        ({"kind": None}, ["kind of model ''", "rgi, parser"]),
-        ({"kind": "sdxl"}, ["kind of model 'sdxl'", "rgi, parser"]),
-        ({"kind": "parser"}, ["no valid parser config"]),
-        ({"config": None}, ["no valid rgi config"]),
-        ({"config": "not JSON"}, ["no valid rgi config"]),
-        ({"config": "[" * 100_000}, ["no valid rgi config"]),
-        ({"config": "{}"}, ["lacks 115 tensors"]),
-    ],
-)
-def test_wrong_headers(tmp_path, changes, words):
-    rejected(with_header(tmp_path / "a.safetensors", **changes), *words)
-
-
-HUGE = 10**12
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"size": HUGE},
-        {"size": 1024.0},
-        {"size": True},
-        {"size": -8},
-        {"channels": []},
-        {"channels": 16},
-        {"channels": [HUGE, HUGE]},
-        {"channels": [16.0, 16]},
-        {"channels": [[16], 16]},
-        {"latents": HUGE},
-        {"latents": float("inf")},
-        {"latents": 4.5},
-        {"injected": HUGE},
-        {"injected": 0},
-        {"latent_dim": HUGE},
-        {"mlp_hidden": HUGE},
-        {"stem": HUGE},
-        {"stem": 16.0},
-        {"stages": [[16, HUGE]] * 4},
-        {"stages": [[HUGE, 1]] * 4},
-        {"stages": [[16, 3]] * 5},
-        {"stages": [[16, 3, 3]] * 4},
-        {"stages": [16, 16, 16, 16]},
-        {"encoder_size": HUGE},
-        {"encoder_size": None},
-        {"size": "8"},
-        {"unknown": 1},
-    ],
-    ids=str,
-)
-def test_impossible_configs_are_refused_before_anything_is_made_for_them(tmp_path, changes):
-    text = json.dumps({**json.loads(registry.to_json(TINY)), **changes})
-    rejected(with_header(tmp_path / "a.safetensors", config=text), "no valid rgi config")
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"classes": 7},
-        {"widths": [8] * 4},
-        {"widths": [HUGE] * 5},
-        {"fusion": 0},
-        {"context": 8.0},
-        {"table": {}},
-    ],
-    ids=str,
-)
-def test_impossible_parser_configs(changes):
-    text = json.dumps({**json.loads(registry.to_json(TINY_PARSER)), **changes})
-    with pytest.raises(WeightsError, match="no valid parser config"):
-        registry.from_json("parser", text)
-
-
-@pytest.mark.parametrize(
-    ("wrong", "words"),
-    [
-        (None, ["lacks 1 tensors"]),
-        (np.zeros((2, 2), np.float32), ["misshapen"]),
-        (np.zeros(16, np.int32), ["I32"]),
-    ],
-    ids=["missing", "misshapen", "integers"],
-)
-def test_wrong_tensors_in_a_converted_file(tmp_path, wrong, words):
-    tensors = {**MODELS["rgi"].tensors, NAME: wrong}
-    if wrong is None:
-        del tensors[NAME]
-    rejected(with_header(tmp_path / "a.safetensors", tensors), NAME, *words)
-
-
-def test_half_precision_and_extra_tensors_in_a_converted_file(tmp_path):
-    tensors = {name: t.astype(np.float16) for name, t in MODELS["rgi"].tensors.items()}
-    model = weights.load(with_header(tmp_path / "a.safetensors", {**tensors, "more": np.zeros(3)}), "rgi")
-    assert model.extra == ("more",)
-    assert {t.dtype for t in model.tensors.values()} == {np.dtype(np.float32)}
-
-
-def test_the_wrong_kind(tmp_path):
-    weights.save(MODELS["parser"], tmp_path / "p.safetensors")
-    rejected(tmp_path / "p.safetensors", "kind 'parser'", "expected 'rgi'")
-    rejected(saved(tmp_path / "p.pth", content("parser", None, "")), "kind 'parser'", "expected 'rgi'")
-    weights.save(MODELS["rgi"], tmp_path / "m.safetensors")
-    rejected(tmp_path / "m.safetensors", "kind 'rgi'", "expected 'parser'", kind="parser")
-
-
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("absent.pt", ["no such file"]),
-        ("folder.pt", ["is a folder"]),
-        ("empty.pt", ["0 bytes"]),
-        ("empty.safetensors", ["0 bytes"]),
-        ("model.onnx", ["must end in", ".safetensors"]),
-        ("a\0b.pt", []),
-        ("x" * 5000, ["path"]),
-    ],
-)
-def test_no_weight_file(tmp_path, name, words):
-    (tmp_path / "folder.pt").mkdir()
-    for made in ("empty.pt", "empty.safetensors", "model.onnx"):
-        (tmp_path / made).touch()
-    rejected(tmp_path / name, *words)
-
-
-@pytest.mark.parametrize("path", [None, 5, b"model.pt", [], io.BytesIO()])
-def test_not_even_a_path(path):
-    rejected(path, "expected a path")
-
-
-def test_convert_checks_its_arguments(tmp_path):
-    official = saved(tmp_path / "a.pt", content())
-    weights.save(MODELS["rgi"], tmp_path / "a.safetensors")
-    for arguments, error, words in [
-        ((tmp_path / "absent.pt", tmp_path / "o.safetensors"), WeightsError, "official_pt: no such file"),
-        ((tmp_path / "a.safetensors", tmp_path / "o.safetensors"), WeightsError, "official_pt: .*already"),
-        ((official, tmp_path / "out.bin"), WeightsError, "out_safetensors: .*must end in .safetensors"),
-        ((official, tmp_path / "no" / "out.safetensors"), OutputError, "out_safetensors: .*create it first"),
-        ((official, None), ArgumentError, "out_safetensors: expected a path"),
-    ]:
-        with pytest.raises(error, match=words):
-            weights.convert(*arguments)
-
-
-def test_the_output_is_checked_before_the_long_reading(tmp_path, monkeypatch):
-    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("read before the output was checked"))
-    (tmp_path / "out.safetensors").mkdir()
-    with pytest.raises(OutputError, match=r"out_safetensors: .*is a folder"):
-        weights.convert(saved(tmp_path / "a.pt", content()), tmp_path / "out.safetensors")
-
-
-@pytest.mark.parametrize(
-    "failure", [OSError(28, "No space left on device"), safetensors.SafetensorError("I/O error")]
-)
-def test_a_failed_conversion_keeps_the_old_file(tmp_path, monkeypatch, failure):
-    out = tmp_path / "out.safetensors"
-    out.write_bytes(b"old")
-    official = saved(tmp_path / "a.pt", content())
-
-    def half_written(tensors, path, metadata):
-        Path(path).write_bytes(b"half")
-        raise failure
-
-    monkeypatch.setattr(safetensors.numpy, "save_file", half_written)
-    with pytest.raises(OutputError, match="out_safetensors: cannot write"):
-        weights.convert(official, out)
-    assert out.read_bytes() == b"old"
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.pt", "out.safetensors"]
-
-
-def test_a_bad_checkpoint_keeps_the_old_output(tmp_path):
-    out = tmp_path / "out.safetensors"
-    out.write_bytes(b"old")
-    with pytest.raises(WeightsError, match=r"official_pt: .*misshapen"):
-        weights.convert(saved(tmp_path / "a.pt", content(**{NAME: torch.zeros(3, 3)})), out)
-    assert out.read_bytes() == b"old"
-
-
-def test_find_parser(tmp_path):
-    (tmp_path / "elsewhere").mkdir()
-    model = tmp_path / "elsewhere" / "e4s.safetensors"
-    model.touch()
-    link = tmp_path / "linked.safetensors"
-    link.symlink_to(model)
-    assert weights.find_parser(model) is None
-    for name in ("79999_iter.pth", "parser.safetensors", "e4s.parser.safetensors"):  # the preferred one last
-        (model.parent / name).touch()
-        assert weights.find_parser(model) == model.parent / name
-    assert weights.find_parser(link) == model.parent / "e4s.parser.safetensors"
-    (tmp_path / "parser.safetensors").touch()  # beside the link itself: preferred
-    assert weights.find_parser(link) == tmp_path / "parser.safetensors"
-
-
-def test_the_published_model_is_inferred_from_its_shapes():
-    published = ModelConfig()
-    assert infer_model(registry.tensors(published)) == published
-    assert infer_parser(registry.tensors(ParserConfig())) == ParserConfig()
