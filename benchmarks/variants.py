@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from types import SimpleNamespace
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,6 +17,7 @@ from e4s_engine.cli import timing as bench
 from e4s_engine.cli.timing import Floats, Times
 from e4s_engine.networks.rgi import decode, encode
 from e4s_engine.networks.rgi.config import ModelConfig
+from e4s_engine.ops.ops import Ops
 from e4s_engine.testing.loaded import loaded
 from e4s_engine.testing.portraits import portrait
 from e4s_engine.weights import Model
@@ -42,7 +42,7 @@ class InTorch:
     """The networks over an ops namespace: encodes one picture at a time on a CPU, a batch on a GPU."""
 
     def __init__(
-        self, model: Model, form: SimpleNamespace, precision: str, device: str, compiled: bool = False
+        self, model: Model, form: Ops[torch.Tensor], precision: str, device: str, compiled: bool = False
     ) -> None:
         assert isinstance(model.config, ModelConfig)
         wrap: Callable[[Any], Any] = torch.compile if compiled else lambda function: function
