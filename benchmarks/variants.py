@@ -6,7 +6,6 @@ import functools
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from e4s_engine.backends import Floats
 from e4s_engine.backends.native import Native
 from e4s_engine.networks.rgi import decode, encode
 from e4s_engine.networks.rgi.config import ModelConfig
+from e4s_engine.ops.ops import Ops
 from e4s_engine.options import SwapOptions
 from e4s_engine.photo import align
 from e4s_engine.photo.images import Pixels
@@ -37,7 +37,7 @@ class InTorch:
     """The RGI networks over an ops namespace: encodes one picture at a time on a CPU, a batch on a GPU."""
 
     def __init__(
-        self, model: Model, form: SimpleNamespace, precision: str, device: str, compiled: bool = False
+        self, model: Model, form: Ops[torch.Tensor], precision: str, device: str, compiled: bool = False
     ) -> None:
         assert isinstance(model.config, ModelConfig)
         wrap: Callable[[Any], Any] = torch.compile if compiled else lambda function: function

@@ -31,7 +31,7 @@ ALLOWED = {
     # The GPU composes and feathers with the CPU's tables and numbers: constants, no calls.
     "kernels": {"photo", "pipeline", "plan"},
     "weights": {"networks", "photo"},  # a file's header holds its network's config
-    "networks": set[str](),
+    "networks": {"ops"},
     "ops": {"plan"},
     "photo": set[str](),
     "plan": set[str](),

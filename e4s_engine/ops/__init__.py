@@ -17,6 +17,7 @@ importing the package does not import it.
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 from e4s_engine.ops import (
     activation,
@@ -46,17 +47,28 @@ from e4s_engine.ops import (
     to_uint8,
 )
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from e4s_engine.ops.ops import Ops
+
 _OPS = (
     activation, add, argmax, batch_norm, concat, constant, conv2d, cubic_half, from_uint8, gate, global_mean,
     instance_norm, latent_codes, max_pool, modulation, normalize, region_linear, region_pool,
     regional_conv, resize, resize_labels, squeeze_excite, subsample, to_rgb, to_uint8,
 )  # fmt: skip
 
-reference = SimpleNamespace(**{op.__name__.rpartition(".")[2]: op.reference for op in _OPS})
-published = SimpleNamespace(
-    **{**vars(reference), "regional_conv": regional_conv.published, "to_rgb": to_rgb.published}
+
+def _namespace(form: str, **others: Any) -> Any:
+    """Return every operation in this form, or as in `others`. python_tests/ops checks their signatures."""
+    return SimpleNamespace(**{op.__name__.rpartition(".")[2]: getattr(op, form) for op in _OPS} | others)
+
+
+reference: Ops[Tensor] = _namespace("reference")
+published: Ops[Tensor] = _namespace(
+    "reference", regional_conv=regional_conv.published, to_rgb=to_rgb.published
 )
-record = SimpleNamespace(**{op.__name__.rpartition(".")[2]: op.record for op in _OPS})
-training = SimpleNamespace(
-    **{**vars(reference), "batch_norm": batch_norm.training, "squeeze_excite": squeeze_excite.training}
+training: Ops[Tensor] = _namespace(
+    "reference", batch_norm=batch_norm.training, squeeze_excite=squeeze_excite.training
 )
+record: Ops[Any] = _namespace("record")  # symbols, weights and constants

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,9 @@ from torch import Tensor
 
 from e4s_engine.ops import _fir, regional_conv, to_rgb
 from e4s_engine.ops._differences import finish, spread
+
+if TYPE_CHECKING:
+    from e4s_engine.ops.ops import Ops
 
 _OUTSIDE = 255  # label of pixels beyond the border; a tap there reads zero, whatever its style
 _MARGIN = 1.5  # ratio of a list's capacity to the most entries seen
@@ -51,10 +54,10 @@ class Seams:
         self._fullness.zero_()
         return share
 
-    def operations(self, others: SimpleNamespace) -> SimpleNamespace:
+    def operations(self, others: Ops[Tensor]) -> Ops[Tensor]:
         """Return the namespace `others` with these operations in place of its own."""
         mine = {"regional_conv": self.regional_conv, "to_rgb": rgb, "region_linear": region_linear}
-        return SimpleNamespace(**{**vars(others), **mine})
+        return cast("Ops[Tensor]", SimpleNamespace(**{**vars(others), **mine}))
 
     def regional_conv(
         self,

@@ -119,7 +119,7 @@ def unpacked(batch: Batch, device: str) -> Batch:
     pictures, flips = moved.pop("pictures"), moved.pop("flips")
     pictures = torch.where(flips.view(-1, 1, 1, 1, 1), pictures.flip(3), pictures)
     colours = ops.reference.from_uint8(pictures[..., :3].flatten(0, 1), -1, 1)
-    colours = colours.unflatten(0, pictures.shape[:2])
+    colours = colours.unflatten(0, pictures.shape[:2])  # type: ignore[no-untyped-call]
     labels = pictures[..., 3]
     if "own" not in moved:
         return moved | {"image": colours[:, 0], "image_labels": labels[:, 0]}

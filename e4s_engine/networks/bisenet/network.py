@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from e4s_engine.networks.bisenet.config import ParserConfig, infer_parser
-from e4s_engine.networks.bisenet.parse import SIDE, Weights, classes
+from e4s_engine.networks.bisenet.parse import SIDE, classes
 from e4s_engine.networks.bisenet.tensors import scale, tensors
 from e4s_engine.networks.network import Function, Input, Network
+from e4s_engine.ops.ops import Ops, T, Weights
 
 
-def _parse(ops: Any, pixels: Any, weights: Weights, config: ParserConfig) -> Any:
+def _parse(ops: Ops[T], pixels: T, weights: Weights[T], config: ParserConfig) -> T:
     """Return the best class per pixel, a class of the parser; `config.table` maps it to a region."""
     return classes(ops, pixels, weights)
 

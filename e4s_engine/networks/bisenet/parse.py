@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-Weights = Mapping[str, Any]
+from e4s_engine.ops.ops import Ops, T, Weights
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
@@ -14,7 +11,7 @@ STD = (0.229, 0.224, 0.225)
 SIDE = 512  # side of the network's input
 
 
-def classes(ops: Any, pixels: Any, weights: Weights) -> Any:
+def classes(ops: Ops[T], pixels: T, weights: Weights[T]) -> T:
     """Compute the best class per pixel of a batch of 8-bit pictures.
 
     pixels [N,1024,1024,3], reduced with the published antialiasing filter, or [N,512,512,3] ->
@@ -26,7 +23,7 @@ def classes(ops: Any, pixels: Any, weights: Weights) -> Any:
     return ops.argmax(logits(ops, image, weights))
 
 
-def logits(ops: Any, image: Any, weights: Weights) -> Any:
+def logits(ops: Ops[T], image: T, weights: Weights[T]) -> T:
     """Compute class logits of a batch of pictures at their own size.
 
     image [N,3,H,W] in [0, 1], H and W 512 in practice -> [N,classes,H,W].
@@ -35,12 +32,12 @@ def logits(ops: Any, image: Any, weights: Weights) -> Any:
     return classify(ops, features(ops, image, weights), height, width, weights)
 
 
-def features(ops: Any, image: Any, weights: Weights) -> tuple[Any, Any, Any]:
+def features(ops: Ops[T], image: T, weights: Weights[T]) -> tuple[T, T, T]:
     """Compute the backbone's features at 1/8, 1/16 and 1/32. image [N,3,H,W] in [0, 1]."""
     return _resnet(ops, ops.normalize(image, MEAN, STD), weights)
 
 
-def classify(ops: Any, taps: tuple[Any, Any, Any], height: int, width: int, weights: Weights) -> Any:
+def classify(ops: Ops[T], taps: tuple[T, T, T], height: int, width: int, weights: Weights[T]) -> T:
     """Compute class logits [N,classes,height,width] from the backbone's features."""
     eighth, sixteenth, thirtysecond = taps
     context = _context(ops, eighth, sixteenth, thirtysecond, weights)
@@ -50,16 +47,16 @@ def classify(ops: Any, taps: tuple[Any, Any, Any], height: int, width: int, weig
     return ops.resize(x, height, width, "bilinear_corners")
 
 
-def _norm(ops: Any, x: Any, weights: Weights, prefix: str, relu: bool) -> Any:
+def _norm(ops: Ops[T], x: T, weights: Weights[T], prefix: str, relu: bool) -> T:
     leaves = ("weight", "bias", "running_mean", "running_var")
     return ops.batch_norm(x, *(weights[prefix + leaf] for leaf in leaves), relu=relu)
 
 
-def _conv_norm(ops: Any, x: Any, weights: Weights, prefix: str) -> Any:
+def _conv_norm(ops: Ops[T], x: T, weights: Weights[T], prefix: str) -> T:
     return _norm(ops, ops.conv2d(x, weights[prefix + "conv.weight"]), weights, prefix + "bn.", relu=True)
 
 
-def _resnet(ops: Any, x: Any, weights: Weights) -> tuple[Any, Any, Any]:
+def _resnet(ops: Ops[T], x: T, weights: Weights[T]) -> tuple[T, T, T]:
     """Run ResNet-18; returns its features at 1/8, 1/16 and 1/32."""
     prefix = "cp.resnet."
     x = ops.conv2d(x, weights[prefix + "conv1.weight"], stride=2)
@@ -73,7 +70,7 @@ def _resnet(ops: Any, x: Any, weights: Weights) -> tuple[Any, Any, Any]:
     return features[1], features[2], features[3]
 
 
-def _basic_block(ops: Any, x: Any, weights: Weights, prefix: str, stride: int) -> Any:
+def _basic_block(ops: Ops[T], x: T, weights: Weights[T], prefix: str, stride: int) -> T:
     y = ops.conv2d(x, weights[prefix + "conv1.weight"], stride=stride)
     y = _norm(ops, y, weights, prefix + "bn1.", relu=True)
     y = ops.conv2d(y, weights[prefix + "conv2.weight"])
@@ -84,25 +81,27 @@ def _basic_block(ops: Any, x: Any, weights: Weights, prefix: str, stride: int) -
     return ops.add(x, y, relu=True)
 
 
-def _context(ops: Any, eighth: Any, sixteenth: Any, thirtysecond: Any, weights: Weights) -> Any:
+def _context(ops: Ops[T], eighth: T, sixteenth: T, thirtysecond: T, weights: Weights[T]) -> T:
     """Run the context path: coarse features refined by attention, up to 1/8."""
     mean = _conv_norm(ops, ops.global_mean(thirtysecond), weights, "cp.conv_avg.")
     x = ops.add(_refine(ops, thirtysecond, weights, "cp.arm32."), mean)
-    x = ops.resize(x, *sixteenth.shape[2:], "nearest")
+    height, width = sixteenth.shape[2:]
+    x = ops.resize(x, height, width, "nearest")
     x = _conv_norm(ops, x, weights, "cp.conv_head32.")
     x = ops.add(_refine(ops, sixteenth, weights, "cp.arm16."), x)
-    x = ops.resize(x, *eighth.shape[2:], "nearest")
+    height, width = eighth.shape[2:]
+    x = ops.resize(x, height, width, "nearest")
     return _conv_norm(ops, x, weights, "cp.conv_head16.")
 
 
-def _refine(ops: Any, x: Any, weights: Weights, prefix: str) -> Any:
+def _refine(ops: Ops[T], x: T, weights: Weights[T], prefix: str) -> T:
     """Refine by attention: 3 x 3 features gated by their own global mean."""
     x = _conv_norm(ops, x, weights, prefix + "conv.")
     logits = ops.conv2d(ops.global_mean(x), weights[prefix + "conv_atten.weight"])
     return ops.gate(x, _norm(ops, logits, weights, prefix + "bn_atten.", relu=False))
 
 
-def _fuse(ops: Any, eighth: Any, context: Any, weights: Weights) -> Any:
+def _fuse(ops: Ops[T], eighth: T, context: T, weights: Weights[T]) -> T:
     """Fuse the features of the spatial and the context path, with a gated residual."""
     x = _conv_norm(ops, ops.concat([eighth, context]), weights, "ffm.convblk.")
     logits = ops.conv2d(ops.global_mean(x), weights["ffm.conv1.weight"], relu=True)

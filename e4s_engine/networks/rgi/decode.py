@@ -5,21 +5,17 @@ Per-region MLPs lift the style vectors to codes in W^r+; a StyleGAN2 renders the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from e4s_engine import regions
 from e4s_engine.networks.rgi.config import ModelConfig
-
-Weights = Mapping[str, Any]
+from e4s_engine.ops.ops import Ops, T, Weights
 
 MLP_SLOPE = 0.01
 
 
-def style_codes(ops: Any, styles: Any, weights: Weights) -> Any:
+def style_codes(ops: Ops[T], styles: T, weights: Weights[T]) -> T:
     """Lift style vectors [N,12,D] to style codes [N,12,L,512]."""
 
-    def layer(x: Any, index: int, slope: float | None) -> Any:
+    def layer(x: T, index: int, slope: float | None) -> T:
         names = [f"MLPs.{r}.mlp.{index}." for r in range(regions.COUNT)]
         matrices, biases = [weights[n + "weight"] for n in names], [weights[n + "bias"] for n in names]
         return ops.region_linear(x, matrices, biases, slope=slope)
@@ -27,13 +23,13 @@ def style_codes(ops: Any, styles: Any, weights: Weights) -> Any:
     return ops.latent_codes(layer(layer(styles, 0, MLP_SLOPE), 2, None), weights["latent_avg"])
 
 
-def generate(ops: Any, codes: Any, labels: Any, weights: Weights, config: ModelConfig) -> Any:
+def generate(ops: Ops[T], codes: T, labels: T, weights: Weights[T], config: ModelConfig) -> T:
     """Render style codes and labels as an image.
 
     codes [N,12,L,512], labels [N,512,512] in 0..11 -> [N,3,S,S] RGB, in [-1, 1] but not clamped.
     """
     x = ops.constant(weights["G.input.input"], codes.shape[0])
-    masks = ops.resize_labels(labels, 4, 4)
+    masks: T | None = ops.resize_labels(labels, 4, 4)
     x = _styled_conv(ops, x, codes, masks, weights, config, "G.conv1.", layer=0)
     skip = _to_rgb(ops, x, codes, masks, weights, config, "G.to_rgb1.", layer=1)
     for n in range(config.doublings):
@@ -45,19 +41,19 @@ def generate(ops: Any, codes: Any, labels: Any, weights: Weights, config: ModelC
     return skip
 
 
-def decode(ops: Any, styles: Any, labels: Any, weights: Weights, config: ModelConfig) -> Any:
+def decode(ops: Ops[T], styles: T, labels: T, weights: Weights[T], config: ModelConfig) -> T:
     """Render style vectors and labels: styles [N,12,D], labels [N,512,512] -> image [N,3,S,S]."""
     return generate(ops, style_codes(ops, styles, weights), labels, weights, config)
 
 
-def decode_pixels(ops: Any, styles: Any, labels: Any, weights: Weights, config: ModelConfig) -> Any:
+def decode_pixels(ops: Ops[T], styles: T, labels: T, weights: Weights[T], config: ModelConfig) -> T:
     """Run `decode` and convert to 8-bit pictures [N,S,S,3]."""
     return ops.to_uint8(decode(ops, styles, labels, weights, config))
 
 
 def _modulation(
-    ops: Any, codes: Any, weights: Weights, config: ModelConfig, prefix: str, layer: int
-) -> tuple[Any, bool]:
+    ops: Ops[T], codes: T, weights: Weights[T], config: ModelConfig, prefix: str, layer: int
+) -> tuple[T, bool]:
     """Return the layer's channel scales, and whether every region has its own (layer < K)."""
     regional = layer < config.injected
     matrix, bias = weights[prefix + "conv.modulation.weight"], weights[prefix + "conv.modulation.bias"]
@@ -65,16 +61,16 @@ def _modulation(
 
 
 def _styled_conv(
-    ops: Any,
-    x: Any,
-    codes: Any,
-    masks: Any,
-    weights: Weights,
+    ops: Ops[T],
+    x: T,
+    codes: T,
+    masks: T | None,
+    weights: Weights[T],
     config: ModelConfig,
     prefix: str,
     layer: int,
     upsample: bool = False,
-) -> Any:
+) -> T:
     styles, regional = _modulation(ops, codes, weights, config, prefix, layer)
     return ops.regional_conv(
         x,
@@ -89,16 +85,16 @@ def _styled_conv(
 
 
 def _to_rgb(
-    ops: Any,
-    x: Any,
-    codes: Any,
-    masks: Any,
-    weights: Weights,
+    ops: Ops[T],
+    x: T,
+    codes: T,
+    masks: T | None,
+    weights: Weights[T],
     config: ModelConfig,
     prefix: str,
     layer: int,
-    skip: Any = None,
-) -> Any:
+    skip: T | None = None,
+) -> T:
     styles, regional = _modulation(ops, codes, weights, config, prefix, layer)
     labels = masks if regional else None
     return ops.to_rgb(x, weights[prefix + "conv.weight"][0], styles, labels, weights[prefix + "bias"], skip)

@@ -5,21 +5,17 @@ An IR-SE-50 with instance norms, tapped after three stages; each tap is averaged
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from e4s_engine import regions
 from e4s_engine.networks.rgi.config import ModelConfig
+from e4s_engine.ops.ops import Ops, T, Weights
 
-Weights = Mapping[str, Any]
 
-
-def encode_pixels(ops: Any, pixels: Any, labels: Any, weights: Weights, config: ModelConfig) -> Any:
+def encode_pixels(ops: Ops[T], pixels: T, labels: T, weights: Weights[T], config: ModelConfig) -> T:
     """Run `encode` on 8-bit pictures [N,H,W,3]."""
     return encode(ops, ops.from_uint8(pixels, -1, 1), labels, weights, config)
 
 
-def encode(ops: Any, image: Any, labels: Any, weights: Weights, config: ModelConfig) -> Any:
+def encode(ops: Ops[T], image: T, labels: T, weights: Weights[T], config: ModelConfig) -> T:
     """Compute the style vectors of a batch of aligned pictures.
 
     image [N,3,H,W] in [-1, 1], labels [N,512,512] in 0..11 -> [N,12,D].
@@ -37,7 +33,7 @@ def encode(ops: Any, image: Any, labels: Any, weights: Weights, config: ModelCon
     return ops.concat(pooled, axis=2)
 
 
-def _unit(ops: Any, x: Any, weights: Weights, unit: str, widens: bool, stride: int) -> Any:
+def _unit(ops: Ops[T], x: T, weights: Weights[T], unit: str, widens: bool, stride: int) -> T:
     """Run a squeeze-excite residual unit; its norm comes before the first convolution."""
     if widens:
         shortcut = ops.conv2d(x, weights[unit + "shortcut_layer.0.weight"], stride=stride)

@@ -7,16 +7,15 @@ generator and the labels stay fixed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from e4s_engine.networks.rgi import decode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from torch import Tensor
 
     from e4s_engine.networks.rgi.config import ModelConfig
+    from e4s_engine.ops.ops import Ops, Weights
 
 STEPS, RATE = 200, 0.01  # as published
 
@@ -26,11 +25,11 @@ _L2, _SCALES, _STRUCTURE = 4.0, 0.8, 2.0
 
 
 def descend(
-    ops: Any,
+    ops: Ops[Tensor],
     image: Tensor,
     labels: Tensor,
     styles: Tensor,
-    weights: Mapping[str, Any],
+    weights: Weights[Tensor],
     config: ModelConfig,
     steps: int,
     rate: float,

@@ -1,0 +1,103 @@
+"""The operations as networks see them: every namespace of this package offers exactly these.
+
+A network annotates `ops: Ops[T]` and its tensors `T`. T is PyTorch's tensor or a symbol of the recorder.
+"""
+
+# The formulas and shapes are in the docstrings of each operation's own file.
+# ruff: noqa: D102
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol, TypeVar
+
+Self = TypeVar("Self", bound="Value")
+
+
+class Value(Protocol):
+    """Part of a tensor that networks use themselves; everything else is an operation."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __getitem__(self: Self, index: int, /) -> Self: ...
+
+
+T = TypeVar("T", bound=Value)
+Weights = Mapping[str, T]  # a network's tensors by name
+
+
+class Ops(Protocol[T]):
+    """Namespace of operations over tensors T: one method per file of this package."""
+
+    def activation(self, x: T, *, prelu: T | None = None) -> T: ...
+
+    def add(self, x: T, y: T, *, relu: bool = False) -> T: ...
+
+    def argmax(self, logits: T) -> T: ...
+
+    def batch_norm(self, x: T, weight: T, bias: T, mean: T, var: T, *, relu: bool = False) -> T: ...
+
+    def concat(self, tensors: Sequence[T], axis: int = 1) -> T: ...
+
+    def constant(self, value: T, batch: int) -> T: ...
+
+    def conv2d(
+        self,
+        x: T,
+        weight: T,
+        *,
+        bias: T | None = None,
+        stride: int = 1,
+        prelu: T | None = None,
+        relu: bool = False,
+    ) -> T: ...
+
+    def cubic_half(self, x: T) -> T: ...
+
+    def from_uint8(self, image: T, low: float, high: float) -> T: ...
+
+    def gate(self, x: T, logits: T, *, residual: bool = False) -> T: ...
+
+    def global_mean(self, x: T) -> T: ...
+
+    def instance_norm(self, x: T, *, prelu: T | None = None) -> T: ...
+
+    def latent_codes(self, offsets: T, latent_avg: T) -> T: ...
+
+    def max_pool(self, x: T) -> T: ...
+
+    def modulation(self, codes: T, layer: int, weight: T, bias: T, *, regional: bool = True) -> T: ...
+
+    def normalize(self, x: T, mean: tuple[float, ...], std: tuple[float, ...]) -> T: ...
+
+    def region_linear(
+        self, x: T, weights: Sequence[T], biases: Sequence[T], *, slope: float | None = None
+    ) -> T: ...
+
+    def region_pool(self, x: T, labels: T, regions: int) -> T: ...
+
+    def regional_conv(
+        self,
+        x: T,
+        weight: T,
+        styles: T,
+        labels: T | None = None,
+        *,
+        upsample: bool = False,
+        noise: T | None = None,
+        noise_gain: T | None = None,
+        bias: T | None = None,
+    ) -> T: ...
+
+    def resize(self, x: T, height: int, width: int, mode: str) -> T: ...
+
+    def resize_labels(self, labels: T, height: int, width: int) -> T: ...
+
+    def squeeze_excite(self, x: T, squeeze: T, excite: T, shortcut: T) -> T: ...
+
+    def subsample(self, x: T, stride: int) -> T: ...
+
+    def to_rgb(self, x: T, weight: T, styles: T, labels: T | None, bias: T, skip: T | None = None) -> T: ...
+
+    def to_uint8(self, x: T) -> T: ...
