@@ -103,12 +103,22 @@ def ordered(faces: Iterable[DetectedFace]) -> list[DetectedFace]:
     return sorted(faces, key=lambda face: -face.side)
 
 
-def from_arrays(boxes: Any, scores: Any, points: Any) -> list[DetectedFace]:
+def checked(box: Any, score: float, points: Any, photo: Pixels) -> DetectedFace | None:
+    """Return a detection in a photo as a face; None for points that can be no face's of this photo.
+
+    Networks give such points for noise: eyes on the mouth, or a face many times as large as the photo.
+    """
+    try:
+        face = DetectedFace(box, float(score), points)
+        align.check_reach(photo, face.quad, "points")
+    except AlignmentError as error:
+        logger.debug("faces: dropped a detection of score %.2f: %s", score, error)
+        return None
+    return face
+
+
+def from_arrays(boxes: Any, scores: Any, points: Any, photo: Pixels) -> list[DetectedFace]:
     """Return the faces of a detector's arrays, largest first; points that are no face's are dropped."""
-    faces = []
-    for box, score, landmarks in zip(boxes, scores, points, strict=True):
-        try:
-            faces.append(DetectedFace(box, float(score), landmarks))
-        except AlignmentError as error:
-            logger.debug("faces: dropped a detection of score %.2f: %s", score, error)
-    return ordered(faces)
+    detections = zip(boxes, scores, points, strict=True)
+    faces = (checked(box, score, landmarks, photo) for box, score, landmarks in detections)
+    return ordered(face for face in faces if face is not None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -21,19 +22,26 @@ def draw(photo: Pixels, faces: Sequence[DetectedFace]) -> Pixels:
     """
     canvas = Image.fromarray(photo)
     pen = ImageDraw.Draw(canvas)
-    stroke = max(1, round(max(photo.shape[:2]) / 500))
     for number, face in reversed(list(enumerate(faces))):
         colour = _BOX if face.warning is None else _POOR
+        stroke = max(1, round(face.side / 150))
         left, top, right, bottom = _inside(face, photo)
         pen.line([tuple(corner) for corner in face.quad[[1, 0, 3, 2]]], fill=_CROP, width=stroke)
-        pen.rectangle((left, top, right, bottom), outline=colour, width=2 * stroke)
+        pen.rectangle((left, top, right, bottom), outline=colour, width=stroke)
+        dot = 0.6 * stroke
         for x, y in face.points:
-            pen.ellipse((x - stroke, y - stroke, x + stroke, y + stroke), fill=colour)
-        font = ImageFont.load_default(max(12, 10 * stroke))
-        frame = pen.textbbox((left, top), str(number), font=font)
-        pen.rectangle((frame[0] - stroke, top, frame[2] + 3 * stroke, frame[3] + stroke), fill=colour)
-        pen.text((left + stroke, top), str(number), fill=_INK, font=font)
+            pen.ellipse((x - dot, y - dot, x + dot, y + dot), fill=colour)
+        _tag(pen, str(number), left, top, max(11, face.side / 8), colour)
     return np.array(canvas)
+
+
+def _tag(pen: ImageDraw.ImageDraw, text: str, left: float, top: float, size: float, colour: Any) -> None:
+    """Write a number on a label above a box, or inside it at the photo's upper edge."""
+    font = ImageFont.load_default(size)
+    _, _, width, descent = font.getbbox(text)
+    low = top if top >= descent + 2 else top + descent + 2
+    pen.rectangle((left, low - descent - 2, left + width + 3, low), fill=colour)
+    pen.text((left + 2, low - descent - 1), text, fill=_INK, font=font)
 
 
 def _inside(face: DetectedFace, photo: Pixels) -> tuple[float, float, float, float]:

@@ -28,4 +28,4 @@ class RetinaFace:
         """Return the faces, largest first."""
         heads = self._run(np.ascontiguousarray(image[None, ..., ::-1]))[0]
         found = decode.decode(heads, *image.shape[:2])
-        return from_arrays(found.boxes, found.scores, found.points)
+        return from_arrays(found.boxes, found.scores, found.points, image)

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from e4s_engine.errors import AlignmentError, ArgumentError, BackendError
+from e4s_engine.errors import ArgumentError, BackendError
 from e4s_engine.faces import files
-from e4s_engine.faces.face import DetectedFace, ordered
+from e4s_engine.faces.face import DetectedFace, checked, ordered
 from e4s_engine.faces.turned import turn
 from e4s_engine.photo import images
 from e4s_engine.photo.align import Points
@@ -77,7 +77,7 @@ class YuNet:
             for row in self._run(picture, least):
                 corners = np.stack([row[:2], row[:2] + row[2:4]])
                 marks = np.concatenate([corners, row[4:14].reshape(5, 2)]) * ratio
-                face = _detected(_unturned(marks, turns, width, height), row[14])
+                face = _detected(_unturned(marks, turns, width, height), row[14], image)
                 found += [face] if face else []
             if scale == 1:
                 break  # the other sizes are the same
@@ -113,7 +113,10 @@ class YuNet:
         network.setInputSize(picture.shape[1::-1])
         network.setScoreThreshold(least)
         _, rows = network.detect(np.ascontiguousarray(picture[..., ::-1]))
-        return np.zeros((0, 15)) if rows is None else rows[np.argsort(-rows[:, 14])].astype(np.float64)
+        if rows is None:
+            return np.zeros((0, 15))
+        rows = rows[np.isfinite(rows).all(1)].astype(np.float64)  # noise may give infinite boxes
+        return rows[np.argsort(-rows[:, 14])]
 
 
 def _unturned(marks: Points, turns: int, width: int, height: int) -> Points:
@@ -128,13 +131,10 @@ def _unturned(marks: Points, turns: int, width: int, height: int) -> Points:
     return np.stack([x, y], 1)
 
 
-def _detected(marks: Points, score: float) -> DetectedFace | None:
+def _detected(marks: Points, score: float, image: Pixels) -> DetectedFace | None:
     """Return a face by its box's corners and five points; None if they are no face's."""
     corners, points = marks[:2], marks[2:]
-    try:
-        return DetectedFace(np.concatenate([corners.min(0), corners.max(0)]), float(score), points)
-    except AlignmentError:
-        return None
+    return checked(np.concatenate([corners.min(0), corners.max(0)]), score, points, image)
 
 
 def _distinct(faces: list[DetectedFace]) -> list[DetectedFace]:
