@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.metrics import Mask, Pixels
+from e4s_engine.photo.images import Pixels
+from e4s_engine.regions import Mask
 
 _FEATHER = 3  # radius, in pixels at 256, of the soft border
 Baseline = Callable[[Pixels, Pixels, Pixels, Pixels, Sequence[int]], Pixels]

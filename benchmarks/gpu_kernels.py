@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 
 from benchmarks import ops
@@ -14,6 +15,7 @@ from e4s_engine.backends.cuda import compile as compiling
 from e4s_engine.backends.cuda.backend import Linker, graph_of
 from e4s_engine.networks.bisenet.config import ParserConfig
 from e4s_engine.networks.rgi.config import ModelConfig
+from e4s_engine.testing.portraits import portrait
 
 ROUNDS = 3
 
@@ -21,6 +23,13 @@ ROUNDS = 3
 def models() -> tuple[Any, Any]:
     """Return a generator and a parser of the published size with random weights."""
     return weights.random_model(ModelConfig()), weights.random_model(ParserConfig())
+
+
+def inputs(batch: int, first: int = 0) -> tuple[Any, Any]:
+    """Return pictures and labels of two portraits in turn, beginning with one of them."""
+    pictures, labels = zip(portrait(first % 2), portrait((first + 1) % 2), strict=True)
+    turns = [i % 2 for i in range(batch)]
+    return np.stack(pictures)[turns], np.stack(labels)[turns]
 
 
 def events(run: Callable[[], object], runs: int) -> float:
@@ -62,7 +71,7 @@ def alone(device: Any, precision: str, runs: int) -> dict[str, Any]:
         for launch in compiling.distinct(program.launches, device.arch).values():
             rows.append(_row(linker, program, launch, steps[id(launch)], owner.tensors, precision, runs))
     rows.sort(key=lambda row: -row["ms"])
-    ratios = [row["torch_ms"] / row["ms"] for row in rows if row["step"] == "conv" and "torch_ms" in row]
+    ratios = [row["torch_ms"] / row["ms"] for row in rows if row["step"] == "conv2d" and "torch_ms" in row]
     return {
         "ceilings": ceilings(precision, runs),
         "cudnn_over_conv": statistics.mean(ratios) if ratios else None,

@@ -23,12 +23,11 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
+from e4s_engine.backends import Floats
 from e4s_engine.photo.files import replacing
 from e4s_engine.synth.params import Person
 from e4s_engine.training import muon
 from e4s_engine.training.faces import FIRST_PREVIEW_SEED, PICTURES, SHARD, Faces, choice, seeds, swap_of
-
-Floats = npt.NDArray[np.float32]
 
 SIDE = 128
 GROUPS = ("face", "nose", "eyes", "brows", "lips")

@@ -1,4 +1,4 @@
-"""Metrics of pictures: PSNR and SSIM, optionally inside a mask, and the IoU of label maps."""
+"""Metrics of pictures: SSIM, optionally inside a mask, and the IoU of label maps."""
 
 from __future__ import annotations
 
@@ -7,20 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Pixels = npt.NDArray[np.uint8]
-Mask = npt.NDArray[np.bool_]
+from e4s_engine.photo.images import Pixels
+from e4s_engine.regions import Mask
+
 Floats = npt.NDArray[np.float64]
 
-CAP = 60.0  # dB of equal pictures, so that means are finite
 _RADIUS, _SIGMA = 5, 1.5  # the 11 x 11 window of Wang et al., "Image Quality Assessment", 2004
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-
-
-def psnr(a: Pixels, b: Pixels, mask: Mask | None = None) -> float:
-    """Compute the peak signal-to-noise ratio of 8-bit pictures [H,W,3] in dB, optionally inside a mask."""
-    error = (a.astype(np.float64) - b) ** 2
-    mean = float(error[mask].mean() if mask is not None else error.mean())
-    return CAP if mean == 0 else min(CAP, 10 * np.log10(255**2 / mean))
 
 
 def ssim(a: Pixels, b: Pixels, mask: Mask | None = None) -> float:

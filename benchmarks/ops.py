@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from e4s_engine import _native, ops
-from e4s_engine.backends.native import WINOGRAD_TYPES, WeightStore, compile_plan
+from e4s_engine.backends.native import WeightStore, compile_plan
 from e4s_engine.backends.plans import examples
 from e4s_engine.networks.bisenet.config import ParserConfig
 from e4s_engine.networks.rgi.config import ModelConfig
@@ -47,7 +47,7 @@ def convolutions() -> dict[Shape, tuple[str, int]]:
 
 def shape_of(plan: Plan, step: Step) -> Shape | None:
     """Return the shape of a step's convolution; None if it is another step, or below 1e8 operations."""
-    if step.kind not in ("conv", "regional_conv") or step.flop < 1e8:
+    if step.kind not in ("conv2d", "regional_conv") or step.flop < 1e8:
         return None
     kernel = step.weights["kernel"][0]
     outputs, inputs, size = kernel.shape[:3]  # type: ignore[union-attr]
@@ -56,12 +56,10 @@ def shape_of(plan: Plan, step: Step) -> Shape | None:
     return (inputs, outputs, size, int(step.numbers.get("stride", 1)), height, width, upsample)
 
 
-def native_runner(
-    shape: Shape, precision: str, winograd: tuple[str, ...] = WINOGRAD_TYPES
-) -> tuple[Callable[[], float], float]:
+def native_runner(shape: Shape, precision: str, direct: bool = False) -> tuple[Callable[[], float], float]:
     """Return a function that runs the step once and returns its seconds; and its floating-point operations.
 
-    Operations are those of the direct form, whichever form runs. winograd: data types as in WeightStore.
+    Operations are those of the direct form, whichever form runs. direct: flag as in WeightStore.
     """
     inputs, outputs, kernel, stride, height, width, upsample = shape
     plan = Plan(precision)
@@ -74,7 +72,7 @@ def native_runner(
     else:
         ops.record.conv2d(x, weights["w"], stride=stride)
     fuse(plan)
-    store = WeightStore(winograd)
+    store = WeightStore(direct=direct)
     rng = np.random.default_rng(0)
     store.add(plan, {name: rng.standard_normal(s, dtype=np.float32) for name, s in shapes.items()})
     compiled = compile_plan(plan, store)
@@ -121,7 +119,7 @@ def compare(shape: Shape, precision: str, rounds: int) -> tuple[float, float, fl
 
 def peak(precision: str) -> float:
     """Measure FLOP/s of a direct convolution that stays in cache: the multiply units' sustained rate."""
-    runner, flop = native_runner((256, 64, 3, 1, 24, 16, False), precision, winograd=())
+    runner, flop = native_runner((256, 64, 3, 1, 24, 16, False), precision, direct=True)
     return flop / min(runner() for _ in range(50))
 
 

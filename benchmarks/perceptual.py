@@ -11,9 +11,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from benchmarks.metrics import Pixels
 from e4s_engine import weights
-from e4s_engine.engine import BUNDLED
+from e4s_engine.photo.images import Pixels
+from e4s_engine.pipeline.loading import BUNDLED
 from e4s_engine.training.losses import ParserLosses
 
 

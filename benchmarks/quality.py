@@ -35,9 +35,12 @@ from e4s_engine import regions, synth
 from e4s_engine.engine import Engine
 from e4s_engine.errors import E4SError
 from e4s_engine.photo import align, blend, images
+from e4s_engine.photo.images import Pixels
 from e4s_engine.pipeline import compose
+from e4s_engine.regions import Mask
 from e4s_engine.synth.params import Person
 from e4s_engine.synth.render import Picture
+from e4s_engine.testing.metrics import psnr
 from e4s_engine.training.faces import FIRST_PREVIEW_SEED, Swap, swap_of
 
 SETS: dict[str, tuple[int, ...] | None] = {
@@ -52,6 +55,7 @@ KEYS = (
     "swap_gain_db", "hair_over_psnr", "hair_over_gain_db", "eyes_gain_db", "nose_gain_db", "lips_gain_db",
     "hair_gain_db", "leakage", "parser_miou", "identity_rate", "identity_truth",
 )  # fmt: skip
+CAP = 60.0  # dB of equal pictures, so that means are finite
 ENGINE, HAIR_OVER = "engine", "hair over"
 FIRST_SOURCE = 500_000
 _FEW = 16  # pixels of a set below which a picture is not measured
@@ -127,7 +131,7 @@ def one_seed(
         result = engine.reconstruct(target.image, known[1], align=False, steps=steps).face
         result = images.resize(result, size, size, Image.Resampling.LANCZOS)
         pair = (result, target.image)
-        figures.append((metrics.psnr(*pair), metrics.ssim(*pair), distance(*pair)))
+        figures.append((psnr(*pair, cap=CAP), metrics.ssim(*pair), distance(*pair)))
     for name, ids in SETS.items():
         truth_of = Swap(swap.source, swap.target, swap.source_scene, swap.target_scene, ids)
         truth = synth.render(*truth_of.pairs()[2], size)
@@ -147,7 +151,7 @@ def one_seed(
 def compare(
     name: str,
     ids: tuple[int, ...] | None,
-    made: dict[str, metrics.Pixels],
+    made: dict[str, Pixels],
     truth: Picture,
     case: Case,
     scores: Scores,
@@ -160,7 +164,7 @@ def compare(
     inputs = (case.source.image, case.source.labels, case.target.image, case.target.labels, pasted)
     pictures = made | {n: method(*inputs) for n, method in baselines.BASELINES.items()}
     for method, picture in pictures.items():
-        figures = (metrics.psnr(picture, truth.image, mask), metrics.ssim(picture, truth.image, mask))
+        figures = (psnr(picture, truth.image, mask, CAP), metrics.ssim(picture, truth.image, mask))
         scores.swaps[name][method].append(figures)
 
 
@@ -190,11 +194,11 @@ def _labels(engine: Engine, picture: Picture, scores: Scores) -> npt.NDArray[np.
     return labels
 
 
-def _inside(ids: tuple[int, ...] | None, labels: metrics.Pixels) -> metrics.Mask:
+def _inside(ids: tuple[int, ...] | None, labels: Pixels) -> Mask:
     return labels != regions.BACKGROUND if ids is None else np.isin(labels, ids)
 
 
-def _is_source(judge: Any, picture: metrics.Pixels, source: Person, target: Person) -> bool:
+def _is_source(judge: Any, picture: Pixels, source: Person, target: Person) -> bool:
     from benchmarks import identity
 
     return identity.prefers_source(judge, picture, source, target)

@@ -2,7 +2,9 @@
 
 Variants are PyTorch in the published form (every regional layer once per region, masked and summed), PyTorch
 in one pass, the same under torch.compile ("compiled", if there is a C++ compiler), and the project's own
-runtime ("native").
+runtime ("native"). All run under the product's own pipeline (pipeline.py): they differ in what runs the
+networks. Stages: two encodes; composition of labels and style vectors; one decode, per-region MLPs included;
+blending and paste; "total" is the whole swap.
 
     python -m benchmarks.swap                            random weights of the official size
     python -m benchmarks.swap --weights e4s.safetensors --parser parser.safetensors
@@ -18,28 +20,24 @@ import json
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from benchmarks import machine, variants
 from benchmarks.ops import peak
+from benchmarks.variants import Times, Variant
 from e4s_engine import _native, weights
-from e4s_engine.backends import plans
-from e4s_engine.cli.timing import Floats, Times
+from e4s_engine.backends import Floats, plans
 from e4s_engine.networks.bisenet.config import ParserConfig
 from e4s_engine.networks.rgi.config import ModelConfig
-from e4s_engine.pipeline import compose
-from e4s_engine.testing.portraits import portrait
+from e4s_engine.testing.metrics import psnr
 from e4s_engine.weights import Model
 
 NAMES = (
     "published_fp32", "published_bf16", "onepass_fp32", "onepass_bf16", "compiled_bf16",
     "native_fp32", "native_bf16",
 )  # fmt: skip
-STAGES = ("encode", "styles", "decode", "blend", "total")
+STAGES = ("encode", "compose", "decode", "blend", "total")
 AGREEMENT = 1e-3  # largest difference of fp32 pictures: variants must agree before they are timed
 LEAST_PSNR = 40.0  # dB, for bf16 pictures
 
@@ -53,14 +51,16 @@ def main() -> int:
         return gpu.main(["--steps", *gpu.SWAP, *(["--json"] if arguments.json else [])])
     model, parser = _models(arguments)
     compared = {name: variants.make(name, model, arguments.device) for name in arguments.variants}
-    faces = {name: variants.swap(variant)[0] for name, variant in compared.items()}  # warms up, too
-    quality = {name: variants.psnr(face, _expected(faces, name)) for name, face in faces.items()}
+    for variant in compared.values():
+        variants.swap(variant)  # warms up, too
+    faces = {name: variant.picture for name, variant in compared.items()}
+    quality = {name: psnr(face, _expected(faces, name)) for name, face in faces.items()}
     if not _agree(faces, quality):
         return 1
     runs: dict[str, list[Times]] = {name: [] for name in compared}
     for _ in range(arguments.repeat):
         for name, variant in compared.items():
-            runs[name].append(variants.swap(variant)[1])
+            runs[name].append(variants.swap(variant))
     facts = machine.describe()
     print(", ".join(f"{name} {value}" for name, value in [*facts.items(), ("device", arguments.device)]))
     medians = _report(runs, quality, arguments.repeat)
@@ -146,7 +146,7 @@ def _summary(medians: Mapping[str, Mapping[str, float]], quality: Mapping[str, f
 
 
 def _native_facts(
-    variant: variants.Variant,
+    variant: Variant,
     model: Model,
     parser: Model,
     medians: Mapping[str, float],
@@ -157,8 +157,8 @@ def _native_facts(
     They are times with a cached source and of batches, rates beside the processor's, agreement of labels,
     memory and start-up of a fresh process.
     """
-    source = variant.encode(*_source())[0]
-    cached = [variants.swap(variant, source)[1]["total"] for _ in range(arguments.repeat)]
+    source = variant.pipeline.encode([variants.person(0)])[variants.person(0)]
+    cached = [variants.swap(variant, cached=source)["total"] for _ in range(arguments.repeat)]
     command = [sys.executable, "-m", "benchmarks.fresh", *([arguments.weights] if arguments.weights else [])]
     fresh = json.loads(
         subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
@@ -178,22 +178,13 @@ def _native_facts(
     return facts
 
 
-def _batches(variant: variants.Variant, repeat: int) -> dict[str, float]:
-    """Measure seconds per swap by batch size, with batched encodes and decodes, without blending."""
+def _batches(variant: Variant, repeat: int) -> dict[str, float]:
+    """Measure seconds of encodes and decode per swap by batch size."""
     seconds = {}
     for count in (1, 2, 4):
-        pixels, labels = (np.stack(arrays) for arrays in zip(*map(portrait, range(2 * count)), strict=True))
-        masks = np.stack(
-            [compose.whole_face_labels(*pair)[0] for pair in zip(labels[:count], labels[count:], strict=True)]
-        )
-        runs = []
-        for _ in range(repeat):
-            start = time.perf_counter()
-            source, target = np.split(variant.encode(pixels, labels), 2)
-            mixed = np.stack([compose.whole_face_styles(*pair) for pair in zip(source, target, strict=True)])
-            variant.decode(variant.styles(mixed), masks)
-            runs.append((time.perf_counter() - start) / count)
-        seconds[f"batch_{count}_bf16_s"] = statistics.median(runs)
+        runs = [variants.swap(variant, count) for _ in range(repeat)]
+        both = statistics.median(run["encode"] + run["decode"] for run in runs)
+        seconds[f"batch_{count}_bf16_s"] = both / count
     return seconds
 
 
@@ -207,11 +198,6 @@ def _rates(model: Model, medians: Mapping[str, float]) -> dict[str, float]:
         "decode_gflops_bf16": decode / medians["decode"] / 1e9,
         "peak_gflops_bf16": peak("bf16") / 1e9,
     }
-
-
-def _source() -> tuple[Any, Any]:
-    image, labels = portrait(0)
-    return image[None], labels[None]
 
 
 def _arguments() -> argparse.Namespace:

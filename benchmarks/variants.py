@@ -2,44 +2,39 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from e4s_engine import ops
+from e4s_engine.backends import Floats
 from e4s_engine.backends.native import Native
-from e4s_engine.cli import timing as bench
-from e4s_engine.cli.timing import Floats, Times
 from e4s_engine.networks.rgi import decode, encode
 from e4s_engine.networks.rgi.config import ModelConfig
+from e4s_engine.options import SwapOptions
+from e4s_engine.photo import align
+from e4s_engine.photo.images import Pixels
+from e4s_engine.pipeline import stages
+from e4s_engine.pipeline.pipeline import Pipeline
+from e4s_engine.pipeline.portraits import Job, Part, Portrait, WholeFace
+from e4s_engine.regions import Labels
+from e4s_engine.result import Face
 from e4s_engine.testing.loaded import loaded
 from e4s_engine.testing.portraits import portrait
 from e4s_engine.weights import Model
 
+Times = dict[str, float]
+
 _AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-class Variant(Protocol):
-    """One way to run the networks. `styles` may leave its work to `decode`."""
-
-    def encode(self, pixels: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> Floats:
-        """Encode pictures [N,1024,1024,3] with labels [N,512,512] to style vectors [N,12,D]."""
-
-    def styles(self, vectors: Floats) -> Any:
-        """Convert style vectors [1,12,D] to the codes that `decode` takes."""
-
-    def decode(self, codes: Any, labels: npt.NDArray[np.uint8]) -> Floats:
-        """Decode codes with labels [1,512,512] to a picture [1,S,S,3]."""
-
-
 class InTorch:
-    """The networks over an ops namespace: encodes one picture at a time on a CPU, a batch on a GPU."""
+    """The RGI networks over an ops namespace: encodes one picture at a time on a CPU, a batch on a GPU."""
 
     def __init__(
         self, model: Model, form: SimpleNamespace, precision: str, device: str, compiled: bool = False
@@ -49,13 +44,18 @@ class InTorch:
         if compiled:
             # Every layer recompiles the layers' function; the default limit of 8 leaves most of them eager.
             torch._dynamo.config.recompile_limit = 64
-        self._encode, self._style_codes = wrap(encode.encode_pixels), wrap(decode.style_codes)
+        self._encode_pixels, self._style_codes = wrap(encode.encode_pixels), wrap(decode.style_codes)
         self._generate = wrap(decode.generate)
         self._config, self._form, self._device = model.config, form, device
         self._type = _AUTOCAST[precision]
         self._weights = {name: torch.from_numpy(t).to(device) for name, t in model.tensors.items()}
 
-    def _run(self, function: Callable[..., Any], *arrays: Any) -> Any:
+    def run(self, network: str, function: str, *arrays: Any) -> Floats:
+        """See `Backend`. network: "rgi"; function: "encode" or "decode"."""
+        assert network == "rgi"
+        return self._encode(*arrays) if function == "encode" else self._decode(*arrays)
+
+    def _in_torch(self, function: Callable[..., Any], *arrays: Any) -> Any:
         placed = [torch.as_tensor(array).to(self._device) for array in arrays]
         with (
             torch.inference_mode(),
@@ -66,49 +66,53 @@ class InTorch:
             torch.cuda.synchronize()
         return value
 
-    def encode(self, pixels: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> Floats:
+    def _encode(self, pixels: Pixels, labels: Labels) -> Floats:
         def one(image: Any, mask: Any) -> Any:
-            return self._encode(self._form, image, mask, self._weights, self._config)
+            return self._encode_pixels(self._form, image, mask, self._weights, self._config)
 
         step = 1 if self._device == "cpu" else len(pixels)
         parts = [
-            self._run(one, pixels[i : i + step], labels[i : i + step]) for i in range(0, len(pixels), step)
+            self._in_torch(one, pixels[i : i + step], labels[i : i + step])
+            for i in range(0, len(pixels), step)
         ]
         return torch.cat(parts).float().cpu().numpy()
 
-    def styles(self, vectors: Floats) -> Any:
-        return self._run(lambda x: self._style_codes(self._form, x, self._weights), vectors)
+    def _decode(self, styles: Floats, labels: Labels) -> Floats:
+        def whole(vectors: Any, mask: Any) -> Any:
+            codes = self._style_codes(self._form, vectors, self._weights)
+            return self._generate(self._form, codes, mask, self._weights, self._config)
 
-    def decode(self, codes: Any, labels: npt.NDArray[np.uint8]) -> Floats:
-        def generate(code: Any, mask: Any) -> Any:
-            return self._generate(self._form, code, mask, self._weights, self._config)
-
-        return self._run(generate, codes, labels).float().permute(0, 2, 3, 1).cpu().numpy()
+        return self._in_torch(whole, styles, labels).float().permute(0, 2, 3, 1).cpu().numpy()
 
 
-class Own:
-    """The project's own runtime, whose decode includes the MLPs."""
+class Variant:
+    """One way to run the networks, under the product's own pipeline. picture: what it decoded last."""
 
-    def __init__(self, model: Model, precision: str) -> None:
-        self._native = loaded(Native(precision), model)
+    swapper = None
 
-    def encode(self, pixels: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> Floats:
-        return self._native.run("rgi", "encode", pixels, labels)
+    def __init__(self, networks: Any, size: int) -> None:
+        self._networks = networks
+        backend: Any = self  # as much of one as a swap needs
+        self.pipeline = Pipeline(backend, None, None, size)
+        self.picture: Any = None
 
-    def styles(self, vectors: Floats) -> Any:
-        return vectors
-
-    def decode(self, codes: Any, labels: npt.NDArray[np.uint8]) -> Floats:
-        return self._native.run("rgi", "decode", codes, labels)
+    def run(self, network: str, function: str, *arrays: Any) -> Floats:
+        """See `Backend`."""
+        out: Floats = self._networks.run(network, function, *arrays)
+        if function == "decode":
+            self.picture = out
+        return out
 
 
 def make(name: str, model: Model, device: str) -> Variant:
     """Create a variant by name: FORM_PRECISION, with form published, onepass, compiled (onepass), native."""
     form, _, precision = name.partition("_")
+    assert isinstance(model.config, ModelConfig)
     if form == "native":
-        return Own(model, precision)
+        return Variant(loaded(Native(precision), model), model.config.size)
     operations = ops.published if form == "published" else ops.reference
-    return InTorch(model, operations, precision, device, compiled=form == "compiled")
+    networks = InTorch(model, operations, precision, device, compiled=form == "compiled")
+    return Variant(networks, model.config.size)
 
 
 def can_compile() -> bool:
@@ -116,15 +120,22 @@ def can_compile() -> bool:
     return any(shutil.which(name) for name in (os.environ.get("CXX") or "g++", "clang++"))
 
 
-def swap(variant: Variant, cached: Floats | None = None) -> tuple[Floats, Times]:
-    """Run one whole-face swap with a variant: see `bench.one_swap`."""
-    return bench.one_swap(variant.encode, variant.decode, variant.styles, cached)
+@functools.cache
+def person(seed: int) -> Portrait:
+    """Return a stand-in for an aligned photo with its labels."""
+    image, labels = portrait(seed)
+    return Portrait(f"portrait {seed}", align.whole(image), labels)
 
 
-def psnr(found: Floats, expected: Floats) -> float:
-    """Return the PSNR in decibels over a range of 2, with both pictures clamped to [-1, 1]."""
-    error = float(np.square(found.clip(-1, 1) - expected.clip(-1, 1)).mean())
-    return float(10 * np.log10(4 / error)) if error else float("inf")
+def swap(variant: Variant, count: int = 1, cached: Face | None = None) -> Times:
+    """Time whole-face swaps of portraits in one batch: seconds of every stage.
+
+    cached: source that is encoded already; else the first `count` portraits are the sources.
+    """
+    jobs = [Job(person(count + i), (Part(cached or person(i), ()),), WholeFace()) for i in range(count)]
+    with stages.timed() as times:
+        variant.pipeline.swap(jobs, SwapOptions())
+    return times
 
 
 def agreement(model: Model, parser: Model) -> Mapping[str, float]:

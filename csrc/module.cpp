@@ -7,6 +7,7 @@
 #include "error.h"
 #include "module_arrays.h"
 #include "module_cuda.h"
+#include "ops/convolve.h"
 #include "plan.h"
 
 namespace py = pybind11;
@@ -29,15 +30,48 @@ e4s::Type type_of(const std::string& name) {
   throw e4s::ArgumentError("plan: unknown type " + name);
 }
 
+e4s::Form form_of(const std::string& name) {
+  if (name == "direct") return e4s::Form::direct;
+  if (name == "winograd") return e4s::Form::winograd;
+  throw e4s::ArgumentError("weights: expected the form direct or winograd, got '" + name + "'");
+}
+
+const char* name_of(e4s::Form form) { return form == e4s::Form::winograd ? "winograd" : "direct"; }
+
+using Shape = std::array<std::int64_t, 4>;
+
+// Returns {weight name: form} of a convolution step: "kernel" for all pixels, and "seam" for those that a
+// regional convolution computes again if their form is another one.
+py::dict conv_forms(const std::string& isa, const Shape& kernel, const std::string& precision, const Shape& x,
+                    const Shape& y, int first, bool has_labels) {
+  for (const Shape* shape : {&kernel, &x, &y})
+    for (const std::int64_t side : *shape)
+      if (side < 1 || side > (1 << 20)) throw e4s::ArgumentError("conv_forms: impossible shape");
+  const e4s::ConvShape shape{static_cast<int>(kernel[0]),
+                             static_cast<int>(kernel[1]),
+                             static_cast<int>(kernel[2]),
+                             type_of(precision),
+                             y[1],
+                             y[2],
+                             x[1] == y[1] && x[2] == y[2],
+                             first};
+  const e4s::Form form = e4s::choose_form(shape, e4s::choose_kernels(isa));
+  py::dict forms;
+  forms["kernel"] = name_of(form);
+  if (has_labels && form != e4s::Form::direct) forms["seam"] = name_of(e4s::Form::direct);
+  return forms;
+}
+
 int add_conv(e4s::Weights& weights, const Floats& source, const py::object& out_scale,
-             const py::object& in_scale, const std::string& precision, bool winograd) {
+             const py::object& in_scale, const std::string& precision, const std::string& form_name) {
   if (source.ndim() != 4 || source.shape(2) != source.shape(3) || source.shape(2) > 7 || source.size() == 0)
     throw e4s::ArgumentError("weights: expected a kernel [O,I,k,k] with k up to 7");
   if (source.shape(0) > (1 << 20) || source.shape(1) > (1 << 20))
     throw e4s::ArgumentError("weights: a kernel has too many channels");
   const e4s::Type type = type_of(precision);
   if (type == e4s::Type::u8) throw e4s::ArgumentError("weights: expected f32 or bf16");
-  if (winograd && source.shape(2) != 3)
+  const e4s::Form form = form_of(form_name);
+  if (form == e4s::Form::winograd && source.shape(2) != 3)
     throw e4s::ArgumentError("weights: Winograd's form is that of 3 x 3 kernels");
   Floats out_kept, in_kept;
   const float* by_row = optional_scale(out_scale, source.shape(0), out_kept);
@@ -48,7 +82,7 @@ int add_conv(e4s::Weights& weights, const Floats& source, const py::object& out_
   e4s::PackedConv packed;
   {
     const py::gil_scoped_release release;
-    packed = e4s::pack_conv(data, outputs, inputs, kernel, by_row, by_column, type, winograd);
+    packed = e4s::pack_conv(data, outputs, inputs, kernel, by_row, by_column, type, form);
   }
   return weights.add(std::move(packed));
 }
@@ -157,12 +191,15 @@ PYBIND11_MODULE(_native, m) {
         return py::make_tuple(k.name, k.conv_bf16 != nullptr);
       },
       py::arg("isa"), "The kernels chosen for an instruction set (\"\": the best): (name, has bf16).");
+  m.def("conv_forms", conv_forms, py::arg("isa"), py::arg("kernel"), py::arg("precision"), py::arg("x"),
+        py::arg("y"), py::arg("first"), py::arg("has_labels"),
+        "Forms in which a convolution step wants its kernel packed: {weight name: form}.");
   m.def("threads", [] { return e4s::shared_pool().threads(); }, "Threads of the process's pool.");
 
   py::class_<e4s::Weights, std::shared_ptr<e4s::Weights>>(m, "Weights")
       .def(py::init<>())
       .def("add_conv", add_conv, py::arg("kernel"), py::arg("out_scale"), py::arg("in_scale"),
-           py::arg("precision"), py::arg("winograd") = false)
+           py::arg("precision"), py::arg("form") = "direct")
       .def("add_vector",
            [](e4s::Weights& w, const Floats& v) { return w.add(e4s::pack_vector(v.data(), v.size())); })
       .def_property_readonly("bytes", &e4s::Weights::bytes);

@@ -66,11 +66,11 @@ int Builder::integer(const std::string& name, int low, int high) const {
   return static_cast<int>(value);
 }
 
-float Builder::real(const std::string& name) const {
+double Builder::real(const std::string& name) const {
   const auto found = step_.numbers.find(name);
   require(found != step_.numbers.end(), "number " + name + " is missing");
   require(std::isfinite(found->second), "number " + name + " is not finite");
-  return static_cast<float>(found->second);
+  return found->second;
 }
 
 std::size_t Builder::count(const std::string& name) const {
@@ -85,7 +85,7 @@ int Builder::weight(const std::string& name, std::size_t index) const {
 
 const PackedConv* Builder::conv(const std::string& name, std::size_t index) const {
   const PackedConv* conv = conv_of_any_form(name, index);
-  require(!conv->winograd, "weight " + name + " is in Winograd's form");
+  require(!conv->winograd(), "weight " + name + " is in Winograd's form");
   return conv;
 }
 
@@ -112,10 +112,10 @@ Plan::Plan(PlanSpec spec, std::shared_ptr<const Weights> weights, const Kernels&
   std::vector<std::vector<int>> reads, writes;
   std::vector<std::int64_t> temporaries;
   for (const StepSpec& step : spec_.steps) {
-    const auto maker = makers().find(step.kind);
-    if (maker == makers().end()) throw ArgumentError("plan: unknown step " + step.kind);
+    const auto factory = factories().find(step.kind);
+    if (factory == factories().end()) throw ArgumentError("plan: unknown step " + step.kind);
     Builder builder(step, spec_, *weights_, cpu_);
-    StepFn fn = maker->second(builder);
+    StepFn fn = factory->second(builder);
     steps_.push_back({std::move(fn), buffers + steps_.size()});
     reads.push_back(builder.reads);
     writes.push_back(builder.writes);

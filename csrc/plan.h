@@ -68,7 +68,7 @@ class Builder {
   const BufferSpec& spec(int buffer) const;
   // Returns a number of the step; integers lie in [low, high], reals are finite.
   int integer(const std::string& name, int low, int high) const;
-  float real(const std::string& name) const;
+  double real(const std::string& name) const;
   bool flag(const std::string& name) const { return integer(name, 0, 1) != 0; }
   // Returns how many weights the step has under this name.
   std::size_t count(const std::string& name) const;
@@ -96,9 +96,9 @@ class Builder {
   const Kernels& cpu_;
 };
 
-using Maker = StepFn (*)(Builder&);
+using Factory = StepFn (*)(Builder&);
 // Returns the factory of every step kind, by name.
-const std::map<std::string, Maker>& makers();
+const std::map<std::string, Factory>& factories();
 
 // Returns the strides and padding of a buffer [N,H,W,C], without memory.
 Map layout(const BufferSpec& spec);

@@ -48,10 +48,10 @@ std::int64_t PackedConv::size() const {
 }
 
 PackedConv pack_conv(const float* source, int outputs, int inputs, int kernel, const float* out_scale,
-                     const float* in_scale, Type type, bool winograd) {
+                     const float* in_scale, Type type, Form form) {
   PackedConv conv;
   conv.outputs = outputs, conv.inputs = inputs, conv.kernel = kernel, conv.type = type;
-  conv.winograd = winograd;
+  conv.form = form;
   conv.memory = Memory(conv.size() * 4);
   auto* out = reinterpret_cast<std::uint32_t*>(conv.memory.data());
   const int per_word = type == Type::bf16 ? 2 : 1;
@@ -69,7 +69,7 @@ PackedConv pack_conv(const float* source, int outputs, int inputs, int kernel, c
       scaled[tap] = from[tap * apart] * scale;
       if (in_scale) scaled[tap] *= in_scale[i];
     }
-    if (winograd)
+    if (conv.winograd())
       transform(scaled, values);
     else
       std::copy(scaled, scaled + given, values);

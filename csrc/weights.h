@@ -12,21 +12,25 @@ namespace e4s {
 constexpr int kMostTaps = 64;  // limit for a kernel of any form
 constexpr int kPictureChannels = 3;
 
+// The form of a convolution. winograd: a 3 x 3 kernel is stored as the sixteen taps of Winograd's tiles.
+enum class Form : std::uint8_t { direct, winograd };
+
 // A convolution's weights: groups of up to 64 output channels; in a group, chunks of up to kDepth words of
-// input channels; in a chunk, [tap][word][channel of the group]. winograd: a 3 x 3 kernel is stored as the
-// sixteen taps of Winograd's tiles. Kernels over pictures are packed by rows: a kernel row is one tap, which
-// holds the row's values with the channels innermost, so that three channels leave no vector idle.
+// input channels; in a chunk, [tap][word][channel of the group]. Direct kernels over pictures are packed by
+// rows: a kernel row is one tap, which holds the row's values with the channels innermost, so that three
+// channels leave no vector idle.
 struct PackedConv {
   int outputs = 0, inputs = 0, kernel = 0;
-  bool winograd = false;
+  Form form = Form::direct;
   Type type = Type::f32;
   Memory memory{0};
 
   int groups() const { return (outputs + kGroup * kLanes - 1) / (kGroup * kLanes); }
   // Returns the number of vectors of kLanes output channels in a group.
   int vectors(int group) const;
-  bool rows() const { return inputs == kPictureChannels && kernel > 1 && !winograd; }
-  std::int64_t taps() const { return winograd ? 16 : rows() ? kernel : kernel * kernel; }
+  bool winograd() const { return form == Form::winograd; }
+  bool rows() const { return inputs == kPictureChannels && kernel > 1 && !winograd(); }
+  std::int64_t taps() const { return winograd() ? 16 : rows() ? kernel : kernel * kernel; }
   std::int64_t depth() const { return rows() ? inputs * kernel : inputs; }  // input values per tap
   std::int64_t words() const { return type == Type::bf16 ? (depth() + 1) / 2 : depth(); }
   // Returns the offset in words of the chunk that starts at input word `word`.
@@ -36,7 +40,7 @@ struct PackedConv {
 
 // Packs floats [O,I,k,k], multiplied by out_scale [O] and in_scale [I] unless these are null.
 PackedConv pack_conv(const float* source, int outputs, int inputs, int kernel, const float* out_scale,
-                     const float* in_scale, Type type, bool winograd);
+                     const float* in_scale, Type type, Form form);
 
 // Plain floats [count], zero-padded to a multiple of 16.
 struct Vector {

@@ -10,6 +10,15 @@ __version__: str
 
 def cpu_features() -> dict[str, bool]: ...
 def kernels(isa: str) -> tuple[str, bool]: ...
+def conv_forms(
+    isa: str,
+    kernel: Sequence[int],
+    precision: str,
+    x: Sequence[int],
+    y: Sequence[int],
+    first: int,
+    has_labels: bool,
+) -> dict[str, str]: ...
 def threads() -> int: ...
 
 class Weights:
@@ -19,7 +28,7 @@ class Weights:
         out_scale: npt.NDArray[np.float32] | None,
         in_scale: npt.NDArray[np.float32] | None,
         precision: str,
-        winograd: bool = False,
+        form: str = "direct",
     ) -> int: ...
     def add_vector(self, values: npt.NDArray[np.float32]) -> int: ...
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import threading
@@ -13,29 +14,20 @@ import numpy as np
 import numpy.typing as npt
 
 from e4s_engine import backends
-from e4s_engine.backends import gather
 from e4s_engine.errors import ArgumentError, ClosedError
 from e4s_engine.faces import landmarks as landmark_models
-from e4s_engine.networks.bisenet.config import ParserConfig
 from e4s_engine.networks.rgi import invert
-from e4s_engine.networks.rgi import relight as relighting
-from e4s_engine.networks.rgi.config import ModelConfig
 from e4s_engine.options import SwapChanges, SwapOptions, checked
-from e4s_engine.pipeline import inputs
+from e4s_engine.pipeline import inputs, loading, portraits
 from e4s_engine.pipeline.pipeline import Parser, Pipeline
-from e4s_engine.pipeline.portraits import Image, Job, Read, RegionNames, Source, picture, reader, requested
-from e4s_engine.pipeline.portraits import sources as who_gives
+from e4s_engine.pipeline.portraits import Image, Job, Portrait, Read, RegionNames, Source
 from e4s_engine.result import Face, Result
-from e4s_engine.weights import Model, find_parser
-from e4s_engine.weights import open_model as load_weights
+from e4s_engine.weights import Model
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 logger = logging.getLogger("e4s_engine")
-
-WEIGHTS_VARIABLE = "E4S_WEIGHTS"
-BUNDLED = Path(__file__).with_name("models") / "demo.safetensors"
 
 
 class Engine:
@@ -47,7 +39,7 @@ class Engine:
 
     def __init__(
         self,
-        weights: str | os.PathLike[str] | None = None,
+        weights: str | os.PathLike[str] | Model | None = None,
         *,
         parser: str | os.PathLike[str] | Parser | None = "auto",
         landmarks: landmark_models.LandmarkModel | str | None = None,
@@ -59,9 +51,10 @@ class Engine:
     ) -> None:
         """Load a model.
 
-        weights: converted safetensors or an official `.pt`; None is the file that the environment variable
-            E4S_WEIGHTS names, and without that the bundled demo model: 256 x 256, trained on faces that the
-            project renders itself, no match for photos of real people (models/README.md).
+        weights: converted safetensors or an official `.pt`, or a `weights.Model` as `e4s_engine.convert`
+            returns it; None is the file that the environment variable E4S_WEIGHTS names, and without that
+            the bundled demo model: 256 x 256, trained on faces that the project renders itself, no match for
+            photos of real people (models/README.md).
         parser: "auto" (the parser beside the weights, if there is one), a path to converted or official
             parser weights, a callable image uint8 [H, W, 3] -> labels [h, w] in 0..11, or None.
         landmarks: a callable image uint8 [H, W, 3] -> list of [68, 2] or [5, 2] arrays in pixels, or its
@@ -75,24 +68,15 @@ class Engine:
         Raises WeightsError, ArgumentError, or BackendError where the machine lacks what was asked for.
         """
         backends.check(backend, device, precision)
-        together, wait_ms = inputs.check_gathering(max_batch, max_wait_ms)
-        path = _weights_path(weights)
+        gathering = inputs.check_gathering(max_batch, max_wait_ms)
+        model = weights if isinstance(weights, Model) else loading.weights_file(weights)
         self._landmarks = landmark_models.resolve(landmarks)
-        model = load_weights(path, "rgi", "weights")
-        own_parser, parser_model = _load_parser(parser, path)
-        assert isinstance(model.config, ModelConfig)
-        classes = parser_model.config if parser_model is not None else None
-        assert classes is None or isinstance(classes, ParserConfig)
-        # Before the backend, which then reads every tensor that is left, to check it.
-        lights = relighting.layers(model.tensors, np.stack) if model.config.relight else None
-        models = [model] if parser_model is None else [model, parser_model]
-        runtime = backends.create(models, backend, device, precision)
-        if together > 1:
-            runtime = gather.Gathered(runtime, together, wait_ms)
-        self._pipeline: Pipeline | None = Pipeline(runtime, own_parser, classes, model.config.size, lights)
-        self.config, self.weights = model.config, Path(path)
+        pipeline, self.config = loading.load(model, parser, (backend, device, precision), gathering)
+        self._pipeline: Pipeline | None = pipeline
+        self.weights = None if isinstance(model, Model) else Path(model)
+        runtime = pipeline.backend
         self.backend, self.device, self.precision = runtime.name, runtime.device, runtime.precision
-        self.parser = "callable" if own_parser else "none" if classes is None else "network"
+        self.parser = "callable" if pipeline.parser else "none" if pipeline.classes is None else "network"
         logger.info("engine: %s backend on %s in %s", self.backend, self.device, self.precision)
 
     def close(self) -> None:
@@ -141,14 +125,16 @@ class Engine:
         """
         how = checked(options).changed(**changes)
         pipeline, read = self._open(how)
-        request = requested(regions)
+        request = portraits.requested(regions)
         if self._takes_crops(how) and source_landmarks is target_landmarks is None:
             labels = (source_labels, target_labels)
             resident = pipeline.swap_resident(source, target, labels, request, how)
             if resident is not None:
                 return resident
-        parts, everything = who_gives(source, request, source_labels, source_landmarks, "source", read)
-        portrait = picture(read(target, "target", target_labels, target_landmarks), "target")
+        parts, everything = portraits.sources(
+            source, request, source_labels, source_landmarks, "source", read
+        )
+        portrait = portraits.picture(read(target, "target", target_labels, target_landmarks), "target")
         return pipeline.swap([Job(portrait, parts, everything)], how)[0]
 
     def _takes_crops(self, options: SwapOptions) -> bool:
@@ -183,9 +169,9 @@ class Engine:
         pipeline, read = self._open(how)
         labels = inputs.per_item(source_labels, len(many), "source_labels")
         points = inputs.per_item(source_landmarks, len(many), "source_landmarks")
-        request = requested(regions)
+        request = portraits.requested(regions)
         given = [
-            who_gives(source, request, labels[i], points[i], f"sources[{i}]", read)
+            portraits.sources(source, request, labels[i], points[i], f"sources[{i}]", read)
             for i, source in enumerate(many)
         ]
         labels = inputs.per_item(target_labels, len(targets), "target_labels")
@@ -193,7 +179,7 @@ class Engine:
         jobs = []
         for i, target in enumerate(targets):
             name = f"targets[{i}]"
-            portrait = picture(read(target, name, labels[i], points[i]), name)
+            portrait = portraits.picture(read(target, name, labels[i], points[i]), name)
             jobs.append(Job(portrait, *given[i if len(given) > 1 else 0]))
         return pipeline.swap(jobs, how)
 
@@ -247,8 +233,7 @@ class Engine:
         steps: number of optimiser steps before (`invert`); 0: the codes are the encoder's.
         """
         options = SwapOptions(blend=blend, align=align)
-        pipeline, read = self._open(options)
-        portrait = picture(read(image, "image", labels, landmarks), "image")
+        pipeline, portrait = self._read(image, labels, align, landmarks)
         face = pipeline.invert(portrait, inputs.check_steps(steps), invert.RATE)
         return pipeline.reconstruct(portrait, face, options)
 
@@ -271,8 +256,7 @@ class Engine:
 
         Raises BackendError on compiled backends, which have no gradients: `backend="reference"` has.
         """
-        pipeline, read = self._open(SwapOptions(align=align))
-        portrait = picture(read(image, "image", labels, landmarks), "image")
+        pipeline, portrait = self._read(image, labels, align, landmarks)
         return pipeline.invert(portrait, inputs.check_steps(steps), inputs.check_rate(rate))
 
     def encode(
@@ -284,9 +268,24 @@ class Engine:
         landmarks: Any = None,
     ) -> Face:
         """Return an image as a reusable Face: labels uint8 [512, 512], style vectors float32 [12, D]."""
-        pipeline, read = self._open(SwapOptions(align=align))
-        portrait = picture(read(image, "image", labels, landmarks), "image")
+        pipeline, portrait = self._read(image, labels, align, landmarks)
         return pipeline.encode([portrait])[portrait]
+
+    def portrait(
+        self,
+        image: Image,
+        labels: Any = None,
+        *,
+        align: str | bool = "auto",
+        landmarks: Any = None,
+        argument: str = "image",
+    ) -> Portrait:
+        """Read, align and parse a photo once; every call takes the Portrait in the photo's place.
+
+        argument: its name in error messages. The Portrait has `crop.image`, the aligned crop, and `labels`.
+        """
+        pipeline, portrait = self._read(image, labels, align, landmarks, argument)
+        return dataclasses.replace(portrait, labels=pipeline.label([portrait])[portrait])
 
     def decode(self, styles: Any, labels: Any) -> npt.NDArray[np.float32]:
         """Decode style vectors [12, D] and labels [h, w] to an image.
@@ -301,16 +300,14 @@ class Engine:
         self, image: Image, *, align: str | bool = "auto", landmarks: Any = None
     ) -> npt.NDArray[np.uint8]:
         """Return the regions of the image's aligned crop, uint8 [512, 512]."""
-        pipeline, read = self._open(SwapOptions(align=align))
-        portrait = picture(read(image, "image", None, landmarks), "image")
+        pipeline, portrait = self._read(image, None, align, landmarks)
         return pipeline.label([portrait])[portrait]
 
     def crop(
         self, image: Image, *, align: str | bool = "auto", landmarks: Any = None
     ) -> npt.NDArray[np.uint8]:
         """Return the aligned crop that the stages work on, uint8 [1024, 1024, 3]."""
-        _, read = self._open(SwapOptions(align=align))
-        return picture(read(image, "image", None, landmarks), "image").crop.image
+        return self._read(image, None, align, landmarks)[1].crop.image
 
     def plan(self) -> str:
         """Return what the native backend runs, as tables: step, shape, GFLOP, bytes, offset in the arena.
@@ -320,40 +317,18 @@ class Engine:
         pipeline, _ = self._open(SwapOptions())
         return pipeline.backend.describe()
 
+    def _read(
+        self, image: Image, labels: Any, align: str | bool, landmarks: Any, argument: str = "image"
+    ) -> tuple[Pipeline, Portrait]:
+        pipeline, read = self._open(SwapOptions(align=align))
+        return pipeline, portraits.picture(read(image, argument, labels, landmarks), argument)
+
     def _open(self, options: SwapOptions) -> tuple[Pipeline, Read]:
         """Return what one call works with, to its end even if the engine is closed meanwhile."""
         pipeline = self._pipeline
         if pipeline is None:
             raise ClosedError("this engine was closed; make a new one")
-        return pipeline, reader(self._landmarks, options.align, self.config.style_dim)
-
-
-def _weights_path(weights: str | os.PathLike[str] | None) -> str | os.PathLike[str]:
-    if weights is not None:
-        return weights
-    if named := os.environ.get(WEIGHTS_VARIABLE):
-        return named
-    logger.info("engine: no weights given, taking the bundled demo model: it knows rendered faces only")
-    return BUNDLED
-
-
-def _load_parser(
-    parser: str | os.PathLike[str] | Parser | None, weights_path: str | os.PathLike[str]
-) -> tuple[Parser | None, Model | None]:
-    """Return a callable parser, or a parser's weights, or neither."""
-    if parser is None:
-        return None, None
-    if callable(parser):
-        return parser, None
-    if parser == "auto":
-        found = find_parser(weights_path)
-        if found is None:
-            return None, None
-        logger.info("engine: parser %s", found)
-        parser = found
-    if not isinstance(parser, (str, os.PathLike)):
-        raise ArgumentError(f"parser: expected 'auto', a path, a callable or None, got {parser!r}")
-    return None, load_weights(parser, "parser", "parser")
+        return pipeline, portraits.reader(self._landmarks, options.align, self.config.style_dim)
 
 
 _default: list[Engine] = []  # the engine behind `swap`, once it is made

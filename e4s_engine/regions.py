@@ -16,6 +16,7 @@ import numpy.typing as npt
 from e4s_engine.errors import LabelsError, RegionError
 
 Labels = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
 
 LABEL_SIZE = 512  # side of every label map that the networks read
 

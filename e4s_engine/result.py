@@ -5,14 +5,19 @@ from __future__ import annotations
 import dataclasses
 import io
 import os
-from functools import cached_property
-from typing import Any
+import threading
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from e4s_engine.photo import images
+from e4s_engine.photo.images import Pixels
+from e4s_engine.regions import Labels, Mask
+
+Value = TypeVar("Value")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -24,28 +29,88 @@ class Face:
     labels: shape, uint8 [512, 512]. styles: texture, one vector per region, float32 [12, D].
     """
 
-    labels: npt.NDArray[np.uint8]
+    labels: Labels
     styles: npt.NDArray[np.float32]
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+class Lazy(Generic[Value]):
+    """A value that its first reader computes; readers that come meanwhile wait for it."""
+
+    def __init__(self, compute: Callable[[], Value]) -> None:
+        self._compute: Callable[[], Value] | None = compute
+        self._lock = threading.Lock()
+
+    def get(self) -> Value:
+        """Return the value. A failed computation raises, and the next reader tries again."""
+        with self._lock:
+            if self._compute is not None:
+                self._value = self._compute()
+                self._compute = None  # it holds what it computes from
+            return self._value
+
+
 class Result:
-    """A finished picture and its intermediate results. Results compare by identity.
+    """A finished picture and its intermediate results. Results compare by identity and do not change.
 
     image: target photo with its new face at full size, uint8 [H, W, 3].
     face: generated aligned face, uint8 [S, S, 3].
     labels: composed regions, uint8 [512, 512]. holes: pixels without a known region, bool [512, 512].
+    crop: aligned crop of the target that the face was pasted over, uint8 [1024, 1024, 3]; read-only, as
+        results of one target share it.
+    changed: where the face was pasted, bool [H, W]; every other pixel of `image` is the target's.
+    resident: `image` on its GPU (DLPack, `__cuda_array_interface__`); None for results in main memory.
+
+    Pictures on a GPU are copied to main memory at their first access. A copy of a result and a pickle hold
+    everything in main memory.
     """
 
-    image: npt.NDArray[np.uint8]
-    face: npt.NDArray[np.uint8]
-    labels: npt.NDArray[np.uint8]
-    holes: npt.NDArray[np.bool_]
+    def __init__(
+        self,
+        image: Pixels | Lazy[Pixels],
+        face: Pixels | Lazy[Pixels],
+        labels: Labels,
+        holes: Mask,
+        crop: Pixels | Lazy[Pixels],
+        changed: Mask | Lazy[Mask],
+        resident: Any = None,
+    ) -> None:
+        self._image, self._face, self._crop, self._changed = image, face, crop, changed
+        self._labels, self._holes, self._resident = labels, holes, resident
+
+    @property
+    def image(self) -> Pixels:
+        """Target photo with its new face at full size, uint8 [H, W, 3]."""
+        return _value(self._image)
+
+    @property
+    def face(self) -> Pixels:
+        """Generated aligned face, uint8 [S, S, 3]."""
+        return _value(self._face)
+
+    @property
+    def labels(self) -> Labels:
+        """Composed regions, uint8 [512, 512]."""
+        return self._labels
+
+    @property
+    def holes(self) -> Mask:
+        """Pixels without a known region, bool [512, 512]."""
+        return self._holes
+
+    @property
+    def crop(self) -> Pixels:
+        """Aligned crop of the target, uint8 [1024, 1024, 3], read-only."""
+        return _value(self._crop)
+
+    @property
+    def changed(self) -> Mask:
+        """Where the face was pasted, bool [H, W]."""
+        return _value(self._changed)
 
     @property
     def resident(self) -> Any:
         """`image` on its GPU (DLPack, `__cuda_array_interface__`); None for results in main memory."""
-        return None
+        return self._resident
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write `image` in the format of the name's ending; an existing file is never left damaged.
@@ -54,31 +119,18 @@ class Result:
         """
         images.write(self.image, path)
 
+    def __repr__(self) -> str:
+        height, width = (self.image if self.resident is None else self.resident).shape[:2]
+        return f"<Result: {width} x {height} pixels{'' if self.resident is None else ', on a GPU'}>"
+
+    def __reduce__(self) -> tuple[type[Result], tuple[Any, ...]]:
+        return type(self), (self.image, self.face, self.labels, self.holes, self.crop, self.changed)
+
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()
         Image.fromarray(self.image).save(buffer, "PNG")
         return buffer.getvalue()
 
 
-class ResidentResult(Result):
-    """A result on a GPU. `image` and `face` are copied to the CPU at their first access."""
-
-    def __init__(
-        self, image: Any, face: Any, labels: npt.NDArray[np.uint8], holes: npt.NDArray[np.bool_]
-    ) -> None:
-        self.__dict__.update(_image=image, _face=face, labels=labels, holes=holes)  # the class is frozen
-
-    @cached_property
-    def image(self) -> npt.NDArray[np.uint8]:
-        """See `Result`."""
-        return np.asarray(self.__dict__["_image"])
-
-    @cached_property
-    def face(self) -> npt.NDArray[np.uint8]:
-        """See `Result`."""
-        return np.asarray(self.__dict__["_face"])
-
-    @property
-    def resident(self) -> Any:
-        """See `Result`."""
-        return self.__dict__["_image"]
+def _value(value: Value | Lazy[Value]) -> Value:
+    return value.get() if isinstance(value, Lazy) else value

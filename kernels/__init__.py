@@ -9,27 +9,14 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-# Step kind -> file that builds its launches.
-STEPS = {
-    "affine": "affine",
-    "argmax": "argmax",
-    "combine": "gate",
-    "constant": "constant",
-    "conv": "conv2d",
-    "copy": "concat",
-    "demodulate": "modulation",
-    "instance_norm": "instance_norm",
-    "max_pool": "max_pool",
-    "norm_add": "squeeze_excite",
-    "picture": "from_uint8",
-    "pool": "region_pool",
-    "region_linear": "region_linear",
-    "regional_conv": "regional_conv",
-    "resize": "resize",
-    "resize_labels": "resize_labels",
-    "to_rgb": "to_rgb",
-    "to_uint8": "to_uint8",
-}
+# Kinds of the steps; each is the name of the file that builds their launches.
+STEPS = frozenset(
+    {
+        "add", "affine", "argmax", "constant", "conv2d", "copy", "demodulate", "from_uint8", "gate",
+        "instance_norm", "max_pool", "norm_add", "region_linear", "region_pool", "regional_conv", "resize",
+        "resize_labels", "to_rgb", "to_uint8",
+    }
+)  # fmt: skip
 
 
 def module(name: str) -> Any:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from .elementwise import tile
 from .language import jit, tl
 from .launch import Context, Launch, blocks, constants
-from .resize import elementwise
 
 
 @jit
@@ -30,7 +30,7 @@ def affine(
 def launch_affine(c: Context) -> list[Launch]:
     """Build the launch of a scale, shift and PReLU."""
     x, y = c.view("x"), c.view("y")
-    down, across = elementwise(x.c)
+    down, across = tile(x.c)
     return [
         Launch(
             "affine.affine",

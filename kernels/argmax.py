@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from .elementwise import sizes
 from .language import jit, tl
 from .launch import Context, Launch, blocks, constants, power
-from .resize import between, sizes
+from .resize_coordinates import between
 
 PIXELS = 64
 

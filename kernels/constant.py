@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from .elementwise import tile
 from .language import jit, tl
 from .launch import Context, Launch, blocks, constants
-from .resize import elementwise
 
 
 @jit
@@ -25,7 +25,7 @@ def constant(
 def launch_constant(c: Context) -> list[Launch]:
     """Build the launch that writes the constant for each sample."""
     y = c.view("y")
-    down, across = elementwise(y.c)
+    down, across = tile(y.c)
     return [
         Launch(
             "constant.constant",

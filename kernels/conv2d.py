@@ -134,7 +134,7 @@ def finish(
     tl.store(y + pixels * Y_PIXEL + columns[None, :], total.to(y.dtype.element_ty), mask=live)
 
 
-def launch_conv(c: Context) -> list[Launch]:
+def launch_conv2d(c: Context) -> list[Launch]:
     """Build the launches of a dense convolution, or of a linear layer over [N,1,R,C] from channel `first`."""
     x, y, first = c.view("x"), c.view("y"), c.integer("first")
     kernel = c.step.weights["kernel"][0]

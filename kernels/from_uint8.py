@@ -9,7 +9,7 @@ BLOCK = 256  # pixels per program
 
 
 @jit
-def picture(
+def from_uint8(
     x, taps, y,
     H: tl.constexpr, W: tl.constexpr, HEIGHT: tl.constexpr, WIDTH: tl.constexpr, Y_PIXEL: tl.constexpr,
     SCALE0: tl.constexpr, SCALE1: tl.constexpr, SCALE2: tl.constexpr,
@@ -62,13 +62,13 @@ def picture(
     tl.store(target, value.to(y.dtype.element_ty), mask=live)
 
 
-def launch_picture(c: Context) -> list[Launch]:
+def launch_from_uint8(c: Context) -> list[Launch]:
     """Build the launch that converts 8-bit pixels."""
     x, y = c.view("x"), c.view("y")
     numbers = {f"{name}{i}": c.real(f"{name}{i}") for name in ("scale", "shift") for i in range(3)}
     return [
         Launch(
-            "from_uint8.picture",
+            "from_uint8.from_uint8",
             {"x": c.buffer("x"), "taps": c.vector("taps"), "y": c.buffer("y")},
             ("y",),
             constants(h=x.h, w=x.w, height=y.h, width=y.w, y_pixel=y.pixel, block=BLOCK, **numbers),

@@ -41,11 +41,11 @@ def gathered(
 
 
 @jit
-def standardised(value, live, ROWS: tl.constexpr):
-    """Return (value - mean) / sqrt(variance + 1e-5) over the first axis; a single pixel gives 0."""
+def standardised(value, live, ROWS: tl.constexpr, EPSILON: tl.constexpr):
+    """Return (value - mean) / sqrt(variance + epsilon) over the first axis; a single pixel gives 0."""
     mean = tl.sum(value, axis=0) / ROWS
     centred = tl.where(live, value - mean[None, :], 0.0)
-    factor = 1.0 / tl.sqrt(tl.sum(centred * centred, axis=0) / ROWS + 1e-5)
+    factor = 1.0 / tl.sqrt(tl.sum(centred * centred, axis=0) / ROWS + EPSILON)
     if ROWS == 1:
         factor = factor * 0.0
     return centred * factor[None, :]
@@ -55,14 +55,16 @@ def standardised(value, live, ROWS: tl.constexpr):
 def whole(
     x, slope, y,
     ROWS: tl.constexpr, X_PIXEL: tl.constexpr, CHANNELS: tl.constexpr, SPLIT: tl.constexpr,
-    Y_PIXEL: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
+    Y_PIXEL: tl.constexpr, EPSILON: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
     sample = tl.program_id(2).to(tl.int64)
     pixels = tl.arange(0, BLOCK_P)
     channels = tl.program_id(0) * BLOCK_C + tl.arange(0, BLOCK_C)
     known = channels < CHANNELS
     live = (pixels < ROWS)[:, None] & known[None, :]
-    value = standardised(gathered(x, sample, pixels, channels, live, ROWS, X_PIXEL, SPLIT), live, ROWS)
+    value = standardised(
+        gathered(x, sample, pixels, channels, live, ROWS, X_PIXEL, SPLIT), live, ROWS, EPSILON
+    )
     if slope is not None:
         slopes = tl.load(slope + channels, mask=known, other=0.0)[None, :]
         value = tl.where(value > 0, value, value * slopes)
@@ -119,9 +121,9 @@ def statistics(
 def mean_and_factor(
     sums, sample, channels, known,
     ROWS: tl.constexpr, SUMS: tl.constexpr, PARTS: tl.constexpr, LENGTH: tl.constexpr,
-    PARTS_POWER: tl.constexpr,
+    PARTS_POWER: tl.constexpr, EPSILON: tl.constexpr,
 ):  # fmt: skip
-    """Return mean and 1 / sqrt(variance + 1e-5) of some channels; the factor is 0 for a single pixel."""
+    """Return mean and 1 / sqrt(variance + epsilon) of some channels; the factor is 0 for a single pixel."""
     part = tl.arange(0, PARTS_POWER)
     live = (part < PARTS)[:, None] & known[None, :]
     count = tl.maximum(tl.minimum(ROWS - part * LENGTH, LENGTH), 0).to(tl.float32)[:, None]
@@ -131,7 +133,7 @@ def mean_and_factor(
     mean = tl.sum(means * count, axis=0) / ROWS
     shift = means - mean[None, :]
     variance = tl.sum(squares + count * shift * shift, axis=0) / ROWS
-    factor = 1.0 / tl.sqrt(variance + 1e-5)
+    factor = 1.0 / tl.sqrt(variance + EPSILON)
     if ROWS == 1:
         factor = factor * 0.0
     return mean, factor
@@ -142,13 +144,15 @@ def normalise(
     x, sums, slope, y,
     ROWS: tl.constexpr, X_PIXEL: tl.constexpr, CHANNELS: tl.constexpr, SUMS: tl.constexpr,
     PARTS: tl.constexpr, LENGTH: tl.constexpr, PARTS_POWER: tl.constexpr, Y_PIXEL: tl.constexpr,
-    BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
+    EPSILON: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
     sample = tl.program_id(2).to(tl.int64)
     pixels = tl.program_id(0) * BLOCK_P + tl.arange(0, BLOCK_P)
     channels = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
     known = channels < CHANNELS
-    mean, factor = mean_and_factor(sums, sample, channels, known, ROWS, SUMS, PARTS, LENGTH, PARTS_POWER)
+    mean, factor = mean_and_factor(
+        sums, sample, channels, known, ROWS, SUMS, PARTS, LENGTH, PARTS_POWER, EPSILON
+    )
     live = (pixels < ROWS)[:, None] & known[None, :]
     places = sample * ROWS + pixels[:, None]
     value = tl.load(x + places * X_PIXEL + channels[None, :], mask=live, other=0.0).to(tl.float32)
@@ -209,7 +213,7 @@ def launch_whole(c: Context) -> Launch:
         ("y",),
         constants(
             rows=x.pixels, x_pixel=pixel, channels=x.c, split=split, y_pixel=y.pixel,
-            block_p=power(x.pixels), block_c=FEW,
+            epsilon=c.real("epsilon"), block_p=power(x.pixels), block_c=FEW,
         ),
         (blocks(x.c, FEW), 1),
         x.n,
@@ -253,8 +257,8 @@ def launch_instance_norm(c: Context) -> list[Launch]:
         ("y",),
         constants(
             rows=x.pixels, x_pixel=x.pixel, channels=x.c, sums=padded(x.c), parts=sums.parts,
-            length=sums.length, parts_power=power(sums.parts), y_pixel=y.pixel, block_p=down,
-            block_c=CHANNELS,
+            length=sums.length, parts_power=power(sums.parts), y_pixel=y.pixel, epsilon=c.real("epsilon"),
+            block_p=down, block_c=CHANNELS,
         ),
         (blocks(y.pixels, down), blocks(x.c, CHANNELS)),
         y.n,

@@ -147,7 +147,7 @@ class Program:
         precision: arithmetic of 32-bit products, "ieee" or "tf32"; "" is ieee in fp32 plans, else tf32.
         table: measured tiles.
         """
-        from . import STEPS, module
+        from . import module
 
         self.plan = plan
         self.table = table or {}
@@ -163,8 +163,7 @@ class Program:
             step = plan.steps[index]
             if index in self.absorbed:
                 continue
-            file = module(STEPS[step.kind])
-            launches = getattr(file, f"launch_{step.kind}")(Context(self, step))
+            launches = getattr(module(step.kind), f"launch_{step.kind}")(Context(self, step))
             self.launches += launches
             self.steps += [step] * len(launches)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from .elementwise import map_launch
 from .language import jit, tl
 from .launch import Context, Launch
-from .resize import map_launch
 
 
 @jit

@@ -12,7 +12,7 @@ from .launch import Context, Launch, blocks, constants, padded, power
 
 
 @jit
-def pool_parts(
+def part_sums(
     x, labels, sums, counts,
     ROWS: tl.constexpr, X_PIXEL: tl.constexpr, CHANNELS: tl.constexpr, SUMS: tl.constexpr,
     PARTS: tl.constexpr, LENGTH: tl.constexpr, REGIONS: tl.constexpr, PRECISION: tl.constexpr,
@@ -46,7 +46,7 @@ def pool_parts(
 
 
 @jit
-def pool_mean(
+def mean(
     sums, counts, y,
     CHANNELS: tl.constexpr, SUMS: tl.constexpr, PARTS: tl.constexpr, REGIONS: tl.constexpr,
     USED: tl.constexpr, Y_PIXEL: tl.constexpr, BLOCK_C: tl.constexpr,
@@ -61,13 +61,13 @@ def pool_mean(
         source = sums + (place * REGIONS + regions[:, None]) * SUMS + channels
         total += tl.load(source, mask=channels < CHANNELS, other=0.0)
         count += tl.load(counts + place * REGIONS + regions)
-    mean = total / tl.maximum(count, 1.0)[:, None]
+    means = total / tl.maximum(count, 1.0)[:, None]
     live = (regions < USED)[:, None] & (channels < CHANNELS)
     target = y + (sample * USED + regions[:, None]) * Y_PIXEL + channels
-    tl.store(target, mean.to(y.dtype.element_ty), mask=live)
+    tl.store(target, means.to(y.dtype.element_ty), mask=live)
 
 
-def launch_pool(c: Context) -> list[Launch]:
+def launch_region_pool(c: Context) -> list[Launch]:
     """Build the launches that sum each part, then take the mean. Regions without a pixel give zeros."""
     x, y = c.view("x"), c.view("y")
     count, width, regions = parts(x), padded(x.c), power(y.w, 16)
@@ -75,7 +75,7 @@ def launch_pool(c: Context) -> list[Launch]:
     counts = c.temporary(x.n * count * regions)
     length = blocks(blocks(x.pixels, count), PIXELS) * PIXELS
     first = Launch(
-        "region_pool.pool_parts",
+        "region_pool.part_sums",
         {"x": c.buffer("x"), "labels": c.buffer("labels"), "sums": sums, "counts": counts},
         ("sums", "counts"),
         constants(
@@ -86,7 +86,7 @@ def launch_pool(c: Context) -> list[Launch]:
         x.n,
     )  # fmt: skip
     second = Launch(
-        "region_pool.pool_mean",
+        "region_pool.mean",
         {"sums": sums, "counts": counts, "y": c.buffer("y")},
         ("y",),
         constants(

@@ -20,6 +20,7 @@ from e4s_engine.plan import Arrays, Conv
 
 from . import tiles
 from .conv2d import rows_of
+from .fir import add_skip, phase_kernels
 from .instance_norm import gathered
 from .language import jit, tl
 from .launch import (
@@ -35,17 +36,8 @@ from .launch import (
     padded,
     power,
 )
-from .to_rgb import add_skip
-
-# MIX[phase][d][k]: weight of tap k on input d - 1 for output rows (or columns) of that parity, as in
-# e4s_engine.ops._fir.phase_kernels.
-MIX = np.array(
-    [
-        [[0, 0.25, 0.75], [0.75, 0.75, 0.25], [0.25, 0, 0]],
-        [[0, 0, 0.25], [0.25, 0.75, 0.75], [0.75, 0.25, 0]],
-    ],
-    np.float32,
-)
+from .regional_epilogue import activation, finished
+from .transposed import launch_transposed
 
 
 @jit
@@ -91,9 +83,9 @@ def regional_conv(
     x, kernel, styles, demodulation, labels, noise, bias, matrix, rgb_bias, skip, y,
     H: tl.constexpr, W: tl.constexpr, X_PIXEL: tl.constexpr, CHANNELS: tl.constexpr, DEPTH: tl.constexpr,
     Y_PIXEL: tl.constexpr, OUTPUTS: tl.constexpr, PADDED: tl.constexpr, REGIONS: tl.constexpr,
-    STYLE_PIXEL: tl.constexpr, SCALE_PIXEL: tl.constexpr, UPSAMPLE: tl.constexpr, PRECISION: tl.constexpr,
-    SPLIT: tl.constexpr, TILE_W: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
-    BLOCK_K: tl.constexpr,
+    STYLE_PIXEL: tl.constexpr, SCALE_PIXEL: tl.constexpr, SLOPE: tl.constexpr, GAIN: tl.constexpr,
+    UPSAMPLE: tl.constexpr, PRECISION: tl.constexpr, SPLIT: tl.constexpr, TILE_W: tl.constexpr,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
     SCALE: tl.constexpr = 2 if UPSAMPLE else 1
     sample = tl.program_id(2).to(tl.int64)
@@ -137,7 +129,7 @@ def regional_conv(
     if SPLIT == 1:
         total = finished(
             total, demodulation, noise, bias, sample, pixels, region, columns, live, inside, OUTPUTS,
-            REGIONS, SCALE_PIXEL,
+            REGIONS, SCALE_PIXEL, SLOPE, GAIN,
         )  # fmt: skip
     target = (sample * SPLIT + part) * area + pixels[:, None]
     if matrix is None:
@@ -156,28 +148,11 @@ def regional_conv(
 
 
 @jit
-def finished(
-    total, demodulation, noise, bias, sample, pixels, region, columns, live, inside,
-    OUTPUTS: tl.constexpr, REGIONS: tl.constexpr, SCALE_PIXEL: tl.constexpr,
-):  # fmt: skip
-    """Apply demodulation, noise, bias and activation."""
-    if demodulation is not None:
-        places = sample * (REGIONS * SCALE_PIXEL) + region[:, None] * SCALE_PIXEL + columns[None, :]
-        total *= tl.load(demodulation + places, mask=live, other=0.0)
-    if noise is not None:
-        total += tl.load(noise + pixels, mask=inside, other=0.0)[:, None]
-    if bias is not None:
-        total += tl.load(bias + columns, mask=columns < OUTPUTS, other=0.0)[None, :]
-        total = tl.where(total > 0, total, total * 0.2) * 1.4142135623730951
-    return total
-
-
-@jit
 def finish(
     x, demodulation, labels, noise, bias, y,
     AREA: tl.constexpr, X_PIXEL: tl.constexpr, Y_PIXEL: tl.constexpr, OUTPUTS: tl.constexpr,
-    REGIONS: tl.constexpr, SCALE_PIXEL: tl.constexpr, SPLIT: tl.constexpr, BLOCK_P: tl.constexpr,
-    BLOCK_C: tl.constexpr,
+    REGIONS: tl.constexpr, SCALE_PIXEL: tl.constexpr, SLOPE: tl.constexpr, GAIN: tl.constexpr,
+    SPLIT: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
     """Sum the parts and apply the epilogue."""
     sample = tl.program_id(2).to(tl.int64)
@@ -191,113 +166,10 @@ def finish(
     total = gathered(x, sample, pixels, columns, live, AREA, X_PIXEL, SPLIT)
     total = finished(
         total, demodulation, noise, bias, sample, pixels, region, columns, live, inside, OUTPUTS, REGIONS,
-        SCALE_PIXEL,
+        SCALE_PIXEL, SLOPE, GAIN,
     )  # fmt: skip
     target = y + (sample * AREA + pixels[:, None]) * Y_PIXEL + columns[None, :]
     tl.store(target, total.to(y.dtype.element_ty), mask=live)
-
-
-@jit
-def transposed(
-    x, kernel, y,
-    H: tl.constexpr, W: tl.constexpr, X_PIXEL: tl.constexpr, CHANNELS: tl.constexpr, DEPTH: tl.constexpr,
-    PADDED: tl.constexpr, PRECISION: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
-    BLOCK_K: tl.constexpr,
-):  # fmt: skip
-    """Compute the transposed convolution of stride 2: all four output parities from one input tile.
-
-        y[2 i + a, 2 j + b, o] = sum over p, q, c of x[i - p, j - q, c] * kernel[2 p + q, c, 2 a + b, o]
-
-    Odd rows have no p = 1 and odd columns no q = 1: blocks of columns of such parities skip those taps.
-    """
-    sample = tl.program_id(2).to(tl.int64)
-    rows = tl.program_id(0) * BLOCK_M + tl.arange(0, BLOCK_M)
-    columns = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N)
-    i = rows // (W + 1)
-    j = rows % (W + 1)
-    x += sample * (H * W * X_PIXEL)
-    parity = columns // PADDED
-    down = tl.max(2 - parity // 2, axis=0)
-    along = tl.max(2 - parity % 2, axis=0)
-    total = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
-    for step in range(0, down * along * (DEPTH // BLOCK_K)):
-        p = step % (down * along) // along
-        q = step % along
-        channel = step // (down * along) * BLOCK_K + tl.arange(0, BLOCK_K)
-        row = i - p
-        column = j - q
-        inside = ((row >= 0) & (row < H) & (column >= 0) & (column < W))[:, None]
-        if CHANNELS % BLOCK_K != 0:
-            inside = inside & (channel < CHANNELS)[None, :]
-        a = tl.load(x + ((row * W + column) * X_PIXEL)[:, None] + channel[None, :], mask=inside, other=0.0)
-        weights = kernel + ((2 * p + q) * DEPTH + channel)[:, None] * (4 * PADDED) + columns[None, :]
-        if 4 * PADDED % BLOCK_N == 0:
-            b = tl.load(weights)
-        else:
-            b = tl.load(weights, mask=(columns < 4 * PADDED)[None, :], other=0.0)
-        total = tl.dot(a, b, total, input_precision=PRECISION)
-    beside = (2 * j)[:, None] + (parity % 2)[None, :]
-    place = ((2 * i)[:, None] + (parity // 2)[None, :]) * (2 * W + 2) + beside
-    target = y + (sample * ((2 * H + 2) * (2 * W + 2)) + place) * PADDED + (columns % PADDED)[None, :]
-    live = (i <= H)[:, None] & (columns < 4 * PADDED)[None, :]
-    tl.store(target, total.to(y.dtype.element_ty), mask=live)
-
-
-@jit
-def across(x, row, column, channels, known, HEIGHT: tl.constexpr, WIDTH: tl.constexpr, PADDED: tl.constexpr):
-    """Apply the FIR along a row of the transposed convolution's result."""
-    total = tl.zeros((column.shape[0], channels.shape[0]), tl.float32)
-    for tap in tl.static_range(4):
-        place = column - 1 + tap
-        live = (known & (place >= 0) & (place < WIDTH) & (row >= 0) & (row < HEIGHT))[:, None]
-        source = x + (row * WIDTH + place)[:, None] * PADDED + channels[None, :]
-        value = tl.load(source, mask=live & (channels < PADDED)[None, :], other=0.0).to(tl.float32)
-        total += value * (0.75 if (tap == 1 or tap == 2) else 0.25)  # noqa: PLR1714
-    return total
-
-
-@jit
-def filtered(
-    x, noise, bias, y,
-    H: tl.constexpr, W: tl.constexpr, PADDED: tl.constexpr, OUTPUTS: tl.constexpr, Y_PIXEL: tl.constexpr,
-    LINES: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
-):  # fmt: skip
-    """Apply the FIR (1, 3, 3, 1) / 4 along both axes of the transposed convolution, then the epilogue.
-
-    The epilogue is noise, bias, activation. H, W: size of the result. A program computes LINES rows, each
-    from four horizontally filtered rows.
-    """
-    sample = tl.program_id(2).to(tl.int64)
-    top = tl.program_id(0) // ((W + BLOCK_P - 1) // BLOCK_P) * LINES
-    column = tl.program_id(0) % ((W + BLOCK_P - 1) // BLOCK_P) * BLOCK_P + tl.arange(0, BLOCK_P)
-    channels = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
-    known = column < W
-    x += sample * ((H + 2) * (W + 2) * PADDED)
-    first = across(x, top - 1, column, channels, known, H + 2, W + 2, PADDED)
-    second = across(x, top, column, channels, known, H + 2, W + 2, PADDED)
-    third = across(x, top + 1, column, channels, known, H + 2, W + 2, PADDED)
-    region = tl.zeros((BLOCK_P,), tl.int32)
-    for line in tl.static_range(LINES):
-        fourth = across(x, top + line + 2, column, channels, known, H + 2, W + 2, PADDED)
-        total = (first + fourth) * 0.25 + (second + third) * 0.75
-        first = second
-        second = third
-        third = fourth
-        pixels = (top + line) * W + column
-        inside = known & (top + line < H)
-        live = inside[:, None] & (channels < OUTPUTS)[None, :]
-        total = finished(
-            total, None, noise, bias, sample, pixels, region, channels, live, inside, OUTPUTS, 1, 0
-        )
-        target = y + (sample * (H * W) + pixels[:, None]) * Y_PIXEL + channels[None, :]
-        tl.store(target, total.to(y.dtype.element_ty), mask=live)
-
-
-def phase_kernels(kernel: np.ndarray) -> list[np.ndarray]:
-    """Return four kernels from [O,I,3,3], by the parity of the output's row and column."""
-    return [
-        np.einsum("yk,xl,oikl->oiyx", MIX[a], MIX[b], kernel, optimize=True) for a in (0, 1) for b in (0, 1)
-    ]
 
 
 def phase_weights(conv: Conv, depth: int) -> Packed:
@@ -309,21 +181,6 @@ def phase_weights(conv: Conv, depth: int) -> Packed:
     return Packed((*conv.key, f"phases{depth}"), conv.type, make)
 
 
-def transposed_weights(conv: Conv, depth: int) -> Packed:
-    """Return an upsampling layer's kernel, [4 taps, depth, 4 parities * outputs padded]: see `transposed`."""
-
-    def make(arrays: Arrays) -> np.ndarray:
-        laid_out = gemm_layout(kernel_of(conv, arrays), depth).reshape(3, 3, depth, -1)
-        result = np.zeros((2, 2, depth, 2, 2, laid_out.shape[-1]), np.float32)
-        taps = ((0, 0, 0), (1, 0, 2), (0, 1, 1))  # p or q, parity, tap
-        for p, a, row in taps:
-            for q, b, column in taps:
-                result[p, q, :, a, b] = laid_out[row, column]
-        return result
-
-    return Packed((*conv.key, f"transposed{depth}"), conv.type, make)
-
-
 def launch_regional_conv(c: Context) -> list[Launch]:
     """Build the launches of a modulated convolution; without styles, these are folded into the weights."""
     x, y, upsample = c.view("x"), c.view("y"), c.flag("upsample")
@@ -331,11 +188,11 @@ def launch_regional_conv(c: Context) -> list[Launch]:
     conv = c.step.weights["kernel"][0]
     assert isinstance(conv, Conv)
     if upsample and not c.has("styles") and depth % 16 == 0:
-        return _launch_transposed(c, conv)
+        return launch_transposed(c, conv)
     problem = tiles.Problem("regional_conv", x.pixels, y.c, depth, x.type, y.n * phases, 9)
     block = tiles.choose(problem, c.table)
     styles = c.view("styles") if c.has("styles") else None
-    regions = constants(
+    epilogue = activation(c) | constants(
         regions=styles.w if styles else 1, scale_pixel=c.view("demodulation").pixel if styles else 0
     )
     rest = {
@@ -367,13 +224,13 @@ def launch_regional_conv(c: Context) -> list[Launch]:
             style_pixel=styles.pixel if styles else 0, upsample=upsample, precision=c.precision,
             split=block.split, tile_w=tiles.rectangle(x.h, x.w, block.m), block_m=block.m,
             block_n=block.n, block_k=block.k,
-        ) | regions,
+        ) | epilogue,
         (block.split * phases * blocks(x.pixels, block.m), blocks(y.c, block.n)),
         y.n,
         tile=block.tile,
         problem=problem,
     )  # fmt: skip
-    return [first, _finish(y, out, c.buffer("y"), rest, regions, block.split)] if split else [first]
+    return [first, _finish(y, out, c.buffer("y"), rest, epilogue, block.split)] if split else [first]
 
 
 def _only_coloured(c: Context) -> Context | None:
@@ -386,7 +243,7 @@ def _only_coloured(c: Context) -> Context | None:
 
 
 def _finish(
-    y: View, parts: Argument, out: Argument, rest: dict[str, Argument], regions: dict[str, int], split: int
+    y: View, parts: Argument, out: Argument, rest: dict[str, Argument], epilogue: dict[str, float], split: int
 ) -> Launch:
     down, across = 32, power(y.c, 16, 64)
     return Launch(
@@ -396,45 +253,7 @@ def _finish(
         constants(
             area=y.pixels, x_pixel=padded(y.c), y_pixel=y.pixel, outputs=y.c, split=split, block_p=down,
             block_c=across,
-        ) | regions,
+        ) | epilogue,
         (blocks(y.pixels, down), blocks(y.c, across)),
         y.n,
     )  # fmt: skip
-
-
-LINES = 8  # rows per program of `filtered`
-
-
-def _launch_transposed(c: Context, conv: Conv) -> list[Launch]:
-    x, y = c.view("x"), c.view("y")
-    depth, width = padded(x.c), padded(y.c)
-    pixels = (x.h + 1) * (x.w + 1)
-    problem = tiles.Problem("transposed", pixels, 4 * width, depth, x.type, y.n)
-    block = tiles.choose(problem, c.table)
-    between = c.temporary(y.n * 4 * pixels * width, x.type)
-    down, across = 32, power(y.c, 16, 32)
-    first = Launch(
-        "regional_conv.transposed",
-        {"x": c.buffer("x"), "kernel": transposed_weights(conv, depth), "y": between},
-        ("y",),
-        constants(
-            h=x.h, w=x.w, x_pixel=x.pixel, channels=x.c, depth=depth, padded=width, precision=c.precision,
-            block_m=block.m, block_n=block.n, block_k=block.k,
-        ),
-        (blocks(pixels, block.m), blocks(4 * width, block.n)),
-        y.n,
-        tile=block.tile,
-        problem=problem,
-    )  # fmt: skip
-    second = Launch(
-        "regional_conv.filtered",
-        {"x": between, "noise": c.vector("noise"), "bias": c.vector("bias"), "y": c.buffer("y")},
-        ("y",),
-        constants(
-            h=y.h, w=y.w, padded=width, outputs=y.c, y_pixel=y.pixel, lines=LINES, block_p=down,
-            block_c=across,
-        ),
-        (blocks(y.h, LINES) * blocks(y.w, down), blocks(y.c, across)),
-        y.n,
-    )  # fmt: skip
-    return [first, second]

@@ -6,32 +6,11 @@ The last layer, whose map has no other reader, computes its toRGB itself: see re
 
 from __future__ import annotations
 
+from .fir import add_skip
 from .language import jit, tl
 from .launch import Context, Launch, blocks, constants, power
 
 PIXELS = 64
-
-
-@jit
-def add_skip(colour, skip, sample, pixels, channel, live, H: tl.constexpr, W: tl.constexpr):
-    """Add the smaller picture through the FIR: 3/4 of the nearer, 1/4 of the farther row; columns alike."""
-    row = (pixels // W)[:, None]
-    column = (pixels % W)[:, None]
-    near_row = row // 2
-    far_row = near_row + row % 2 * 2 - 1
-    near_column = column // 2
-    far_column = near_column + column % 2 * 2 - 1
-    skip += sample * (H // 2 * (W // 2) * 4)
-    high = live & (far_row >= 0) & (far_row < H // 2)
-    wide = (far_column >= 0) & (far_column < W // 2)
-    near = (near_row * (W // 2) + near_column) * 4 + channel
-    far = (far_row * (W // 2) + near_column) * 4 + channel
-    aside = (far_column - near_column) * 4
-    colour += 0.5625 * tl.load(skip + near, mask=live, other=0.0)
-    colour += 0.1875 * tl.load(skip + near + aside, mask=live & wide, other=0.0)
-    colour += 0.1875 * tl.load(skip + far, mask=high, other=0.0)
-    colour += 0.0625 * tl.load(skip + far + aside, mask=high & wide, other=0.0)
-    return colour
 
 
 @jit

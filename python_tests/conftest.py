@@ -10,9 +10,11 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from api_tools import LABELS, A
+from cli_tools import write_photos
 from hypothesis import settings
 
-from e4s_engine import weights
+from e4s_engine import cli, weights
 from e4s_engine.engine import Engine
 from e4s_engine.networks.bisenet.config import ParserConfig
 from e4s_engine.networks.rgi.config import ModelConfig
@@ -53,6 +55,12 @@ def engine(tiny_weights: Path) -> Engine:
 
 
 @pytest.fixture(scope="session")
+def face(engine):
+    """Return the encoded picture `A` of `api_tools`."""
+    return engine.encode(A, LABELS)
+
+
+@pytest.fixture(scope="session")
 def people() -> list[tuple[np.ndarray, np.ndarray]]:
     """Make three portraits, image uint8 [1024, 1024, 3] and labels uint8 [512, 512] each."""
     return [portrait(seed) for seed in range(3)]
@@ -89,6 +97,41 @@ def recipe(golden: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """Enter a folder with the photos of `cli_tools`."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("E4S_WEIGHTS", raising=False)
+    write_photos()
+    return tmp_path
+
+
+@pytest.fixture
+def e4s(here, tiny_weights, capsys):
+    """Return a function that runs a command with the tiny weights: exit code, stdout, stderr."""
+
+    def run(*arguments, model=True):
+        given = ["--weights", str(tiny_weights / "model.safetensors")] if model else []
+        code = cli.main([*map(str, arguments), *given])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def fails(e4s):
+    """Return a function that runs a command that fails: exit code 1, and one line on stderr, its result."""
+
+    def run(*arguments, model=True):
+        code, out, err = e4s(*arguments, model=model)
+        assert code == 1
+        assert err.startswith("e4s: error: ") and err.endswith("\n") and err.count("\n") == 1, err
+        assert not out
+        return err
+
+    return run
 
 
 def official_state(golden: Path, recipe: ModuleType, size: int, seed: int) -> dict[str, np.ndarray]:

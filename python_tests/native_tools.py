@@ -61,12 +61,10 @@ def record_case(case: Case, precision: str) -> tuple[Plan, list[np.ndarray]]:
     return fuse(plan), list(case.inputs.values())
 
 
-def ready_case(
-    case: Case, precision: str, winograd: tuple[str, ...] = native.WINOGRAD_TYPES
-) -> tuple[Plan, Any, list[np.ndarray]]:
+def ready_case(case: Case, precision: str, direct: bool = False) -> tuple[Plan, Any, list[np.ndarray]]:
     """Return a case's plan, its weights, and its inputs followed by an array for the result."""
     plan, inputs = record_case(case, precision)
-    store = native.WeightStore(winograd)
+    store = native.WeightStore(direct=direct)
     store.add(plan, case.weights)
     buffer = plan.buffers[-1]
     result = (
@@ -75,11 +73,9 @@ def ready_case(
     return plan, store, [*inputs, result]
 
 
-def run_case(
-    case: Case, isa: str, precision: str, threads: int = 0, winograd: tuple[str, ...] = native.WINOGRAD_TYPES
-) -> np.ndarray:
+def run_case(case: Case, isa: str, precision: str, threads: int = 0, direct: bool = False) -> np.ndarray:
     """Record and run a case in memory that starts as NaN, with guard bytes after every buffer."""
-    plan, store, arrays = ready_case(case, precision, winograd)
+    plan, store, arrays = ready_case(case, precision, direct)
     compiled = native.compile_plan(plan, store, isa, guard=True, poison=True, threads=threads)
     for _ in range(2):  # the second run starts with the memory that the first left
         compiled.run(arrays)

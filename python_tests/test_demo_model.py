@@ -9,7 +9,8 @@ import pytest
 
 import e4s_engine
 from e4s_engine import synth, weights
-from e4s_engine.engine import BUNDLED, Engine
+from e4s_engine.engine import Engine
+from e4s_engine.pipeline.loading import BUNDLED
 
 FILE = Path(__file__).with_name("goldens") / "demo.npz"
 SIDE, SOURCE, TARGET = 256, 12, 7

@@ -121,7 +121,7 @@ def test_benchmark_prints_one_json_object(tiny_weights):
     last = json.loads(done.stdout.splitlines()[-1])
     assert {"published_s", "onepass_s", "ratio_onepass", "native_fp32_s", "ratio_fp32"} <= set(last)
     assert last["ratio_onepass"] == last["published_s"] / last["onepass_s"]
-    for stage in ("encode", "styles", "decode", "blend", "total"):
+    for stage in ("encode", "compose", "decode", "blend", "total"):
         assert stage in done.stdout
 
 

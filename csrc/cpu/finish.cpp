@@ -5,17 +5,13 @@ namespace e4s {
 namespace E4S_NAMESPACE {
 namespace {
 
-constexpr float kEpsilon = 1e-8f;  // of StyleGAN2's demodulation
-constexpr float kSlope = 0.2f;     // of its activation
-constexpr float kGain = 1.41421356237f;
-
 template <Activation A>
-E4S_INLINE Vec activate(Vec v, const float* slope) {
+E4S_INLINE Vec activate(const Finish& f, Vec v, const float* slope) {
   if constexpr (A == Activation::relu) return relu(v);
   if constexpr (A == Activation::prelu) return leaky(v, load(slope));
-  if constexpr (A == Activation::leaky_gain) return leaky(v, splat(kSlope)) * splat(kGain);
+  if constexpr (A == Activation::leaky_gain) return leaky(v, splat(f.leak)) * splat(f.gain);
   if constexpr (A == Activation::rsqrt) {
-    for (int i = 0; i < kLanes; ++i) v[i] = 1.0f / std::sqrt(v[i] + kEpsilon);
+    for (int i = 0; i < kLanes; ++i) v[i] = 1.0f / std::sqrt(v[i] + f.epsilon);
   }
   return v;
 }
@@ -31,7 +27,7 @@ void plain_group(const Finish& f, const FinishSpan& s) {
   const std::int64_t sums_pixel = s.sums_pixel, out_pixel = s.out_pixel;
   for (int left = s.count; left > 0; --left, sums += sums_pixel, out += out_pixel) {
     for (int v = 0; v < V; ++v)
-      store(out + v * kLanes, activate<A>(load(sums + v * kLanes) + bias[v], f.slope + v * kLanes));
+      store(out + v * kLanes, activate<A>(f, load(sums + v * kLanes) + bias[v], f.slope + v * kLanes));
   }
 }
 
@@ -64,11 +60,11 @@ void span_as(const Finish& f, const FinishSpan& s) {
         s.residual == nullptr ? nullptr : static_cast<const T*>(s.residual) + p * s.residual_pixel;
     T* out = static_cast<T*>(s.out) + p * s.out_pixel;
     for (int c = 0; c < s.lanes; c += kLanes) {
-      Vec v = load(sums + c);
-      if (scale != nullptr) v *= load(scale + c);
-      v += noise;
+      const Vec sum = load(sums + c);
+      // One expression, so that every compiled form of this loop fuses product and sum, or none does.
+      Vec v = scale == nullptr ? sum + noise : sum * load(scale + c) + noise;
       if (f.bias != nullptr) v += load(f.bias + c);
-      v = activate<A>(v, f.slope + c);
+      v = activate<A>(f, v, f.slope + c);
       if (residual != nullptr) v += load(residual + c);
       if (f.relu_last) v = relu(v);
       store(out + c, v);

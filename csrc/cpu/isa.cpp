@@ -94,6 +94,7 @@ namespace {
 
 Kernels with_amx(Kernels kernels, const char* name, const ConvTileFn* tiles) {
   kernels.name = name, kernels.conv_pixels_bf16 = kAmxPixels, kernels.conv_bf16 = tiles;
+  kernels.amx = true;
   return kernels;
 }
 

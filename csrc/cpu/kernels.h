@@ -36,6 +36,8 @@ struct Finish {
   const float* bias = nullptr;   // [lanes] or null
   const float* slope = nullptr;  // [lanes], for prelu
   Activation activation = Activation::none;
+  float leak = 0, gain = 1;  // of leaky_gain: slope below zero, and factor of the result
+  float epsilon = 0;         // of rsqrt
   bool relu_last = false;
   Type type = Type::f32;
 };
@@ -56,7 +58,7 @@ struct FinishSpan {
 };
 
 // Running sums of one instance norm, relative to a pivot per channel (the first pixel).
-struct NormRow {
+struct InstanceNormRow {
   const void* x;
   Type type;
   int count, channels;  // channels: a multiple of 16
@@ -133,7 +135,7 @@ struct FirColumn {  // vertical pass of one pixel row
   int count;  // floats
 };
 
-struct RgbRow {
+struct ToRgbRow {
   const void* x;
   Type type;
   int count, channels;
@@ -149,7 +151,7 @@ struct RgbRow {
   int out_pixel;  // floats per pixel: 3 or 4
 };
 
-struct PoolRow {  // sums[label] += pixel
+struct RegionPoolRow {  // sums[label] += pixel
   const void* x;
   Type type;
   int count, channels;
@@ -158,7 +160,7 @@ struct PoolRow {  // sums[label] += pixel
   float* sums;  // [R][channels]
 };
 
-struct LerpRow {  // out = top and bottom blended by `fraction`, columns by index and weight tables
+struct ResizeRow {  // out = top and bottom blended by `fraction`, columns by index and weight tables
   const void *top, *bottom;
   Type type;
   float fraction;
@@ -170,7 +172,7 @@ struct LerpRow {  // out = top and bottom blended by `fraction`, columns by inde
   std::int64_t out_pixel;
 };
 
-struct MaxRow {
+struct MaxPoolRow {
   const void* rows[3];  // null above and below the map
   void* out;
   Type type;
@@ -178,18 +180,26 @@ struct MaxRow {
   std::int64_t pixel;
 };
 
-struct GateRow {  // out = x * gate (+ x), or x + y; then ReLU
+struct GateRow {  // out = x * gate (+ x), then ReLU
   const void* x;
-  const void* y;  // second summand or null
   void* out;
   Type type;
   int count, channels;
-  std::int64_t pixel, y_pixel;  // y_pixel 0: broadcast
-  const float* gate;            // or null
+  std::int64_t pixel;
+  const float* gate;
   bool residual, relu;
 };
 
-struct CubicRow {  // one row of the reduction of 8-bit pictures to half size
+struct AddRow {  // out = x + other, then ReLU
+  const void *x, *other;
+  void* out;
+  Type type;
+  int count, channels;
+  std::int64_t pixel, other_pixel;  // other_pixel 0: broadcast
+  bool relu;
+};
+
+struct CubicHalfRow {  // one row of the reduction of 8-bit pictures to half size
   const std::uint8_t* rows[8];
   const float* taps;
   int width;      // width of the input
@@ -206,19 +216,21 @@ struct Kernels {
   const ConvTileFn* conv_f32;   // by vectors in the group
   const int* conv_pixels_bf16;  // likewise
   const ConvTileFn* conv_bf16;  // null if the instruction set has no bf16
+  bool amx;                     // whether those are AMX tiles
   void (*finish)(const Finish&, const FinishSpan&);
-  void (*norm_row)(const NormRow&);
+  void (*instance_norm_row)(const InstanceNormRow&);
   void (*affine_row)(const AffineRow&);
+  void (*add_row)(const AddRow&);
+  void (*gate_row)(const GateRow&);
   void (*scale_row)(const ScaleRow&);
   void (*patch)(const Patch&);
   void (*fir_row)(const FirRow&);
   void (*fir_column)(const FirColumn&);
-  void (*rgb_row)(const RgbRow&);
-  void (*pool_row)(const PoolRow&);
-  void (*lerp_row)(const LerpRow&);
-  void (*max_row)(const MaxRow&);
-  void (*gate_row)(const GateRow&);
-  void (*cubic_row)(const CubicRow&);
+  void (*to_rgb_row)(const ToRgbRow&);
+  void (*region_pool_row)(const RegionPoolRow&);
+  void (*resize_row)(const ResizeRow&);
+  void (*max_pool_row)(const MaxPoolRow&);
+  void (*cubic_half_row)(const CubicHalfRow&);
   void (*winograd_in)(const WinogradIn&);
   void (*winograd_out)(const WinogradOut&);
 };

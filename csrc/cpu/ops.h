@@ -10,7 +10,7 @@ namespace E4S_NAMESPACE {
 // Applies a convolution's epilogue to sums [count][lanes].
 void finish(const Finish& f, const FinishSpan& span);
 // Adds a row x [count][channels] to the running sums [channels].
-void norm_row(const NormRow& r);
+void instance_norm_row(const InstanceNormRow& r);
 // Applies scale, shift, PReLU and shortcut to a row [count][channels].
 void affine_row(const AffineRow& r);
 // Scales a row [count][channels] by the styles of its regions.
@@ -22,17 +22,19 @@ void fir_row(const FirRow& r);
 // Filters four rows along y: [4][count] -> [count].
 void fir_column(const FirColumn& r);
 // Computes a row of toRGB: [count][channels] -> [count][3 or 4].
-void rgb_row(const RgbRow& r);
+void to_rgb_row(const ToRgbRow& r);
 // Adds a row [count][channels] to its regions' sums [R][channels].
-void pool_row(const PoolRow& r);
+void region_pool_row(const RegionPoolRow& r);
 // Interpolates a row [count][channels] from two input rows.
-void lerp_row(const LerpRow& r);
+void resize_row(const ResizeRow& r);
 // Pools a row [count][channels] from three input rows.
-void max_row(const MaxRow& r);
-// Gates or sums a row [count][channels].
+void max_pool_row(const MaxPoolRow& r);
+// Adds two rows [count][channels].
+void add_row(const AddRow& r);
+// Gates a row [count][channels].
 void gate_row(const GateRow& r);
 // Reduces eight rows [width][3] to one [width / 2][3].
-void cubic_row(const CubicRow& r);
+void cubic_half_row(const CubicHalfRow& r);
 // Transforms inputs to [16][tiles][channels].
 void winograd_in(const WinogradIn& r);
 // Transforms products [16][tiles][lanes] to outputs [2][2 * count][lanes].

@@ -1,4 +1,5 @@
 // toRGB: three dot products per pixel, bias, and the smaller picture upsampled.
+#include "cpu/fir_taps.h"
 #include "cpu/ops.h"
 
 namespace e4s {
@@ -8,19 +9,20 @@ namespace {
 // Blends two rows of the smaller picture. Two taps per axis and phase reach real pixels: output 2i is 1/4 of
 // pixel i - 1 plus 3/4 of i, output 2i + 1 is 3/4 of i plus 1/4 of i + 1. Pixels outside the picture are
 // zero, so the first and last pixel of `blend` are too.
-E4S_INLINE void blend_rows(const RgbRow& r) {
+E4S_INLINE void blend_rows(const ToRgbRow& r) {
   for (int c = 0; c < 4; ++c) r.blend[c] = r.blend[(r.skip_width + 1) * 4 + c] = 0;
-  for (int i = 0; i < 4 * r.skip_width; ++i) r.blend[4 + i] = 0.75f * r.skip_near[i] + 0.25f * r.skip_far[i];
+  for (int i = 0; i < 4 * r.skip_width; ++i)
+    r.blend[4 + i] = kFirInner * r.skip_near[i] + kFirOuter * r.skip_far[i];
 }
 
-E4S_INLINE void add_skip(const RgbRow& r, int p, float* rgb) {
+E4S_INLINE void add_skip(const ToRgbRow& r, int p, float* rgb) {
   const float* near = r.blend + (p / 2 + 1) * 4;
   const float* far = (p & 1) != 0 ? near + 4 : near - 4;
-  for (int c = 0; c < 4; ++c) rgb[c] += 0.75f * near[c] + 0.25f * far[c];
+  for (int c = 0; c < 4; ++c) rgb[c] += kFirInner * near[c] + kFirOuter * far[c];
 }
 
 template <class T>
-void rgb_as(const RgbRow& r) {
+void rgb_as(const ToRgbRow& r) {
   const T* x = static_cast<const T*>(r.x);
   if (r.skip_near != nullptr) blend_rows(r);
   for (int p = 0; p < r.count; ++p, x += r.pixel) {
@@ -41,7 +43,7 @@ void rgb_as(const RgbRow& r) {
 
 }  // namespace
 
-void rgb_row(const RgbRow& r) { E4S_BY_TYPE(rgb_as, r); }
+void to_rgb_row(const ToRgbRow& r) { E4S_BY_TYPE(rgb_as, r); }
 
 }  // namespace E4S_NAMESPACE
 }  // namespace e4s

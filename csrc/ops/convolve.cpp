@@ -1,9 +1,9 @@
 #include "ops/convolve.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "error.h"
+#include "ops/halo.h"
 
 namespace e4s {
 namespace {
@@ -59,8 +59,8 @@ void Tiler::sum(const void* const* pixels, std::int64_t count, const Offset* tap
 }
 
 void prepare(Builder& b, const BufferSpec& in, const BufferSpec& out, const PackedConv& conv) {
-  if (conv.winograd) check_winograd(b, in, out, conv);
-  b.scratch(conv.winograd ? winograd_scratch(conv) : convolve_scratch());
+  if (conv.winograd()) check_winograd(b, in, out, conv);
+  b.scratch(conv.winograd() ? winograd_scratch(conv) : convolve_scratch());
 }
 
 std::int64_t convolve_scratch() { return 2 * kPointers + kBlockPixels * kWidth * 4; }
@@ -91,7 +91,7 @@ void finish_span(const Run& run, const Epilogue& e, const Map& y, int sample, in
 
 void convolve(const Run& run, const Map& x, const Map& y, const PackedConv& conv, int stride, int first,
               const Epilogue& epilogue) {
-  if (conv.winograd) return convolve_winograd(run, x, y, conv, epilogue);
+  if (conv.winograd()) return convolve_winograd(run, x, y, conv, epilogue);
   const int kernel = conv.kernel, pad = kernel / 2, groups = conv.groups();
   const int tap_count = static_cast<int>(conv.taps()), columns = conv.rows() ? 1 : kernel;
   Tiler::Offset taps[kMostTaps];
@@ -131,23 +131,6 @@ void convolve(const Run& run, const Map& x, const Map& y, const PackedConv& conv
     });
   });
   clear_halo(run, y);
-}
-
-void clear_halo(const Run& run, const Map& y) {
-  if (y.halo == 0) return;
-  const std::int64_t size = size_of(y.type), width = (y.w + 2 * y.halo) * y.pixel * size;
-  const std::int64_t side = y.halo * y.pixel * size;
-  run.pool.each(y.n, [&](std::int64_t n, int) {
-    for (int row = -y.halo; row < y.h + y.halo; ++row) {
-      std::byte* left = y.at(n, row, -y.halo);
-      if (row < 0 || row >= y.h) {
-        std::memset(left, 0, static_cast<std::size_t>(width));
-      } else {
-        std::memset(left, 0, static_cast<std::size_t>(side));
-        std::memset(left + width - side, 0, static_cast<std::size_t>(side));
-      }
-    }
-  });
 }
 
 }  // namespace e4s

@@ -91,6 +91,16 @@ void convolve(const Run& run, const Map& x, const Map& y, const PackedConv& conv
 // pixels instead of 36. Sides are even, input channels a multiple of 16.
 void convolve_winograd(const Run& run, const Map& x, const Map& y, const PackedConv& conv,
                        const Epilogue& epilogue);
+// A convolution step, as far as the choice of its form depends on it. height, width: of the output.
+struct ConvShape {
+  int outputs, inputs, kernel;
+  Type type;
+  std::int64_t height, width;
+  bool same_size;  // input and output have the same size
+  int first;       // first channel of the input
+};
+// Returns the faster form of a convolution on these kernels.
+Form choose_form(const ConvShape& shape, const Kernels& cpu);
 // Returns the bytes of scratch that a worker needs for it.
 std::int64_t winograd_scratch(const PackedConv& conv);
 // Checks that the maps meet its requirements.
@@ -106,8 +116,5 @@ std::int64_t convolve_up_scratch();
 // apart, and stores them.
 void finish_span(const Run& run, const Epilogue& epilogue, const Map& y, int sample, int row, int column,
                  int count, const Tiler& tiler, const float* sums, std::int64_t stride);
-
-// Zeroes the halo around every sample.
-void clear_halo(const Run& run, const Map& y);
 
 }  // namespace e4s

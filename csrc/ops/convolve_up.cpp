@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "ops/convolve.h"
+#include "ops/halo.h"
 
 namespace e4s {
 namespace {

@@ -1,9 +1,9 @@
-// Copies for concatenation, subsampling, change of type or output; and the learned constant.
-#include <algorithm>
+// Copies for concatenation, subsampling, change of type or output.
 #include <cstring>
 
-#include "ops/convolve.h"
-#include "ops/makers.h"
+#include "ops/elementwise.h"
+#include "ops/factories.h"
+#include "ops/halo.h"
 #include "ops/value.h"
 
 namespace e4s {
@@ -38,27 +38,9 @@ StepFn make_copy(Builder& b) {
             "y has another shape");
   return [=](const Run& run) {
     const Map &source = run.map(x), &target = run.map(y);
-    run.pool.each(static_cast<std::int64_t>(target.n) * target.h, [&](std::int64_t task, int) {
-      copy_row(source, target, task / target.h, task % target.h, stride, first);
+    each_row_of(run, target, [&](std::int64_t n, std::int64_t row, int) {
+      copy_row(source, target, n, row, stride, first);
     });
-    clear_halo(run, target);
-  };
-}
-
-StepFn make_constant(Builder& b) {
-  const int y = b.write("y");
-  const BufferSpec& out = b.spec(y);
-  b.require(out.type != Type::u8 && out.external < 0, "impossible y");
-  const float* values = b.vector("values", out.h * out.w * out.c)->data();
-  return [=](const Run& run) {
-    const Map& target = run.map(y);
-    for (int n = 0; n < target.n; ++n)
-      for (int row = 0; row < target.h; ++row)
-        for (int column = 0; column < target.w; ++column)
-          for (std::int64_t c = 0; c < target.pixel; ++c) {
-            const std::int64_t source = (static_cast<std::int64_t>(row) * target.w + column) * target.c + c;
-            set_value(target, n, row, column, c, c < target.c ? values[source] : 0.0f);
-          }
     clear_halo(run, target);
   };
 }

@@ -1,10 +1,11 @@
 // Regional modulated convolution: a dense convolution over inputs scaled by the style of their own region,
 // then a recomputation of the seam, the output pixels whose 3 x 3 input pixels include another region.
 #include <algorithm>
-#include <cstring>
 
+#include "cpu/fir_taps.h"
 #include "ops/convolve.h"
-#include "ops/makers.h"
+#include "ops/factories.h"
+#include "ops/halo.h"
 
 namespace e4s {
 namespace {
@@ -12,10 +13,6 @@ namespace {
 constexpr int kWidth = kGroup * kLanes;
 constexpr std::int64_t kSeamPixels = 48;  // a multiple of every tile size
 
-// mix[phase][d][k]: weight of tap k on input d - 1 for output rows (or columns) of that parity, transposed
-// convolution and FIR combined.
-constexpr float kMix[2][3][3] = {{{0.0f, 0.25f, 0.75f}, {0.75f, 0.75f, 0.25f}, {0.25f, 0.0f, 0.0f}},
-                                 {{0.0f, 0.0f, 0.25f}, {0.25f, 0.75f, 0.75f}, {0.75f, 0.25f, 0.0f}}};
 constexpr float kIdentity[3][3] = {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}};
 
 struct Regional {
@@ -108,8 +105,8 @@ void mend(const Run& run, const Regional& op, const Epilogue& epilogue, int samp
       p.corner = x.at(sample, row / step - 1, column / step - 1);
       p.row = x.row, p.pixel = x.pixel, p.type = x.type, p.channels = static_cast<int>(x.pixel);
       p.style = reinterpret_cast<const float*>(styles.at(sample, 0, region));
-      p.mix_y = op.upsample ? kMix[row % 2] : kIdentity;
-      p.mix_x = op.upsample ? kMix[column % 2] : kIdentity;
+      p.mix_y = op.upsample ? kFirMix[row % 2] : kIdentity;
+      p.mix_x = op.upsample ? kFirMix[column % 2] : kIdentity;
       p.out = patches + i * patch_bytes;
       run.cpu.patch(p);
       sources[i] = p.out;
@@ -184,44 +181,21 @@ StepFn make_regional_conv(Builder& b) {
   if (b.has("styles")) check_styles(b, op);
   prepare(b, in, out, *conv);
   b.require(seam->kernel == 3 && seam->inputs == in.c && seam->outputs == out.c && seam->type == in.type &&
-                (op.labels < 0 || !seam->winograd),
+                (op.labels < 0 || !seam->winograd()),
             "the seam's weights do not fit");
   op.epilogue.finish.type = out.type;
   if (b.has_weight("noise")) op.epilogue.noise = b.vector("noise", out.h * out.w);
   if (b.has_weight("bias")) {
     op.epilogue.finish.bias = b.vector("bias", out.c)->data();
     op.epilogue.finish.activation = Activation::leaky_gain;
+    op.epilogue.finish.leak = static_cast<float>(b.real("slope"));
+    op.epilogue.finish.gain = static_cast<float>(b.real("gain"));
   }
   const Map x = layout(in), y = layout(out);
   if (op.styles >= 0) b.temporary(Layout(x, y).total);
   b.scratch(convolve_up_scratch());
   b.scratch(kSeamPixels * (9 * x.pixel * size_of(x.type) + kWidth * 4));
   return [op](const Run& run) { run_regional(run, op); };
-}
-
-StepFn make_demodulate(Builder& b) {
-  const int x = b.read("x"), y = b.write("y");
-  const BufferSpec &in = b.spec(x), &out = b.spec(y);
-  const PackedConv* energy = b.conv("energy");
-  b.require(in.type == Type::f32 && out.type == Type::f32 && energy->type == Type::f32 && in.external < 0 &&
-                out.external < 0 && in.halo == 0 && out.c != 3,
-            "the types do not fit");
-  b.require(energy->kernel == 1 && energy->inputs == in.c && energy->outputs == out.c && out.n == in.n &&
-                out.h == in.h && out.w == in.w,
-            "the shapes do not fit");
-  const std::int64_t count = in.n * layout(in).image;
-  b.temporary(count * 4);
-  b.scratch(convolve_scratch());
-  return [=](const Run& run) {
-    Map squares = run.map(x);
-    const auto* values = reinterpret_cast<const float*>(squares.data);
-    auto* out_values = reinterpret_cast<float*>(run.temporary);
-    for (std::int64_t i = 0; i < count; ++i) out_values[i] = values[i] * values[i];
-    squares.data = run.temporary;
-    Epilogue epilogue;
-    epilogue.finish.activation = Activation::rsqrt;
-    convolve(run, squares, run.map(y), *energy, 1, 0, epilogue);
-  };
 }
 
 }  // namespace e4s

@@ -1,7 +1,8 @@
 // toRGB with the skip from the smaller picture.
 #include <algorithm>
 
-#include "ops/makers.h"
+#include "ops/elementwise.h"
+#include "ops/factories.h"
 
 namespace e4s {
 namespace {
@@ -35,9 +36,8 @@ void run_rgb(const Run& run, const Rgb& op) {
   const Map* skip = op.skip < 0 ? nullptr : &run.map(op.skip);
   float* zeros = table + x.n * per_sample;
   if (skip != nullptr) std::fill(zeros, zeros + skip->row, 0.0f);
-  run.pool.each(static_cast<std::int64_t>(y.n) * y.h, [&](std::int64_t task, int worker) {
-    const std::int64_t n = task / y.h, row = task % y.h;
-    RgbRow r{};
+  each_row_of(run, y, [&](std::int64_t n, std::int64_t row, int worker) {
+    ToRgbRow r{};
     r.x = x.at(n, row, 0), r.type = x.type, r.count = x.w, r.channels = static_cast<int>(x.pixel);
     r.pixel = x.pixel, r.table = table + n * per_sample, r.bias = op.bias;
     if (op.labels >= 0) r.labels = reinterpret_cast<const std::uint8_t*>(run.map(op.labels).at(n, row, 0));
@@ -48,7 +48,7 @@ void run_rgb(const Run& run, const Rgb& op) {
       r.skip_width = skip->w, r.blend = reinterpret_cast<float*>(run.of_worker(worker));
     }
     r.out = reinterpret_cast<float*>(y.at(n, row, 0)), r.out_pixel = static_cast<int>(y.pixel);
-    run.cpu.rgb_row(r);
+    run.cpu.to_rgb_row(r);
   });
 }
 
@@ -93,28 +93,6 @@ StepFn make_to_rgb(Builder& b) {
   }
   b.temporary((in.n * regions * 3 * layout(in).pixel + zeros) * 4);
   return [op](const Run& run) { run_rgb(run, op); };
-}
-
-StepFn make_to_uint8(Builder& b) {
-  const int x = b.read("x"), y = b.write("y");
-  const BufferSpec &in = b.spec(x), &out = b.spec(y);
-  b.require(in.type == Type::f32 && in.c == 3 && in.external < 0, "x must be a picture");
-  b.require(out.type == Type::u8 && out.external >= 0 && out.limit == 0 && out.c == 3 && out.n == in.n &&
-                out.h == in.h && out.w == in.w,
-            "y must be 8-bit pixels of the caller");
-  return [=](const Run& run) {
-    const Map &source = run.map(x), &target = run.map(y);
-    run.pool.each(static_cast<std::int64_t>(target.n) * target.h, [&](std::int64_t task, int) {
-      const auto* p = reinterpret_cast<const float*>(source.at(task / target.h, task % target.h, 0));
-      auto* out_row = reinterpret_cast<std::uint8_t*>(target.at(task / target.h, task % target.h, 0));
-      for (int i = 0; i < target.w; ++i)
-        for (int c = 0; c < 3; ++c) {  // truncated, as in the published code; NaN becomes 0
-          const float value = (p[i * 4 + c] + 1) / 2;
-          const float clamped = value > 0 ? (value < 1 ? value : 1.0f) : 0.0f;
-          out_row[i * 3 + c] = static_cast<std::uint8_t>(clamped * 255);
-        }
-    });
-  };
 }
 
 }  // namespace e4s

@@ -3,6 +3,7 @@
 // and transformed back to 2 x 2 outputs. One worker computes a block of tiles for all output channels, group
 // after group.
 #include "ops/convolve.h"
+#include "ops/halo.h"
 
 namespace e4s {
 namespace {
@@ -11,6 +12,9 @@ constexpr int kParts = 16;
 constexpr std::int64_t kWidth = kGroup * kLanes;
 constexpr std::int64_t kTiles = 72;  // most tiles per block
 constexpr std::int64_t kLine = 64;   // bytes between the parts, so that they share no cache set
+// With fewer channels the transforms cost too much; with fewer pixels the weights, which grow by 16 / 9.
+constexpr int kLeastChannels = 64;
+constexpr std::int64_t kLeastPixels = 256;
 
 // Offsets in bytes of a block's intermediates in a worker's scratch: inputs [part][tile][channel], products
 // [part][tile][channel], pictures of one group [2][pixel][channel].
@@ -35,6 +39,15 @@ std::int64_t block_tiles(std::int64_t tiles, int workers) {
 }
 
 }  // namespace
+
+Form choose_form(const ConvShape& s, const Kernels& cpu) {
+  // AMX multiplies bf16 so fast that the transforms would dominate (not measured).
+  if (s.type == Type::bf16 && cpu.amx) return Form::direct;
+  const bool fits = s.kernel == 3 && s.same_size && s.first == 0 && s.height % 2 == 0 && s.width % 2 == 0 &&
+                    s.inputs % kLanes == 0;
+  const bool pays = std::min(s.inputs, s.outputs) >= kLeastChannels && s.height * s.width >= kLeastPixels;
+  return fits && pays ? Form::winograd : Form::direct;
+}
 
 std::int64_t winograd_scratch(const PackedConv& conv) { return Layout(conv).total; }
 

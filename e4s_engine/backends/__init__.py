@@ -53,8 +53,12 @@ class Swapper(Protocol):
         target: Resident,
         target_labels: Bytes,
         chosen: Bytes,
-    ) -> Swapped:
-        """Swap two pictures on the device, labels [512,512], chosen [12]; `pasted` and `faces` stay there."""
+    ) -> tuple[Swapped, Any]:
+        """Swap two pictures on the device, labels [512,512], chosen [12].
+
+        Returns the swap, whose `pasted` and `faces` stay there, and a copy of the target there: the caller
+        may write over its own at any time.
+        """
 
     def resident(self, image: Any) -> Resident | None:
         """Return the picture for `swap_resident`; None if it is not on this device, or no aligned crop."""

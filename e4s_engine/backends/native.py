@@ -22,34 +22,40 @@ from e4s_engine.plan import Array, Conv, Plan, Step, Vector
 from e4s_engine.weights import progress
 
 ISA_VARIABLE = "E4S_ISA"
-WINOGRAD_TYPES = ("f32", "bf16")
-WINOGRAD_CHANNELS, WINOGRAD_PIXELS = 64, 256  # minimum for Winograd
 _MOST_PLANS = 12  # number of cached plans, each with its arenas; the least recently used go first
 
 
 class WeightStore:
     """Weights in the kernels' layouts, packed once and shared by all plans that name them."""
 
-    def __init__(self, winograd: tuple[str, ...] = WINOGRAD_TYPES) -> None:
-        """winograd: types whose convolutions run as Winograd tiles where that is faster."""
+    def __init__(self, isa: str = "", direct: bool = False) -> None:
+        """isa: instruction set that convolutions are packed for, as in `_native.kernels`.
+
+        direct: flag that packs every convolution in the direct form, for comparisons with the others.
+        """
         self.packed = _native.Weights()
-        self._winograd = winograd
+        self._isa, self._direct = isa, direct
         self._numbers: dict[Conv | Vector, int] = {}
 
     def of(self, plan: Plan, step: Step) -> dict[str, list[Conv | Vector]]:
-        """Return a step's weights by name, with its convolution in the form that runs."""
-        if not suits_winograd(plan, step):
-            return step.weights
-        (kernel,) = step.weights["kernel"]
-        assert isinstance(kernel, Conv)
-        if kernel.type not in self._winograd:
-            return step.weights
-        weights = step.weights | {"kernel": [dataclasses.replace(kernel, winograd=True)]}
-        return weights | {"seam": [kernel]} if "labels" in step.buffers else weights
+        """Return a step's weights by name, with its convolution in the forms that the runtime wants."""
+        weights = dict(step.weights)
+        for name, form in self._forms(plan, step).items():
+            weights[name] = [dataclasses.replace(_kernel_of(step), form=form)]
+        return weights
 
     def form(self, plan: Plan, step: Step) -> str:
-        """Return the form of a step's convolution: "winograd", or "" for the direct form and other steps."""
-        return "" if self.of(plan, step) is step.weights else "winograd"
+        """Return the form of a step's convolution; "" for other steps."""
+        return self._forms(plan, step).get("kernel", "")
+
+    def _forms(self, plan: Plan, step: Step) -> dict[str, str]:
+        """Return the forms of a step's convolution by the names of its weights; {} for other steps."""
+        if "kernel" not in step.weights or self._direct:
+            return {}
+        kernel = _kernel_of(step)
+        x, y = (plan.buffers[step.buffers[name]].shape for name in ("x", "y"))
+        first, has_labels = int(step.numbers.get("first", 0)), "labels" in step.buffers
+        return _native.conv_forms(self._isa, kernel.shape, kernel.type, x, y, first, has_labels)
 
     def add(self, plan: Plan, arrays: Mapping[str, Array]) -> None:
         """Pack the plan's weights that are not packed yet, one tensor after the other."""
@@ -73,23 +79,13 @@ class WeightStore:
             None if s is None else np.ascontiguousarray(s, np.float32) for s in (out_scale, in_scale)
         )
         values = np.ascontiguousarray(kernel, np.float32)
-        return self.packed.add_conv(values, by_row, by_column, weight.type, weight.winograd)
+        return self.packed.add_conv(values, by_row, by_column, weight.type, weight.form)
 
 
-def suits_winograd(plan: Plan, step: Step) -> bool:
-    """Return whether a step is a 3 x 3 convolution that Winograd's F(2 x 2, 3 x 3) makes faster.
-
-    With few channels the transforms cost too much, with few pixels the weights, which grow by 16 / 9.
-    """
-    if step.kind not in ("conv", "regional_conv"):
-        return False
+def _kernel_of(step: Step) -> Conv:
     (kernel,) = step.weights["kernel"]
     assert isinstance(kernel, Conv)
-    outputs, inputs, size = kernel.shape[:3]
-    shape = plan.buffers[step.buffers["y"]].shape
-    same = shape[1:3] == plan.buffers[step.buffers["x"]].shape[1:3] and step.numbers.get("first", 0) == 0
-    fits = size == 3 and same and shape[1] % 2 == shape[2] % 2 == 0 and inputs % 16 == 0
-    return fits and min(inputs, outputs) >= WINOGRAD_CHANNELS and shape[1] * shape[2] >= WINOGRAD_PIXELS
+    return kernel
 
 
 def compile_plan(plan: Plan, store: WeightStore, isa: str = "", **options: Any) -> _native.Plan:
@@ -137,8 +133,7 @@ class Native(Planned):
         self.isa, has_bf16 = _native.kernels(self._isa)
         super().__init__(_choose_precision(precision, has_bf16, self.isa))
         self._threads = threads
-        # AMX multiplies so fast that the transforms would dominate (not measured).
-        self._store = WeightStore(("f32",) if self.isa.startswith("amx") else WINOGRAD_TYPES)
+        self._store = WeightStore(self._isa)
         self._plans: OrderedDict[tuple[Any, ...], _Compiled] = OrderedDict()
         self._lock = threading.Lock()
 

@@ -1,21 +1,53 @@
-"""Demo of the whole chain on two rendered people: whole face, eyes and hair, beside the rendered truth."""
+"""`e4s demo`: whole face, eyes and hair of a rendered person in another, beside the rendered truth."""
 
 from __future__ import annotations
 
+import argparse
+from argparse import Namespace
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from e4s_engine import regions, synth
-from e4s_engine.engine import Engine
-from e4s_engine.photo import sheets
-from e4s_engine.photo.images import Pixels
-from e4s_engine.result import Result
+from e4s_engine.cli import engines, files, flags
+
+if TYPE_CHECKING:
+    from e4s_engine.engine import Engine
+    from e4s_engine.photo import sheets
+    from e4s_engine.photo.images import Pixels
+
+HELP = "the whole chain on two made-up people, as a contact sheet"
 
 SIDE = 512
 SWAPS: dict[str, Sequence[str] | None] = {"whole face": None, "eyes": ["eyes"], "hair": ["hair"]}
 
 
+def add(command: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    command.add_argument(
+        "-o", "--output", default="out/demo.png", metavar="SHEET", help="default: out/demo.png"
+    )
+    command.add_argument("--seed", type=flags.natural, default=0, metavar="N", help="other people")
+    flags.add_engine(command)
+
+
+def run(arguments: Namespace) -> int:
+    """Write the sheet."""
+    from e4s_engine.photo import images
+
+    output = Path(arguments.output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    files.check_output(output)
+    with engines.engine(arguments) as engine:
+        images.write(sheet(engine, arguments.seed), output, "--output")
+    print(f"look at {output}")
+    return 0
+
+
 def sheet(engine: Engine, seed: int = 0) -> Pixels:
     """Make a contact sheet, uint8 [H, W, 3]: the inputs, three swaps, and their exact answers."""
+    from e4s_engine import regions, synth
+    from e4s_engine.photo import sheets
+
     source, target = synth.person(2 * seed), synth.person(2 * seed + 1)
     source_picture = synth.render(source, synth.scene(2 * seed), SIDE)
     scene = synth.scene(2 * seed + 1)
@@ -30,7 +62,7 @@ def sheet(engine: Engine, seed: int = 0) -> Pixels:
     composed: list[sheets.Panel] = []
     truth: list[sheets.Panel] = []
     for name, chosen in SWAPS.items():
-        result: Result = engine.swap(face, target_picture.image, chosen, target_labels=target_labels)
+        result = engine.swap(face, target_picture.image, chosen, target_labels=target_labels)
         names = chosen or [regions.NAMES[r] for r in regions.FACE]
         answer = synth.render(synth.combine(target, source, names), scene, SIDE)
         swapped.append((name, result.image))

@@ -6,21 +6,23 @@ from collections.abc import Sequence
 
 from e4s_engine.photo.images import Pixels
 from e4s_engine.photo.sheets import colour, legend, overlay, sheet
-from e4s_engine.regions import Labels
+from e4s_engine.pipeline.portraits import Portrait
 from e4s_engine.result import Result
 
 
-def swap_sheet(
-    sources: Sequence[tuple[Pixels, Labels]], target: tuple[Pixels, Labels], result: Result
-) -> Pixels:
+def swap_sheet(sources: Sequence[Portrait], target: Portrait, result: Result) -> Pixels:
     """Show a swap's steps: inputs, generated face and result above, parsed and composed labels below.
 
-    sources, target: aligned crops [1024, 1024, 3] with their labels [512, 512].
+    sources, target: as `Engine.portrait` returns them, with labels.
     """
     names = ["source"] if len(sources) == 1 else [f"source {i + 1}" for i in range(len(sources))]
     inputs = [*zip(names, sources, strict=True), ("target", target)]
-    pictures = [(name, crop) for name, (crop, _) in inputs]
-    parsed = [(f"{name} labels", overlay(crop, labels)) for name, (crop, labels) in inputs]
+    pictures = [(name, portrait.crop.image) for name, portrait in inputs]
+    parsed = [
+        (f"{name} labels", overlay(portrait.crop.image, portrait.labels))
+        for name, portrait in inputs
+        if portrait.labels is not None
+    ]
     composed = colour(result.labels, result.holes)
     return sheet(
         [

@@ -1,15 +1,43 @@
-"""Facts about this machine and an engine's choices, as `e4s info` prints them."""
+"""`e4s info`: facts about this machine and an engine's choices."""
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
+import json
 import platform
+from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
 from e4s_engine import __version__
+from e4s_engine.cli import engines, flags
 
 if TYPE_CHECKING:
     from e4s_engine.engine import Engine
+
+HELP = "what this machine offers and what a weight file holds"
+
+
+def add(command: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    command.add_argument("--json", action="store_true")
+    command.add_argument("--plan", action="store_true", help="print the recorded plans of the native backend")
+    flags.add_engine(command)
+
+
+def run(arguments: Namespace) -> int:
+    """Print the facts, or the plans."""
+    engine = engines.engine(arguments)
+    if arguments.plan:
+        print(engine.plan())
+        return 0
+    facts = report(engine)
+    if arguments.json:
+        print(json.dumps(facts))
+    else:
+        for name, value in facts.items():
+            print(f"{name + ':':18}{value}")
+    return 0
 
 
 def report(engine: Engine) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -52,6 +53,13 @@ class Function:
     free: bool = False
 
 
+def scale(name: str, shape: Shape) -> tuple[float, float]:
+    """Return mean and deviation of a random tensor: variances about 1, vectors small, kernels as by He."""
+    if name.endswith("running_var"):
+        return 1, 0.1
+    return 0, 0.1 if len(shape) == 1 else (2 / math.prod(shape[1:])) ** 0.5
+
+
 @dataclasses.dataclass(frozen=True)
 class Network:
     """A network: the content of its files, and its functions.
@@ -63,6 +71,7 @@ class Network:
     infer: function shapes of an official state dict -> config. Raises WeightsError if it is not one.
     recognise: function shapes of an official state dict -> whether it belongs to this network.
     functions: functions by name.
+    scale: function (tensor, shape) -> mean and deviation of random weights that keep activations in range.
     """
 
     kind: str
@@ -72,6 +81,7 @@ class Network:
     infer: Callable[[Shapes], Any]
     recognise: Callable[[Shapes], bool]
     functions: Mapping[str, Function]
+    scale: Callable[[str, Shape], tuple[float, float]] = scale
 
     def function(self, name: str) -> Function:
         """Return a function by name. Raises KeyError for a name that the network does not have."""

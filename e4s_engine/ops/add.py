@@ -20,5 +20,5 @@ def reference(x: Tensor, y: Tensor, *, relu: bool = False) -> Tensor:
 
 def record(x: Symbol, y: Symbol, *, relu: bool = False) -> Symbol:
     """Append a sum, then the activation."""
-    z = x.plan.emit("add", x.shape, {"x": x, "other": y}, type=x.type)
+    z = x.plan.emit("add", x.shape, {"x": x, "other": y}, type=x.type, relu=0)
     return activation.relu(z) if relu else z

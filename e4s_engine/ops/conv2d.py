@@ -49,7 +49,7 @@ def record(
     outputs, kernel = weight.shape[0], weight.shape[-1]
     shape = (n, outputs, -(-height // stride), -(-width // stride))
     y = plan.emit(
-        "conv",
+        "conv2d",
         shape,
         {"x": x},
         weights={"kernel": whole_kernel(weight, plan.type), "bias": vector(bias)},

@@ -19,7 +19,7 @@ def reference(image: Tensor, low: float, high: float) -> Tensor:  # [N,H,W,3] ui
 def record(image: Symbol, low: float, high: float) -> Symbol:
     """Append a step that reads pixels, with scale and shift of values in 0..1 per channel."""
     n, height, width, channels = image.shape
-    y = image.plan.emit("picture", (n, channels, height, width), {"x": image})
+    y = image.plan.emit("from_uint8", (n, channels, height, width), {"x": image})
     for name, value in (("scale", high - low), ("shift", low)):
         image.plan.steps[-1].numbers |= {f"{name}{c}": value for c in range(3)}
     return y

@@ -18,4 +18,4 @@ def reference(x: Tensor, logits: Tensor, *, residual: bool = False) -> Tensor:
 
 def record(x: Symbol, logits: Symbol, *, residual: bool = False) -> Symbol:
     """Append the gate as a step of its own."""
-    return x.plan.emit("combine", x.shape, {"x": x, "gate": logits}, residual=residual, relu=0)
+    return x.plan.emit("gate", x.shape, {"x": x, "gate": logits}, residual=residual, relu=0)

@@ -17,4 +17,4 @@ def reference(x: Tensor) -> Tensor:  # [N,C,H,W] -> [N,C,1,1]
 
 def record(x: Symbol) -> Symbol:
     """Append a pooling step without labels."""
-    return x.plan.emit("pool", (*x.shape[:2], 1, 1), {"x": x})
+    return x.plan.emit("region_pool", (*x.shape[:2], 1, 1), {"x": x})

@@ -27,5 +27,5 @@ def reference(x: Tensor, *, prelu: Tensor | None = None) -> Tensor:  # [N,C,H,W]
 
 def record(x: Symbol, *, prelu: Weight | None = None) -> Symbol:
     """Append the norm, then the activation."""
-    y = x.plan.emit("instance_norm", x.shape, {"x": x})
+    y = x.plan.emit("instance_norm", x.shape, {"x": x}, epsilon=EPSILON)
     return y if prelu is None else activation.record(y, prelu=prelu)

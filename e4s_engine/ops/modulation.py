@@ -44,7 +44,7 @@ def record(
         return weight.read(arrays)[:, :, None, None], np.full(inputs, gain, np.float32), None
 
     return plan.emit(
-        "conv",
+        "conv2d",
         (batch, regions, inputs),
         {"x": codes},
         type="f32",

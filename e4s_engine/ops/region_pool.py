@@ -23,4 +23,4 @@ def reference(x: Tensor, labels: Tensor, regions: int) -> Tensor:  # [N,C,H,W], 
 def record(x: Symbol, labels: Symbol, regions: int) -> Symbol:
     """Append a pooling step with labels."""
     shape = (x.shape[0], regions, x.shape[1])
-    return x.plan.emit("pool", shape, {"x": x, "labels": labels}, type="f32")
+    return x.plan.emit("region_pool", shape, {"x": x, "labels": labels}, type="f32")

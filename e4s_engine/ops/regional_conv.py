@@ -294,6 +294,8 @@ def record(
         weights=weights,
         flop=2.0 * n * shape[2] * shape[3] * inputs * outputs * side_taps,
         upsample=upsample,
+        slope=SLOPE,
+        gain=GAIN,
     )
 
 
@@ -326,5 +328,11 @@ def _record_demodulation(weight: Weight, styles: Symbol) -> Symbol:
     flop = 2.0 * n * regions * inputs * outputs
     shape = (n, regions, outputs)
     return styles.plan.emit(
-        "demodulate", shape, {"x": styles}, type="f32", weights={"energy": kernel}, flop=flop
+        "demodulate",
+        shape,
+        {"x": styles},
+        type="f32",
+        weights={"energy": kernel},
+        flop=flop,
+        epsilon=EPSILON,
     )

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from e4s_engine.photo.align import CROP
 from e4s_engine.photo.images import Pixels
+from e4s_engine.regions import Mask
 
-Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float32]
 
 MODES = ("feather", "multiband", "none")

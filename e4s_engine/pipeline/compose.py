@@ -5,17 +5,28 @@ Labels are uint8 [512, 512], holes and foregrounds bool [512, 512], style vector
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from e4s_engine import regions
-from e4s_engine.regions import Labels
+from e4s_engine.regions import Labels, Mask
 
-Mask = npt.NDArray[np.bool_]
 Styles = npt.NDArray[np.float32]
 Part = tuple[Labels, Sequence[int]]  # labels of one source and the regions that the swap uses of it
+
+
+@dataclasses.dataclass(frozen=True)
+class Composed:
+    """Input of the decoder, and the part of its picture that is pasted."""
+
+    labels: Labels
+    holes: Mask
+    styles: Styles
+    foreground: Mask
+
 
 KEPT_TEXTURE = (regions.BACKGROUND, regions.HAIR, regions.GLASSES, regions.EARRINGS)
 # Regions that every face has. Where the source hides one (behind glasses or a hand), the target's stays. The
@@ -151,6 +162,13 @@ def mix(target: Styles, source: Styles, extent: float) -> Styles:
     if extent in (0, 1):
         return (source if extent else target).copy()
     return (np.float32(1 - extent) * target + np.float32(extent) * source).astype(np.float32)
+
+
+def foreground(chosen: Sequence[int] | None, labels: Labels, holes: Mask, target: Labels) -> Mask:
+    """Return the paste mask of a swap. chosen: regions that its sources show; None: whole face."""
+    if chosen is None:
+        return whole_face_foreground(labels, holes)
+    return region_foreground(chosen, labels, holes, target)
 
 
 def whole_face_foreground(labels: Labels, holes: Mask) -> Mask:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,13 +23,15 @@ from e4s_engine.networks.bisenet.config import ParserConfig
 from e4s_engine.networks.rgi import relight as relighting
 from e4s_engine.options import SwapOptions
 from e4s_engine.photo import align as alignment
-from e4s_engine.photo import blend as blending
 from e4s_engine.photo import images
 from e4s_engine.photo.images import Pixels
 from e4s_engine.pipeline import compose, inputs
+from e4s_engine.pipeline.compose import Composed
+from e4s_engine.pipeline.paste import fused, paste, resident, to_uint8, untouched
 from e4s_engine.pipeline.portraits import Job, Person, Portrait, Regions, Request, WholeFace
-from e4s_engine.regions import Labels
-from e4s_engine.result import Face, ResidentResult, Result
+from e4s_engine.pipeline.stages import stage
+from e4s_engine.regions import Labels, Mask
+from e4s_engine.result import Face, Result
 
 AT_ONCE = 8  # swaps of a batch that are in memory as floats at one time
 
@@ -42,16 +45,6 @@ class Route(enum.Enum):
     UNTOUCHED = "nothing was asked for"
     FUSED = "the backend swaps in one go"
     STAGED = "stage by stage"
-
-
-@dataclasses.dataclass(frozen=True)
-class _Composed:
-    """Input of the decoder, and the part of its picture that is pasted."""
-
-    labels: Labels
-    holes: compose.Mask
-    styles: compose.Styles
-    foreground: compose.Mask
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +70,10 @@ class Pipeline:
         return labels
 
     def _parse(self, portrait: Portrait) -> Labels:
+        with stage("parse"):
+            return self._parsed(portrait)
+
+    def _parsed(self, portrait: Portrait) -> Labels:
         picture = portrait.crop.for_parser
         if self.parser is not None:
             return inputs.check_labels(self.parser(picture.copy()), f"{portrait.argument}: parser")
@@ -98,14 +95,16 @@ class Pipeline:
         known |= self.label(portrait for portrait in portraits if portrait not in known)
         faces: dict[Person, Face] = {person: person for person in people if isinstance(person, Face)}
         if portraits:
-            encoded = self.backend.run("rgi", "encode", *_stacked(portraits, known))
+            with stage("encode"):
+                encoded = self.backend.run("rgi", "encode", *_stacked(portraits, known))
             for portrait, styles in zip(portraits, encoded, strict=True):
                 faces[portrait] = Face(known[portrait], styles)
         return faces
 
     def decode(self, styles: compose.Styles, labels: Labels) -> npt.NDArray[np.float32]:
         """Decode style vectors [N,12,D] and labels [N,512,512] to images [N,S,S,3]. Raises ArgumentError."""
-        decoded = self.backend.run("rgi", "decode", styles, labels)
+        with stage("decode"):
+            decoded = self.backend.run("rgi", "decode", styles, labels)
         if not np.isfinite(decoded).all():
             raise ArgumentError("styles: the image is not finite; these are no style vectors of this model")
         return decoded
@@ -125,7 +124,7 @@ class Pipeline:
             numbers = [i for i, other in enumerate(routes) if other is route]
             some = [jobs[i] for i in numbers]
             if route is Route.UNTOUCHED:
-                done = [self._untouched(job.target, labels) for job in some]
+                done = [untouched(job.target.crop, labels[job.target], self.size) for job in some]
             elif route is Route.FUSED:
                 done = self._swap_fused(some, labels)
             else:
@@ -155,16 +154,11 @@ class Pipeline:
     def _lights_for(self, options: SwapOptions) -> relighting.Layers | None:
         return self.lights if options.relight else None
 
-    def _untouched(self, target: Portrait, labels: PortraitLabels) -> Result:
-        """Return the target as it is. Copies: a target may come several times."""
-        crop, mask = target.crop, labels[target]
-        face = images.resize(crop.image, self.size, self.size, Image.Resampling.LANCZOS)
-        return Result(crop.photo.copy(), face.copy(), mask.copy(), np.zeros(mask.shape, bool))
-
     def _swap_staged(self, jobs: Sequence[Job], labels: PortraitLabels, options: SwapOptions) -> list[Result]:
         people = [person for job in jobs for person in (job.target, *(part.person for part in job.parts))]
         faces, lights = self.encode(people, labels), self._lights_for(options)
-        composed = [(job.target, _compose(job, faces, options, lights)) for job in jobs]
+        with stage("compose"):
+            composed = [(job.target, _compose(job, faces, options, lights)) for job in jobs]
         return self._render(composed, options)
 
     def _swap_fused(self, jobs: Sequence[Job], labels: PortraitLabels) -> list[Result]:
@@ -176,12 +170,15 @@ class Pipeline:
         labels = labels | self.label(portrait for portrait in portraits if portrait not in labels)
         given, kept = _stacked(portraits, labels), _stacked([job.target for job in jobs], labels)
         flags = [compose.request(_ids(job.request), mask) for job, mask in zip(jobs, given[1], strict=True)]
-        swapped = swapper.swap(*given, *kept, np.stack(flags))
-        # Copies: views would keep the whole batch alive.
-        return [
-            Result(image.copy(), face.copy(), mask.copy(), holes > 0)
-            for image, face, mask, holes in zip(*swapped, strict=True)
-        ]
+        with stage("fused"):
+            swapped = swapper.swap(*given, *kept, np.stack(flags))
+        results = []
+        for job, flag, *arrays in zip(jobs, flags, *swapped, strict=True):
+            # Copies: views would keep the whole batch alive.
+            image, face, mask, holes = (array.copy() for array in arrays)
+            foreground = partial(_foreground, flag, mask, holes > 0, labels[job.target])
+            results.append(fused(image, face, mask, holes > 0, job.target.crop.image, foreground))
+        return results
 
     def swap_resident(
         self, source: Any, target: Any, labels: Sequence[Any], request: Request, options: SwapOptions
@@ -201,8 +198,11 @@ class Pipeline:
             for image, mask, argument in zip((source, target), labels, ("source", "target"), strict=True)
         ]
         flags = compose.request(_ids(request), masks[0])
-        swapped = swapper.swap_resident(given, masks[0], kept, masks[1], flags)
-        return ResidentResult(swapped.pasted, swapped.faces, swapped.labels, swapped.holes > 0)
+        with stage("fused"):
+            swapped, crop = swapper.swap_resident(given, masks[0], kept, masks[1], flags)
+        holes = swapped.holes > 0
+        foreground = partial(_foreground, flags, swapped.labels, holes, masks[1])
+        return resident(swapped.pasted, swapped.faces, swapped.labels, holes, crop, foreground)
 
     def _labels_of(self, image: Any, labels: Any, argument: str) -> Labels:
         """Return labels checked, or the parser's, which sees a copy on the CPU."""
@@ -227,16 +227,20 @@ class Pipeline:
         """Render a portrait's own style vectors in its own labels, and paste them over it."""
         holes = np.zeros(face.labels.shape, bool)
         foreground = compose.whole_face_foreground(face.labels, holes)
-        return self._render([(portrait, _Composed(face.labels, holes, face.styles, foreground))], options)[0]
+        return self._render([(portrait, Composed(face.labels, holes, face.styles, foreground))], options)[0]
 
-    def _render(self, composed: list[tuple[Portrait, _Composed]], options: SwapOptions) -> list[Result]:
+    def _render(self, composed: list[tuple[Portrait, Composed]], options: SwapOptions) -> list[Result]:
         """Decode in one batch, then paste each face into its photo."""
         if not composed:
             return []
         styles = np.stack([one.styles for _, one in composed])
         labels = np.stack([one.labels for _, one in composed])
         faces = self.decode(styles, labels)
-        return [_paste(p, to_uint8(f), one, options) for f, (p, one) in zip(faces, composed, strict=True)]
+        with stage("blend"):
+            return [
+                paste(portrait.crop, to_uint8(face), one, options.blend)
+                for face, (portrait, one) in zip(faces, composed, strict=True)
+            ]
 
 
 def _stacked(portraits: Sequence[Portrait], labels: PortraitLabels) -> tuple[Pixels, Labels]:
@@ -250,14 +254,15 @@ def _ids(request: Request) -> tuple[int, ...] | None:
     return None if isinstance(request, WholeFace) else request.ids
 
 
-def to_uint8(image: npt.NDArray[np.float32]) -> Pixels:
-    """Return a decoded image in [-1, 1] as 8 bits: clamped and truncated, as in the published code."""
-    return (((image + 1) / 2).clip(0, 1) * 255).astype(np.uint8)
+def _foreground(flags: Labels, labels: Labels, holes: Mask, target: Labels) -> Mask:
+    """Return the paste mask of a fused swap. flags: see `compose.request`."""
+    chosen = None if (flags == compose.WHOLE).any() else np.flatnonzero(flags).tolist()
+    return compose.foreground(chosen, labels, holes, target)
 
 
 def _compose(
     job: Job, faces: dict[Person, Face], options: SwapOptions, lights: relighting.Layers | None
-) -> _Composed:
+) -> Composed:
     """Swap shape and texture."""
     target = faces[job.target]
     given = []
@@ -282,22 +287,6 @@ def _compose(
         styles = compose.complete_styles(styles, shaped, target.styles)
     else:
         labels, holes = target.labels, np.zeros(target.labels.shape, bool)
-    if isinstance(job.request, WholeFace):
-        foreground = compose.whole_face_foreground(labels, holes)
-    else:
-        chosen = [region for _, _, ids in given for region in ids]
-        foreground = compose.region_foreground(chosen, labels, holes, target.labels)
-    return _Composed(labels, holes, styles, foreground)
-
-
-def _paste(target: Portrait, face: Pixels, composed: _Composed, options: SwapOptions) -> Result:
-    """Blend the face over the target's crop and put the crop back into the photo."""
-    crop = target.crop
-    alpha = blending.alpha(composed.foreground, options.blend)
-    pasted = face
-    if options.blend == "multiband" and composed.foreground.any():
-        large = images.resize(face, alignment.CROP, alignment.CROP, Image.Resampling.BICUBIC)
-        pasted = blending.multiband(large, crop.image, composed.foreground)
-        if crop.quad is None:
-            alpha = np.full_like(alpha, 255)  # as published, the pyramids reach over the whole crop
-    return Result(alignment.paste(crop, pasted, alpha), face, composed.labels, composed.holes)
+    whole = isinstance(job.request, WholeFace)
+    chosen = None if whole else [region for _, _, ids in given for region in ids]
+    return Composed(labels, holes, styles, compose.foreground(chosen, labels, holes, target.labels))

@@ -12,10 +12,11 @@ from e4s_engine.faces import landmarks as landmark_models
 from e4s_engine.photo import align as alignment
 from e4s_engine.photo import images
 from e4s_engine.pipeline.inputs import check_labels, check_styles
+from e4s_engine.pipeline.stages import stage
 from e4s_engine.regions import Labels
 from e4s_engine.result import Face
 
-Image = Any  # a path, bytes, a PIL image, or an array: see images.read
+Image = Any  # a path, bytes, a PIL image, an array (see images.read), or a Portrait
 RegionNames = str | Iterable[str]
 Source = Image | Face | Mapping[str | tuple[str, ...], Image | Face]
 Ids = tuple[int, ...]
@@ -38,7 +39,10 @@ Request = WholeFace | Regions
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Portrait:
-    """A photo with its aligned crop. labels: those that the caller passed; None: the parser's are wanted."""
+    """A photo with its aligned crop.
+
+    argument: name of the photo in error messages. labels: regions of the crop; None: the parser's are wanted.
+    """
 
     argument: str
     crop: alignment.Crop
@@ -80,10 +84,18 @@ def reader(model: landmark_models.LandmarkModel | None, align: str | bool, style
         key = (id(image), id(labels), id(points))
         if key not in seen:
             person: Person
+            if isinstance(image, Face | Portrait) and (labels is not None or points is not None):
+                raise ArgumentError(
+                    f"{argument}: a {type(image).__name__} brings its own labels and needs no landmarks; "
+                    "pass none beside it"
+                )
             if isinstance(image, Face):
-                person = _from_face(image, argument, labels, points, style_dim)
+                person = _from_face(image, argument, style_dim)
+            elif isinstance(image, Portrait):
+                person = image
             else:
-                person = _from_image(image, argument, labels, points, model, align)
+                with stage("read"):
+                    person = _from_image(image, argument, labels, points, model, align)
             seen[key] = person, (image, labels, points)  # kept alive: an id must not be used again
         return seen[key][0]
 
@@ -97,11 +109,7 @@ def picture(person: Person, argument: str) -> Portrait:
     return person
 
 
-def _from_face(face: Face, argument: str, labels: Any, points: Any, style_dim: int) -> Face:
-    if labels is not None or points is not None:
-        raise ArgumentError(
-            f"{argument}: a Face brings its own labels and needs no landmarks; pass none beside it"
-        )
+def _from_face(face: Face, argument: str, style_dim: int) -> Face:
     mask = regions.check_labels(face.labels, f"{argument}.labels")
     return Face(mask, check_styles(face.styles, f"{argument}.styles", style_dim))
 

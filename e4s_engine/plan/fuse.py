@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 # Steps of the runtime; other kinds exist only between recording and fusing.
 RUNTIME = frozenset(
     {
-        "affine", "argmax", "combine", "constant", "conv", "copy", "demodulate", "instance_norm", "max_pool",
-        "norm_add", "picture", "pool", "region_linear", "regional_conv", "resize", "resize_labels", "to_rgb",
-        "to_uint8",
+        "add", "affine", "argmax", "constant", "conv2d", "copy", "demodulate", "from_uint8", "gate",
+        "instance_norm", "max_pool", "norm_add", "region_linear", "region_pool", "regional_conv", "resize",
+        "resize_labels", "to_rgb", "to_uint8",
     }
 )  # fmt: skip
 
@@ -104,7 +104,7 @@ def fuse(plan: Plan) -> Plan:
 
 
 def _normalise_pixels(graph: Graph, step: Step) -> bool:
-    picture = graph.before(step, "x", "picture")
+    picture = graph.before(step, "x", "from_uint8")
     if picture is None:
         return False
     numbers = picture.numbers
@@ -116,7 +116,7 @@ def _normalise_pixels(graph: Graph, step: Step) -> bool:
 
 
 def _resize_pixels(graph: Graph, step: Step) -> bool:
-    picture = graph.before(step, "x", "picture")
+    picture = graph.before(step, "x", "from_uint8")
     if picture is None or step.numbers["mode"] != 0 or not _has_own_size(graph, picture):
         return False
     graph.fold(step, picture)
@@ -124,7 +124,7 @@ def _resize_pixels(graph: Graph, step: Step) -> bool:
 
 
 def _halve_pixels(graph: Graph, step: Step) -> bool:
-    picture = graph.before(step, "x", "picture")
+    picture = graph.before(step, "x", "from_uint8")
     plain = {f"{name}{c}": value for name, value in (("scale", 1), ("shift", 0)) for c in range(3)}
     if picture is None or picture.numbers != plain or not _has_own_size(graph, picture):
         return False
@@ -149,7 +149,7 @@ def _is_activated(step: Step) -> bool:
 
 def _scale_kernel(graph: Graph, step: Step) -> bool:
     """Fold scale and shift into a convolution that is followed by nothing but a bias."""
-    conv = graph.before(step, "x", "conv")
+    conv = graph.before(step, "x", "conv2d")
     if conv is None or _is_activated(conv) or "residual" in conv.buffers:
         return False
     (kernel,), (scale,), (shift,) = conv.weights["kernel"], step.weights["scale"], step.weights["shift"]
@@ -174,7 +174,7 @@ def _scale_kernel(graph: Graph, step: Step) -> bool:
 
 
 def _activate_conv(graph: Graph, step: Step) -> bool:
-    conv = graph.before(step, "x", "conv")
+    conv = graph.before(step, "x", "conv2d")
     if conv is None:
         return False
     relu = bool(step.numbers["relu"])
@@ -203,11 +203,12 @@ def _activate_norm(graph: Graph, step: Step) -> bool:
 
 
 def _activate_sum(graph: Graph, step: Step) -> bool:
-    combine = graph.before(step, "x", "combine")
-    if combine is None or not step.numbers["relu"] or combine.numbers["relu"]:
+    """Fold ReLU into a sum or a gate."""
+    before = graph.before(step, "x", "add", "gate")
+    if before is None or not step.numbers["relu"] or before.numbers["relu"]:
         return False
-    combine.numbers["relu"] = 1
-    graph.fold(step, combine)
+    before.numbers["relu"] = 1
+    graph.fold(step, before)
     return True
 
 
@@ -215,7 +216,7 @@ def _add_residual(graph: Graph, step: Step) -> bool:
     """Fold a sum into the later of the convolutions that write its operands."""
     buffers = graph.plan.buffers
     for mine, other in (("x", "other"), ("other", "x")):
-        conv, residual = graph.before(step, mine, "conv"), step.buffers[other]
+        conv, residual = graph.before(step, mine, "conv2d"), step.buffers[other]
         a, b = buffers[step.buffers[mine]], buffers[residual]
         if conv is None or a.shape != b.shape or a.type != b.type or b.external >= 0:
             continue
@@ -226,12 +227,6 @@ def _add_residual(graph: Graph, step: Step) -> bool:
         graph.fold(step, conv)
         return True
     return False
-
-
-def _sum_apart(graph: Graph, step: Step) -> bool:
-    """Add in a step of its own."""
-    step.kind, step.numbers = "combine", {"residual": 0, "relu": 0}
-    return True
 
 
 def _affine_apart(graph: Graph, step: Step) -> bool:
@@ -261,13 +256,16 @@ def _norm_and_add(graph: Graph, step: Step) -> bool:
     if norm is None or "prelu" in norm.weights:
         return False
     step.kind, step.weights = "norm_add", {}
-    step.numbers = {"gain": 0.5, "normalised": 0, "stride": 1}
+    epsilon = norm.numbers["epsilon"]
+    step.numbers = {"gain": 0.5, "normalised": 0, "stride": 1, "epsilon": epsilon}
     graph.remove(norm)
     step.buffers["x"] = norm.buffers["x"]
     other = graph.before(step, "shortcut", "instance_norm", "copy")
     if other is None or "prelu" in other.weights:
         return True
     if other.kind == "instance_norm":
+        if other.numbers["epsilon"] != epsilon:
+            return True
         step.numbers["normalised"] = 1
     else:
         step.numbers["stride"] = other.numbers["stride"]
@@ -277,13 +275,13 @@ def _norm_and_add(graph: Graph, step: Step) -> bool:
 
 
 def _excite_apart(graph: Graph, step: Step) -> bool:
-    """Excite in steps of its own: the mean, two linear layers, the gate and the sum."""
+    """Excite in steps of its own: the mean, two linear layers, the gate, the sum."""
     from e4s_engine.plan.recorder import Step as NewStep
 
     plan, x = graph.plan, step.buffers["x"]
     n, _, _, channels = plan.buffers[x].shape
     index, source = graph.index(step), x
-    for kind, weight, relu in (("pool", "", 0), ("conv", "squeeze", 1), ("conv", "excite", 0)):
+    for kind, weight, relu in (("region_pool", "", 0), ("conv2d", "squeeze", 1), ("conv2d", "excite", 0)):
         kernel = step.weights[weight] if weight else []
         width = kernel[0].shape[0] if kernel and isinstance(kernel[0], Conv) else channels
         y = plan.add_buffer((n, 1, 1, width), plan.type)
@@ -292,9 +290,11 @@ def _excite_apart(graph: Graph, step: Step) -> bool:
         new = NewStep(kind, {"x": source, "y": y}, {"kernel": kernel} if kernel else {}, numbers, flop)
         graph.steps.insert(index, new)
         index, source = index + 1, y
-    step.kind, step.weights, step.numbers = "combine", {}, {"residual": 0, "relu": 0}
-    step.buffers["gate"] = source
-    step.buffers["other"] = step.buffers.pop("shortcut")
+    y = plan.add_buffer(plan.buffers[x].shape, plan.type)
+    gate = NewStep("gate", {"x": x, "gate": source, "y": y}, numbers={"residual": 0, "relu": 0})
+    graph.steps.insert(index, gate)
+    step.kind, step.weights, step.numbers = "add", {}, {"relu": 0}
+    step.buffers = {"x": y, "other": step.buffers["shortcut"], "y": step.buffers["y"]}
     return True
 
 
@@ -328,7 +328,7 @@ def _resize_logits(graph: Graph, step: Step) -> bool:
         step.numbers["mode"] = resize.numbers["mode"]
         step.buffers["x"] = resize.buffers["x"]
         graph.remove(resize)
-    if graph.before(step, "x", "conv") is not None:
+    if graph.before(step, "x", "conv2d") is not None:
         graph.plan.buffers[step.buffers["x"]].type = "f32"
     return True
 
@@ -350,7 +350,7 @@ RULES: dict[str, Sequence[Rule]] = {
     "cubic_half": (_halve_pixels,),
     "batch_norm": (_scale_kernel, _affine_apart),
     "activation": (_activate_conv, _activate_sum, _activate_norm, _affine_apart),
-    "add": (_add_residual, _sum_apart),
+    "add": (_add_residual,),
     "squeeze_excite": (_norm_and_add, _excite_apart),
     "latent_codes": (_shift_biases,),
     "argmax": (_resize_logits,),
@@ -369,7 +369,7 @@ def _refuse_pictures(plan: Plan) -> None:
 def _add_halos(plan: Plan) -> None:
     """Give the inputs of convolutions a border of zero pixels, half as wide as their kernels."""
     for step in plan.steps:
-        if step.kind in ("conv", "regional_conv"):
+        if step.kind in ("conv2d", "regional_conv"):
             (kernel,) = step.weights["kernel"]
             assert isinstance(kernel, Conv)
             buffer = plan.buffers[step.buffers["x"]]

@@ -77,15 +77,15 @@ class Weight:
 class Conv:
     """Weights of a convolution, in the kernels' layout: kernel [O,I,k,k] times out_scale [O], in_scale [I].
 
-    make: function arrays -> (kernel, out_scale or None, in_scale or None). winograd: flag of weights that are
-    transformed for Winograd tiles.
+    make: function arrays -> (kernel, out_scale or None, in_scale or None). form: name of the runtime's form
+    that they are packed for.
     """
 
     key: tuple[str, ...]
     shape: Shape
     type: str
     make: Callable[[Arrays], tuple[Array, Array | None, Array | None]] = dataclasses.field(compare=False)
-    winograd: bool = False
+    form: str = "direct"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,15 +21,13 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from e4s_engine import regions, synth
 from e4s_engine.errors import ArgumentError
 from e4s_engine.photo.files import replacing
+from e4s_engine.photo.images import Pixels
 from e4s_engine.synth.params import Occluder, Person, Scene
 from e4s_engine.synth.render import SAMPLES
-
-Pictures = npt.NDArray[np.uint8]
 
 # Seeds below this are reserved for tests and benchmarks; training uses those from here on.
 FIRST_TRAINING_SEED = 1_000_000
@@ -154,7 +152,7 @@ class Faces:
         self.shards = -(-count // SHARD)
         self._folder = Path(folder)
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._open: dict[int, Pictures] = {}
+        self._open: dict[int, Pixels] = {}
         self._pool: ProcessPoolExecutor | None = None
         self._jobs: dict[int, Future[str]] = {}
         self._lock = Lock()  # several threads build batches
@@ -169,7 +167,7 @@ class Faces:
         name = f"pairs-{self.size}-{self.supersample}-{version()}-{self.first + 2 * shard * SHARD:08d}.npy"
         return self._folder / name
 
-    def items(self, indices: Iterable[int]) -> Pictures:
+    def items(self, indices: Iterable[int]) -> Pixels:
         """Return items, uint8 [n, 3, S, S, 4]; waits for missing shards, or renders them."""
         return np.stack([self._shard(i // SHARD)[i % SHARD] for i in indices])
 
@@ -196,11 +194,11 @@ class Faces:
             job = (str(self.path(shard)), self.first, shard, self.size, self.supersample)
             self._jobs[shard] = self._pool.submit(render_shard, *job)
 
-    def _shard(self, shard: int) -> Pictures:
+    def _shard(self, shard: int) -> Pixels:
         with self._lock:
             return self._opened(shard)
 
-    def _opened(self, shard: int) -> Pictures:
+    def _opened(self, shard: int) -> Pixels:
         if shard not in self._open:
             path = self.path(shard)
             if shard in self._jobs:
@@ -214,7 +212,7 @@ class Faces:
         return self._open[shard]
 
 
-def opened(path: Path, shape: tuple[int, ...]) -> Pictures:
+def opened(path: Path, shape: tuple[int, ...]) -> Pixels:
     """Open a file of the cache. Raises ArgumentError if its shape or type is not the expected one."""
     array: Any = np.load(path, mmap_mode="r", allow_pickle=False)
     if array.shape != shape or array.dtype != np.uint8:

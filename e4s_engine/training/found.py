@@ -18,7 +18,8 @@ from torch import Tensor
 from e4s_engine import ops
 from e4s_engine.networks.bisenet import parse
 from e4s_engine.photo.files import replacing
-from e4s_engine.training.faces import PICTURES, SHARD, Faces, Pictures, opened
+from e4s_engine.photo.images import Pixels
+from e4s_engine.training.faces import PICTURES, SHARD, Faces, opened
 
 _AT_ONCE, _AT_ONCE_GPU = 4, 24  # pictures in one pass of the parser
 
@@ -38,7 +39,7 @@ class Found:
     def __len__(self) -> int:
         return len(self._faces)
 
-    def items(self, indices: Iterable[int]) -> Pictures:
+    def items(self, indices: Iterable[int]) -> Pixels:
         """See `Faces`."""
         chosen = list(indices)
         pictures = self._faces.items(chosen)

@@ -14,7 +14,7 @@ def keep() -> None:
 
     Blocks of many megabytes are otherwise mapped anew each time and zeroed page by page by the kernel. Some
     of that cost remains: tensors are aligned, and the holes between aligned blocks are too short for others
-    of their size. A preloaded allocator that never returns pages does better (SPEED.md).
+    of their size. A preloaded allocator that never returns pages does better (docs/training_log.md).
     """
     if not sys.platform.startswith("linux"):
         return

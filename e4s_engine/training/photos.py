@@ -18,8 +18,7 @@ from PIL import Image
 from e4s_engine import regions
 from e4s_engine.errors import ArgumentError, E4SError, LabelsError
 from e4s_engine.photo import images, labelfile
-
-Pictures = npt.NDArray[np.uint8]
+from e4s_engine.photo.images import Pixels
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
 _MERGED = ("labels", "CelebAMask-HQ-mask", "CelebA-HQ-mask", "mask")
@@ -52,7 +51,7 @@ class Photos:
     def __len__(self) -> int:
         return len(self._photos)
 
-    def item(self, index: int) -> Pictures:
+    def item(self, index: int) -> Pixels:
         """Read a photo with its labels, uint8 [S, S, 4]; the next intact one if it is broken."""
         for shift in range(len(self._photos)):
             photo = self._photos[(index + shift) % len(self._photos)]
@@ -65,7 +64,7 @@ class Photos:
                 self.broken[name] = " ".join(str(error).split())
         raise ArgumentError(f"data: none of the {len(self._photos)} photos in {self.folder} can be used")
 
-    def _read(self, photo: Path) -> Pictures:
+    def _read(self, photo: Path) -> Pixels:
         pixels = images.read(photo)
         if pixels.shape[0] != pixels.shape[1]:
             raise LabelsError(f"{pixels.shape[1]} x {pixels.shape[0]} pixels: not an aligned square portrait")

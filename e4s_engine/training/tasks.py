@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -18,12 +17,13 @@ from e4s_engine.networks.network import Config
 from e4s_engine.networks.rgi import decode, encode, likeness, relight
 from e4s_engine.networks.rgi.config import ModelConfig
 from e4s_engine.ops._fixed import Seams
+from e4s_engine.photo.images import Pixels
+from e4s_engine.testing.metrics import psnr
 from e4s_engine.training import critic, losses, networks
 from e4s_engine.training.batches import Batch, mixed_styles, unpacked
 from e4s_engine.training.learner import Learner, Precision
 from e4s_engine.training.recipe import ParserRecipe, RgiRecipe, Schedule, side_at
 
-Pixels = npt.NDArray[np.uint8]
 Figures = dict[str, Tensor]
 
 CRITIC = "critic"
@@ -165,10 +165,10 @@ class Rgi:
                     cells = [image, result]
                 rows += [list(row) for row in zip(*(c.float() for c in cells), strict=True)]
         alike = [1 - float(likeness.structure(row[1][None].clamp(-1, 1), row[0][None])) for row in rows]
-        figures = {"recon_psnr": float(np.mean([psnr(row[1], row[0]) for row in rows]))}
+        figures = {"recon_psnr": float(np.mean([decibels(row[1], row[0]) for row in rows]))}
         figures["recon_ssim"] = float(np.mean(alike))
         if "own" in batch:
-            figures["swap_psnr"] = float(np.mean([psnr(row[3], row[2]) for row in rows]))
+            figures["swap_psnr"] = float(np.mean([decibels(row[3], row[2]) for row in rows]))
         return sheet(rows[:8]), figures
 
     def _reconstruct(
@@ -301,9 +301,9 @@ def sized(image: Tensor, side: int) -> Tensor:
     return image if image.shape[-1] == side else ops.reference.resize(image, side, side, "bilinear")
 
 
-def psnr(a: Tensor, b: Tensor) -> float:
-    """Return the PSNR in dB of pictures in [-1, 1], the first of which is clamped."""
-    return float(-10 * (((a.clamp(-1, 1) - b) / 2).square().mean() + 1e-10).log10())
+def decibels(a: Tensor, b: Tensor) -> float:
+    """Return the PSNR of pictures in [-1, 1] in dB, at most 100."""
+    return psnr(a.float().cpu().numpy(), b.float().cpu().numpy(), cap=100.0)
 
 
 def sheet(rows: list[list[Tensor]]) -> Pixels:

@@ -10,6 +10,7 @@ from native_tools import golden_folder, golden_model, kernels, native
 from PIL import Image
 
 from e4s_engine.testing.loaded import loaded
+from e4s_engine.testing.metrics import psnr
 
 STYLES = {"fp32": 1e-4, "bf16": 5e-2}  # relative
 PRECISIONS = sorted({precision for _, precision in kernels()})
@@ -18,11 +19,6 @@ PRECISIONS = sorted({precision for _, precision in kernels()})
 def photo(folder: Path, name: str) -> np.ndarray:
     with Image.open(folder.parent / "photos" / f"{name}.jpg") as image:
         return np.asarray(image.convert("RGB"))
-
-
-def psnr(got: np.ndarray, want: np.ndarray) -> float:
-    difference = np.clip(got, -1, 1) - np.clip(want, -1, 1)
-    return float(10 * np.log10(4 / np.mean(np.square(difference))))
 
 
 def check_picture(picture: np.ndarray, goldens: dict[str, np.ndarray], name: str, precision: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,21 +44,56 @@ WIDE = [case for case in CASES if re.match(r"conv-64-80-k3s1-16x18|regional-64-6
 @pytest.mark.parametrize("case", WIDE, ids=str)
 def test_winograds_tiles_make_the_same_pictures(case: Case, isa: str, precision: str) -> None:
     """They agree with the direct form to rounding, and bit for bit on any number of threads."""
-    direct, tiled = run_case(case, isa, precision, winograd=()), run_case(case, isa, precision)
+    direct, tiled = run_case(case, isa, precision, direct=True), run_case(case, isa, precision)
     assert 0 < np.abs(direct - tiled).max() < TOLERANCE[precision] * np.abs(direct).max()
     assert np.array_equal(run_case(case, isa, precision, 1), tiled)
+
+
+@pytest.mark.parametrize(
+    ("changes", "form"),
+    [
+        ({}, "winograd"),
+        ({"precision": "bf16"}, "winograd"),
+        ({"isa": "amx-emulated"}, "winograd"),
+        ({"isa": "amx-emulated", "precision": "bf16"}, "direct"),
+        ({"kernel": (64, 64, 1, 1)}, "direct"),
+        ({"kernel": (63, 64, 3, 3)}, "direct"),
+        ({"kernel": (64, 48, 3, 3)}, "direct"),
+        ({"kernel": (64, 72, 3, 3)}, "direct"),
+        ({"first": 64}, "direct"),
+        ({"x": (1, 32, 32, 64)}, "direct"),
+        ({"x": (1, 16, 15, 64), "y": (1, 16, 15, 64)}, "direct"),
+        ({"x": (1, 14, 18, 64), "y": (1, 14, 18, 64)}, "direct"),
+    ],
+)
+def test_the_runtime_chooses_a_convolutions_form(changes: dict[str, Any], form: str) -> None:
+    """Winograd's tiles need even sides and whole vectors, 64 channels and 256 pixels, and no AMX."""
+    step = {"isa": "portable", "kernel": (64, 64, 3, 3), "precision": "f32", "first": 0}
+    step |= {"x": (1, 16, 16, 64), "y": (1, 16, 16, 64)}
+    assert _native.conv_forms(**(step | changes), has_labels=False) == {"kernel": form}
+    seam = {"seam": "direct"} if form == "winograd" else {}
+    assert _native.conv_forms(**(step | changes), has_labels=True) == {"kernel": form} | seam
+
+
+def test_impossible_convolutions_have_no_form() -> None:
+    with pytest.raises(ArgumentError, match="impossible shape"):
+        _native.conv_forms("", (64, 64, 3, 3), "f32", (1, 0, 16, 64), (1, 16, 16, 64), 0, False)
+    with pytest.raises(ArgumentError, match="unknown type"):
+        _native.conv_forms("", (64, 64, 3, 3), "f16", (1, 16, 16, 64), (1, 16, 16, 64), 0, False)
 
 
 def test_winograds_form_is_refused_where_it_does_not_fit() -> None:
     packed = _native.Weights()
     with pytest.raises(ArgumentError, match="3 x 3"):
-        packed.add_conv(np.ones((4, 4, 5, 5), np.float32), None, None, "f32", True)
+        packed.add_conv(np.ones((4, 4, 5, 5), np.float32), None, None, "f32", "winograd")
+    with pytest.raises(ArgumentError, match="form direct or winograd"):
+        packed.add_conv(np.ones((4, 4, 3, 3), np.float32), None, None, "f32", "fourier")
     case = next(case for case in CASES if case.name.startswith("conv-16-130-k3s2"))
     plan, _ = record_case(case, "fp32")
     store = native.WeightStore()
     store.add(plan, case.weights)
     buffers, steps = native.described(plan, store)
-    wide = store.packed.add_conv(case.weights["w"], None, None, "f32", True)
+    wide = store.packed.add_conv(case.weights["w"], None, None, "f32", "winograd")
     halving = next(step for step in steps if step["numbers"].get("stride") == 2)
     halving["weights"]["kernel"] = [wide]
     with pytest.raises(ArgumentError, match="Winograd"):

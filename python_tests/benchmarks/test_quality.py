@@ -10,6 +10,7 @@ import torch
 
 from benchmarks import baselines, identity, metrics, quality
 from e4s_engine import synth
+from e4s_engine.testing.metrics import psnr
 from e4s_engine.training.faces import Faces, swap_of
 
 KEYS = {
@@ -26,9 +27,12 @@ def test_psnr_and_ssim():
     b[:16] = np.clip(a[:16].astype(int) + 20, 0, 255)
     mask = np.zeros((32, 40), bool)
     mask[16:] = True
-    assert metrics.psnr(a, a) == metrics.psnr(a, b, mask) == metrics.CAP
+    assert psnr(a, a, cap=60) == psnr(a, b, mask, 60) == 60
+    assert psnr(a, a) == np.inf and psnr(a, b) == psnr(b, a) < 60
     flat = np.full((32, 40, 3), 100, np.uint8)
-    assert metrics.psnr(flat, flat + 10) == pytest.approx(20 * np.log10(255 / 10))
+    assert psnr(flat, flat + 10) == pytest.approx(20 * np.log10(255 / 10))
+    assert psnr(flat / 127.5 - 1, (flat + 10) / 127.5 - 1) == pytest.approx(20 * np.log10(255 / 10))
+    assert psnr(np.float32([0.5, 3]), np.float32([0, 1])) == pytest.approx(10 * np.log10(4 / (0.25 / 2)))
     assert metrics.ssim(a, a) == pytest.approx(1)
     # In flat pictures only the means count.
     c1 = (0.01 * 255) ** 2

@@ -12,6 +12,7 @@ from PIL import Image
 from e4s_engine.errors import AlignmentError, ArgumentError
 from e4s_engine.faces import landmarks
 from e4s_engine.photo import align
+from e4s_engine.testing.metrics import psnr
 
 # Eyes, nose tip and mouth corners of a face whose eyes are one unit apart, centred between them.
 FIVE = np.array([[-0.5, 0], [0.5, 0], [0, 0.6], [-0.4, 1.1], [0.4, 1.1]])
@@ -35,10 +36,6 @@ def photo(width, height):
     rows, columns = np.indices((height, width))
     waves = [np.sin(rows / a + columns / b) for a, b in ((13, 29), (31, -17), (-23, 19))]
     return (127 + 90 * np.stack(waves, axis=2)).astype(np.uint8)
-
-
-def psnr(a, b):
-    return 10 * np.log10(255**2 / max(1e-9, np.mean((a.astype(float) - b) ** 2)))
 
 
 def refused(call, *words, argument="landmarks", error=AlignmentError):

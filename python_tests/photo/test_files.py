@@ -19,7 +19,8 @@ OLD = b"the old file"
 
 
 def result(picture=PICTURE):
-    return Result(picture, picture, np.zeros((512, 512), np.uint8), np.zeros((512, 512), bool))
+    labels = np.zeros((512, 512), np.uint8)
+    return Result(picture, picture, labels, labels > 0, picture, picture[:, :, 0] > 0)
 
 
 @pytest.fixture

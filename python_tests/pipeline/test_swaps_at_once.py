@@ -70,8 +70,11 @@ PEOPLE = [portrait(seed) for seed in range(3)]
 KNOWN = {"source_labels": A_LABELS, "target_labels": B_LABELS}
 
 
+FIELDS = ("image", "face", "labels", "holes", "crop", "changed")
+
+
 def same(a, b):
-    return all(np.array_equal(getattr(a, n), getattr(b, n)) for n in ("image", "face", "labels", "holes"))
+    return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in FIELDS)
 
 
 def test_a_swap_of_crops_is_done_in_one_go(at_once, engine):

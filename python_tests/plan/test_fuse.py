@@ -145,7 +145,7 @@ def test_chains_reach_every_rule_that_they_can() -> None:
             kinds.update(f"{step.kind}+{name}" for name in step.weights)
             kinds["residual"] += "residual" in step.buffers
             kinds["relu last"] += bool(step.numbers.get("relu_last"))
-    for name in ("conv", "conv+bias", "conv+prelu", "affine", "affine+prelu", "combine", "copy", "resize"):
+    for name in ("conv2d", "conv2d+bias", "conv2d+prelu", "affine", "affine+prelu", "add", "copy", "resize"):
         assert kinds[name] >= 100, name
     for name in ("residual", "relu last", "instance_norm+prelu"):
         assert kinds[name] >= 10, name
@@ -160,7 +160,7 @@ def test_a_rule_that_is_broken_makes_chains_fail(broken: str, monkeypatch: pytes
     else:
 
         def early(graph: Graph, step: Any) -> bool:
-            conv = graph.before(step, "x", "conv")
+            conv = graph.before(step, "x", "conv2d")
             if conv is None or "residual" not in conv.buffers or "prelu" in conv.weights:
                 return False
             conv.weights["prelu"] = step.weights["prelu"]
@@ -180,5 +180,5 @@ def test_a_rule_that_is_broken_makes_chains_fail(broken: str, monkeypatch: pytes
 
 def test_the_table_names_steps_of_either_side() -> None:
     assert set(RULES) - RUNTIME == {
-        "activation", "add", "batch_norm", "cubic_half", "latent_codes", "normalize", "squeeze_excite",
+        "activation", "batch_norm", "cubic_half", "latent_codes", "normalize", "squeeze_excite",
     }  # fmt: skip

@@ -35,7 +35,7 @@ logger = logging.getLogger("e4s_engine")
 _MOST_AT_ONCE = 8  # pictures per graph: more do not fill the card better
 # Slots of a swap's graph that the caller fills, and those that it reads.
 INPUTS = ("source_pixels", "source_labels", "target_pixels", "target_labels", "chosen")
-OUTPUTS = ("pasted", "picture", "labels", "holes")
+OUTPUTS = ("pasted", "picture", "labels", "holes", "target_pixels")  # the last one: as it came
 _IN_FLIGHT = 2  # instances of a graph: one copies while the other computes
 
 
@@ -142,16 +142,16 @@ class Cuda(Planned):
         target: Resident,
         target_labels: Bytes,
         chosen: Bytes,
-    ) -> Swapped:
+    ) -> tuple[Swapped, Any]:
         """Swap crops that are on this device, as `Swapper` specifies."""
         for labels in (source_labels, target_labels):
             check_labels(labels)
         source_array, target_array, flags = map(np.ascontiguousarray, (source_labels, target_labels, chosen))
-        pictures = [_native.CudaArray(self._linker.device, (CROP, CROP, 3)) for _ in range(2)]
-        result = Swapped(pictures[0], pictures[1], np.empty_like(target_array), np.empty_like(target_array))
+        pasted, face, crop = (_native.CudaArray(self._linker.device, (CROP, CROP, 3)) for _ in range(3))
+        result = Swapped(pasted, face, np.empty_like(target_array), np.empty_like(target_array))
         inputs = [source.place, source_array, target.place, target_array, flags]
-        self._swap(inputs, list(result), 1, sorted({source.stream, target.stream}))
-        return result
+        self._swap(inputs, [*result, crop], 1, sorted({source.stream, target.stream}))
+        return result, crop
 
     def resident(self, image: Any) -> Resident | None:
         """Return a crop on this device in the form that `swap_resident` takes; None for anything else."""
@@ -162,7 +162,7 @@ class Cuda(Planned):
         with self._swap_graph(batch) as bound:
             bound.graph.run(
                 {slot(name): value for name, value in zip(INPUTS, inputs, strict=True)},
-                {slot(name): value for name, value in zip(OUTPUTS, outputs, strict=True)},
+                {slot(name): value for name, value in zip(OUTPUTS, outputs, strict=False)},
                 after,
             )
 
@@ -182,11 +182,11 @@ class Cuda(Planned):
             parts.append(f"{head}\n{plan.table()}")
         return "\n\n".join(parts)
 
-    def time(self, network: str, function: str, batch: int, runs: int) -> float:
-        """Return milliseconds of one launch of a function's graph at published sizes, by device events."""
+    def time(self, network: str, function: str, arrays: Sequence[npt.NDArray[Any]], runs: int) -> float:
+        """Return milliseconds of one launch of a function's graph over these inputs, by device events."""
         loaded = self._network(network)
-        shapes = loaded.network.function(function).examples(loaded.config)
-        with self._graph(loaded, function, tuple((batch, *shape) for shape in shapes)) as bound:
+        with self._graph(loaded, function, tuple(array.shape for array in arrays)) as bound:
+            bound.graph.run(dict(enumerate(arrays)), {})
             return bound.graph.time(runs)
 
     def _program(self, plan: Plan) -> Any:

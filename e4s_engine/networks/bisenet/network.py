@@ -6,7 +6,7 @@ from typing import Any
 
 from e4s_engine.networks.bisenet.config import ParserConfig, infer_parser
 from e4s_engine.networks.bisenet.parse import SIDE, Weights, classes
-from e4s_engine.networks.bisenet.tensors import tensors
+from e4s_engine.networks.bisenet.tensors import scale, tensors
 from e4s_engine.networks.network import Function, Input, Network
 
 
@@ -33,4 +33,5 @@ BISENET = Network(
             cpu_precision="fp32",
         ),
     },
+    scale=scale,
 )

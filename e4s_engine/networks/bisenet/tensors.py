@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from e4s_engine.networks import network
 from e4s_engine.networks.bisenet.config import ParserConfig
 from e4s_engine.networks.network import Entry, Shape
 
@@ -11,6 +12,13 @@ from e4s_engine.networks.network import Entry, Shape
 def tensors(config: ParserConfig) -> dict[str, Shape]:
     """Return every tensor that the network reads, key -> shape."""
     return dict(_parser(config))
+
+
+def scale(name: str, shape: Shape) -> tuple[float, float]:
+    """Return mean and deviation of a random tensor; gains of batch norms are about 1."""
+    if len(shape) == 1 and ".bn" in name and name.endswith("weight"):
+        return 1, 0.1
+    return network.scale(name, shape)
 
 
 def _norm(prefix: str, width: int) -> Iterator[Entry]:

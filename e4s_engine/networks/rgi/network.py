@@ -7,7 +7,7 @@ from e4s_engine.networks.network import Function, Input, Network, Shape
 from e4s_engine.networks.rgi.config import ModelConfig, infer_model
 from e4s_engine.networks.rgi.decode import decode
 from e4s_engine.networks.rgi.encode import encode_pixels
-from e4s_engine.networks.rgi.tensors import tensors
+from e4s_engine.networks.rgi.tensors import scale, tensors
 
 CROP = 1024  # side of the aligned crop in the published pipeline
 _LABELS: Shape = (regions.LABEL_SIZE, regions.LABEL_SIZE)
@@ -32,4 +32,5 @@ RGI = Network(
             lambda config: ((regions.COUNT, config.style_dim), _LABELS),
         ),
     },
+    scale=scale,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from e4s_engine import regions
+from e4s_engine.networks import network
 from e4s_engine.networks.network import Entry, Shape
 from e4s_engine.networks.rgi import relight
 from e4s_engine.networks.rgi.config import ModelConfig
@@ -15,6 +16,17 @@ SQUEEZE = 16  # reduction of the squeeze-excite blocks
 def tensors(config: ModelConfig) -> dict[str, Shape]:
     """Return every tensor that the networks read, key -> shape."""
     return dict([*_encoder(config), *_mlps(config), *_generator(config), *_relight(config)])
+
+
+def scale(name: str, shape: Shape) -> tuple[float, float]:
+    """Return mean and deviation of a random tensor; layers of the generator and the MLPs scale themselves."""
+    if name.endswith("modulation.bias"):
+        return 1, 0.1
+    if name.startswith("G.to_rgb") and ".modulation." not in name:
+        return 0, 0.1  # keeps most colours in range
+    if len(shape) > 1 and name.startswith(("G.", "MLPs.")):
+        return 0, 1
+    return network.scale(name, shape)
 
 
 def _encoder(config: ModelConfig) -> Iterator[Entry]:

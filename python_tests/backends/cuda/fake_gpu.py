@@ -5,6 +5,8 @@ Not collected by itself: `test_cuda_driver.py` builds that driver and runs this 
 
 from __future__ import annotations
 
+import argparse
+import copy
 import ctypes
 import dataclasses
 import gc
@@ -19,10 +21,12 @@ import pytest
 
 FAKE = ctypes.CDLL(os.environ["FAKE_CUDA"])  # before the extension looks for a driver
 
-from conftest import TINY  # noqa: E402
+from conftest import TINY, TINY_PARSER  # noqa: E402
 
 from e4s_engine import _native, regions, weights  # noqa: E402
+from e4s_engine.backends.cuda import backend as cuda  # noqa: E402
 from e4s_engine.backends.cuda import compile as compiling  # noqa: E402
+from e4s_engine.backends.cuda import swap as swaps  # noqa: E402
 from e4s_engine.engine import Engine  # noqa: E402
 from e4s_engine.errors import (  # noqa: E402
     ArgumentError,
@@ -261,14 +265,28 @@ def test_a_swap_of_resident_pictures_stays_on_the_device(whole: Engine) -> None:
     copies, launches = count("copies"), count("launches")
     made = whole.swap(a, b, **KNOWN)
     assert count("launches") == launches + 1
-    # Two pictures, four label maps, the swap flags and two pictures; none for `image`.
-    assert count("copies") == copies + 9
+    # Two pictures, four label maps, the swap flags and three pictures; none for `image`.
+    assert count("copies") == copies + 10
     assert made.resident.shape == (1024, 1024, 3) and made.resident.__dlpack_device__() == (2, 0)
     assert made.image.shape == made.face.shape == (1024, 1024, 3)
     assert made.labels.shape == made.holes.shape == (512, 512) and made.holes.dtype == bool
     assert whole.swap(made.resident, b, **KNOWN).resident is not None  # a result can be an input
+    assert repr(made) == "<Result: 1024 x 1024 pixels, on a GPU>"
+    ctypes.memset(b.pointer, 9, b.nbytes)  # the caller's next picture
     whole.close()  # the result outlives the engine
     assert np.array_equal(np.asarray(made.resident), made.image)
+    assert (made.crop == 2).all() and made.changed.all()  # the kernels do nothing: the result is all zeros
+
+
+def test_a_resident_result_copies_each_picture_once(whole: Engine) -> None:
+    made = whole.swap(Interface(CROP), Interface(CROP), **KNOWN)
+    copies = count("copies")
+    with ThreadPoolExecutor(8) as pool:
+        seen = list(pool.map(lambda _: (made.image, made.face), range(8)))
+    assert count("copies") == copies + 2
+    assert all(image is made.image and face is made.face for image, face in seen)
+    again = copy.deepcopy(made)
+    assert again.resident is None and np.array_equal(again.image, made.image)
 
 
 def test_arrays_with_an_interface_are_taken_where_they_are(whole: Engine) -> None:
@@ -313,7 +331,48 @@ def test_labels_of_resident_pictures_are_checked(whole: Engine) -> None:
         whole.swap(Interface(CROP), Interface(CROP))
 
 
+# Times
+
+
 def test_time_is_the_devices(made: Engine) -> None:
     backend: Any = made._pipeline
     measure: Callable[..., float] = backend.backend.time
-    assert measure("rgi", "decode", 1, 3) == pytest.approx(2.0)
+    styles = np.zeros((1, regions.COUNT, made.config.style_dim), np.float32)
+    copies = count("copies")
+    assert measure("rgi", "decode", [styles, CROP_LABELS[None]], 3) == pytest.approx(2.0)
+    assert count("copies") >= copies + 2  # the inputs, before the launches that are timed
+
+
+def test_benchmarks_time_portraits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Labels of zeros put every tile of a regional layer into one region, which is no swap of faces."""
+    from benchmarks import gpu_kernels, gpu_times
+
+    small = dataclasses.replace(TINY, size=1024, channels=(8,) * 9, latents=18)
+    models = weights.random_model(small), weights.random_model(TINY_PARSER)
+    monkeypatch.setattr(gpu_kernels, "models", lambda: models)
+    options = argparse.Namespace(precisions=["bf16"], batches=[1, 3], runs=2)
+    people = [portrait(0)[1], portrait(1)[1]]
+    portraits = []
+    fill, time = gpu_times.set_portraits, cuda.Cuda.time
+
+    def filled(graph: Any, batch: int) -> None:
+        fill(graph, batch)
+        labels = [np.empty((batch, *CROP_LABELS.shape), np.uint8) for _ in people]
+        names = ("source_labels", "target_labels")
+        graph.run({}, {swaps.SLOTS.index(name): array for name, array in zip(names, labels, strict=True)})
+        for i in range(batch):
+            portraits.append(np.array_equal(labels[0][i], people[i % 2]))
+            portraits.append(np.array_equal(labels[1][i], people[1 - i % 2]))
+
+    def timed(self: Any, network: str, function: str, arrays: list[Any], runs: int) -> float:
+        if network == "rgi":
+            portraits.extend(np.array_equal(labels, people[i % 2]) for i, labels in enumerate(arrays[1]))
+        return time(self, network, function, arrays, runs)
+
+    monkeypatch.setattr(gpu_times, "set_portraits", filled)
+    assert set(gpu_times.fused_swaps(_native.CudaDevice(0), options)) == {"bf16 1", "bf16 3"}
+    assert len(portraits) == 8 and all(portraits)
+    monkeypatch.setattr(cuda.Cuda, "time", timed)
+    assert len(gpu_times.stages(options)) == 6
+    assert len(portraits) == 8 + 2 * 6 * (1 + 3) and all(portraits)
+    gc.collect()

@@ -1,0 +1,116 @@
+"""Times of the CUDA engine and of PyTorch on a GPU, for `benchmarks.gpu`."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from typing import Any
+
+import numpy as np
+
+from benchmarks import gpu_kernels
+from e4s_engine import regions
+from e4s_engine.backends.cuda import swap as swaps
+from e4s_engine.backends.cuda import tune
+from e4s_engine.backends.cuda.backend import INPUTS, Linker, swap_graph
+from e4s_engine.pipeline import compose
+from e4s_engine.testing.loaded import loaded
+
+
+def tiles(options: argparse.Namespace) -> dict[str, Any]:
+    """Tune tiles for one precision at batch 1, and store them in the cache."""
+    wanted = ["--seconds", str(options.tune), "--precision", options.precisions[0]]
+    return {"status": tune.main(wanted) if options.tune > 0 else None}
+
+
+def stages(options: argparse.Namespace) -> dict[str, Any]:
+    """Time graph replays on portraits in milliseconds: medians of rounds, by precision, stage and batch."""
+    from e4s_engine.backends.cuda.backend import Cuda
+
+    model, parser = gpu_kernels.models()
+    times: dict[str, Any] = {}
+    for precision in options.precisions:
+        backend = loaded(Cuda("cuda:0", precision), model, parser)
+        for batch in options.batches:
+            pictures, labels = gpu_kernels.inputs(batch)
+            styles = np.ones((batch, regions.COUNT, model.config.style_dim), np.float32)
+            for network, stage, arrays in (
+                ("rgi", "encode", [pictures, labels]),
+                ("rgi", "decode", [styles, labels]),
+                ("parser", "parse", [pictures]),
+            ):
+                backend.time(network, stage, arrays, 3)
+                rounds = [backend.time(network, stage, arrays, options.runs) for _ in range(5)]
+                times[f"{precision} {stage} {batch}"] = statistics.median(rounds)
+    return times
+
+
+def fused_swaps(device: Any, options: argparse.Namespace) -> dict[str, float]:
+    """Time fused swaps of aligned crops in milliseconds, 8-bit in and out, by precision and batch."""
+    model, _ = gpu_kernels.models()
+    table = tune.shipped(device.arch) | tune.load(device.name)
+    times = {}
+    for precision in options.precisions:
+        linker = Linker(device)
+        for batch in options.batches:
+            swap = swaps.record(model.config, precision, batch, table)
+            linker.add(swap, model.tensors)
+            graph = swap_graph(linker, swap)
+            set_portraits(graph, batch)
+            graph.time(3)
+            rounds = [graph.time(options.runs) for _ in range(5)]
+            times[f"{precision} {batch}"] = statistics.median(rounds)
+    return times
+
+
+def set_portraits(graph: Any, batch: int) -> None:
+    """Fill the inputs of a swap's graph: labels of zeros would put every tile into one region."""
+    sources, targets = gpu_kernels.inputs(batch), gpu_kernels.inputs(batch, first=1)
+    flags = np.stack([compose.request(None, labels) for labels in sources[1]])
+    slot = swaps.SLOTS.index
+    arrays = zip(INPUTS, (*sources, *targets, flags), strict=True)
+    graph.run({slot(name): array for name, array in arrays}, {})
+
+
+def kernels(device: Any, options: argparse.Namespace) -> dict[str, Any]:
+    """Time every kernel alone: see `gpu_kernels.alone`."""
+    return gpu_kernels.alone(device, options.precisions[0], options.runs)
+
+
+def in_torch(options: argparse.Namespace) -> dict[str, Any]:
+    """Time a swap's two encodes and its decode in PyTorch on the card: published, one pass, compiled."""
+    import torch
+
+    from e4s_engine import ops
+    from e4s_engine.networks.rgi import decode, encode
+
+    model, _ = gpu_kernels.models()
+    images, labels = (torch.from_numpy(a).cuda() for a in gpu_kernels.inputs(2))
+    placed = {name: torch.from_numpy(t).cuda() for name, t in model.tensors.items()}
+
+    def published() -> Any:
+        return swap(ops.published)
+
+    def one_pass() -> Any:
+        return swap(ops.reference)
+
+    def swap(form: Any) -> Any:
+        styles = encode.encode_pixels(form, images, labels, placed, model.config)
+        return decode.decode(form, styles[:1], labels[:1], placed, model.config)
+
+    times: dict[str, Any] = {}
+    for name, run, tf32, dtype in (
+        ("published fp32", published, False, None),
+        ("published tf32", published, True, None),
+        ("published fp16", published, True, torch.float16),
+        ("onepass fp16", one_pass, True, torch.float16),
+        ("onepass fp16 compiled", torch.compile(one_pass, mode="reduce-overhead"), True, torch.float16),
+    ):
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+        enabled = dtype is not None
+        try:
+            with torch.inference_mode(), torch.autocast("cuda", dtype or torch.float16, enabled=enabled):
+                times[name] = gpu_kernels.events(run, 3 if "published" in name else options.runs)
+        except Exception as error:  # a compiler's failure is a result, too
+            times[name] = f"{type(error).__name__}: {error}"[:300]
+    return times

@@ -1,0 +1,30 @@
+#include "ops/factories.h"
+
+namespace e4s {
+
+const std::map<std::string, Factory>& factories() {
+  static const std::map<std::string, Factory> all = {
+      {"add", make_add},
+      {"affine", make_affine},
+      {"argmax", make_argmax},
+      {"constant", make_constant},
+      {"conv2d", make_conv2d},
+      {"copy", make_copy},
+      {"demodulate", make_demodulate},
+      {"from_uint8", make_from_uint8},
+      {"gate", make_gate},
+      {"instance_norm", make_instance_norm},
+      {"max_pool", make_max_pool},
+      {"norm_add", make_norm_add},
+      {"region_linear", make_region_linear},
+      {"region_pool", make_region_pool},
+      {"regional_conv", make_regional_conv},
+      {"resize", make_resize},
+      {"resize_labels", make_resize_labels},
+      {"to_rgb", make_to_rgb},
+      {"to_uint8", make_to_uint8},
+  };
+  return all;
+}
+
+}  // namespace e4s

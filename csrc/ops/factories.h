@@ -1,0 +1,47 @@
+// One factory per step kind: checks shapes and weights, requests memory, returns the function that runs it.
+#pragma once
+
+#include "plan.h"
+
+namespace e4s {
+
+// x + other, then ReLU: x, y [N,H,W,C], other like x or [N,1,1,C].
+StepFn make_add(Builder& b);
+// A scale and a shift per channel, then PReLU: x, y [N,H,W,C].
+StepFn make_affine(Builder& b);
+// Best class of resized logits: x [N,h,w,C] -> y [N,H,W,1], 8-bit.
+StepFn make_argmax(Builder& b);
+// The learned constant, repeated over the batch: values [H,W,C] -> y [N,H,W,C].
+StepFn make_constant(Builder& b);
+// Dense convolution with its epilogue: x [N,h,w,I] -> y [N,H,W,O].
+StepFn make_conv2d(Builder& b);
+// Every stride-th pixel of x [N,h,w,c] -> channels of y [N,H,W,C] from `first` on.
+StepFn make_copy(Builder& b);
+// Demodulation scales of a layer: styles x [N,1,R,I] -> y [N,1,R,O].
+StepFn make_demodulate(Builder& b);
+// 8-bit pixels x [N,h,w,3] -> normalised y [N,H,W,3].
+StepFn make_from_uint8(Builder& b);
+// x * sigmoid(gate) (+ x), then ReLU: x, y [N,H,W,C], gate [N,1,1,C].
+StepFn make_gate(Builder& b);
+// Instance norm, then PReLU: x, y [N,H,W,C].
+StepFn make_instance_norm(Builder& b);
+// Max pooling 3 x 3 of stride 2: x [N,h,w,C] -> y [N,(h+1)/2,(w+1)/2,C].
+StepFn make_max_pool(Builder& b);
+// Instance norm times a gain, plus the shortcut: x, y [N,H,W,C], shortcut [N,h,w,C].
+StepFn make_norm_add(Builder& b);
+// One linear layer per region: x [N,1,R,I] -> y [N,1,R,O].
+StepFn make_region_linear(Builder& b);
+// Mean per region, or of all pixels: x [N,H,W,C], labels [N,H,W,1] -> y [N,1,R,C].
+StepFn make_region_pool(Builder& b);
+// Modulated convolution: x [N,h,w,I], styles [N,1,R,I], labels [N,H,W,1] -> y [N,H,W,O].
+StepFn make_regional_conv(Builder& b);
+// Bilinear or nearest resize: x [N,h,w,C] -> y [N,H,W,C].
+StepFn make_resize(Builder& b);
+// Nearest resize of labels: x [N,h,w,1] -> y [N,H,W,1].
+StepFn make_resize_labels(Builder& b);
+// Modulated 1 x 1 convolution plus the upsampled skip: x [N,H,W,I], skip [N,H/2,W/2,3] -> y [N,H,W,3].
+StepFn make_to_rgb(Builder& b);
+// x [N,H,W,3] in -1..1 -> 8-bit y [N,H,W,3].
+StepFn make_to_uint8(Builder& b);
+
+}  // namespace e4s

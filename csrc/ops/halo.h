@@ -1,0 +1,11 @@
+// The border of zero pixels around every sample of a feature map, which convolutions read.
+#pragma once
+
+#include "plan.h"
+
+namespace e4s {
+
+// Zeroes the halo around every sample.
+void clear_halo(const Run& run, const Map& y);
+
+}  // namespace e4s

@@ -1,0 +1,26 @@
+// Bilinear or nearest resize of a feature map.
+#include "ops/elementwise.h"
+#include "ops/factories.h"
+#include "ops/halo.h"
+#include "ops/resize_coordinates.h"
+
+namespace e4s {
+
+StepFn make_resize(Builder& b) {
+  const int x = b.read("x"), y = b.write("y"), mode = b.integer("mode", 0, 2);
+  const BufferSpec &in = b.spec(x), &out = b.spec(y);
+  b.require(is_feature(in) && is_feature(out) && in.type == out.type && in.n == out.n && in.c == out.c,
+            "x and y must be features of the same type");
+  b.temporary(columns_bytes(out.w));
+  return [=](const Run& run) {
+    const Map &source = run.map(x), &target = run.map(y);
+    const Columns columns = fill_columns(run.temporary, source.w, target.w, mode);
+    each_row_of(run, target, [&](std::int64_t n, std::int64_t row, int) {
+      resize_row(run, source, n, static_cast<int>(row), target.h, target.w, mode, columns,
+                 target.at(n, row, 0));
+    });
+    clear_halo(run, target);
+  };
+}
+
+}  // namespace e4s

@@ -1,0 +1,46 @@
+"""`e4s edit`: another photo's texture in some regions."""
+
+from __future__ import annotations
+
+import argparse
+from argparse import Namespace
+
+from e4s_engine.cli import engines, files, flags
+
+HELP = "mix another photo's texture into some regions"
+
+
+def add(command: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    command.add_argument("image", metavar="IMAGE")
+    command.add_argument("--image-landmarks", metavar="FILE", help=flags.LANDMARKS)
+    command.add_argument("reference", metavar="REFERENCE")
+    command.add_argument("--reference-landmarks", metavar="FILE", help=flags.LANDMARKS)
+    command.add_argument("--regions", nargs="+", required=True, metavar="REGION")
+    flags.add_options(command, "extent", "relight")
+    command.add_argument("--labels", metavar="FILE", help="labels of the image's aligned crop")
+    command.add_argument("--reference-labels", metavar="FILE", help="labels of the reference's aligned crop")
+    flags.add_output(command)
+    flags.add_engine(command)
+    flags.add_label_format(command)
+
+
+def run(arguments: Namespace) -> int:
+    """Edit and save."""
+    files.check_output(arguments.output)
+    with engines.photo_engine(arguments) as engine:
+        result = engine.edit(
+            arguments.image,
+            arguments.reference,
+            arguments.regions,
+            arguments.extent,
+            relight=arguments.relight,
+            blend=arguments.blend,
+            align=engines.align(arguments),
+            labels=files.read_labels(arguments.labels, arguments, "--labels"),
+            reference_labels=files.read_labels(arguments.reference_labels, arguments, "--reference-labels"),
+            landmarks=files.read_landmarks(arguments.image_landmarks, "--image-landmarks"),
+            reference_landmarks=files.read_landmarks(arguments.reference_landmarks, "--reference-landmarks"),
+        )
+    result.save(arguments.output)
+    return 0

@@ -1,0 +1,40 @@
+"""`e4s reconstruct`: a photo through the model and back."""
+
+from __future__ import annotations
+
+import argparse
+from argparse import Namespace
+
+from e4s_engine.cli import engines, files, flags
+
+HELP = "a photo through the model and back"
+
+
+def add(command: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    command.add_argument("image", metavar="IMAGE")
+    command.add_argument("--image-landmarks", metavar="FILE", help=flags.LANDMARKS)
+    command.add_argument("--labels", metavar="FILE", help="labels of the image's aligned crop")
+    command.add_argument(
+        "--steps", type=int, default=0, metavar="N",
+        help="optimisation steps, with --backend reference (200 as published); default: the encoder's codes",
+    )  # fmt: skip
+    flags.add_output(command)
+    flags.add_engine(command)
+    flags.add_label_format(command)
+
+
+def run(arguments: Namespace) -> int:
+    """Reconstruct and save."""
+    files.check_output(arguments.output)
+    with engines.photo_engine(arguments) as engine:
+        result = engine.reconstruct(
+            arguments.image,
+            files.read_labels(arguments.labels, arguments, "--labels"),
+            blend=arguments.blend,
+            align=engines.align(arguments),
+            landmarks=files.read_landmarks(arguments.image_landmarks, "--image-landmarks"),
+            steps=arguments.steps,
+        )
+    result.save(arguments.output)
+    return 0

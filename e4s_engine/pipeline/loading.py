@@ -1,0 +1,86 @@
+"""Loading of a pipeline: which weights, which parser, which backend."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import numpy as np
+
+from e4s_engine import backends
+from e4s_engine.backends import gather
+from e4s_engine.errors import ArgumentError, WeightsError
+from e4s_engine.networks import registry
+from e4s_engine.networks.bisenet.config import ParserConfig
+from e4s_engine.networks.rgi import relight
+from e4s_engine.networks.rgi.config import ModelConfig
+from e4s_engine.pipeline.pipeline import Parser, Pipeline
+from e4s_engine.weights import Model, find_parser, open_model
+
+logger = logging.getLogger("e4s_engine")
+
+WEIGHTS_VARIABLE = "E4S_WEIGHTS"
+BUNDLED = Path(__file__).parents[1] / "models" / "demo.safetensors"
+
+File = str | os.PathLike[str]
+
+
+def weights_file(weights: File | None) -> File:
+    """Return the file to load: the caller's, else the environment's, else the bundled demo model."""
+    if weights is not None:
+        return weights
+    if named := os.environ.get(WEIGHTS_VARIABLE):
+        return named
+    logger.info("engine: no weights given, taking the bundled demo model: it knows rendered faces only")
+    return BUNDLED
+
+
+def load(
+    weights: File | Model,
+    parser: File | Parser | None,
+    choice: tuple[str, str, str],
+    gathering: tuple[int, float],
+) -> tuple[Pipeline, ModelConfig]:
+    """Load weights and parser into a backend; return the pipeline over it and the model's config.
+
+    choice: backend, device, precision. gathering: pictures of concurrent calls that go together, and the
+    milliseconds to wait for them.
+    """
+    model = _model(weights)
+    own_parser, parser_model = _parser(parser, weights)
+    assert isinstance(model.config, ModelConfig)
+    classes = parser_model.config if parser_model is not None else None
+    assert classes is None or isinstance(classes, ParserConfig)
+    # Before the backend, which then reads every tensor that is left, to check it.
+    lights = relight.layers(model.tensors, np.stack) if model.config.relight else None
+    runtime = backends.create([model] if parser_model is None else [model, parser_model], *choice)
+    if gathering[0] > 1:
+        runtime = gather.Gathered(runtime, *gathering)
+    return Pipeline(runtime, own_parser, classes, model.config.size, lights), model.config
+
+
+def _model(weights: File | Model) -> Model:
+    if not isinstance(weights, Model):
+        return open_model(weights, "rgi", "weights")
+    kind = registry.kind_of(weights.config)
+    if kind != "rgi":
+        raise WeightsError(f"weights: expected a model of kind 'rgi', got one of kind {kind!r}")
+    return weights
+
+
+def _parser(parser: File | Parser | None, weights: File | Model) -> tuple[Parser | None, Model | None]:
+    """Return a callable parser, or a parser's weights, or neither."""
+    if parser is None:
+        return None, None
+    if callable(parser):
+        return parser, None
+    if parser == "auto":
+        found = None if isinstance(weights, Model) else find_parser(weights)
+        if found is None:
+            return None, None
+        logger.info("engine: parser %s", found)
+        parser = found
+    if not isinstance(parser, (str, os.PathLike)):
+        raise ArgumentError(f"parser: expected 'auto', a path, a callable or None, got {parser!r}")
+    return None, open_model(parser, "parser", "parser")

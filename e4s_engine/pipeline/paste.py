@@ -1,0 +1,91 @@
+"""Last stage of a swap: the face blended over the target's crop, the crop back in its photo, the `Result`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from e4s_engine.photo import align, blend, images
+from e4s_engine.photo.align import Crop
+from e4s_engine.photo.images import Pixels
+from e4s_engine.pipeline import compose
+from e4s_engine.regions import Labels, Mask
+from e4s_engine.result import Lazy, Result
+
+
+def to_uint8(image: npt.NDArray[np.float32]) -> Pixels:
+    """Return a decoded image in [-1, 1] as 8 bits: clamped and truncated, as in the published code."""
+    return (((image + 1) / 2).clip(0, 1) * 255).astype(np.uint8)
+
+
+def paste(crop: Crop, face: Pixels, composed: compose.Composed, mode: str) -> Result:
+    """Blend a face over the target's crop and put the crop back into the photo. mode: see `blend.alpha`."""
+    alpha = blend.alpha(composed.foreground, mode)
+    pasted = face
+    if mode == "multiband" and composed.foreground.any():
+        large = images.resize(face, align.CROP, align.CROP, Image.Resampling.BICUBIC)
+        pasted = blend.multiband(large, crop.image, composed.foreground)
+        if crop.quad is None:
+            alpha = np.full_like(alpha, 255)  # as published, the pyramids reach over the whole crop
+    shape, quad = crop.photo.shape[:2], crop.quad
+    return Result(
+        align.paste(crop, pasted, alpha),
+        face,
+        composed.labels,
+        composed.holes,
+        read_only(crop.image),
+        Lazy(lambda: _covered(shape, quad, alpha)),
+    )
+
+
+def untouched(crop: Crop, labels: Labels, size: int) -> Result:
+    """Return the target as it is. Copies: a target may come several times."""
+    face = images.resize(crop.image, size, size, Image.Resampling.LANCZOS)
+    shape = crop.photo.shape[:2]
+    return Result(
+        crop.photo.copy(),
+        face.copy(),
+        labels.copy(),
+        np.zeros(labels.shape, bool),
+        read_only(crop.image),
+        Lazy(lambda: np.zeros(shape, bool)),
+    )
+
+
+def fused(
+    image: Pixels, face: Pixels, labels: Labels, holes: Mask, crop: Pixels, foreground: Callable[[], Mask]
+) -> Result:
+    """Return a fused swap of an aligned crop. foreground: function that computes what it pasted."""
+    changed = Lazy(lambda: _differs(image, crop, foreground()))
+    return Result(image, face, labels, holes, read_only(crop), changed)
+
+
+def resident(
+    image: Any, face: Any, labels: Labels, holes: Mask, crop: Any, foreground: Callable[[], Mask]
+) -> Result:
+    """Return a fused swap whose pictures lie on a GPU and are copied when asked for."""
+    pixels, below = Lazy(lambda: np.asarray(image)), Lazy(lambda: read_only(np.asarray(crop)))
+    changed = Lazy(lambda: _differs(pixels.get(), below.get(), foreground()))
+    return Result(pixels, Lazy(lambda: np.asarray(face)), labels, holes, below, changed, image)
+
+
+def read_only(pixels: Pixels) -> Pixels:
+    """Return a view of pixels that several results share."""
+    view = pixels.view()
+    view.flags.writeable = False
+    return view
+
+
+def _covered(shape: tuple[int, ...], quad: align.Points | None, alpha: Pixels) -> Mask:
+    """Return where a paste with this opacity over the crop shows in a photo: white pasted over black."""
+    black, white = np.zeros(shape, np.uint8), np.full_like(alpha, 255)
+    return align.paste(Crop(black, black, quad), white, alpha) > 0
+
+
+def _differs(image: Pixels, crop: Pixels, foreground: Mask) -> Mask:
+    """Return where a fused swap pasted. GPUs round opacities in their own way: a 0 here may be a 1 there."""
+    return (blend.alpha(foreground, "feather") > 0) | (image != crop).any(axis=2)

@@ -1,0 +1,92 @@
+"""Official checkpoints, `.pt` and `.pth`: tensors and plain values only; nothing in them is executed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from e4s_engine.errors import WeightsError
+from e4s_engine.networks import registry
+from e4s_engine.weights.model import Model, check_shapes, log_unused, progress
+from e4s_engine.weights.tensorfile import not_finite
+
+
+def load_official(file: Path, argument: str, ema: bool = False) -> Model:
+    """Read an official checkpoint; needs PyTorch.
+
+    ema: whether to read the averaged weights of a file that holds both.
+    """
+    state = _state_dict(unpickle(file, argument), file, argument, ema)
+    shapes = {name: tuple(t.shape) for name, t in state.items()}
+    try:
+        config = registry.recognise(shapes)
+    except WeightsError as error:
+        raise WeightsError(f"{argument}: {file} is neither {registry.titles()} ({error})") from error
+    wanted = registry.tensors(config)
+    check_shapes(shapes, wanted, file, argument)
+    for name in wanted:
+        tensor = state[name]
+        # A tensor may claim more than its file holds (strides of 0), any size at all: it is never copied.
+        if (
+            not tensor.is_floating_point()
+            or tensor.is_sparse
+            or tensor.is_meta
+            or (tensor.untyped_storage().nbytes() < tensor.numel() * tensor.element_size())
+        ):
+            raise WeightsError(
+                f"{argument}: {file}: {name} is no plain floating-point tensor ({tensor.dtype})"
+            )
+
+    def to_float32(name: str) -> npt.NDArray[np.float32]:
+        return np.ascontiguousarray(state[name].detach().float().numpy())
+
+    read = {name: to_float32(name) for name in progress(list(wanted), f"Reading {file.name}")}
+    bad = [name for name, tensor in read.items() if not np.isfinite(tensor).all()]
+    if bad:
+        raise not_finite(bad, file, argument)
+    constant = re.compile(r"\.kernel$|num_batches_tracked$")  # FIR taps and counters: not learned
+    extra = {name for name in shapes if name not in wanted and not constant.search(name)}
+    return Model(config, read, log_unused(extra, file))
+
+
+def unpickle(file: Path, argument: str) -> Any:
+    """Read a file of torch.save as tensors and plain containers; anything else is refused, not run."""
+    try:
+        import torch
+    except ImportError as error:
+        raise WeightsError(
+            f"{argument}: reading {file.suffix} files needs PyTorch; install e4s_engine[torch], or convert "
+            "the file on a machine that has it"
+        ) from error
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds on damaged or hostile files
+        first = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        raise WeightsError(
+            f"{argument}: {file} cannot be read as plain tensors: it is damaged, or holds code, which is "
+            f"never executed ({first})"
+        ) from error
+
+
+def _state_dict(content: Any, file: Path, argument: str, ema: bool) -> dict[str, Any]:
+    """Return a checkpoint's tensors under their plain names, latent_avg among them if it is stored."""
+    import torch
+
+    if not isinstance(content, Mapping):
+        raise WeightsError(f"{argument}: {file} holds {type(content).__name__}, expected a dict of tensors")
+    order = ("state_dict_ema", "state_dict") if ema else ("state_dict", "state_dict_ema")
+    chosen = next((name for name in order if isinstance(content.get(name), Mapping)), None)
+    if ema and chosen != "state_dict_ema":
+        raise WeightsError(f"{argument}: {file} holds no averaged weights (state_dict_ema); use ema=False")
+    tensors = content[chosen] if chosen else content
+    state = {str(n).removeprefix("module."): t for n, t in tensors.items() if isinstance(t, torch.Tensor)}
+    if isinstance(content.get("latent_avg"), torch.Tensor):
+        state["latent_avg"] = content["latent_avg"]
+    if not state:
+        raise WeightsError(f"{argument}: {file} holds no tensors")
+    return state

@@ -1,0 +1,29 @@
+"""The epilogue of a regional convolution, in whichever kernel ends it."""
+
+from __future__ import annotations
+
+from .language import jit, tl
+from .launch import Context, constants
+
+
+@jit
+def finished(
+    total, demodulation, noise, bias, sample, pixels, region, columns, live, inside,
+    OUTPUTS: tl.constexpr, REGIONS: tl.constexpr, SCALE_PIXEL: tl.constexpr, SLOPE: tl.constexpr,
+    GAIN: tl.constexpr,
+):  # fmt: skip
+    """Apply demodulation, noise, bias and leaky ReLU with its gain."""
+    if demodulation is not None:
+        places = sample * (REGIONS * SCALE_PIXEL) + region[:, None] * SCALE_PIXEL + columns[None, :]
+        total *= tl.load(demodulation + places, mask=live, other=0.0)
+    if noise is not None:
+        total += tl.load(noise + pixels, mask=inside, other=0.0)[:, None]
+    if bias is not None:
+        total += tl.load(bias + columns, mask=columns < OUTPUTS, other=0.0)[None, :]
+        total = tl.where(total > 0, total, total * SLOPE) * GAIN
+    return total
+
+
+def activation(c: Context) -> dict[str, float]:
+    """Return the constants of the activation."""
+    return constants(slope=c.real("slope"), gain=c.real("gain"))

@@ -1,0 +1,103 @@
+"""Documentation: links lead somewhere, examples compile, and every environment variable is listed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [
+    *(
+        ROOT / name
+        for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "e4s_engine/models/README.md")
+    ),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+ENVIRONMENT = ROOT / "docs" / "environment.md"
+LINK = re.compile(r"\]\(([^()\s]+)\)")
+
+# Names in Python: read from os.environ, set by a test's monkeypatch, or our own anywhere.
+IN_PYTHON = re.compile(
+    r'(?:environ(?:\.\w+\(|\[)|getenv\(|(?:set|del)env\()\s*"([A-Z][A-Z0-9_]*)"|\b(E4S_[A-Z0-9_]+)'
+)
+IN_CPP = re.compile(r'getenv\("(\w+)"\)')
+IN_MAKEFILE = re.compile(r"(?<![\w:-])(?<!-D)([A-Z][A-Z0-9]*_[A-Z0-9_]+)=")
+IN_CMAKE = re.compile(r"(?:option|set)\((E4S_\w+)")
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=relative)
+def test_relative_links_lead_to_files(page: Path) -> None:
+    wrong = []
+    for target in LINK.findall(page.read_text()):
+        if "://" in target:
+            continue
+        name, _, anchor = target.partition("#")
+        path = page.parent / name if name else page
+        if not path.is_file() or (anchor and anchor not in anchors(path)):
+            wrong.append(target)
+    assert not wrong
+
+
+def test_pages_are_linked_from_the_front() -> None:
+    """Every page of docs/ can be reached from the README or CONTRIBUTING in two steps."""
+    front = {ROOT / "README.md", ROOT / "CONTRIBUTING.md"}
+    reached = set(front)
+    for _ in range(2):
+        for page in list(reached):
+            links = (page.parent / t.partition("#")[0] for t in LINK.findall(page.read_text()))
+            reached |= {link.resolve() for link in links if link.suffix == ".md"}
+    assert {page for page in PAGES if page.parent.name == "docs"} <= reached
+
+
+def python_examples() -> list[tuple[str, str]]:
+    found = []
+    for page in PAGES:
+        for number, code in enumerate(re.findall(r"^```python\n(.*?)^```", page.read_text(), re.M | re.S)):
+            found.append((f"{relative(page)}-{number}", code))
+    return found
+
+
+@pytest.mark.parametrize(("name", "code"), python_examples(), ids=lambda value: value.split("\n")[0][:40])
+def test_python_examples_compile(name: str, code: str) -> None:
+    compile(code, name, "exec")
+
+
+def variables() -> dict[str, str]:
+    """Return the environment variables that the sources name, with a file for each."""
+    found: dict[str, str] = {}
+    for folder in ("e4s_engine", "kernels", "benchmarks", "python_tests"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            for names in IN_PYTHON.findall(path.read_text()) if path != Path(__file__) else ():
+                found.setdefault(next(filter(None, names)), relative(path))
+    for path in sorted((ROOT / "csrc").rglob("*.cpp")):
+        for name in IN_CPP.findall(path.read_text()):
+            found.setdefault(name, relative(path))
+    for name in IN_MAKEFILE.findall((ROOT / "Makefile").read_text()):
+        found.setdefault(name, "Makefile")
+    for name in IN_CMAKE.findall((ROOT / "CMakeLists.txt").read_text()):
+        found.setdefault(name, "CMakeLists.txt")
+    return found
+
+
+def test_every_environment_variable_is_listed() -> None:
+    listed = set(re.findall(r"`([A-Z][A-Z0-9_]*)`", ENVIRONMENT.read_text()))
+    found = variables()
+    assert {"E4S_WEIGHTS", "E4S_ISA", "E4S_THREADS", "E4S_CACHE", "E4S_SHARED", "E4S_FUZZ"} <= set(found)
+    assert not {f"{name} ({path})" for name, path in found.items() if name not in listed}
+
+
+def test_no_variable_of_ours_is_listed_in_vain() -> None:
+    listed = set(re.findall(r"\b(E4S_[A-Z0-9_]+)", ENVIRONMENT.read_text()))
+    assert listed <= set(variables())
