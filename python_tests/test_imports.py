@@ -26,7 +26,7 @@ ALLOWED = {
     "options": {"photo"},
     "pipeline": {"backends", "faces", "networks", "options", "photo", "result", "weights"},
     "result": {"photo"},
-    "faces": {"photo"},
+    "faces": {"networks", "photo"},  # decoding of a detector's heads
     "backends": {"kernels", "networks", "ops", "photo", "plan", "weights"},
     # The GPU composes and feathers with the CPU's tables and numbers: constants, no calls.
     "kernels": {"photo", "pipeline", "plan"},

@@ -58,7 +58,7 @@ def whole(photo: Pixels, argument: str = "image") -> Crop:
 def crop(photo: Pixels, landmarks: Any, argument: str = "landmarks") -> Crop:
     """Cut the aligned crop out of a photo. landmarks: [68, 2] (iBUG order) or [5, 2], in pixels."""
     quad = quad_of(check_landmarks(landmarks, argument), argument)
-    _check_reach(photo, quad, argument)
+    check_reach(photo, quad, argument)
     return Crop(photo, _extract(photo, quad), quad)
 
 
@@ -107,7 +107,8 @@ def quad_of(points: Points, argument: str = "landmarks") -> Points:
     return np.stack([centre - x - y, centre - x + y, centre + x + y, centre + x - y])
 
 
-def _check_reach(photo: Pixels, quad: Points, argument: str) -> None:
+def check_reach(photo: Pixels, quad: Points, argument: str) -> None:
+    """Raise AlignmentError for a crop that lies elsewhere than in the photo, or is far larger."""
     height, width = photo.shape[:2]
     centre = quad.mean(0)
     side = float(np.hypot(*(quad[3] - quad[0])))

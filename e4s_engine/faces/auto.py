@@ -1,0 +1,59 @@
+"""The best detector at hand."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from e4s_engine.errors import BackendError
+from e4s_engine.faces import files, hog, yunet
+from e4s_engine.faces.face import Detector
+from e4s_engine.faces.upright import Upright
+
+logger = logging.getLogger("e4s_engine")
+
+INSTALL = "pip install e4s_engine[faces]"
+
+
+def best(retinaface: Detector | None = None, folder: Path | None = None) -> Detector:
+    """Return the best detector at hand, and log which it is.
+
+    RetinaFace finds the faces if there is one, else YuNet, each with 68 points by dlib where that is
+    installed; without either dlib does both, exactly as published. Models load at the first photo.
+
+    retinaface: a detector whose weights are loaded, or None.
+    folder: folder that may hold the models of dlib and YuNet, beside the installed packages.
+
+    Raises BackendError if there is none.
+    """
+    chosen = _choose(retinaface, folder)
+    logger.info("faces: %s", chosen.name)
+    return chosen
+
+
+def at_hand(folder: Path | None = None) -> bool:
+    """Return whether `best` has a detector without RetinaFace's weights."""
+    return _dlib(folder) is not None or _yunet(folder) is not None
+
+
+def _choose(retinaface: Detector | None, folder: Path | None) -> Detector:
+    dlib = _dlib(folder)
+    finder = retinaface or _yunet(folder)
+    if finder is None:
+        if dlib is None:
+            raise BackendError(
+                f"faces: no face detector is installed; `{INSTALL}` brings dlib and YuNet, or put "
+                "RetinaFace-R50.pth beside the weights"
+            )
+        return hog.Hog(dlib)
+    return finder if dlib is None else Upright(finder, dlib)
+
+
+def _dlib(folder: Path | None) -> hog.Dlib | None:
+    file = hog.predictor_file(folder)
+    return hog.Dlib(file) if file and files.installed("dlib") else None
+
+
+def _yunet(folder: Path | None) -> yunet.YuNet | None:
+    file = yunet.model_file(folder)
+    return yunet.YuNet(file) if file and files.installed("cv2") else None
