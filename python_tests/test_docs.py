@@ -24,6 +24,7 @@ IN_PYTHON = re.compile(
 )
 IN_CPP = re.compile(r'getenv\("(\w+)"\)')
 IN_MAKEFILE = re.compile(r"(?<![\w:-])(?<!-D)([A-Z][A-Z0-9]*_[A-Z0-9_]+)=")
+IN_SHELL = re.compile(r"\$\{([A-Z_]+):-")
 IN_CMAKE = re.compile(r"(?:option|set)\((E4S_\w+)")
 
 
@@ -83,6 +84,9 @@ def variables() -> dict[str, str]:
                 found.setdefault(next(filter(None, names)), relative(path))
     for path in sorted((ROOT / "csrc").rglob("*.cpp")):
         for name in IN_CPP.findall(path.read_text()):
+            found.setdefault(name, relative(path))
+    for path in sorted((ROOT / "benchmarks").glob("*.sh")):
+        for name in IN_SHELL.findall(path.read_text()):
             found.setdefault(name, relative(path))
     for name in IN_MAKEFILE.findall((ROOT / "Makefile").read_text()):
         found.setdefault(name, "Makefile")

@@ -225,6 +225,17 @@ def test_resuming_is_exact_bit_by_bit(chosen, source, tmp_path):
     assert all(np.array_equal(first.tensors[name], second.tensors[name]) for name in first.tensors)
 
 
+def test_a_run_stops_after_a_step(source, tmp_path):
+    whole = new_run(PARSER, source, tmp_path / "whole")
+    assert whole.train()
+    stopped = new_run(PARSER, source, tmp_path / "stopped", until=4)
+    assert not stopped.train() and stopped.step == 4
+    resumed = new_run(PARSER, source, tmp_path / "stopped")
+    resumed.resume()
+    assert resumed.train()
+    assert same(whole.averaged, resumed.averaged)
+
+
 def test_a_killed_writer_leaves_the_old_checkpoint(source, tmp_path, monkeypatch):
     run = new_run(PARSER, source, tmp_path)
     run.save()
@@ -552,7 +563,9 @@ def test_recipes_as_json_and_changed():
         assert recipe.from_json(recipe.to_json(chosen)) == chosen
     changed = recipe.changed(RGI, ["l2=3", "schedule.steps=7", "model.channels=[8,8,8,8]"])
     assert (changed.l2, changed.schedule.steps, changed.model.channels) == (3.0, 7, (8, 8, 8, 8))
-    for wrong in ("l2", "nothing=1", "schedule.steps=a", "model.size=7"):
+    together = recipe.changed(RGI, ["model.size=64", "model.channels=[16,16,16,16,8]", "model.latents=10"])
+    assert (together.model.size, together.model.latents) == (64, 10)  # neither fits the model alone
+    for wrong in ("l2", "nothing=1", "schedule.steps=a", "model.size=7", "seed.x=1", "model=1"):
         with pytest.raises(E4SError):
             recipe.changed(RGI, [wrong])
     with pytest.raises(ArgumentError):
