@@ -62,6 +62,12 @@ def test_pages_are_linked_from_the_front() -> None:
     assert {page for page in PAGES if page.parent.name == "docs"} <= reached
 
 
+def test_the_readme_works_on_a_package_index() -> None:
+    """A package index does not serve the repository's files: a relative picture would be broken."""
+    pictures = re.findall(r"!\[[^\]]*\]\(([^)\s]+)|<img[^>]*src=\"([^\"]+)", (ROOT / "README.md").read_text())
+    assert all(source.startswith("https://") for names in pictures for source in names if source)
+
+
 def python_examples() -> list[tuple[str, str]]:
     found = []
     for page in PAGES:
