@@ -24,6 +24,7 @@ IN_PYTHON = re.compile(
 )
 IN_CPP = re.compile(r'getenv\("(\w+)"\)')
 IN_MAKEFILE = re.compile(r"(?<![\w:-])(?<!-D)([A-Z][A-Z0-9]*_[A-Z0-9_]+)=")
+IN_SHELL = re.compile(r"\$\{([A-Z_]+):-")
 IN_CMAKE = re.compile(r"(?:option|set)\((E4S_\w+)")
 
 
@@ -61,6 +62,12 @@ def test_pages_are_linked_from_the_front() -> None:
     assert {page for page in PAGES if page.parent.name == "docs"} <= reached
 
 
+def test_the_readme_works_on_a_package_index() -> None:
+    """A package index does not serve the repository's files: a relative picture would be broken."""
+    pictures = re.findall(r"!\[[^\]]*\]\(([^)\s]+)|<img[^>]*src=\"([^\"]+)", (ROOT / "README.md").read_text())
+    assert all(source.startswith("https://") for names in pictures for source in names if source)
+
+
 def python_examples() -> list[tuple[str, str]]:
     found = []
     for page in PAGES:
@@ -83,6 +90,9 @@ def variables() -> dict[str, str]:
                 found.setdefault(next(filter(None, names)), relative(path))
     for path in sorted((ROOT / "csrc").rglob("*.cpp")):
         for name in IN_CPP.findall(path.read_text()):
+            found.setdefault(name, relative(path))
+    for path in sorted((ROOT / "benchmarks").glob("*.sh")):
+        for name in IN_SHELL.findall(path.read_text()):
             found.setdefault(name, relative(path))
     for name in IN_MAKEFILE.findall((ROOT / "Makefile").read_text()):
         found.setdefault(name, "Makefile")

@@ -62,6 +62,9 @@ def _add_pace(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16", "fp16"), default="auto")
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop after this time, resumable")
+    parser.add_argument(
+        "--until", type=int, default=math.inf, metavar="STEP", help="stop after this step, resumable"
+    )
     parser.add_argument("--save-every", type=int, default=1000, metavar="STEPS")
     parser.add_argument("--sheet-every", type=int, default=500, metavar="STEPS")
 
@@ -104,7 +107,8 @@ def _run(arguments: Namespace) -> int:
         training = loop.Run(
             task, source, Path(arguments.output), chosen,
             preview=preview, device=device, rank=rank, world=world,
-            save_every=arguments.save_every, sheet_every=arguments.sheet_every, minutes=arguments.minutes,
+            save_every=arguments.save_every, sheet_every=arguments.sheet_every,
+            minutes=arguments.minutes, until=arguments.until,
         )  # fmt: skip
         if arguments.resume:
             training.resume()

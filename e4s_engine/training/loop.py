@@ -52,11 +52,16 @@ class Run:
         save_every: int = 1000,
         sheet_every: int = 500,
         minutes: float = math.inf,
+        until: float = math.inf,
     ) -> None:
-        """text: recipe, stored with checkpoints. preview: held-out pictures. minutes: time limit."""
+        """text: recipe, stored with checkpoints. preview: held-out pictures.
+
+        minutes, until: time and step after which the run stops, before its recipe's end.
+        """
         self._task, self._source, self._folder, self._recipe = task, source, folder, text
         self._preview, self._device, self._rank, self._world = preview, device, rank, world
         self._save_every, self._sheet_every, self._seconds = save_every, sheet_every, minutes * 60
+        self._until = until
         self.step, self._stop = 0, False
         self._steps = captured.steps(task, device, world, tqdm.write)
         model = task.learners[MODEL].tensors
@@ -114,6 +119,8 @@ class Run:
         return figures
 
     def _must_stop(self) -> bool:
+        if self.step >= self._until:
+            return True
         if self._world == 1:
             return self._stop
         return self.step % _READ_EVERY == 0 and spread.anyone(self._stop, self._device)

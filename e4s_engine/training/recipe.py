@@ -259,31 +259,48 @@ def from_json(text: str) -> Recipe:
 
 
 def changed(recipe: Recipe, changes: Iterable[str]) -> Recipe:
-    """Replace a recipe's values by "name=value" or "part.name=value" (JSON values). Raises ArgumentError."""
+    """Replace a recipe's values by "name=value" or "part.name=value" (JSON values). Raises ArgumentError.
+
+    Changes are made together: values of a part that only fit each other can be changed one by one.
+    """
+    values: dict[str, Any] = {}
     for change in changes:
         name, separator, text = change.partition("=")
         if not separator:
             raise ArgumentError(f"--set: expected NAME=VALUE, got {change!r}")
         try:
-            value = _tuples(json.loads(text))
+            values[name] = _tuples(json.loads(text))
         except ValueError:
-            value = text
-        recipe = _replaced(recipe, name.split("."), value, name)
-    return recipe
+            values[name] = text
+    return _replaced(recipe, values, "")
 
 
-def _replaced(holder: Any, path: list[str], value: Any, name: str) -> Any:
-    known = {field.name: getattr(holder, field.name) for field in dataclasses.fields(holder)}
-    if path[0] not in known:
-        raise ArgumentError(f"--set: unknown {name!r}; known here are: {', '.join(known)}")
-    old = known[path[0]]
-    if len(path) > 1:
-        value = _replaced(old, path[1:], value, name)
-    elif isinstance(old, float) and isinstance(value, int):
+def _replaced(holder: Any, values: dict[str, Any], prefix: str) -> Any:
+    """Replace fields of a dataclass by name, or by "name.name" those of its parts."""
+    fields = dataclasses.fields(holder) if dataclasses.is_dataclass(holder) else ()
+    known = {field.name: getattr(holder, field.name) for field in fields}
+    replaced: dict[str, Any] = {}
+    parts: dict[str, dict[str, Any]] = {}
+    for name, value in values.items():
+        first, _, rest = name.partition(".")
+        if first not in known:
+            raise ArgumentError(f"--set: unknown {prefix + name!r}; known here are: {', '.join(known)}")
+        if rest:
+            parts.setdefault(first, {})[rest] = value
+        else:
+            replaced[name] = _of_type(known[name], value, prefix + name)
+    for name, inner in parts.items():
+        replaced[name] = _replaced(known[name], inner, f"{prefix}{name}.")
+    return dataclasses.replace(holder, **replaced)
+
+
+def _of_type(old: Any, value: Any, name: str) -> Any:
+    """Return a value in the type of the one that it replaces. Raises ArgumentError."""
+    if isinstance(old, float) and isinstance(value, int):
         value = float(value)
     if not isinstance(value, type(old)):
         raise ArgumentError(f"--set: {name} is {type(old).__name__}, got {value!r}")
-    return dataclasses.replace(holder, **{path[0]: value})
+    return value
 
 
 def _tuples(value: Any) -> Any:

@@ -138,7 +138,9 @@ def test_recipes_as_json_and_changed():
         assert recipe.from_json(recipe.to_json(chosen)) == chosen
     changed = recipe.changed(RGI, ["l2=3", "schedule.steps=7", "model.channels=[8,8,8,8]"])
     assert (changed.l2, changed.schedule.steps, changed.model.channels) == (3.0, 7, (8, 8, 8, 8))
-    for wrong in ("l2", "nothing=1", "schedule.steps=a", "model.size=7"):
+    together = recipe.changed(RGI, ["model.size=64", "model.channels=[16,16,16,16,8]", "model.latents=10"])
+    assert (together.model.size, together.model.latents) == (64, 10)  # neither fits the model alone
+    for wrong in ("l2", "nothing=1", "schedule.steps=a", "model.size=7", "seed.x=1", "model=1"):
         with pytest.raises(E4SError):
             recipe.changed(RGI, [wrong])
     with pytest.raises(ArgumentError):

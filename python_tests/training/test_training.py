@@ -102,6 +102,17 @@ def test_resuming_is_exact_bit_by_bit(chosen, source, tmp_path):
     assert all(np.array_equal(first.tensors[name], second.tensors[name]) for name in first.tensors)
 
 
+def test_a_run_stops_after_a_step(source, tmp_path):
+    whole = new_run(PARSER, source, tmp_path / "whole")
+    assert whole.train()
+    stopped = new_run(PARSER, source, tmp_path / "stopped", until=4)
+    assert not stopped.train() and stopped.step == 4
+    resumed = new_run(PARSER, source, tmp_path / "stopped")
+    resumed.resume()
+    assert resumed.train()
+    assert same(whole.averaged, resumed.averaged)
+
+
 def test_a_killed_writer_leaves_the_old_checkpoint(source, tmp_path, monkeypatch):
     run = new_run(PARSER, source, tmp_path)
     run.save()
