@@ -172,7 +172,6 @@ py::dict cpu_features() {
   d["avx512"] = f.avx512;
   d["avx512_bf16"] = f.avx512_bf16;
   d["amx_bf16"] = f.amx_bf16;
-  d["neon"] = f.neon;
   return d;
 }
 

@@ -3,6 +3,8 @@
 A launch has one fixed shape: every size is a constant of the kernel, so its arguments are pointers (and the
 number of samples where a tile holds several). On the GPU, feature maps have no halo, since kernels mask
 accesses outside the map; pixels keep the plan's padding to 16 channels (pictures: 4), so loads stay aligned.
+
+The file is longer than others, as it is all that a kernel's launches import, and no part works alone.
 """
 
 from __future__ import annotations

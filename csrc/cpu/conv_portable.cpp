@@ -8,19 +8,7 @@ namespace e4s {
 namespace portable {
 namespace {
 
-#if defined(__GNUC__) && !defined(E4S_PLAIN_VECTORS)
 using Four = float __attribute__((vector_size(16)));
-#else
-struct Four {
-  float lane[4];
-  Four operator*(Four o) const {
-    return {{lane[0] * o.lane[0], lane[1] * o.lane[1], lane[2] * o.lane[2], lane[3] * o.lane[3]}};
-  }
-  Four operator+(Four o) const {
-    return {{lane[0] + o.lane[0], lane[1] + o.lane[1], lane[2] + o.lane[2], lane[3] + o.lane[3]}};
-  }
-};
-#endif
 
 struct Float {
   using Sum = Four;

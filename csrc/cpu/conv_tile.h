@@ -8,10 +8,8 @@
 
 #if defined(__GNUC__) && !defined(__clang__)
 #define E4S_UNROLL _Pragma("GCC unroll 16")
-#elif defined(__clang__)
-#define E4S_UNROLL _Pragma("unroll")
 #else
-#define E4S_UNROLL
+#define E4S_UNROLL _Pragma("unroll")
 #endif
 
 namespace e4s {

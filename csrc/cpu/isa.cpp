@@ -9,14 +9,9 @@
 #include <unistd.h>
 #endif
 
-#if defined(__x86_64__) || defined(_M_X64)
+#if defined(__x86_64__)
 #define E4S_X86_64 1
-#if defined(_MSC_VER)
-#include <immintrin.h>
-#include <intrin.h>
-#else
 #include <cpuid.h>
-#endif
 #endif
 
 namespace e4s {
@@ -30,28 +25,15 @@ struct CpuidResult {
 
 CpuidResult cpuid(unsigned leaf, unsigned subleaf) {
   CpuidResult r;
-#if defined(_MSC_VER)
-  int regs[4];
-  __cpuidex(regs, static_cast<int>(leaf), static_cast<int>(subleaf));
-  r.eax = static_cast<unsigned>(regs[0]);
-  r.ebx = static_cast<unsigned>(regs[1]);
-  r.ecx = static_cast<unsigned>(regs[2]);
-  r.edx = static_cast<unsigned>(regs[3]);
-#else
   __get_cpuid_count(leaf, subleaf, &r.eax, &r.ebx, &r.ecx, &r.edx);
-#endif
   return r;
 }
 
 // Returns the register states that the operating system saves (XCR0); only valid if OSXSAVE is reported.
 unsigned long long enabled_states() {
-#if defined(_MSC_VER)
-  return _xgetbv(0);
-#else
   unsigned eax = 0, edx = 0;
   __asm__ volatile("xgetbv" : "=a"(eax), "=d"(edx) : "c"(0));
   return (static_cast<unsigned long long>(edx) << 32) | eax;
-#endif
 }
 
 bool bit(unsigned word, int index) { return ((word >> index) & 1u) != 0; }
@@ -81,10 +63,6 @@ CpuFeatures detect_x86() {
 CpuFeatures detect_cpu_features() {
 #ifdef E4S_X86_64
   return detect_x86();
-#elif defined(__aarch64__) || defined(_M_ARM64)
-  CpuFeatures f;
-  f.neon = true;
-  return f;
 #else
   return {};
 #endif

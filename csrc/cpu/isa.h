@@ -7,14 +7,13 @@
 
 namespace e4s {
 
-// One flag per instruction set that kernels are or will be specialised for. A flag is true only if the
+// One flag per instruction set that kernels are specialised for. A flag is true only if the
 // processor has the instructions and the operating system saves their registers.
 struct CpuFeatures {
   bool avx2_fma = false;
   bool avx512 = false;       // F, BW, DQ and VL
   bool avx512_bf16 = false;  // VDPBF16PS
   bool amx_bf16 = false;     // tiles with TDPBF16PS
-  bool neon = false;
 };
 
 // Returns the instruction sets of this processor and operating system.

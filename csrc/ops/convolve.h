@@ -54,11 +54,7 @@ class Tiler {
 enum class Use { read, write };
 template <Use U>
 void prefetch(const std::byte* first, std::int64_t bytes) {
-#if defined(__GNUC__)
   for (std::int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(first + i, U == Use::write, 2);
-#else
-  static_cast<void>(first), static_cast<void>(bytes);
-#endif
 }
 
 // Splits pixels [start, start + count) of a map `width` wide into rows: calls visit(row, column, index of the

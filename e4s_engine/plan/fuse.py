@@ -4,6 +4,8 @@ Every rule takes one step and looks at the step that writes its operand: it fold
 that one into the step, or changes neither. The table RULES lists them in the order in which they are tried. A
 value that another step reads too is never folded away. A step that no rule has turned into one of the
 runtime's raises an error; the result is never wrong.
+
+The file is longer than others, as rules must be read together: each relies on what the others leave.
 """
 
 from __future__ import annotations
