@@ -7,6 +7,7 @@
 #include "error.h"
 #include "module_arrays.h"
 #include "module_cuda.h"
+#include "module_gil.h"
 #include "ops/convolve.h"
 #include "plan.h"
 
@@ -81,7 +82,7 @@ int add_conv(e4s::Weights& weights, const Floats& source, const py::object& out_
   const int kernel = static_cast<int>(source.shape(2));
   e4s::PackedConv packed;
   {
-    const py::gil_scoped_release release;
+    const e4s::GilReleased released;
     packed = e4s::pack_conv(data, outputs, inputs, kernel, by_row, by_column, type, form);
   }
   return weights.add(std::move(packed));
@@ -134,7 +135,7 @@ class BoundPlan {
       pointers.push_back(const_cast<void*>(array.data()));
     }
     std::vector<double> times;
-    const py::gil_scoped_release release;
+    const e4s::GilReleased released;
     plan_->run(pointers, timed ? &times : nullptr);
     return times;
   }
@@ -195,7 +196,8 @@ PYBIND11_MODULE(_native, m) {
         "Forms in which a convolution step wants its kernel packed: {weight name: form}.");
   m.def("threads", [] { return e4s::shared_pool().threads(); }, "Threads of the process's pool.");
 
-  py::class_<e4s::Weights, std::shared_ptr<e4s::Weights>>(m, "Weights")
+  py::class_<e4s::Weights, std::shared_ptr<e4s::Weights>> weights_class(m, "Weights");
+  e4s::constructed_only(weights_class)
       .def(py::init<>())
       .def("add_conv", add_conv, py::arg("kernel"), py::arg("out_scale"), py::arg("in_scale"),
            py::arg("precision"), py::arg("form") = "direct")
@@ -203,14 +205,15 @@ PYBIND11_MODULE(_native, m) {
            [](e4s::Weights& w, const Floats& v) { return w.add(e4s::pack_vector(v.data(), v.size())); })
       .def_property_readonly("bytes", &e4s::Weights::bytes);
 
-  py::class_<BoundPlan>(m, "Plan")
+  py::class_<BoundPlan> plan_class(m, "Plan");
+  e4s::constructed_only(plan_class)
       .def(py::init([](const std::vector<py::dict>& buffers, const std::vector<py::dict>& steps,
                        std::shared_ptr<e4s::Weights> weights, const std::string& isa, int threads, bool guard,
                        bool poison) {
              return std::make_unique<BoundPlan>(buffers, steps, std::move(weights), isa,
                                                 e4s::Options{guard, poison, threads});
            }),
-           py::arg("buffers"), py::arg("steps"), py::arg("weights"), py::arg("isa") = "",
+           py::arg("buffers"), py::arg("steps"), py::arg("weights").none(false), py::arg("isa") = "",
            py::arg("threads") = 0, py::arg("guard") = false, py::arg("poison") = false)
       .def("run", &BoundPlan::run, py::arg("arrays"), py::arg("timed") = false)
       .def("offset", [](const BoundPlan& p, std::size_t buffer) { return p.plan().offset(buffer); })

@@ -4,10 +4,11 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
-#include <algorithm>
+#include <string>
 
 #include "dlpack.h"
 #include "error.h"
+#include "module_gil.h"
 
 namespace py = pybind11;
 
@@ -17,11 +18,14 @@ using e4s::DeviceArray;
 namespace dlpack = e4s::dlpack;
 
 constexpr const char* kName = "dltensor";  // name of a capsule until a consumer takes its array over
+constexpr std::int64_t kMostBytes = std::int64_t{1} << 40;
+constexpr std::int32_t kMostSides = 32;
 
 std::int64_t count_of(const std::vector<std::int64_t>& shape) {
   std::int64_t count = 1;
   for (const std::int64_t side : shape) {
-    if (side < 1 || side > (1 << 16)) throw e4s::ArgumentError("array: impossible shape");
+    if (side < 1 || side > (1 << 16) || count > kMostBytes / side)
+      throw e4s::ArgumentError("array: impossible shape");
     count *= side;
   }
   return count;
@@ -63,8 +67,9 @@ bool is_dense(const dlpack::Tensor& tensor) {
   if (tensor.strides == nullptr) return true;
   std::int64_t step = 1;
   for (std::int32_t i = tensor.ndim; i-- > 0;) {
-    if (tensor.shape[i] > 1 && tensor.strides[i] != step) return false;
-    step *= tensor.shape[i];
+    const std::int64_t side = tensor.shape[i];
+    if (side > 1 && (tensor.strides[i] != step || step > kMostBytes / side)) return false;
+    step *= side;
   }
   return true;
 }
@@ -74,10 +79,13 @@ py::object seen(const py::object& object) {
   auto* managed = static_cast<dlpack::ManagedTensor*>(PyCapsule_GetPointer(object.ptr(), kName));
   if (managed == nullptr) throw py::error_already_set();
   const dlpack::Tensor& tensor = managed->tensor;
+  if (tensor.ndim < 0 || tensor.ndim > kMostSides || (tensor.ndim > 0 && tensor.shape == nullptr))
+    throw e4s::ArgumentError("array: a DLPack capsule of " + std::to_string(tensor.ndim) +
+                             " sides without a usable shape");
   if (tensor.device.type != dlpack::kCuda) return py::none();
   const bool bytes =
       tensor.dtype.code == dlpack::kUnsigned && tensor.dtype.bits == 8 && tensor.dtype.lanes == 1;
-  const std::vector<std::int64_t> shape(tensor.shape, tensor.shape + std::max(tensor.ndim, 0));
+  const std::vector<std::int64_t> shape(tensor.shape, tensor.shape + tensor.ndim);
   return py::make_tuple(reinterpret_cast<std::uint64_t>(tensor.data) + tensor.byte_offset, shape,
                         tensor.device.id, bytes && is_dense(tensor));
 }
@@ -96,7 +104,7 @@ py::dict interface(const DeviceArray& array) {
 py::array_t<std::uint8_t> copied(const DeviceArray& array) {
   py::array_t<std::uint8_t> out(array.shape);
   void* data = out.mutable_data();
-  const py::gil_scoped_release released;
+  const e4s::GilReleased released;
   array.read(data);
   return out;
 }
@@ -105,12 +113,13 @@ py::array_t<std::uint8_t> copied(const DeviceArray& array) {
 
 void bind_arrays(py::module_& m) {
   m.def("dlpack_seen", seen, py::arg("capsule"), "What a DLPack capsule holds; it stays the caller's.");
-  py::class_<DeviceArray, std::shared_ptr<DeviceArray>>(m, "CudaArray")
+  py::class_<DeviceArray, std::shared_ptr<DeviceArray>> bound(m, "CudaArray");
+  e4s::constructed_only(bound)
       .def(py::init(
                [](const std::shared_ptr<e4s::cuda::Device>& device, const std::vector<std::int64_t>& shape) {
                  return std::make_shared<DeviceArray>(device, shape, count_of(shape));
                }),
-           py::arg("device"), py::arg("shape"))
+           py::arg("device").none(false), py::arg("shape"))
       .def("numpy", copied)
       .def(
           "__array__",

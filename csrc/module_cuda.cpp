@@ -9,6 +9,7 @@
 #include "cuda/graph.h"
 #include "error.h"
 #include "module_arrays.h"
+#include "module_gil.h"
 
 namespace py = pybind11;
 
@@ -116,7 +117,7 @@ void run(e4s::cuda::DeviceGraph& graph, const std::map<int, py::object>& inputs,
   const std::vector<e4s::cuda::Place> in = places(graph, inputs, false), out = places(graph, outputs, true);
   std::vector<e4s::cuda::Stream> streams;
   for (const std::uint64_t stream : after) streams.push_back(reinterpret_cast<e4s::cuda::Stream>(stream));
-  const py::gil_scoped_release release;
+  const e4s::GilReleased released;
   graph.run(in, out, streams);
 }
 
@@ -129,14 +130,15 @@ void bind_cuda(py::module_& m) {
         "A graph's memory and nodes, without a device.");
   m.def("cuda_device_of", e4s::cuda::device_of, py::arg("pointer"),
         "The number of the device that memory lies on; -1 for what is no memory of a device.");
-  py::class_<Device, std::shared_ptr<Device>>(m, "CudaDevice")
+  py::class_<Device, std::shared_ptr<Device>> device_class(m, "CudaDevice");
+  e4s::constructed_only(device_class)
       .def(py::init<int>(), py::arg("number"))
       .def(
           "add_kernel",
           [](Device& device, const std::string& entry, const py::bytes& cubin, int shared, int warps,
              int scratch) {
             const e4s::cuda::KernelSpec spec{entry, cubin, shared, warps, scratch};
-            const py::gil_scoped_release release;
+            const e4s::GilReleased released;
             return device.add_kernel(spec);
           },
           py::arg("entry"), py::arg("cubin"), py::arg("shared"), py::arg("warps"), py::arg("scratch"))
@@ -148,17 +150,18 @@ void bind_cuda(py::module_& m) {
            })
       .def_property_readonly("name", &Device::name)
       .def_property_readonly("arch", &Device::arch);
-  py::class_<DeviceGraph>(m, "CudaGraph")
+  py::class_<DeviceGraph> graph_class(m, "CudaGraph");
+  e4s::constructed_only(graph_class)
       .def(py::init([](std::shared_ptr<Device> device, const std::vector<std::int64_t>& slots,
                        const std::vector<py::dict>& parts) {
              return std::make_unique<DeviceGraph>(std::move(device), graph_spec(slots, parts));
            }),
-           py::arg("device"), py::arg("slots"), py::arg("parts"))
+           py::arg("device").none(false), py::arg("slots"), py::arg("parts"))
       .def("run", run, py::arg("inputs"), py::arg("outputs"), py::arg("after") = std::vector<std::uint64_t>())
       .def(
           "time",
           [](DeviceGraph& graph, int runs) {
-            const py::gil_scoped_release release;
+            const e4s::GilReleased released;
             return graph.time(runs);
           },
           py::arg("runs"))

@@ -7,6 +7,7 @@
 #include <sched.h>
 #endif
 #if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
 #include <unistd.h>
 #endif
 
@@ -132,12 +133,29 @@ void Pool::Lease::run(std::int64_t tasks, Call call, const void* context) const 
   }
 }
 
+std::mutex& runtime_mutex() {
+  // Never destroyed: daemon threads may still run while the process exits.
+  static std::mutex* const mutex = [] {
+    auto* created = new std::mutex;
+#if defined(__unix__) || defined(__APPLE__)
+    pthread_atfork([] { runtime_mutex().lock(); }, [] { runtime_mutex().unlock(); },
+                   [] { runtime_mutex().unlock(); });
+#endif
+    return created;
+  }();
+  return *mutex;
+}
+
+namespace {
+// At load time, when no other thread can be inside its initialisation at a fork.
+[[maybe_unused]] const std::mutex& kRegistered = runtime_mutex();
+}  // namespace
+
 Pool& shared_pool() {
   // Never destroyed: joining threads at process exit can hang, and a forked child has none to join.
-  static std::mutex mutex;
   static Pool* pool = nullptr;
   static long owner = 0;
-  const std::lock_guard<std::mutex> lock(mutex);
+  const std::lock_guard<std::mutex> lock(runtime_mutex());
   if (pool == nullptr || owner != process()) {
     pool = new Pool(chosen_threads());
     owner = process();

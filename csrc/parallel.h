@@ -75,6 +75,10 @@ class Pool {
   std::atomic<bool> stop_{false};
 };
 
+// Returns the mutex of the runtime's short critical sections. It is held across every fork of the process, so
+// that a forked child never finds it locked by a thread that it does not have.
+std::mutex& runtime_mutex();
+
 // Returns the process's pool, with E4S_THREADS threads or one per processor in the affinity mask. A forked
 // child has its own pool.
 Pool& shared_pool();

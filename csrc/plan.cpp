@@ -230,7 +230,7 @@ std::vector<Map> Plan::bind(std::byte* arena, const std::vector<void*>& external
 
 std::unique_ptr<Memory> Plan::take_arena() {
   {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::lock_guard<std::mutex> lock(runtime_mutex());
     if (!idle_.empty()) {
       std::unique_ptr<Memory> arena = std::move(idle_.back());
       idle_.pop_back();
@@ -241,7 +241,7 @@ std::unique_ptr<Memory> Plan::take_arena() {
 }
 
 void Plan::give_arena(std::unique_ptr<Memory> arena) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const std::lock_guard<std::mutex> lock(runtime_mutex());
   if (idle_.size() < kMostIdle) idle_.push_back(std::move(arena));
 }
 

@@ -4,7 +4,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
@@ -151,8 +150,7 @@ class Plan {
   std::vector<Step> steps_;
   std::vector<Block> blocks_;  // one per buffer, then one per step
   std::int64_t arena_ = 0, unshared_ = 0, scratch_ = 0;
-  std::mutex mutex_;
-  std::vector<std::unique_ptr<Memory>> idle_;
+  std::vector<std::unique_ptr<Memory>> idle_;  // guarded by runtime_mutex()
 };
 
 }  // namespace e4s

@@ -335,6 +335,15 @@ _default: list[Engine] = []  # the engine behind `swap`, once it is made
 _default_lock = threading.Lock()
 
 
+def _renew_default_lock() -> None:
+    global _default_lock  # noqa: PLW0603
+    _default_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # a forked child lacks the thread that may hold the lock
+    os.register_at_fork(after_in_child=_renew_default_lock)
+
+
 def default_engine() -> Engine:
     """Return the engine behind `e4s_engine.swap`, made at its first use with default arguments."""
     with _default_lock:

@@ -14,6 +14,7 @@ constexpr std::int64_t kPart = 256;  // alignment of slots and arenas
 constexpr std::int64_t kSmall = 8 << 20;
 constexpr int kKept = 8;
 constexpr std::int64_t kMostBytes = std::int64_t{1} << 40;
+constexpr std::int64_t kMostInAll = std::int64_t{1} << 50;  // sums of sizes below it do not overflow
 constexpr std::int64_t kMostGrid[3] = {0x7fffffff, 65535, 65535};
 
 struct Access {
@@ -36,6 +37,7 @@ void check_launch(const LaunchSpec& launch, const PartSpec& part, int kernels, i
     require(a.index >= 0 && a.index < count, "an argument names nothing");
     require(a.space == Space::block || !a.written, "weights are not written");
     require(a.offset >= 0, "an argument lies before its block");
+    require(a.offset <= kMostBytes, "an argument lies behind its weight");
     if (a.space == Space::block)
       require(a.offset < part.blocks[static_cast<std::size_t>(a.index)].bytes,
               "an argument lies behind its block");
@@ -43,11 +45,19 @@ void check_launch(const LaunchSpec& launch, const PartSpec& part, int kernels, i
 }
 
 void check(const GraphSpec& spec, int kernels, int weights) {
-  for (const std::int64_t bytes : spec.slots)
+  std::int64_t total = 0;
+  const auto add = [&](std::int64_t bytes) {
+    total += bytes + kPart;  // padding included
+    require(total <= kMostInAll, "slots and blocks are too large together");
+  };
+  for (const std::int64_t bytes : spec.slots) {
     require(bytes >= 1 && bytes <= kMostBytes, "a slot has an impossible size");
+    add(bytes);
+  }
   for (const PartSpec& part : spec.parts) {
     for (const BlockSpec& b : part.blocks) {
       require(b.bytes >= 1 && b.bytes <= kMostBytes, "a block has an impossible size");
+      add(b.bytes);
       require(b.slot < static_cast<int>(spec.slots.size()), "a block names no slot");
       require(b.slot < 0 || b.bytes <= spec.slots[static_cast<std::size_t>(b.slot)],
               "a block is larger than its slot");

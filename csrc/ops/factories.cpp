@@ -3,7 +3,8 @@
 namespace e4s {
 
 const std::map<std::string, Factory>& factories() {
-  static const std::map<std::string, Factory> all = {
+  // Never destroyed: daemon threads may still build plans while the process exits.
+  static const auto& all = *new const std::map<std::string, Factory>{
       {"add", make_add},
       {"affine", make_affine},
       {"argmax", make_argmax},

@@ -2,7 +2,8 @@
 
 A service has many threads with a picture each, and a device that works best on several pictures at once.
 The oldest waiting call of a kind leads: when its time is up or the batch is full, it runs the batch on its
-own thread and hands out the results. There is no background thread, which a fork would lose.
+own thread and hands out the results. There is no background thread, which a fork would lose; a forked child
+starts without the calls that other threads were waiting for.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from e4s_engine.backends import Backend, Bytes, Floats, Swapped, Swapper
+from e4s_engine.photo import forks
 from e4s_engine.weights import Model
 
 # Number of batches of a kind that run at once; calls that arrive meanwhile wait for the next batch. On a GPU
@@ -51,6 +53,11 @@ class Gathered:
         self.name, self.device, self.precision = backend.name, backend.device, backend.precision
         self._most, self._seconds = max_batch, max_wait_ms / 1000
         self._at_a_time = _AT_A_TIME[backend.device.partition(":")[0]]
+        self.renew()
+        forks.renew_in_children(self)
+
+    def renew(self) -> None:
+        """Start without any calls; see `forks`."""
         self._changed = threading.Condition()
         self._waiting: dict[Hashable, deque[_Request]] = defaultdict(deque)
         self._running: dict[Hashable, int] = defaultdict(int)

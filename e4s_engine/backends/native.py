@@ -18,6 +18,7 @@ from e4s_engine.backends import Swapper
 from e4s_engine.backends.plans import Loaded, Planned, result_of, unpacked
 from e4s_engine.errors import BackendError
 from e4s_engine.networks.network import Function, Shape
+from e4s_engine.photo import forks
 from e4s_engine.plan import Array, Conv, Plan, Step, Vector
 from e4s_engine.weights import progress
 
@@ -135,6 +136,11 @@ class Native(Planned):
         self._threads = threads
         self._store = WeightStore(self._isa)
         self._plans: OrderedDict[tuple[Any, ...], _Compiled] = OrderedDict()
+        self.renew()
+        forks.renew_in_children(self)
+
+    def renew(self) -> None:
+        """Replace the lock; see `forks`. Plans and weights are complete wherever a fork may come."""
         self._lock = threading.Lock()
 
     def describe(self) -> str:

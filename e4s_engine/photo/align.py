@@ -129,7 +129,7 @@ def _extract(photo: Pixels, quad: Points) -> Pixels:
     picture, corners = Image.fromarray(photo), quad.copy()
     shrink = int(np.hypot(*(quad[3] - quad[1])) / CROP * 0.5)  # by the diagonal, as in the official code
     if shrink > 1:
-        size = (round(picture.width / shrink), round(picture.height / shrink))
+        size = (max(1, round(picture.width / shrink)), max(1, round(picture.height / shrink)))
         picture = picture.resize(size, Image.Resampling.LANCZOS)
         corners /= shrink
     corners = corners + 0.5  # pixel indices -> the continuous coordinates Pillow uses

@@ -37,18 +37,41 @@ def replacing(path: str | os.PathLike[str], argument: str = "path") -> Iterator[
     """Yield a temporary path beside `path`; rename it over `path` on success, remove it on failure.
 
     An existing file is complete at every moment: the old one before, the new one after. A symbolic link is
-    followed: the file it names is replaced and the link stays; permissions stay too. Raises OutputError.
+    followed: the file it names is replaced and the link stays; permissions stay too, and those of a new file
+    follow the umask, whoever writes it. Raises OutputError.
     """
     final = check_writable(path, argument)
     # Not named after the file, whose name may already have the greatest length allowed.
     temporary = final.with_name(f".e4s-{secrets.token_hex(8)}{final.suffix}")
     try:
+        mode = _mode_of_new_files(temporary)
         yield temporary
-        if final.exists():
-            temporary.chmod(stat.S_IMODE(final.stat().st_mode))
+        temporary.chmod(stat.S_IMODE(final.stat().st_mode) if final.exists() else mode)
         temporary.replace(final)
     except OSError as error:
         raise OutputError(f"{argument}: cannot write {final}: {error.strerror or error}") from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def _mode_of_new_files(path: Path) -> int:
+    """Return the permissions that a new file gets here, by creating one: reading the umask would set it."""
+    handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    try:
+        return stat.S_IMODE(os.fstat(handle).st_mode)
+    finally:
+        os.close(handle)
+        path.unlink()
+
+
+def read_bounded(path: str | os.PathLike[str], most: int) -> bytes:
+    """Return a regular file's bytes. Raises ValueError for anything else, or more than `most` bytes."""
+    file = Path(path)
+    if not file.is_file():  # a pipe would block, a device might never end
+        raise ValueError("no such file" if not file.exists() else "not a regular file")
+    with file.open("rb") as opened:
+        data = opened.read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"more than {most} bytes")
+    return data

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import threading
 import warnings
@@ -11,18 +10,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from e4s_engine.errors import ArgumentError, ImageError, OutputError
-from e4s_engine.photo.files import check_writable, replacing
+from e4s_engine.photo import opening
+from e4s_engine.photo.files import check_writable, read_bounded, replacing
 
 Pixels = npt.NDArray[np.uint8]
 
-MAX_PIXELS = 89_478_485  # Pillow's limit for decompression bomb warnings; 268 MB as RGB
 MIN_SIDE = 32
 FORMATS = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
 _BY_WAY_OF = {"La": "LA", "RGBa": "RGBA"}  # modes that Pillow converts to RGB only through another
-_REFUSED = {"EPS"}  # Pillow would run Ghostscript on them
 _MAX_SIDE = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}  # limits of the formats
 
 # Pillow reads an image's file at the first use of the image, which two threads must not do at once; nor may
@@ -30,18 +28,29 @@ _MAX_SIDE = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}  # limits of the 
 _pillow_lock = threading.Lock()
 
 
+def _renew_lock() -> None:
+    global _pillow_lock  # noqa: PLW0603
+    _pillow_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # a forked child lacks the thread that may hold the lock
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
 def read(image: Any, argument: str = "image") -> Pixels:
     """Read an image of any accepted kind as uint8 [H, W, 3] RGB, upright.
+
+    Files have a format of `opening.DECODERS`.
 
     Accepts a path, bytes, a PIL image, or an array (NumPy, CuPy, torch, anything with DLPack): uint8
     [H, W, 3], [H, W] grey or [H, W, 4] with alpha, which is dropped. EXIF orientation is honoured; an
     animation gives its first frame; 16-bit grey is scaled to 8 bits. Raises ImageError.
     """
     if isinstance(image, (str, os.PathLike)):
-        pixels = _decode(_existing(image, argument), argument, os.fspath(image))
+        pixels = _decode(_existing(image, argument), argument, str(os.fspath(image)))
     elif isinstance(image, (bytes, bytearray, memoryview)):
-        data = bytes(image)
-        pixels = _decode(io.BytesIO(data), argument, f"{len(data)} bytes")
+        data = _bytes_of(image, argument)
+        pixels = _decode(data, argument, f"{len(data)} bytes")
     elif isinstance(image, Image.Image):
         with _pillow_lock:
             pixels = _from_pillow(image, argument, "the PIL image")
@@ -55,49 +64,51 @@ def read(image: Any, argument: str = "image") -> Pixels:
     return pixels
 
 
-def _existing(path: str | os.PathLike[str], argument: str) -> Path:
+def _bytes_of(image: bytes | bytearray | memoryview, argument: str) -> bytes:
+    try:
+        return bytes(image)
+    except ValueError as error:  # a memoryview that was released
+        raise ImageError(f"{argument}: these bytes cannot be read ({error})") from error
+
+
+def _existing(path: str | os.PathLike[str], argument: str) -> bytes:
     try:
         file = Path(path)
         if not file.exists():
             raise ImageError(f"{argument}: no such file: {file}")
         if not file.is_file():
             raise ImageError(f"{argument}: {file} is not a file")
-    except (OSError, ValueError) as error:  # a name too long, or with a NUL
+        return read_bounded(file, opening.MAX_FILE_BYTES)
+    except (OSError, ValueError, TypeError) as error:  # too long, with a NUL, of bytes; a file too large
         if isinstance(error, ImageError):
             raise
         raise ImageError(f"{argument}: not a usable path: {error}") from error
-    return file
 
 
-def _decode(file: Path | io.BytesIO, argument: str, name: str) -> Pixels:
-    try:
-        with _pillow_lock, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about bad EXIF, and large images: _check_size is stricter
-            picture = Image.open(file)
-    except Image.DecompressionBombError as error:
-        raise ImageError(f"{argument}: {name} is too large: {error}; reduce the image first") from error
-    except UnidentifiedImageError as error:
-        raise ImageError(
-            f"{argument}: {name} is not an image that can be read; expected PNG, JPEG, WebP, TIFF, BMP or GIF"
-        ) from error
-    except Exception as error:  # Pillow's readers raise many kinds on damaged or hostile files
-        raise ImageError(f"{argument}: {name} is not an image that can be read ({error})") from error
+def _decode(data: bytes, argument: str, name: str) -> Pixels:
+    with _pillow_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about bad EXIF, and large images: the check of sizes is stricter
+        picture = opening.open_picture(data, argument, name)
     with picture:
         return _from_pillow(picture, argument, name)
 
 
 def _from_pillow(image: Image.Image, argument: str, name: str) -> Pixels:
-    if image.format in _REFUSED:
-        raise ImageError(f"{argument}: {name} is {image.format}, which is not read; save it as PNG or JPEG")
-    _check_size(*image.size, argument)
     try:
-        image.load()
-    except Exception as error:
+        return _pixels_of(image, argument, name)
+    except ImageError:
+        raise
+    except Exception as error:  # decoders, and the conversions of images with odd `info`, raise many kinds
         raise ImageError(
-            f"{argument}: {name} is truncated or damaged ({error or type(error).__name__}); "
-            "save or download it again"
+            f"{argument}: {name} is truncated, damaged or of an unknown kind "
+            f"({error or type(error).__name__}); save or download it again"
         ) from error
-    _check_size(*image.size, argument)  # the true size of some formats is known only now
+
+
+def _pixels_of(image: Image.Image, argument: str, name: str) -> Pixels:
+    opening.check_header(image, argument, name)
+    image.load()
+    opening.check_size(*image.size, argument)  # the true size of some formats is known only now
     upright = _upright(image)
     if upright.mode == "F":
         raise ImageError(f"{argument}: {name} holds floating-point pixels; save it with 8 bits per channel")
@@ -127,16 +138,6 @@ def _from_16_bit(grey: npt.NDArray[Any], argument: str) -> Pixels:
     return np.repeat(eight[:, :, None], 3, axis=2)
 
 
-def _check_size(width: int, height: int, argument: str) -> None:
-    if width * height == 0:
-        raise ImageError(f"{argument}: the image has no pixels ({width} x {height})")
-    if width * height > MAX_PIXELS:
-        raise ImageError(
-            f"{argument}: {width} x {height} pixels, at most {MAX_PIXELS / 1e6:.0f} million are accepted; "
-            "reduce the image first"
-        )
-
-
 def _from_array(image: Any, argument: str) -> Pixels:
     array = to_numpy(image, argument)
     described = f"{array.dtype} {list(array.shape)}"
@@ -149,7 +150,7 @@ def _from_array(image: Any, argument: str) -> Pixels:
     channels = array.shape[2] if array.ndim == 3 else 1
     if array.ndim not in (2, 3) or channels not in (1, 3, 4):
         raise ImageError(f"{argument}: expected [H, W, 3], [H, W] or [H, W, 4], got {described}")
-    _check_size(array.shape[1], array.shape[0], argument)
+    opening.check_size(array.shape[1], array.shape[0], argument)
     if channels == 1:
         return np.repeat(array.reshape(*array.shape[:2], 1), 3, axis=2)
     return np.array(array[:, :, :3], order="C")

@@ -250,3 +250,17 @@ def test_a_module_that_fails_to_import(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "broken_landmarks", raising=False)
     refused(lambda: landmarks.resolve("broken_landmarks:find"), "no model file", error=ArgumentError)
+
+
+@pytest.mark.parametrize("shape", [(60000, 33), (33, 60000), (32, 20000), (9000, 32)])
+def test_thin_photos(shape):
+    """A photo that shrinks to less than a pixel is cut and pasted like any other."""
+    photo = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    height, width = shape
+    for span in (10, 500, max(shape) / 2):
+        x, y = width / 2, height / 2
+        points = [[x - span, y], [x + span, y], [x, y + 2], [x - span, y + 5], [x + span, y + 5]]
+        cut = align.crop(photo, np.array(points))
+        assert cut.image.shape == (1024, 1024, 3)
+        out = align.paste(cut, cut.image, np.full((1024, 1024), 255, np.uint8))
+        assert out.shape == photo.shape

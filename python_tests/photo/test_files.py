@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import TINY_PARSER
 from PIL import Image
 
+from e4s_engine import weights
 from e4s_engine.errors import ArgumentError, OutputError
 from e4s_engine.photo import files, images
 from e4s_engine.result import Result
@@ -161,6 +163,22 @@ def test_new_files_follow_the_umask(tmp_path):
     finally:
         os.umask(before)
     assert (tmp_path / "out.png").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_a_writer_with_its_own_mode_follows_the_umask(tmp_path, umask):
+    """Writers that create their file as 0600, as that of safetensors does, change nothing."""
+    before = os.umask(umask)
+    try:
+        with files.replacing(tmp_path / "new") as temporary:
+            temporary.touch(0o600)
+            temporary.chmod(0o600)
+        model = weights.random_model(TINY_PARSER, 1)
+        weights.save(model, tmp_path / "parser.safetensors")
+    finally:
+        os.umask(before)
+    for name in ("new", "parser.safetensors"):
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o666 & ~umask
 
 
 def test_concurrent_writers(old):

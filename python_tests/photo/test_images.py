@@ -352,7 +352,7 @@ def test_hostile_png_chunks(chunk):
 
 def test_postscript_is_not_run():
     data = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 40 40\n%%EndComments\n(out) print\n%%EOF\n"
-    rejected(data, "EPS", "save it as PNG")
+    rejected(data, "not an image that can be read")
 
 
 def test_no_pixels_and_too_few():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
-from e4s_engine.errors import DeviceLostError, DeviceMemoryError
+from e4s_engine.errors import BackendError, DeviceLostError, DeviceMemoryError
 
 Graph = TypeVar("Graph")
 
@@ -27,11 +28,16 @@ class Instances(Generic[Graph]):
         self._counts: dict[Hashable, int] = defaultdict(int)
         self._changed = threading.Condition()
         self._building = threading.Lock()  # kernels are compiled and loaded by one thread
+        self._process = os.getpid()
         self._lost = ""  # the device's message; not the error, whose traceback keeps graphs alive
 
     @contextmanager
     def use(self, key: Hashable, build: Callable[[], Graph]) -> Iterator[Graph]:
-        """Lend a graph of this key for one call. Raises the errors of `build`."""
+        """Lend a graph of this key for one call. Raises the errors of `build`, BackendError after a fork."""
+        if os.getpid() != self._process:
+            raise BackendError(
+                "device: a forked process cannot use its parent's GPU; make the engine after the fork"
+            )
         graph = self._take(key, build)
         try:
             yield graph
