@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from e4s_engine import backends
+from e4s_engine._forks import Lock
 from e4s_engine.errors import ArgumentError, ClosedError
 from e4s_engine.faces import landmarks as landmark_models
 from e4s_engine.networks.rgi import invert
@@ -332,16 +332,7 @@ class Engine:
 
 
 _default: list[Engine] = []  # the engine behind `swap`, once it is made
-_default_lock = threading.Lock()
-
-
-def _renew_default_lock() -> None:
-    global _default_lock  # noqa: PLW0603
-    _default_lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):  # a forked child lacks the thread that may hold the lock
-    os.register_at_fork(after_in_child=_renew_default_lock)
+_default_lock = Lock()
 
 
 def default_engine() -> Engine:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import os
-import threading
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
@@ -13,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from e4s_engine._forks import Lock
 from e4s_engine.photo import images
 from e4s_engine.photo.images import Pixels
 from e4s_engine.regions import Labels, Mask
@@ -38,7 +38,7 @@ class Lazy(Generic[Value]):
 
     def __init__(self, compute: Callable[[], Value]) -> None:
         self._compute: Callable[[], Value] | None = compute
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def get(self) -> Value:
         """Return the value. A failed computation raises, and the next reader tries again."""

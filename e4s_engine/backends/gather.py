@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from e4s_engine import _forks
 from e4s_engine.backends import Backend, Bytes, Floats, Swapped, Swapper
-from e4s_engine.photo import forks
 from e4s_engine.weights import Model
 
 # Number of batches of a kind that run at once; calls that arrive meanwhile wait for the next batch. On a GPU
@@ -54,10 +54,10 @@ class Gathered:
         self._most, self._seconds = max_batch, max_wait_ms / 1000
         self._at_a_time = _AT_A_TIME[backend.device.partition(":")[0]]
         self.renew()
-        forks.renew_in_children(self)
+        _forks.renew_in_children(self)
 
     def renew(self) -> None:
-        """Start without any calls; see `forks`."""
+        """Start without any calls; see `_forks`."""
         self._changed = threading.Condition()
         self._waiting: dict[Hashable, deque[_Request]] = defaultdict(deque)
         self._running: dict[Hashable, int] = defaultdict(int)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from functools import partial
@@ -14,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from e4s_engine import _native
+from e4s_engine._forks import Lock
 from e4s_engine.backends import Swapper
 from e4s_engine.backends.plans import Loaded, Planned, result_of, unpacked
 from e4s_engine.errors import BackendError
 from e4s_engine.networks.network import Function, Shape
-from e4s_engine.photo import forks
 from e4s_engine.plan import Array, Conv, Plan, Step, Vector
 from e4s_engine.weights import progress
 
@@ -136,12 +135,7 @@ class Native(Planned):
         self._threads = threads
         self._store = WeightStore(self._isa)
         self._plans: OrderedDict[tuple[Any, ...], _Compiled] = OrderedDict()
-        self.renew()
-        forks.renew_in_children(self)
-
-    def renew(self) -> None:
-        """Replace the lock; see `forks`. Plans and weights are complete wherever a fork may come."""
-        self._lock = threading.Lock()
+        self._lock = Lock()  # plans and weights are complete wherever a fork may come
 
     def describe(self) -> str:
         """Return the plans at the published input sizes as tables, and arena sizes with and without reuse."""

@@ -16,6 +16,7 @@ from e4s_engine.errors import BackendError
 from e4s_engine.networks import registry
 from e4s_engine.networks.network import Config, Network
 from e4s_engine.networks.rgi import invert
+from e4s_engine.ops.ops import Ops
 from e4s_engine.weights import Model
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -28,7 +29,7 @@ class Reference:
     name = "reference"
     swapper: Swapper | None = None
 
-    def __init__(self, device: str, precision: str, operations: Any = ops.reference) -> None:
+    def __init__(self, device: str, precision: str, operations: Ops[torch.Tensor] = ops.reference) -> None:
         self.device = choose_device(device)
         self.precision = _choose_precision(precision, self.device)
         self._ops = operations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import warnings
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
+from e4s_engine._forks import Lock
 from e4s_engine.errors import ArgumentError, ImageError, OutputError
 from e4s_engine.photo import opening
 from e4s_engine.photo.files import check_writable, read_bounded, replacing
@@ -25,16 +25,7 @@ _MAX_SIDE = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}  # limits of the 
 
 # Pillow reads an image's file at the first use of the image, which two threads must not do at once; nor may
 # both change the process's warning filters.
-_pillow_lock = threading.Lock()
-
-
-def _renew_lock() -> None:
-    global _pillow_lock  # noqa: PLW0603
-    _pillow_lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):  # a forked child lacks the thread that may hold the lock
-    os.register_at_fork(after_in_child=_renew_lock)
+_pillow_lock = Lock()
 
 
 def read(image: Any, argument: str = "image") -> Pixels:

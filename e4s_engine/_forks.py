@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from typing import Protocol
 
@@ -20,6 +21,24 @@ _objects: weakref.WeakSet[Renewable] = weakref.WeakSet()
 def renew_in_children(owner: Renewable) -> None:
     """Call `owner.renew()` in every child that this process forks, for as long as the owner lives."""
     _objects.add(owner)
+
+
+class Lock:
+    """A lock for `with` that is free in a forked child, whoever held it in the parent."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        renew_in_children(self)
+
+    def renew(self) -> None:
+        """Replace the lock."""
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
 
 
 def _renew() -> None:
