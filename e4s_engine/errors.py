@@ -7,6 +7,9 @@ it was instead, and the remedy.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class E4SError(Exception):
     """Base class of every error of this package."""
@@ -54,3 +57,14 @@ class DeviceLostError(BackendError):
 
 class ClosedError(E4SError, RuntimeError):
     """Call on an engine that is already closed."""
+
+
+@contextmanager
+def noted(note: str) -> Iterator[None]:
+    """Let exceptions of a caller's own callable through, with a note that says whose they are."""
+    try:
+        yield
+    except Exception as error:
+        notes = [*getattr(error, "__notes__", []), note]  # add_note needs Python 3.11, which shows them too
+        error.__notes__ = notes  # type: ignore[attr-defined]
+        raise

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from e4s_engine.errors import AlignmentError, ArgumentError
+from e4s_engine.errors import AlignmentError, ArgumentError, noted
 from e4s_engine.photo import align
 from e4s_engine.photo.images import Pixels
 
@@ -37,14 +37,17 @@ def resolve(model: LandmarkModel | str | None) -> LandmarkModel | None:
 
 def largest_face(model: LandmarkModel, photo: Pixels, argument: str) -> align.Points:
     """Return the landmarks of the largest face in the photo. Raises AlignmentError if there is none."""
-    result = model(photo.copy())  # the model may change its picture
+    with noted(f"{argument}: raised by the landmark model that the engine was made with"):
+        result = model(photo.copy())  # the model may change its picture
     try:
-        faces = list(result)
+        found = iter(result)
     except TypeError as error:
         raise AlignmentError(
             f"{argument}: the landmark model must return a list of [68, 2] or [5, 2] arrays, got "
             f"{type(result).__name__}"
         ) from error
+    with noted(f"{argument}: raised by what the landmark model returned"):
+        faces = list(found)
     if not faces:
         raise AlignmentError(
             f"{argument}: the landmark model finds no face; pass landmarks yourself, or align=False for a "

@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from e4s_engine import regions
 from e4s_engine.errors import AlignmentError, LabelsError
 from e4s_engine.photo.align import check_landmarks
+from e4s_engine.photo.files import read_bounded
+from e4s_engine.photo.opening import MAX_FILE_BYTES, open_picture
 
 _MAX_SIDE = 8192
+_MOST_LANDMARK_BYTES = 1 << 20
 _FORMATS = ("PNG", "TIFF", "BMP", "GIF")  # lossless: lossy formats would invent labels
 
 
@@ -40,7 +42,9 @@ def read(path: str, convention: str = "regions", argument: str = "labels") -> re
     return regions.check_labels(regions.from_19(labels, convention, argument), argument)
 
 
-def _load_npy(path: str) -> npt.NDArray[Any]:
+def _load_npy(path: str, most: int = 16 * _MAX_SIDE**2) -> npt.NDArray[Any]:
+    if not Path(path).is_file():  # a pipe would block
+        raise ValueError("not a regular file")
     with np.errstate(all="raise"):  # for a shape that overflows
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     if not isinstance(array, np.ndarray):
@@ -48,14 +52,19 @@ def _load_npy(path: str) -> npt.NDArray[Any]:
         raise ValueError("an archive of arrays, not an array")
     if max(array.shape, default=0) > _MAX_SIDE:
         raise ValueError(f"shape {list(array.shape)} is too large")
+    if array.dtype.itemsize > 16 or array.nbytes > most:
+        raise ValueError(f"{array.nbytes} bytes of {array.dtype} are too much")
     return np.array(array)
 
 
 def _load_picture(path: str) -> npt.NDArray[Any]:
+    data = read_bounded(path, MAX_FILE_BYTES)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about large pictures: _MAX_SIDE is stricter
-        picture = Image.open(path, formats=_FORMATS)
+        picture = open_picture(data, "labels", path)
     with picture:
+        if picture.format not in _FORMATS:
+            raise ValueError(f"{picture.format} is not one of {', '.join(_FORMATS)}")
         if max(picture.size) > _MAX_SIDE:
             raise ValueError(f"{picture.size} pixels is too large")
         return np.array(picture)
@@ -65,11 +74,12 @@ def read_landmarks(path: str, argument: str = "landmarks") -> npt.NDArray[np.flo
     """Read landmarks [68, 2] or [5, 2]: `.json`, `.npy` or numbers as text. Raises AlignmentError."""
     try:
         if path.endswith(".npy"):
-            points: Any = _load_npy(path)
+            points: Any = _load_npy(path, _MOST_LANDMARK_BYTES)
         elif path.endswith(".json"):
-            points = json.loads(Path(path).read_text(encoding="utf-8"))
+            points = json.loads(read_bounded(path, _MOST_LANDMARK_BYTES))
         else:
-            lines = Path(path).read_text(encoding="utf-8").replace(",", " ").splitlines()
+            text = read_bounded(path, _MOST_LANDMARK_BYTES).decode()
+            lines = text.replace(",", " ").splitlines()
             points = [[float(word) for word in line.split()] for line in lines if line.strip()]
     except Exception as error:  # as above
         raise AlignmentError(

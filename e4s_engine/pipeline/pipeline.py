@@ -17,7 +17,7 @@ from PIL import Image
 
 from e4s_engine import regions
 from e4s_engine.backends import Backend
-from e4s_engine.errors import ArgumentError, LabelsError
+from e4s_engine.errors import ArgumentError, LabelsError, noted
 from e4s_engine.networks.bisenet import parse
 from e4s_engine.networks.bisenet.config import ParserConfig
 from e4s_engine.networks.rgi import relight as relighting
@@ -76,7 +76,9 @@ class Pipeline:
     def _parsed(self, portrait: Portrait) -> Labels:
         picture = portrait.crop.for_parser
         if self.parser is not None:
-            return inputs.check_labels(self.parser(picture.copy()), f"{portrait.argument}: parser")
+            with noted(f"{portrait.argument}: raised by the parser that the engine was made with"):
+                labels = self.parser(picture.copy())
+            return inputs.check_labels(labels, f"{portrait.argument}: parser")
         if self.classes is None:
             raise LabelsError(
                 f"{portrait.argument}: this engine has no parser; pass labels "

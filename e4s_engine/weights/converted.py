@@ -20,7 +20,7 @@ from e4s_engine.networks import registry
 from e4s_engine.networks.network import Config
 from e4s_engine.photo.files import replacing
 from e4s_engine.weights.model import Model, check_shapes, log_unused
-from e4s_engine.weights.tensorfile import DTYPES, TensorFile, damaged, some
+from e4s_engine.weights.tensorfile import DTYPES, TensorFile, check_header, damaged, some
 
 FORMAT = "e4s_engine"
 FORMAT_VERSION = 1
@@ -30,6 +30,7 @@ _LARGEST_HALF = float(np.finfo(np.float16).max)
 def open_converted(file: Path, argument: str) -> Model:
     """Open a converted file; its tensors are read at each access."""
     try:
+        check_header(file)
         with safetensors.safe_open(file, framework="numpy") as opened:
             config = _read_header(opened.metadata() or {}, file, argument)
             slices = {name: opened.get_slice(name) for name in list(opened.keys())}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,7 @@ def unpickle(file: Path, argument: str) -> Any:
             "the file on a machine that has it"
         ) from error
     try:
+        _check_archive(file)
         return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds on damaged or hostile files
         first = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
@@ -71,6 +73,16 @@ def unpickle(file: Path, argument: str) -> Any:
             f"{argument}: {file} cannot be read as plain tensors: it is damaged, or holds code, which is "
             f"never executed ({first})"
         ) from error
+
+
+def _check_archive(file: Path) -> None:
+    """Raise ValueError for an archive whose members are larger than it: torch.save never compresses."""
+    if not zipfile.is_zipfile(file):
+        return  # the older format
+    with zipfile.ZipFile(file) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    if size > file.stat().st_size:
+        raise ValueError(f"its members claim {size} bytes, more than the file has")
 
 
 def _state_dict(content: Any, file: Path, argument: str, ema: bool) -> dict[str, Any]:

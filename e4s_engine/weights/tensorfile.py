@@ -24,6 +24,9 @@ Array = npt.NDArray[np.float32]
 DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2")}
 
 
+_MOST_HEADER_BYTES = 8 << 20  # the published model's has 0.1 MB
+
+
 @dataclasses.dataclass(frozen=True)
 class _Span:
     """Location of a tensor. start: offset in bytes from the start of the file."""
@@ -31,6 +34,15 @@ class _Span:
     start: int
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+
+
+def check_header(file: Path) -> None:
+    """Raise OSError for a header longer than any model's: parsed, it would take many times its size."""
+    with file.open("rb", buffering=0) as opened:
+        start = opened.read(8)
+    length = int.from_bytes(start, "little")
+    if len(start) < 8 or length > _MOST_HEADER_BYTES:
+        raise OSError(f"its header has {length} bytes, at most {_MOST_HEADER_BYTES} are read")
 
 
 class TensorFile(Mapping[str, Array]):

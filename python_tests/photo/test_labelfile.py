@@ -1,0 +1,45 @@
+"""Label and landmark files: sizes are bounded before memory is taken, and only regular files are read."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from e4s_engine.errors import AlignmentError, LabelsError
+from e4s_engine.photo import labelfile
+
+
+@pytest.mark.parametrize("suffix", ["json", "npy", "txt"])
+def test_landmark_files_are_small(tmp_path, suffix):
+    path = tmp_path / f"points.{suffix}"
+    if suffix == "npy":
+        np.save(path, np.zeros((300_000, 1)))
+    else:
+        path.write_bytes(b"1 " * (1 << 20))
+    with pytest.raises(AlignmentError, match=r"landmarks: .*(bytes|too large)"):
+        labelfile.read_landmarks(str(path))
+
+
+@pytest.mark.parametrize("suffix", ["png", "npy", "json", "txt"])
+def test_pipes_are_not_read(tmp_path, suffix):
+    path = str(tmp_path / f"pipe.{suffix}")
+    os.mkfifo(path)
+    with pytest.raises((AlignmentError, LabelsError), match="not a regular file"):
+        (labelfile.read if suffix in ("png", "npy") else labelfile.read_landmarks)(path)
+
+
+def test_arrays_of_enormous_items_are_not_copied(tmp_path):
+    path = tmp_path / "labels.npy"
+    np.save(path, np.zeros((4, 4), "V1000"))
+    with pytest.raises(LabelsError, match="too much"):
+        labelfile.read(str(path))
+
+
+def test_lossy_labels_are_refused(tmp_path):
+    path = tmp_path / "labels.png"
+    Image.new("L", (40, 40)).save(path, "JPEG")
+    with pytest.raises(LabelsError, match="JPEG is not one of PNG, TIFF, BMP, GIF"):
+        labelfile.read(str(path))
