@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from e4s_engine.errors import ArgumentError
 from e4s_engine.photo.align import CROP
 from e4s_engine.photo.images import Pixels
 from e4s_engine.regions import Mask
@@ -29,10 +30,16 @@ def alpha(foreground: Mask, mode: str) -> Pixels:
     feather: the foreground, widened by 5 at 512, eroded 11 x 11 and blurred at 1024, as published. none: the
     foreground itself. multiband: opacity of the blended crop in a photo that continues beyond the crop.
     """
+    if mode == "feather":
+        return _feathered(foreground)
+    if mode == "multiband":
+        return _feathered(_window(foreground, _REACH, np.maximum))
     if mode == "none":
         return (_double(foreground.astype(np.float32)) >= 0.5).astype(np.uint8) * 255
-    if mode == "multiband":
-        foreground = _window(foreground, _REACH, np.maximum)
+    raise ArgumentError(f"blend: expected one of {', '.join(MODES)}, got {mode!r}")
+
+
+def _feathered(foreground: Mask) -> Pixels:
     wide = _double_whole(_window(foreground, RADIUS, np.maximum))
     eroded = _window(wide, RADIUS, np.minimum)
     return _gaussian(eroded.astype(np.float32) * 255)
