@@ -21,7 +21,7 @@ _SUFFIXES = {".safetensors", ".pt", ".pth"}
 
 
 def load(path: str | os.PathLike[str], kind: str, argument: str = "weights") -> Model:
-    """Read a converted or an official weight file. kind: a network's, see networks/registry.py. Raises WeightsError."""
+    """Read a converted or an official weight file. kind: the network's. Raises WeightsError."""
     model = open_model(path, kind, argument)
     if not isinstance(model.tensors, TensorFile):
         return model
