@@ -7,11 +7,12 @@ BIN := $(VENV)/bin
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard csrc/*.* csrc/*/*.*) python_tests/constraints.txt
 CPP := $(shell git ls-files 'csrc/*.cpp' 'csrc/*.h' 2>/dev/null)
 
-.PHONY: demo test install lint bench sanitize sanitize-quick clean
+.PHONY: demo test install lint bench fuzz sanitize sanitize-quick clean
 
 # The runtime's tests once more on builds that watch memory and threads (gcc on Linux).
 SANITIZED := build/sanitized
 RUNTIME_TESTS := python_tests/backends/test_fuzz.py python_tests/backends/test_native_runtime.py
+FUZZ_TESTS := python_tests/fuzz
 
 install: $(VENV)/.installed
 
@@ -35,8 +36,14 @@ lint: install
 bench: install
 	$(BIN)/python -m benchmarks.swap --json
 
+# Damaged files and abusive calls, E4S_FUZZ of each, every one within limits of time and memory.
+E4S_FUZZ ?= 10000
+fuzz: install
+	cd python_tests && ../$(BIN)/python -m fuzz.run files $(E4S_FUZZ)
+	cd python_tests && ../$(BIN)/python -m fuzz.run calls $(E4S_FUZZ)
+
 sanitize: install
-	$(call sanitized,address$(comma)undefined,asan ubsan,,,20000,$(RUNTIME_TESTS) python_tests/backends/test_native_ops.py)
+	$(call sanitized,address$(comma)undefined,asan ubsan,,,20000,$(RUNTIME_TESTS) python_tests/backends/test_native_ops.py $(FUZZ_TESTS))
 	$(call sanitized,thread,tsan,,threads or batches,0,python_tests/backends/test_native_runtime.py)
 
 # The part that CI runs: portable kernels alone, as all of them share the checks that keep them in bounds.

@@ -64,7 +64,9 @@ def region_ids(regions: str | int | Iterable[str | int], argument: str = "region
     items: Iterable[Any] = [regions] if isinstance(regions, (str, int, np.integer)) else regions
     try:
         groups = [_ids_of(item, argument) for item in items]
-    except TypeError as error:
+    except Exception as error:  # a caller's iterable may raise anything
+        if isinstance(error, RegionError):
+            raise
         raise RegionError(
             f"{argument}: expected region names such as ['eyes', 'nose'], got {regions!r}"
         ) from error
@@ -92,12 +94,22 @@ def _ids_of(item: Any, argument: str) -> tuple[int, ...]:
     raise RegionError(f"{argument}: unknown region {item!r}; {hint}Known are: {', '.join(names)}")
 
 
+def _as_array(labels: Any, argument: str) -> npt.NDArray[Any]:
+    try:
+        return np.asarray(labels)
+    except Exception as error:  # every library's arrays have their own exceptions
+        kind = type(labels).__name__
+        raise LabelsError(
+            f"{argument}: expected a label map [h, w], got a {kind} that is no array ({error})"
+        ) from error
+
+
 def check_labels(labels: Any, argument: str = "labels") -> Labels:
     """Check a caller's label map and resize it to uint8 [512, 512] by nearest neighbour.
 
     Accepts any integer [h, w] with values 0..11. Raises LabelsError otherwise.
     """
-    array = np.asarray(labels)
+    array = _as_array(labels, argument)
     if array.ndim != 2 or array.size == 0:
         raise LabelsError(f"{argument}: expected a label map [h, w], got shape {list(array.shape)}")
     if array.dtype.kind not in "iu":
@@ -129,9 +141,9 @@ def from_19(labels: Any, convention: str, argument: str = "labels") -> Labels:
 
     Hat, necklace and cloth become background. Raises LabelsError for values outside 0..18.
     """
-    if convention not in TABLES:
+    if not isinstance(convention, str) or convention not in TABLES:
         raise LabelsError(f"convention: expected one of {', '.join(TABLES)}, got {convention!r}")
-    array = np.asarray(labels)
+    array = _as_array(labels, argument)
     if array.ndim != 2 or array.dtype.kind not in "iu":
         raise LabelsError(
             f"{argument}: expected integer labels [h, w], got {array.dtype} {list(array.shape)}"

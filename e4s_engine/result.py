@@ -15,6 +15,7 @@ from PIL import Image
 from e4s_engine._forks import Lock
 from e4s_engine.photo import images
 from e4s_engine.photo.images import Pixels
+from e4s_engine.photo.original import Original
 from e4s_engine.regions import Labels, Mask
 
 Value = TypeVar("Value")
@@ -73,9 +74,11 @@ class Result:
         crop: Pixels | Lazy[Pixels],
         changed: Mask | Lazy[Mask],
         resident: Any = None,
+        original: Original | None = None,
     ) -> None:
         self._image, self._face, self._crop, self._changed = image, face, crop, changed
         self._labels, self._holes, self._resident = labels, holes, resident
+        self._original = original
 
     @property
     def image(self) -> Pixels:
@@ -115,16 +118,20 @@ class Result:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write `image` in the format of the name's ending; an existing file is never left damaged.
 
+        The file is what the target's was, as far as its format allows: colour profile, alpha, EXIF (upright),
+        resolution, a JPEG's quality, and 16 bits per channel, whose numbers stay where nothing was pasted.
+
         Raises ArgumentError for an unknown ending, OutputError if the file cannot be written.
         """
-        images.write(self.image, path)
+        images.write(self.image, path, original=self._original)
 
     def __repr__(self) -> str:
         height, width = (self.image if self.resident is None else self.resident).shape[:2]
         return f"<Result: {width} x {height} pixels{'' if self.resident is None else ', on a GPU'}>"
 
     def __reduce__(self) -> tuple[type[Result], tuple[Any, ...]]:
-        return type(self), (self.image, self.face, self.labels, self.holes, self.crop, self.changed)
+        pictures = (self.image, self.face, self.labels, self.holes, self.crop, self.changed)
+        return type(self), (*pictures, None, self._original)
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()

@@ -93,9 +93,9 @@ class Backend(Protocol):
 
 def check(backend: str, device: str, precision: str) -> None:
     """Raise ArgumentError for a choice that no machine supports, before any weights are read."""
-    if backend not in BACKENDS:
+    if not isinstance(backend, str) or backend not in BACKENDS:
         raise ArgumentError(f"backend: expected one of {', '.join(BACKENDS)}, got {backend!r}")
-    if precision not in PRECISIONS:
+    if not isinstance(precision, str) or precision not in PRECISIONS:
         raise ArgumentError(f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}")
     check_device(device)
 

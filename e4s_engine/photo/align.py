@@ -16,6 +16,7 @@ from PIL import Image
 from e4s_engine.errors import AlignmentError
 from e4s_engine.photo import images
 from e4s_engine.photo.images import Pixels
+from e4s_engine.photo.original import Original
 
 Points = npt.NDArray[np.float64]
 
@@ -29,12 +30,14 @@ class Crop:
     """Aligned face and the photo it came from.
 
     photo: uint8 [H, W, 3]. image: uint8 [1024, 1024, 3]. quad: corners of the crop in the photo (top left,
-    bottom left, bottom right, top right; pixels), or None if the whole photo is the crop.
+    bottom left, bottom right, top right; pixels), or None if the whole photo is the crop. original: what the
+    photo's file was; None for arrays.
     """
 
     photo: Pixels
     image: Pixels
     quad: Points | None
+    original: Original | None = None
 
     @property
     def for_parser(self) -> Pixels:
@@ -72,10 +75,13 @@ def check_landmarks(landmarks: Any, argument: str = "landmarks") -> Points:
         if array.dtype.kind not in "fiu":
             raise AlignmentError(f"{argument}: {expected}, got {array.dtype} {list(array.shape)}")
         points = array.astype(np.float64)
-    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+    except Exception as error:  # every library's arrays have their own exceptions
         if isinstance(error, AlignmentError):
             raise
-        raise AlignmentError(f"{argument}: {expected}, got {landmarks!r:.80}") from error
+        kind = type(landmarks).__name__
+        raise AlignmentError(
+            f"{argument}: {expected}, got a {kind} that is no array ({error!s:.80})"
+        ) from error
     if points.shape not in ((68, 2), (5, 2)):
         raise AlignmentError(f"{argument}: {expected}, got {list(points.shape)}")
     if not np.isfinite(points).all():

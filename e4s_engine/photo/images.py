@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,14 +14,14 @@ from PIL import Image, ImageOps
 
 from e4s_engine._forks import Lock
 from e4s_engine.errors import ArgumentError, ImageError, OutputError
-from e4s_engine.photo import opening
+from e4s_engine.photo import depth, opening, saving
 from e4s_engine.photo.files import check_writable, read_bounded, replacing
+from e4s_engine.photo.original import Original, describe, is_turned
 
 Pixels = npt.NDArray[np.uint8]
 
 MIN_SIDE = 32
 FORMATS = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
-_BY_WAY_OF = {"La": "LA", "RGBa": "RGBA"}  # modes that Pillow converts to RGB only through another
 _MAX_SIDE = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}  # limits of the formats
 
 # Pillow reads an image's file at the first use of the image, which two threads must not do at once; nor may
@@ -28,31 +29,44 @@ _MAX_SIDE = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}  # limits of the 
 _pillow_lock = Lock()
 
 
+class Photo(NamedTuple):
+    """A picture as the networks see it, uint8 [H, W, 3] sRGB, and what its file was; None for arrays."""
+
+    pixels: Pixels
+    original: Original | None
+
+
 def read(image: Any, argument: str = "image") -> Pixels:
-    """Read an image of any accepted kind as uint8 [H, W, 3] RGB, upright.
+    """Read an image of any accepted kind as uint8 [H, W, 3] sRGB, upright.
 
     Files have a format of `opening.DECODERS`.
 
     Accepts a path, bytes, a PIL image, or an array (NumPy, CuPy, torch, anything with DLPack): uint8
     [H, W, 3], [H, W] grey or [H, W, 4] with alpha, which is dropped. EXIF orientation is honoured; an
-    animation gives its first frame; 16-bit grey is scaled to 8 bits. Raises ImageError.
+    animation gives its first frame; 16 bits are scaled to 8; colours of a profile (ICC) are converted.
+    Raises ImageError.
     """
+    return read_photo(image, argument).pixels
+
+
+def read_photo(image: Any, argument: str = "image") -> Photo:
+    """Read an image like `read`, and with it what its file was, for `write`. Raises ImageError."""
     if isinstance(image, (str, os.PathLike)):
-        pixels = _decode(_existing(image, argument), argument, str(os.fspath(image)))
+        photo = _decode(_existing(image, argument), argument, str(os.fspath(image)))
     elif isinstance(image, (bytes, bytearray, memoryview)):
         data = _bytes_of(image, argument)
-        pixels = _decode(data, argument, f"{len(data)} bytes")
+        photo = _decode(data, argument, f"{len(data)} bytes")
     elif isinstance(image, Image.Image):
         with _pillow_lock:
-            pixels = _from_pillow(image, argument, "the PIL image")
+            photo = _from_pillow(image, argument, "the PIL image")
     else:
-        pixels = _from_array(image, argument)
-    height, width = pixels.shape[:2]
+        photo = Photo(_from_array(image, argument), None)
+    height, width = photo.pixels.shape[:2]
     if min(height, width) < MIN_SIDE:
         raise ImageError(
             f"{argument}: the image is {width} x {height} pixels, at least {MIN_SIDE} x {MIN_SIDE} needed"
         )
-    return pixels
+    return photo
 
 
 def _bytes_of(image: bytes | bytearray | memoryview, argument: str) -> bytes:
@@ -76,17 +90,24 @@ def _existing(path: str | os.PathLike[str], argument: str) -> bytes:
         raise ImageError(f"{argument}: not a usable path: {error}") from error
 
 
-def _decode(data: bytes, argument: str, name: str) -> Pixels:
+def _decode(data: bytes, argument: str, name: str) -> Photo:
     with _pillow_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about bad EXIF, and large images: the check of sizes is stricter
         picture = opening.open_picture(data, argument, name)
-    with picture:
-        return _from_pillow(picture, argument, name)
+        low = None
+        if depth.is_deep(picture):  # opened again, for the lower half of 16 bits
+            low = opening.open_picture(data, argument, name)
+            depth.decode_low_half(low)
+    with picture, low or contextlib.nullcontext():
+        return _from_pillow(picture, argument, name, data, low)
 
 
-def _from_pillow(image: Image.Image, argument: str, name: str) -> Pixels:
+def _from_pillow(
+    image: Image.Image, argument: str, name: str, data: bytes = b"", low: Image.Image | None = None
+) -> Photo:
+    """Decode an opened picture. data: its file's bytes. low: the same, decoding to the lower 8 of 16 bits."""
     try:
-        return _pixels_of(image, argument, name)
+        return _photo_of(image, argument, name, data, low)
     except ImageError:
         raise
     except Exception as error:  # decoders, and the conversions of images with odd `info`, raise many kinds
@@ -96,23 +117,19 @@ def _from_pillow(image: Image.Image, argument: str, name: str) -> Pixels:
         ) from error
 
 
-def _pixels_of(image: Image.Image, argument: str, name: str) -> Pixels:
+def _photo_of(image: Image.Image, argument: str, name: str, data: bytes, low: Image.Image | None) -> Photo:
     opening.check_header(image, argument, name)
+    turned = is_turned(image)
     image.load()
     opening.check_size(*image.size, argument)  # the true size of some formats is known only now
     upright = _upright(image)
     if upright.mode == "F":
         raise ImageError(f"{argument}: {name} holds floating-point pixels; save it with 8 bits per channel")
+    deep = depth.joined(upright, low) if low is not None else None
     if upright.mode.startswith("I"):
-        return _from_16_bit(np.asarray(upright), argument)
-    if upright.mode in _BY_WAY_OF or "transparency" in upright.info:
-        upright = upright.convert(_BY_WAY_OF.get(upright.mode, "RGBA"))
-    try:
-        return np.array(upright.convert("RGB"))
-    except ValueError as error:
-        raise ImageError(
-            f"{argument}: {name} has pixels of mode {upright.mode}, expected RGB or grey ({error})"
-        ) from error
+        deep = _grey_16_bit(np.asarray(upright), argument)
+    original = describe(upright, image, data, deep, turned, name)
+    return Photo(original.pixels, original)
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -122,11 +139,10 @@ def _upright(image: Image.Image) -> Image.Image:
         return image  # a damaged EXIF block gives no orientation; viewers ignore it too
 
 
-def _from_16_bit(grey: npt.NDArray[Any], argument: str) -> Pixels:
+def _grey_16_bit(grey: npt.NDArray[Any], argument: str) -> depth.Deep:
     if grey.min() < 0 or grey.max() > 65535:
         raise ImageError(f"{argument}: 32-bit integer pixels; save it with 8 or 16 bits per channel")
-    eight = ((grey.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    return np.repeat(eight[:, :, None], 3, axis=2)
+    return np.repeat(grey.astype(np.uint16)[:, :, None], 3, axis=2)
 
 
 def _from_array(image: Any, argument: str) -> Pixels:
@@ -193,17 +209,20 @@ def check_output(path: str | os.PathLike[str], argument: str = "path") -> None:
     check_writable(path, argument)
 
 
-def write(pixels: Pixels, path: str | os.PathLike[str], argument: str = "path") -> None:
+def write(
+    pixels: Pixels,
+    path: str | os.PathLike[str],
+    argument: str = "path",
+    original: Original | None = None,
+) -> None:
     """Write pixels [H, W, 3] or [H, W] in the format of the extension; an existing file is never damaged.
 
-    JPEG and WebP are written with quality 95. Raises ArgumentError for an unknown extension, OutputError
-    if the file cannot be written.
+    original: what the photo was that these pixels were made of (`read_photo`): see `saving.save`. Without it,
+    JPEG and WebP are written with quality 95. Raises ArgumentError for an unknown extension, OutputError if
+    the file cannot be written.
     """
     check_output(path, argument)
     suffix = Path(path).suffix.lower()
-    options: dict[str, Any] = {"quality": 95} if suffix in (".jpg", ".jpeg", ".webp") else {}
-    if suffix in (".jpg", ".jpeg"):
-        options["subsampling"] = 0
     height, width = pixels.shape[:2]
     if max(height, width) > _MAX_SIDE.get(suffix, max(height, width)):
         raise OutputError(
@@ -211,4 +230,4 @@ def write(pixels: Pixels, path: str | os.PathLike[str], argument: str = "path") 
             f"{width} x {height}; write .png"
         )
     with replacing(path, argument) as temporary:
-        Image.fromarray(pixels).save(temporary, **options)
+        saving.save(pixels, temporary, suffix, original)

@@ -21,6 +21,8 @@ from e4s_engine.errors import ImageError
 MAX_PIXELS = 89_478_485  # Pillow's limit for decompression bomb warnings; 268 MB as RGB
 MAX_FILE_BYTES = 1 << 30  # the largest picture accepted, with 16 bits and alpha, uncompressed, has 716 MB
 MAX_SCANS = 200  # a progressive JPEG has some ten; each takes time, however few bytes it has
+_MAX_WEBP_PIXELS = MAX_PIXELS // 2  # Pillow takes 25 bytes a pixel, as for an animation
+_MAX_WEBP_SIDE = 16_383  # the format's
 _MAX_RUNS_BYTES = 4 << 20  # Pillow decodes BMP's run lengths in Python, a microsecond a run
 EXPECTED = "PNG, JPEG, WebP, TIFF, BMP, GIF, binary PPM, AVIF or HEIC"
 
@@ -107,7 +109,7 @@ def _unusable(data: bytes) -> str:
     """
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         width, height = _webp_size(data)
-        if width * height > MAX_PIXELS:
+        if width * height > _MAX_WEBP_PIXELS or max(width, height) > _MAX_WEBP_SIDE:
             return f"is too large: {width} x {height} pixels; reduce the image first"
     if data[:2] == b"\xff\xd8" and data.count(b"\xff\xda") > MAX_SCANS:
         return f"has more than {MAX_SCANS} scans, which no camera or program writes; save it again"

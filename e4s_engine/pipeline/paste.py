@@ -39,6 +39,7 @@ def paste(crop: Crop, face: Pixels, composed: compose.Composed, mode: str) -> Re
         composed.holes,
         read_only(crop.image),
         Lazy(lambda: _covered(shape, quad, alpha)),
+        original=crop.original,
     )
 
 
@@ -53,15 +54,16 @@ def untouched(crop: Crop, labels: Labels, size: int) -> Result:
         np.zeros(labels.shape, bool),
         read_only(crop.image),
         Lazy(lambda: np.zeros(shape, bool)),
+        original=crop.original,
     )
 
 
 def fused(
-    image: Pixels, face: Pixels, labels: Labels, holes: Mask, crop: Pixels, foreground: Callable[[], Mask]
+    image: Pixels, face: Pixels, labels: Labels, holes: Mask, crop: Crop, foreground: Callable[[], Mask]
 ) -> Result:
     """Return a fused swap of an aligned crop. foreground: function that computes what it pasted."""
-    changed = Lazy(lambda: _differs(image, crop, foreground()))
-    return Result(image, face, labels, holes, read_only(crop), changed)
+    changed = Lazy(lambda: _differs(image, crop.image, foreground()))
+    return Result(image, face, labels, holes, read_only(crop.image), changed, original=crop.original)
 
 
 def resident(

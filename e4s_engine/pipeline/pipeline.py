@@ -179,7 +179,7 @@ class Pipeline:
             # Copies: views would keep the whole batch alive.
             image, face, mask, holes = (array.copy() for array in arrays)
             foreground = partial(_foreground, flag, mask, holes > 0, labels[job.target])
-            results.append(fused(image, face, mask, holes > 0, job.target.crop.image, foreground))
+            results.append(fused(image, face, mask, holes > 0, job.target.crop, foreground))
         return results
 
     def swap_resident(

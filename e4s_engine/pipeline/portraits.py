@@ -122,26 +122,30 @@ def _from_image(
     model: landmark_models.LandmarkModel | None,
     align: str | bool,
 ) -> Portrait:
-    photo = images.read(image, argument)
+    photo, original = images.read_photo(image, argument)
     mask = None
     if labels is not None:
         mask = check_labels(labels, f"{argument} labels")
+
+    def portrait(crop: alignment.Crop) -> Portrait:
+        return Portrait(argument, dataclasses.replace(crop, original=original), mask)
+
     if align is False and points is not None:
         raise ArgumentError(
             f"{argument}: align=False takes the photo as it is; pass no landmarks, or leave align out"
         )
     if align is False:
-        return Portrait(argument, alignment.whole(photo, argument), mask)
+        return portrait(alignment.whole(photo, argument))
     if points is None and model is not None:
         points = landmark_models.largest_face(model, photo, argument)
     if points is not None:
-        return Portrait(argument, alignment.crop(photo, points, f"{argument} landmarks"), mask)
+        return portrait(alignment.crop(photo, points, f"{argument} landmarks"))
     if align is True:
         raise AlignmentError(
             f"{argument}: align=True needs landmarks; pass them, or make the engine with a landmark model "
             "(Engine(landmarks=...))"
         )
-    return Portrait(argument, alignment.whole(photo, argument), mask)
+    return portrait(alignment.whole(photo, argument))
 
 
 def requested(names: RegionNames | None) -> Request:

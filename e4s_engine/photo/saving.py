@@ -1,0 +1,87 @@
+"""Pictures to files, in the form that their photo's file had."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from e4s_engine.photo import colour, depth
+from e4s_engine.photo.original import Original, Pixels, Samples, rounded
+
+logger = logging.getLogger("e4s_engine")
+
+_DEEP = {".png": depth.write_png, ".tif": depth.write_tiff, ".tiff": depth.write_tiff}
+_ALPHA = (*_DEEP, ".webp")
+_JPEG = (".jpg", ".jpeg")
+_PLAIN = (".bmp",)  # formats without profiles, whose colours are sRGB
+_MOST_JPEG_EXIF = 65_533
+
+
+def save(pixels: Pixels, path: Path, suffix: str, original: Original | None) -> None:
+    """Write pixels [H, W, 3] or [H, W], as sRGB, in a format by its suffix.
+
+    original: the file that the photo was. Its profile, alpha, EXIF, resolution, and a JPEG's compression are
+    used again; where pixels are the photo's, its own numbers are written, with 16 bits if it had them.
+    """
+    if original is None or pixels.shape != original.pixels.shape:
+        original = None
+        Image.fromarray(pixels).save(path, **_options(suffix, None))
+        return
+    plain = suffix in _PLAIN
+    samples = pixels if plain or original.samples is None else merged(pixels, original)
+    icc, exif, alpha = (None if plain else original.icc), original.exif, original.alpha
+    if samples.dtype == np.uint16 and suffix not in _DEEP:
+        samples = rounded(samples)
+    if alpha is not None and suffix in _ALPHA:
+        same = alpha if alpha.dtype == samples.dtype else rounded(alpha)
+        samples = np.dstack([samples, same if samples.dtype == same.dtype else same.astype(np.uint16) * 257])
+    elif alpha is not None and alpha.min() < np.iinfo(alpha.dtype).max:
+        logger.warning("%s holds no transparency: the photo's is left out; write .png to keep it", suffix)
+    if exif is not None and suffix in _JPEG and len(exif) > _MOST_JPEG_EXIF:
+        logger.warning("EXIF of %d bytes does not fit into a JPEG and is left out", len(exif))
+        exif = None
+    if samples.dtype == np.uint16:
+        _DEEP[suffix](samples.astype(np.uint16, copy=False), path, icc, exif, original.dpi)
+        return
+    about: dict[str, Any] = {"icc_profile": icc, "exif": exif, "dpi": original.dpi}
+    options = {
+        name: value for name, value in about.items() if value is not None and not (plain and name == "exif")
+    }
+    Image.fromarray(samples).save(path, **options, **_options(suffix, original))
+
+
+def merged(pixels: Pixels, original: Original) -> Samples:
+    """Return the photo's own samples, and in place of pixels that changed these in its colours and depth."""
+    assert original.samples is not None
+    out = original.samples.copy()
+    changed = (pixels != original.pixels).any(axis=2)
+    if not changed.any():
+        return out
+    rows, columns = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))
+    box = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    new: Samples = np.ascontiguousarray(pixels[box])
+    if original.icc is not None and original.samples is not original.pixels:
+        new = colour.from_srgb(new, original.icc)
+    if out.dtype == np.uint16:
+        new = new.astype(np.uint16) * np.uint16(257)
+    out[box][changed[box]] = new[changed[box]]
+    return out
+
+
+def _options(suffix: str, original: Original | None) -> dict[str, Any]:
+    """Return Pillow's options: of JPEG and WebP quality 95, unless the photo's file says otherwise."""
+    if suffix in _JPEG:
+        if original is not None and original.jpeg is not None:
+            return {"qtables": list(original.jpeg.tables), "subsampling": original.jpeg.subsampling}
+        return {"quality": 95, "subsampling": 0}
+    if suffix == ".webp":
+        return (
+            {"lossless": True, "exact": True}
+            if original is not None and original.lossless
+            else {"quality": 95}
+        )
+    return {}
