@@ -69,7 +69,7 @@ def read_bounded(path: str | os.PathLike[str], most: int) -> bytes:
     """Return a regular file's bytes. Raises ValueError for anything else, or more than `most` bytes."""
     file = Path(path)
     if not file.is_file():  # a pipe would block, a device might never end
-        raise ValueError("no such file" if not file.exists() else "not a regular file")
+        raise ValueError("No such file" if not file.exists() else "not a regular file")
     with file.open("rb") as opened:
         data = opened.read(most + 1)
     if len(data) > most:

@@ -112,7 +112,7 @@ def _from_pillow(
         raise
     except Exception as error:  # decoders, and the conversions of images with odd `info`, raise many kinds
         raise ImageError(
-            f"{argument}: {name} is truncated, damaged or of an unknown kind "
+            f"{argument}: {name} is truncated or damaged "
             f"({error or type(error).__name__}); save or download it again"
         ) from error
 

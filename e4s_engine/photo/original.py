@@ -26,6 +26,7 @@ _STRUCTURE = (
 )  # fmt: skip
 _EXIF, _WIDTH, _HEIGHT = 0x8769, 0xA002, 0xA003
 _MOST_PROFILE_BYTES = 4 << 20
+_ROWS = 256
 
 
 class Jpeg(NamedTuple):
@@ -94,7 +95,10 @@ def rounded(samples: Samples) -> Pixels:
     """Return samples with 8 bits."""
     if samples.dtype == np.uint8:
         return samples
-    return ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    out = np.empty(samples.shape, np.uint8)
+    for start in range(0, len(samples), _ROWS):  # a few at a time: sums need 32 bits
+        out[start : start + _ROWS] = (samples[start : start + _ROWS].astype(np.uint32) + 128) // 257
+    return out
 
 
 def _split(upright: Image.Image, deep: Samples | None) -> tuple[Samples, Samples | None]:

@@ -149,22 +149,22 @@ def calls(monkeypatch):
 
         monkeypatch.setattr(owner, name, counting)
 
-    for owner, name in ((images, "read"), (align, "whole"), (align, "crop"), (Pipeline, "_parse")):
+    for owner, name in ((images, "read_photo"), (align, "whole"), (align, "crop"), (Pipeline, "_parse")):
         watch(owner, name)
     return counted
 
 
 def test_every_photo_is_read_aligned_and_parsed_once(e4s, calls):
     done(e4s("parse", "a.png", "-o", "overlay.png", "--save-labels", "labels.png"))
-    assert calls == {"read": 1, "whole": 1, "_parse": 1}
+    assert calls == {"read_photo": 1, "whole": 1, "_parse": 1}
     calls.clear()
     also = ["--regions", "eyes", "--also", "lips=c.png"]
     done(e4s("swap", "a.png", "b.png", "-o", "out.png", "--explain", "sheet.png", *also))
-    assert calls == {"read": 3, "whole": 3, "_parse": 3}
+    assert calls == {"read_photo": 3, "whole": 3, "_parse": 3}
     calls.clear()
     aligned = ["--target-landmarks", "five.json", "--target-labels", "labels.npy"]
     done(e4s("swap", "a.png", "wide.png", "-o", "out.png", "--explain", "sheet.png", *aligned))
-    assert calls == {"read": 2, "whole": 1, "crop": 1, "_parse": 1}
+    assert calls == {"read_photo": 2, "whole": 1, "crop": 1, "_parse": 1}
 
 
 def test_the_sheet_shows_labels_that_were_passed(e4s):

@@ -43,7 +43,7 @@ def run(kind: str, start: int, count: int) -> Failures:
 def _watch(kind: str, first: int, end: int) -> tuple[int, str]:
     """Run inputs in a child until one fails: return (its number, what happened); (end, "") if none does."""
     command = [sys.executable, "-m", "fuzz.run", kind, "--child", str(first), str(end)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([".", *sys.path]), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(_paths()), "OMP_NUM_THREADS": "1"}
     folder = Path(__file__).parents[1]
     with (
         tempfile.TemporaryFile() as errors,
@@ -57,6 +57,12 @@ def _watch(kind: str, first: int, end: int) -> tuple[int, str]:
             errors.seek(0)
             failure += errors.read().decode(errors="replace")[-2000:]
         return number, failure
+
+
+def _paths() -> list[str]:
+    """Return where a child finds modules; a sanitized build lies beside this folder, not installed."""
+    folder = Path(__file__).parents[1]
+    return [str(folder), *([str(folder.parent)] if _SANITIZED else []), *sys.path]
 
 
 def _follow(child: subprocess.Popen[bytes], first: int, end: int) -> tuple[int, str]:
@@ -75,6 +81,8 @@ def _follow(child: subprocess.Popen[bytes], first: int, end: int) -> tuple[int, 
 
 
 def _child(kind: str, first: int, end: int) -> None:
+    if _SANITIZED:  # the finder of an editable install would find the plain build
+        sys.meta_path[:] = [finder for finder in sys.meta_path if "ScikitBuild" not in type(finder).__name__]
     module = importlib.import_module(f"fuzz.{kind}")
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as folder:

@@ -186,7 +186,7 @@ def test_files_that_are_too_large_or_no_files(tmp_path, monkeypatch):
     refused(pipe, "is not a file")
     with pytest.raises(ValueError, match="not a regular file"):
         files.read_bounded(pipe, 100)
-    with pytest.raises(ValueError, match="no such file"):
+    with pytest.raises(ValueError, match="No such file"):
         files.read_bounded(tmp_path / "absent", 100)
 
 
