@@ -195,4 +195,4 @@ def test_the_cuda_backend_lays_it_out(precision: str) -> None:
 
     program = Program(plans.example(DetectorConfig(), "detect", precision))
     kinds = {launch.kernel.partition(".")[0] for launch in program.launches}
-    assert kinds == {"from_uint8", "conv2d", "max_pool", "resize", "gate", "concat"}
+    assert kinds == {"from_uint8", "conv2d", "max_pool", "resize", "add", "copy"}
