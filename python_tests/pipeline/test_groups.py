@@ -170,6 +170,7 @@ def test_a_detector_beside_the_weights_comes_first(tiny_weights, tmp_path) -> No
     shutil.copy(tiny_weights / "model.safetensors", tmp_path / "model.safetensors")
     small = weights.random_model(DetectorConfig(blocks=(1, 1, 1, 1), width=8, features=16))
     quiet = {f"ClassHead.{i}.conv1x1.bias": np.array([30, 0, 30, 0], np.float32) for i in range(3)}
+    quiet |= {f"ClassHead.{i}.conv1x1.weight": np.zeros((4, 16, 1, 1), np.float32) for i in range(3)}
     quiet = dataclasses.replace(small, tensors={**small.tensors, **quiet})  # finds nobody
     weights.save(quiet, tmp_path / "retinaface.safetensors")
     with Engine(tmp_path / "model.safetensors", device="cpu") as engine:
