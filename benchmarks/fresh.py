@@ -25,7 +25,9 @@ def main() -> None:
         file = Path(sys.argv[1]) if len(sys.argv) > 1 else _random(Path(folder))
         precision = "bf16" if _native.kernels("")[1] else "fp32"
         begun = time.perf_counter()
-        engine = e4s_engine.Engine(file, parser=None, device="cpu", backend="native", precision=precision)
+        engine = e4s_engine.Engine(
+            file, parser=None, landmarks=None, device="cpu", backend="native", precision=precision
+        )
         ready = time.perf_counter()
     from e4s_engine.testing.portraits import portrait
 

@@ -100,7 +100,8 @@ def fused_swaps(options: argparse.Namespace) -> dict[str, Any]:
     from e4s_engine.options import SwapOptions
     from e4s_engine.photo import align
     from e4s_engine.pipeline import pipeline
-    from e4s_engine.pipeline.portraits import Job, Part, Portrait, Regions, WholeFace
+    from e4s_engine.pipeline.located import Portrait
+    from e4s_engine.pipeline.portraits import Job, Part, Regions, WholeFace
 
     model, _ = gpu_kernels.models()
     images, labels = gpu_kernels.inputs(2)

@@ -95,7 +95,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = {"none": None}.get(arguments.parser, arguments.parser)
     try:
         backend = "reference" if arguments.steps else "auto"
-        with Engine(arguments.weights, parser=parser, device=arguments.device, backend=backend) as engine:
+        choice = {"landmarks": None, "device": arguments.device, "backend": backend}
+        with Engine(arguments.weights, parser=parser, **choice) as engine:
             driven = arguments.source == "driven"
             scores = measure(engine, arguments.seeds, arguments.size, driven, judge, arguments.steps)
     except E4SError as error:

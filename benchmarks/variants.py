@@ -20,8 +20,9 @@ from e4s_engine.options import SwapOptions
 from e4s_engine.photo import align
 from e4s_engine.photo.images import Pixels
 from e4s_engine.pipeline import stages
+from e4s_engine.pipeline.located import Portrait
 from e4s_engine.pipeline.pipeline import Pipeline
-from e4s_engine.pipeline.portraits import Job, Part, Portrait, WholeFace
+from e4s_engine.pipeline.portraits import Job, Part, WholeFace
 from e4s_engine.regions import Labels
 from e4s_engine.result import Face
 from e4s_engine.testing.loaded import loaded

@@ -3,7 +3,7 @@
     import e4s_engine
 
     engine = e4s_engine.Engine("e4s.safetensors")
-    result = engine.swap("source.jpg", "target.jpg", regions=["eyes", "nose"])
+    result = engine.swap("ann.jpg", "holiday.jpg", regions=["eyes", "nose"])  # two ordinary photos
     result.save("out.png")
 
 Names are loaded at their first use, so that importing the package takes next to no time.
@@ -17,16 +17,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from e4s_engine import engine, errors, regions
     from e4s_engine.engine import Engine, swap
+    from e4s_engine.faces.face import DetectedFace
     from e4s_engine.options import SwapOptions
-    from e4s_engine.result import Face, Result
+    from e4s_engine.result import Face, Result, SwappedFace
     from e4s_engine.weights import convert
 
 __version__ = "0.1.0"
 __all__ = [
+    "DetectedFace",
     "Engine",
     "Face",
     "Result",
     "SwapOptions",
+    "SwappedFace",
     "__version__",
     "convert",
     "engine",
@@ -36,10 +39,12 @@ __all__ = [
 ]
 
 _HOMES = {
+    "DetectedFace": "e4s_engine.faces.face",
     "Engine": "e4s_engine.engine",
     "Face": "e4s_engine.result",
     "Result": "e4s_engine.result",
     "SwapOptions": "e4s_engine.options",
+    "SwappedFace": "e4s_engine.result",
     "convert": "e4s_engine.weights",
     "swap": "e4s_engine.engine",
 }

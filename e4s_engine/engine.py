@@ -16,11 +16,15 @@ from e4s_engine import backends
 from e4s_engine._forks import Lock
 from e4s_engine.errors import ArgumentError, ClosedError
 from e4s_engine.faces import landmarks as landmark_models
+from e4s_engine.faces.choose import Which
+from e4s_engine.faces.face import DetectedFace
 from e4s_engine.networks.rgi import invert
 from e4s_engine.options import SwapChanges, SwapOptions, checked
-from e4s_engine.pipeline import inputs, loading, portraits
+from e4s_engine.pipeline import inputs, loading, located, portraits
+from e4s_engine.pipeline.jobs import Reader, Side, jobs
+from e4s_engine.pipeline.located import Portrait
 from e4s_engine.pipeline.pipeline import Parser, Pipeline
-from e4s_engine.pipeline.portraits import Image, Job, Portrait, Read, RegionNames, Source
+from e4s_engine.pipeline.portraits import Image, RegionNames, Source
 from e4s_engine.result import Face, Result
 from e4s_engine.weights import Model
 
@@ -42,7 +46,7 @@ class Engine:
         weights: str | os.PathLike[str] | Model | None = None,
         *,
         parser: str | os.PathLike[str] | Parser | None = "auto",
-        landmarks: landmark_models.LandmarkModel | str | None = None,
+        landmarks: landmark_models.LandmarkModel | str | None = "auto",
         device: str = "auto",
         precision: str = "auto",
         backend: str = "auto",
@@ -57,8 +61,10 @@ class Engine:
             photos of real people (models/README.md).
         parser: "auto" (the parser beside the weights, if there is one), a path to converted or official
             parser weights, a callable image uint8 [H, W, 3] -> labels [h, w] in 0..11, or None.
-        landmarks: a callable image uint8 [H, W, 3] -> list of [68, 2] or [5, 2] arrays in pixels, or its
-            name as "module:attribute".
+        landmarks: what finds the faces: "auto" (the best detector at hand: RetinaFace if its weights lie
+            beside these, else YuNet, each with 68 points by dlib, else dlib alone, as published; see
+            `faces.auto`), a callable image uint8 [H, W, 3] -> list of [68, 2] or [5, 2] arrays in pixels, its
+            name as "module:attribute", or None. `engine.landmarks` says which it is.
         device: "auto", "cpu", "cuda" or "cuda:N". precision: "auto", "fp32", "bf16" or "fp16".
         backend: "auto", "native" or "reference".
         max_batch: pictures of concurrent calls that go through a network together, 1 to 256; 1: every call
@@ -70,12 +76,15 @@ class Engine:
         backends.check(backend, device, precision)
         gathering = inputs.check_gathering(max_batch, max_wait_ms)
         model = weights if isinstance(weights, Model) else loading.weights_file(weights)
-        self._landmarks = landmark_models.resolve(landmarks)
+        auto = isinstance(landmarks, str) and landmarks == "auto"
+        finder = None if auto else landmark_models.resolve(landmarks)  # before the slow loading
         pipeline, self.config = loading.load(model, parser, (backend, device, precision), gathering)
+        self._finder = finder or loading.finder(model, pipeline.backend)
         self._pipeline: Pipeline | None = pipeline
         self.weights = None if isinstance(model, Model) else Path(model)
         runtime = pipeline.backend
         self.backend, self.device, self.precision = runtime.name, runtime.device, runtime.precision
+        self.landmarks = self._finder.name
         self.parser = "callable" if pipeline.parser else "none" if pipeline.classes is None else "network"
         logger.info("engine: %s backend on %s in %s", self.backend, self.device, self.precision)
 
@@ -104,17 +113,19 @@ class Engine:
     ) -> Result:
         """Put the source's face, or some regions of it, into the target photo.
 
-        source: an image, a Face, or {region or tuple of regions: image or Face} for several people.
+        source: an image, a Face, or {region or tuple of regions: image or Face} for several people;
+            {number: any of these} puts one source each into several faces of the target (numbers as in
+            `faces`).
         target: an image.
         regions: names or presets to take from the source; None is the published whole-face swap
             (E4S section 3.4), [] changes nothing.
         options: how it is done; None: the defaults of `SwapOptions`.
         changes: single options by name, in place of those: extent, shape, texture, hair_first, relight,
-            blend, align (see `SwapOptions`).
+            blend, align, faces (see `SwapOptions`).
         source_labels, target_labels: uint8 [h, w] in 0..11 of the aligned crop, instead of the parser's
             (for a dict of sources a dict with the same keys).
         source_landmarks, target_landmarks: [68, 2] or [5, 2] in pixels of the photo, instead of the
-            landmark model's (for a dict of sources a dict with the same keys).
+            detector's (for a dict of sources a dict with the same keys).
 
         A swap (all options as they are) of two aligned crops [1024, 1024, 3] that lie on the GPU of a native
         engine (CuPy, torch, anything with DLPack or `__cuda_array_interface__`) is made there without a
@@ -124,22 +135,21 @@ class Engine:
         TypeError for a name that is no option.
         """
         how = checked(options).changed(**changes)
-        pipeline, read = self._open(how)
+        pipeline, reader = self._open(how)
         request = portraits.requested(regions)
         if self._takes_crops(how) and source_landmarks is target_landmarks is None:
             labels = (source_labels, target_labels)
             resident = pipeline.swap_resident(source, target, labels, request, how)
             if resident is not None:
                 return resident
-        parts, everything = portraits.sources(
-            source, request, source_labels, source_landmarks, "source", read
-        )
-        portrait = portraits.picture(read(target, "target", target_labels, target_landmarks), "target")
-        return pipeline.swap([Job(portrait, parts, everything)], how)[0]
+        given = Side(source, "source", source_labels, source_landmarks)
+        kept = Side(target, "target", target_labels, target_landmarks)
+        return pipeline.swap_groups([jobs(given, kept, request, reader, how.faces)], how)[0]
 
     def _takes_crops(self, options: SwapOptions) -> bool:
-        """Return whether a square picture without landmarks counts as aligned."""
-        return options.align is False or (options.align == "auto" and self._landmarks is None)
+        """Return whether a crop on the GPU without landmarks counts as aligned."""
+        auto = options.align == "auto" and not self._finder.chosen and options.faces == "largest"
+        return options.align is False or auto
 
     def swap_batch(
         self,
@@ -166,22 +176,16 @@ class Engine:
         many = list(sources) if isinstance(sources, (list, tuple)) else [sources]
         if len(many) not in (1, len(targets)):
             raise ArgumentError(f"sources: expected 1 or {len(targets)} (one per target), got {len(many)}")
-        pipeline, read = self._open(how)
+        pipeline, reader = self._open(how)
         labels = inputs.per_item(source_labels, len(many), "source_labels")
         points = inputs.per_item(source_landmarks, len(many), "source_landmarks")
-        request = portraits.requested(regions)
-        given = [
-            portraits.sources(source, request, labels[i], points[i], f"sources[{i}]", read)
-            for i, source in enumerate(many)
-        ]
+        given = [Side(source, f"sources[{i}]", labels[i], points[i]) for i, source in enumerate(many)]
         labels = inputs.per_item(target_labels, len(targets), "target_labels")
         points = inputs.per_item(target_landmarks, len(targets), "target_landmarks")
-        jobs = []
-        for i, target in enumerate(targets):
-            name = f"targets[{i}]"
-            portrait = portraits.picture(read(target, name, labels[i], points[i]), name)
-            jobs.append(Job(portrait, *given[i if len(given) > 1 else 0]))
-        return pipeline.swap(jobs, how)
+        kept = [Side(target, f"targets[{i}]", labels[i], points[i]) for i, target in enumerate(targets)]
+        request = portraits.requested(regions)
+        pairs = zip(given if len(given) > 1 else given * len(kept), kept, strict=True)
+        return pipeline.swap_groups([jobs(*pair, request, reader, how.faces) for pair in pairs], how)
 
     def edit(
         self,
@@ -233,7 +237,7 @@ class Engine:
         steps: number of optimiser steps before (`invert`); 0: the codes are the encoder's.
         """
         options = SwapOptions(blend=blend, align=align)
-        pipeline, portrait = self._read(image, labels, align, landmarks)
+        pipeline, portrait = self._read(image, labels, options, landmarks)
         face = pipeline.invert(portrait, inputs.check_steps(steps), invert.RATE)
         return pipeline.reconstruct(portrait, face, options)
 
@@ -256,7 +260,7 @@ class Engine:
 
         Raises BackendError on compiled backends, which have no gradients: `backend="reference"` has.
         """
-        pipeline, portrait = self._read(image, labels, align, landmarks)
+        pipeline, portrait = self._read(image, labels, SwapOptions(align=align), landmarks)
         return pipeline.invert(portrait, inputs.check_steps(steps), inputs.check_rate(rate))
 
     def encode(
@@ -268,8 +272,16 @@ class Engine:
         landmarks: Any = None,
     ) -> Face:
         """Return an image as a reusable Face: labels uint8 [512, 512], style vectors float32 [12, D]."""
-        pipeline, portrait = self._read(image, labels, align, landmarks)
+        pipeline, portrait = self._read(image, labels, SwapOptions(align=align), landmarks)
         return pipeline.encode([portrait])[portrait]
+
+    def faces(self, image: Image) -> list[DetectedFace]:
+        """Return the faces of a photo, largest first: the numbers by which swaps choose them.
+
+        Raises AlignmentError if this engine has no detector and no landmark model.
+        """
+        self._open(SwapOptions())
+        return located.found(image, "image", self._finder)
 
     def portrait(
         self,
@@ -278,13 +290,17 @@ class Engine:
         *,
         align: str | bool = "auto",
         landmarks: Any = None,
+        face: Which = "largest",
         argument: str = "image",
     ) -> Portrait:
         """Read, align and parse a photo once; every call takes the Portrait in the photo's place.
 
-        argument: its name in error messages. The Portrait has `crop.image`, the aligned crop, and `labels`.
+        face: which of the photo's faces, as `SwapOptions.faces`, but one. argument: the photo's name in error
+        messages. The Portrait has `crop.image`, the aligned crop, and `labels`.
         """
-        pipeline, portrait = self._read(image, labels, align, landmarks, argument)
+        pipeline, portrait = self._read(
+            image, labels, SwapOptions(align=align, faces=face), landmarks, argument
+        )
         return dataclasses.replace(portrait, labels=pipeline.label([portrait])[portrait])
 
     def decode(self, styles: Any, labels: Any) -> npt.NDArray[np.float32]:
@@ -300,14 +316,14 @@ class Engine:
         self, image: Image, *, align: str | bool = "auto", landmarks: Any = None
     ) -> npt.NDArray[np.uint8]:
         """Return the regions of the image's aligned crop, uint8 [512, 512]."""
-        pipeline, portrait = self._read(image, None, align, landmarks)
+        pipeline, portrait = self._read(image, None, SwapOptions(align=align), landmarks)
         return pipeline.label([portrait])[portrait]
 
     def crop(
         self, image: Image, *, align: str | bool = "auto", landmarks: Any = None
     ) -> npt.NDArray[np.uint8]:
         """Return the aligned crop that the stages work on, uint8 [1024, 1024, 3]."""
-        return self._read(image, None, align, landmarks)[1].crop.image
+        return self._read(image, None, SwapOptions(align=align), landmarks)[1].crop.image
 
     def plan(self) -> str:
         """Return what the native backend runs, as tables: step, shape, GFLOP, bytes, offset in the arena.
@@ -318,17 +334,22 @@ class Engine:
         return pipeline.backend.describe()
 
     def _read(
-        self, image: Image, labels: Any, align: str | bool, landmarks: Any, argument: str = "image"
+        self, image: Image, labels: Any, options: SwapOptions, landmarks: Any, argument: str = "image"
     ) -> tuple[Pipeline, Portrait]:
-        pipeline, read = self._open(SwapOptions(align=align))
-        return pipeline, portraits.picture(read(image, argument, labels, landmarks), argument)
+        """Read the one face of a photo that the options choose."""
+        pipeline, reader = self._open(options)
+        (portrait, *more) = reader.targets(Side(image, argument, labels, landmarks), options.faces)
+        if more:
+            raise ArgumentError(f"{argument}: face names {len(more) + 1} faces; expected one")
+        return pipeline, portrait
 
-    def _open(self, options: SwapOptions) -> tuple[Pipeline, Read]:
+    def _open(self, options: SwapOptions) -> tuple[Pipeline, Reader]:
         """Return what one call works with, to its end even if the engine is closed meanwhile."""
         pipeline = self._pipeline
         if pipeline is None:
             raise ClosedError("this engine was closed; make a new one")
-        return pipeline, portraits.reader(self._landmarks, options.align, self.config.style_dim)
+        read = portraits.reader(self._finder, options.align, self.config.style_dim)
+        return pipeline, Reader(read, self._finder, options.align)
 
 
 _default: list[Engine] = []  # the engine behind `swap`, once it is made

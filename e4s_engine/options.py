@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import numpy as np
 
 from e4s_engine.errors import ArgumentError
+from e4s_engine.faces import choose
 from e4s_engine.photo.blend import MODES
 
 if TYPE_CHECKING:
@@ -32,8 +33,10 @@ class SwapOptions:
     relight: whether the source's texture is brought into the target's light, by models that have learnt to
         (`engine.config.relight`; the official ones have not).
     blend: "feather", "multiband" or "none".
-    align: "auto" (by landmarks where there are any, else the photo must be a square aligned portrait), True
-        (landmarks needed) or False (the photo is aligned).
+    align: "auto" (by the face that is found or by landmarks, unless the photo is a square portrait that is
+        aligned already), True (always, a face or landmarks needed) or False (the photo is aligned).
+    faces: which faces of the target: "largest", "all", "left", "right", a number (0 is the largest), a list
+        of numbers, or a callable that chooses from the list of faces (`faces.choose.choose`).
 
     Raises ArgumentError for a value out of range.
     """
@@ -59,7 +62,13 @@ class SwapOptions:
         "feather", "how the face is pasted: feather, multiband or none", "--blend", choices=MODES
     )
     align: str | bool = _option(
-        "auto", "whether photos are aligned by landmarks: auto, True (yes) or False (no)", "--align"
+        "auto", "whether photos are aligned by their faces: auto, True (yes) or False (no)", "--align"
+    )
+    faces: choose.Which = _option(  # noqa: RUF009 (a field, as the others)
+        "largest",
+        "which faces of the target: largest, all, left, right, numbers (0 is the largest), or a callable",
+        "--faces",
+        metavar="WHICH",
     )
 
     def __post_init__(self) -> None:
@@ -71,6 +80,7 @@ class SwapOptions:
         # Exactly these: 1 and 0 equal True and False, but would be taken for "auto" later.
         if not isinstance(self.align, (str, bool)) or self.align not in ALIGN:
             raise ArgumentError(f"align: expected 'auto', True or False, got {self.align!r}")
+        object.__setattr__(self, "faces", choose.check(self.faces))
         for name in ("shape", "texture", "hair_first", "relight"):
             if not isinstance(getattr(self, name), (bool, np.bool_)):
                 raise ArgumentError(f"{name}: expected True or False, got {getattr(self, name)!r}")
@@ -87,9 +97,11 @@ class SwapOptions:
     def published(self) -> bool:
         """Whether a swap is done as in the published code, by models that do not relight.
 
-        `align` only tells where the faces are.
+        `align` and `faces` only tell where the faces are.
         """
-        return self == SwapOptions(align=self.align, relight=self.relight)
+        return dataclasses.replace(self, faces="largest") == SwapOptions(
+            align=self.align, relight=self.relight
+        )
 
 
 class SwapChanges(TypedDict, total=False):
@@ -102,6 +114,7 @@ class SwapChanges(TypedDict, total=False):
     relight: bool
     blend: str
     align: str | bool
+    faces: choose.Which
 
 
 def checked(options: Any) -> SwapOptions:

@@ -34,6 +34,27 @@ class Face:
     styles: npt.NDArray[np.float32]
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class SwappedFace:
+    """One face of a photo that a swap changed. Compares by identity.
+
+    number: which of the photo's faces it is, 0 the largest; None for landmarks that the caller passed and for
+        photos that were aligned already.
+    quad: corners of its aligned crop in the photo [4, 2] (top left, bottom left, bottom right, top right);
+        None if the photo is the crop.
+    regions: names of the regions that were taken from the source; None for a whole-face swap.
+    face, labels, holes, crop: as in `Result`.
+    """
+
+    number: int | None
+    quad: npt.NDArray[np.float64] | None
+    regions: tuple[str, ...] | None
+    face: Pixels
+    labels: Labels
+    holes: Mask
+    crop: Pixels
+
+
 class Lazy(Generic[Value]):
     """A value that its first reader computes; readers that come meanwhile wait for it."""
 
@@ -59,6 +80,8 @@ class Result:
     crop: aligned crop of the target that the face was pasted over, uint8 [1024, 1024, 3]; read-only, as
         results of one target share it.
     changed: where the face was pasted, bool [H, W]; every other pixel of `image` is the target's.
+    faces: what was swapped where, one `SwappedFace` per face. `face`, `labels`, `holes` and `crop` are those
+        of the first.
     resident: `image` on its GPU (DLPack, `__cuda_array_interface__`); None for results in main memory.
 
     Pictures on a GPU are copied to main memory at their first access. A copy of a result and a pickle hold
@@ -75,10 +98,23 @@ class Result:
         changed: Mask | Lazy[Mask],
         resident: Any = None,
         original: Original | None = None,
+        faces: tuple[SwappedFace, ...] | Lazy[tuple[SwappedFace, ...]] = (),
     ) -> None:
         self._image, self._face, self._crop, self._changed = image, face, crop, changed
-        self._labels, self._holes, self._resident = labels, holes, resident
+        self._labels, self._holes, self._resident, self._faces = labels, holes, resident, faces
         self._original = original
+
+    def of_face(
+        self, number: int | None, quad: npt.NDArray[np.float64] | None, regions: tuple[str, ...] | None
+    ) -> Result:
+        """Return this result of a single face with that face in `faces`."""
+
+        def swapped() -> tuple[SwappedFace, ...]:
+            own = (self.face, self.labels, self.holes, self.crop)
+            return (SwappedFace(number, quad, regions, *own),)
+
+        pictures = (self._image, self._face, self._labels, self._holes, self._crop, self._changed)
+        return Result(*pictures, self._resident, self._original, Lazy(swapped))
 
     @property
     def image(self) -> Pixels:
@@ -111,6 +147,11 @@ class Result:
         return _value(self._changed)
 
     @property
+    def faces(self) -> tuple[SwappedFace, ...]:
+        """What was swapped where, one entry per face."""
+        return _value(self._faces)
+
+    @property
     def resident(self) -> Any:
         """`image` on its GPU (DLPack, `__cuda_array_interface__`); None for results in main memory."""
         return self._resident
@@ -131,7 +172,7 @@ class Result:
 
     def __reduce__(self) -> tuple[type[Result], tuple[Any, ...]]:
         pictures = (self.image, self.face, self.labels, self.holes, self.crop, self.changed)
-        return type(self), (*pictures, None, self._original)
+        return type(self), (*pictures, None, self._original, self.faces)
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()

@@ -51,7 +51,7 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def engine(tiny_weights: Path) -> Engine:
-    return Engine(tiny_weights / "model.safetensors", device="cpu")
+    return Engine(tiny_weights / "model.safetensors", landmarks=None, device="cpu")
 
 
 @pytest.fixture(scope="session")

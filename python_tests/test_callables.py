@@ -37,9 +37,7 @@ def test_exceptions_of_callables_pass_with_a_note(tiny_weights, option, function
     ):
         engine.parse(PICTURE)
     (note,) = caught.value.__notes__
-    assert (
-        note.startswith("image: raised by ") and ("landmark" if option == "landmarks" else "parser") in note
-    )
+    assert "raised by " in note and ("landmark" if option == "landmarks" else "parser") in note
 
 
 def test_weights_with_an_endless_header(tmp_path):

@@ -1,4 +1,4 @@
-"""Command line: e4s swap, edit, reconstruct, parse, convert, info, bench, demo, train.
+"""Command line: e4s swap, edit, reconstruct, faces, parse, convert, info, bench, demo, train.
 
 A module per command: HELP says what it does, `add` adds its arguments, `run` returns its exit code. Exit
 codes: 0 success, 1 something failed (one line on stderr says what), 2 wrong usage.
@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from e4s_engine import __version__
-from e4s_engine.cli import bench, convert, demo, edit, info, parse, reconstruct, swap
+from e4s_engine.cli import bench, convert, demo, edit, faces, info, parse, reconstruct, swap
 from e4s_engine.cli.messages import complain
 from e4s_engine.errors import E4SError
 from e4s_engine.training import command as training
@@ -22,6 +22,7 @@ COMMANDS: dict[str, Any] = {
     "swap": swap,
     "edit": edit,
     "reconstruct": reconstruct,
+    "faces": faces,
     "parse": parse,
     "convert": convert,
     "info": info,

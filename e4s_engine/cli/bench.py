@@ -36,7 +36,7 @@ def run(arguments: Namespace) -> int:
         print("no --weights: timing random weights of the official size", file=sys.stderr)
         model = weights.random_model(ModelConfig())
     choice = {name: getattr(arguments, name) for name in ("backend", "device", "precision")}
-    with Engine(model, parser=None, **choice) as engine:
+    with Engine(model, parser=None, landmarks=None, **choice) as engine:
         runs = _swaps(engine, arguments.repeat)
     medians = {stage: statistics.median(run[stage] for run in runs) for stage in runs[0]}
     if arguments.json:

@@ -57,12 +57,12 @@ def sheet(engine: Engine, seed: int = 0) -> Pixels:
     source_labels, target_labels = (
         picture.labels if blind else None for picture in (source_picture, target_picture)
     )
-    face = engine.encode(source_picture.image, source_labels)
+    face = engine.encode(source_picture.image, source_labels, align=False)
     swapped: list[sheets.Panel] = []
     composed: list[sheets.Panel] = []
     truth: list[sheets.Panel] = []
     for name, chosen in SWAPS.items():
-        result = engine.swap(face, target_picture.image, chosen, target_labels=target_labels)
+        result = engine.swap(face, target_picture.image, chosen, target_labels=target_labels, align=False)
         names = chosen or [regions.NAMES[r] for r in regions.FACE]
         answer = synth.render(synth.combine(target, source, names), scene, SIDE)
         swapped.append((name, result.image))

@@ -21,7 +21,7 @@ def engine(arguments: Namespace) -> Engine:
     return Engine(
         arguments.weights,
         parser=parser,
-        landmarks=arguments.landmarks,
+        landmarks=None if arguments.landmarks == "none" else arguments.landmarks,
         device=arguments.device,
         precision=arguments.precision,
         backend=arguments.backend,

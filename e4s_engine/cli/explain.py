@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from e4s_engine.photo.images import Pixels
 from e4s_engine.photo.sheets import colour, legend, overlay, sheet
-from e4s_engine.pipeline.portraits import Portrait
+from e4s_engine.pipeline.located import Portrait
 from e4s_engine.result import Result
 
 

@@ -21,7 +21,8 @@ def add_options(command: argparse.ArgumentParser, *names: str) -> None:
         elif "choices" in more:
             command.add_argument(flag, choices=more["choices"], default=field.default, help=more["meaning"])
         else:
-            value = {"type": type(field.default), "default": field.default, "metavar": more["metavar"]}
+            kind = faces if field.name == "faces" else type(field.default)
+            value = {"type": kind, "default": field.default, "metavar": more["metavar"]}
             command.add_argument(flag, help=more["meaning"], **value)
 
 
@@ -51,7 +52,12 @@ def add_engine(command: argparse.ArgumentParser) -> None:
         "rendered faces only",
     )
     command.add_argument("--parser", default="auto", metavar="FILE", help="parser weights, 'auto' or 'none'")
-    command.add_argument("--landmarks", metavar="MODULE:NAME", help="a landmark model to import")
+    command.add_argument(
+        "--landmarks",
+        default="auto",
+        metavar="MODULE:NAME",
+        help="what finds the faces: auto (the best detector at hand), none, or a landmark model to import",
+    )
     command.add_argument("--align", choices=("auto", "yes", "no"), default="auto")
     add_machine(command)
 
@@ -61,6 +67,23 @@ def add_machine(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     command.add_argument("--precision", choices=("auto", "fp32", "bf16", "fp16"), default="auto")
     command.add_argument("--backend", choices=("auto", "native", "reference"), default="auto")
+
+
+def faces(text: str) -> str | int | tuple[int, ...]:
+    """Read a choice of faces: a word, a number, or numbers separated by commas."""
+    from e4s_engine.errors import ArgumentError
+    from e4s_engine.faces import choose
+
+    try:
+        numbers = tuple(int(part) for part in text.split(","))
+        checked = choose.check(numbers[0] if len(numbers) == 1 else numbers)
+    except ValueError:
+        try:
+            checked = choose.check(text)
+        except ArgumentError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+    assert not callable(checked) and not isinstance(checked, list)
+    return checked if isinstance(checked, (str, int)) else tuple(checked)
 
 
 def natural(text: str) -> int:

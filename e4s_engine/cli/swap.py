@@ -13,7 +13,8 @@ from e4s_engine.errors import ArgumentError, E4SError
 
 if TYPE_CHECKING:
     from e4s_engine.engine import Engine
-    from e4s_engine.pipeline.portraits import Portrait
+    from e4s_engine.pipeline.located import Portrait
+    from e4s_engine.result import Face
 
 HELP = "put a face, or some regions of it, into photos"
 
@@ -30,7 +31,16 @@ def add(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--also", action="append", metavar="REGIONS=IMAGE", help="take regions from another photo too"
     )
-    flags.add_options(command, "extent", "shape", "texture", "hair_first", "relight")
+    flags.add_options(command, "extent", "shape", "texture", "hair_first", "relight", "faces")
+    command.add_argument(
+        "--put",
+        action="append",
+        metavar="NUMBER=IMAGE",
+        help="put another person into a face of the target",
+    )
+    command.add_argument(
+        "--source-face", type=flags.faces, default="largest", metavar="WHICH", help="which face of SOURCE"
+    )
     command.add_argument(
         "--source-labels", metavar="FILE", help="labels of the source's aligned crop (png, npy)"
     )
@@ -57,11 +67,12 @@ def run(arguments: Namespace) -> int:
     with engines.photo_engine(arguments) as engine:
         people = _people(engine, arguments, regions)
         sources = {names: engine.encode(portrait) for names, portrait in people.items()}
+        others = {number: engine.encode(path) for number, path in _others(arguments).items()}
         failed = 0
         pairs = list(zip(targets, outputs, strict=True))
         for target, output in tqdm(pairs, unit="photo", disable=None if len(targets) > 1 else True):
             try:
-                _swap_one(engine, arguments, people, sources, target, output)
+                _swap_one(engine, arguments, people, (sources, others), target, output)
             except E4SError as error:
                 if len(targets) == 1:
                     raise
@@ -77,6 +88,9 @@ def _check_choices(arguments: Namespace) -> tuple[str, ...] | None:
     from e4s_engine.regions import region_ids
 
     engines.options(arguments)
+    _others(arguments)
+    if arguments.explain and (arguments.put or not isinstance(_single(arguments.faces), (str, int))):
+        raise ArgumentError("--explain: shows one swap; give --faces one number, and no --put")
     if arguments.regions is None:
         return None
     region_ids(arguments.regions, "--regions")
@@ -105,6 +119,7 @@ def _people(
             files.read_labels(arguments.source_labels, arguments, "--source-labels"),
             align=align,
             landmarks=files.read_landmarks(arguments.source_landmarks, "--source-landmarks"),
+            face=arguments.source_face,
         )
     }
     if arguments.also and regions is None:
@@ -120,22 +135,54 @@ def _people(
     return people
 
 
+def _others(arguments: Namespace) -> dict[int, str]:
+    """Return the photos of --put by the numbers of the target's faces."""
+    others: dict[int, str] = {}
+    for item in arguments.put or []:
+        number, separator, path = item.partition("=")
+        if not separator or not number.isdecimal():
+            raise ArgumentError(f"--put: expected NUMBER=IMAGE, got {item!r}")
+        if int(number) in others or int(number) == _single(arguments.faces):
+            raise ArgumentError(f"--put: face {number} is given to two people; every face takes one")
+        others[int(number)] = path
+    if others and not isinstance(_single(arguments.faces), int):
+        raise ArgumentError("--put: give --faces the number of the face that SOURCE itself goes into")
+    return others
+
+
+def _single(which: Any) -> Any:
+    """Return a choice of one face as a number, or as left or right; None for several faces."""
+    which = which[0] if isinstance(which, tuple) and len(which) == 1 else which
+    which = 0 if which == "largest" else which
+    return None if which == "all" or isinstance(which, tuple) else which
+
+
 def _swap_one(
     engine: Engine,
     arguments: Namespace,
     people: dict[Any, Portrait],
-    sources: Any,
+    encoded: tuple[dict[Any, Face], dict[int, Face]],
     target: Path,
     output: Path,
 ) -> None:
-    labels = files.read_labels(arguments.target_labels, arguments, "--target-labels")
-    points = files.read_landmarks(arguments.target_landmarks, "--target-landmarks")
-    align = engines.align(arguments)
-    portrait = engine.portrait(target, labels, align=align, landmarks=points, argument="target")
+    sources, others = encoded
     # A single source takes any regions, none among them; several are a dict.
     (regions, *more) = sources
-    source, regions = (sources, None) if more else (sources[regions], regions)
-    result = engine.swap(source, portrait, regions, options=engines.options(arguments))
+    source: Any = sources if more else sources[regions]
+    regions = None if more else regions
+    options = engines.options(arguments)
+    labels = files.read_labels(arguments.target_labels, arguments, "--target-labels")
+    points = files.read_landmarks(arguments.target_landmarks, "--target-landmarks")
+    if others or _single(arguments.faces) is None:
+        if others:
+            source, options = {_single(arguments.faces): source, **others}, options.changed(faces="largest")
+        known = {"target_labels": labels, "target_landmarks": points}
+        engine.swap(source, target, regions, options=options, **known).save(output)
+        return
+    align = engines.align(arguments)
+    which = arguments.faces
+    portrait = engine.portrait(target, labels, align=align, landmarks=points, face=which, argument="target")
+    result = engine.swap(source, portrait, regions, options=options.changed(faces="largest"))
     result.save(output)
     if arguments.explain:
         from e4s_engine.cli.explain import swap_sheet

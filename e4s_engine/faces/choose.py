@@ -31,7 +31,7 @@ def choose(
 
     Raises AlignmentError if there is no such face, ArgumentError for anything else that `which` may be.
     """
-    _check(which)
+    which = check(which)
     if not faces:
         raise AlignmentError(
             f"{photo}: {tried} finds no face; pass landmarks yourself, try another detector "
@@ -46,7 +46,7 @@ def choose(
     if isinstance(which, str):
         sign = 1 if which == "left" else -1
         return [min(faces, key=lambda face: sign * face.centre[0])]
-    numbers = [which] if _is_number(which) else list(which)  # type: ignore[arg-type]
+    numbers = [which] if isinstance(which, int) else which
     return [_numbered(faces, number, photo, tried) for number in numbers]
 
 
@@ -54,13 +54,15 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
-def _check(which: Any) -> None:
-    """Raise ArgumentError for a choice of a wrong kind."""
-    if callable(which) or _is_number(which) or (isinstance(which, str) and which in NAMES):
-        return
+def check(which: Any) -> Which:
+    """Return a choice of faces, lists as tuples. Raises ArgumentError for a choice of a wrong kind."""
+    if callable(which) or (isinstance(which, str) and which in NAMES):
+        return which
+    if _is_number(which):
+        return int(which)
     is_list = isinstance(which, (list, tuple, range, np.ndarray))
     if is_list and len(which) and all(map(_is_number, which)) and len(set(which)) == len(which):
-        return
+        return tuple(map(int, which))
     raise ArgumentError(f"faces: {_EXPECTED}, got {which!r:.80}")
 
 

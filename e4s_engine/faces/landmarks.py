@@ -1,30 +1,63 @@
-"""Landmark models: callables that find faces in a photo.
+"""Face finders of an engine: the best detector at hand, a caller's own landmark model, or none.
 
-A model maps an image uint8 [H, W, 3] to a list of landmarks, one float array [68, 2] (iBUG order) or
-[5, 2] (eyes, nose tip, mouth corners) per face, in pixels.
+A caller's model maps an image uint8 [H, W, 3] to a list of faces: one `DetectedFace`, or one float array of
+landmarks [68, 2] (iBUG order) or [5, 2] (eyes, nose tip, mouth corners) in pixels, per face.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from e4s_engine.errors import AlignmentError, ArgumentError, noted
+from e4s_engine.faces import auto
+from e4s_engine.faces.face import DetectedFace, Detector, ordered
 from e4s_engine.photo import align
 from e4s_engine.photo.images import Pixels
 
 LandmarkModel = Callable[[Pixels], Sequence[Any]]
 
 
-def resolve(model: LandmarkModel | str | None) -> LandmarkModel | None:
-    """Return a callable as it is, a "package.module:attribute" name as what it names, None as None."""
-    if model is None or callable(model):
-        return model
+@dataclasses.dataclass(frozen=True)
+class Finder:
+    """What finds the faces for an engine.
+
+    name: name for people; "none" if nothing does. detect: detector, or None. chosen: whether the caller
+    chose it; such a finder must find a face in every photo, while the best one at hand lets a square photo
+    without a face count as aligned.
+    """
+
+    name: str
+    detect: Detector | None
+    chosen: bool
+
+
+def resolve(
+    model: LandmarkModel | str | None, folder: Path | None = None, retinaface: Detector | None = None
+) -> Finder:
+    """Return the finder that an argument `landmarks` asks for.
+
+    model: "auto", a callable, its name as "package.module:attribute", or None.
+    folder, retinaface: see `auto.best`.
+    """
+    if model is None:
+        return Finder("none", None, False)
+    if isinstance(model, str) and model == "auto":
+        if retinaface is None and not auto.at_hand(folder):
+            return Finder("none", None, False)
+        best = auto.best(retinaface, folder)
+        return Finder(best.name, best, False)
+    function = model if callable(model) else _imported(model)
+    name = model if isinstance(model, str) else getattr(function, "name", "a landmark model")
+    return Finder(str(name), _Called(str(name), function), True)
+
+
+def _imported(model: Any) -> LandmarkModel:
     if not isinstance(model, str):
-        raise ArgumentError(f"landmarks: expected a callable or 'module:attribute', got {model!r}")
+        raise ArgumentError(f"landmarks: expected 'auto', a callable or 'module:attribute', got {model!r}")
     module, _, attribute = model.partition(":")
     try:
         function = getattr(importlib.import_module(module), attribute)
@@ -35,24 +68,32 @@ def resolve(model: LandmarkModel | str | None) -> LandmarkModel | None:
     return function
 
 
-def largest_face(model: LandmarkModel, photo: Pixels, argument: str) -> align.Points:
-    """Return the landmarks of the largest face in the photo. Raises AlignmentError if there is none."""
-    with noted(f"{argument}: raised by the landmark model that the engine was made with"):
-        result = model(photo.copy())  # the model may change its picture
-    try:
-        found = iter(result)
-    except TypeError as error:
-        raise AlignmentError(
-            f"{argument}: the landmark model must return a list of [68, 2] or [5, 2] arrays, got "
-            f"{type(result).__name__}"
-        ) from error
-    with noted(f"{argument}: raised by what the landmark model returned"):
-        faces = list(found)
-    if not faces:
-        raise AlignmentError(
-            f"{argument}: the landmark model finds no face; pass landmarks yourself, or align=False for a "
-            "square portrait that is aligned already"
-        )
-    name = f"{argument}: landmark model"
-    candidates = [align.check_landmarks(face, name) for face in faces]
-    return max(candidates, key=lambda points: float(np.ptp(align.quad_of(points, name), axis=0).max()))
+@dataclasses.dataclass(frozen=True)
+class _Called:
+    """A caller's landmark model as a detector."""
+
+    name: str
+    model: LandmarkModel
+
+    def __call__(self, image: Pixels) -> list[DetectedFace]:
+        """Return the faces, largest first. Raises AlignmentError for any other answer of the model."""
+        with noted("raised by the landmark model that the engine was made with"):
+            result = self.model(image.copy())  # the model may change its picture
+        try:
+            found = iter(result)
+        except TypeError as error:
+            raise AlignmentError(
+                "the landmark model must return a list of [68, 2] or [5, 2] arrays, got "
+                f"{type(result).__name__}"
+            ) from error
+        with noted("raised by what the landmark model returned"):
+            answers = list(found)
+        return ordered(map(_face, answers))
+
+
+def _face(answer: Any) -> DetectedFace:
+    if isinstance(answer, DetectedFace):
+        return answer
+    points = align.check_landmarks(answer, "landmark model")
+    align.quad_of(points, "landmark model")
+    return DetectedFace.around(points)

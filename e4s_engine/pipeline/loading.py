@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from e4s_engine import backends
-from e4s_engine.backends import gather
+from e4s_engine.backends import Backend, gather
 from e4s_engine.errors import ArgumentError, WeightsError
+from e4s_engine.faces import files, landmarks
+from e4s_engine.faces.retinaface import RetinaFace
 from e4s_engine.networks import registry
 from e4s_engine.networks.bisenet.config import ParserConfig
 from e4s_engine.networks.rgi import relight
@@ -21,6 +24,7 @@ from e4s_engine.weights import Model, find_parser, open_model
 logger = logging.getLogger("e4s_engine")
 
 WEIGHTS_VARIABLE = "E4S_WEIGHTS"
+_DETECTORS = ("retinaface.safetensors", "RetinaFace-R50.pth")  # beside the weights
 BUNDLED = Path(__file__).parents[1] / "models" / "demo.safetensors"
 
 File = str | os.PathLike[str]
@@ -58,6 +62,25 @@ def load(
     if gathering[0] > 1:
         runtime = gather.Gathered(runtime, *gathering)
     return Pipeline(runtime, own_parser, classes, model.config.size, lights), model.config
+
+
+def finder(weights: File | Model, runtime: Backend) -> landmarks.Finder:
+    """Return the best face finder at hand: RetinaFace beside the weights comes first, in this backend.
+
+    Beside the compiled backend of a GPU, which would build kernels for every size of photo, RetinaFace runs
+    on the CPU.
+    """
+    folder = None if isinstance(weights, Model) else Path(weights).absolute().parent
+    file = next(filter(None, (files.beside(folder, name) for name in _DETECTORS)), None)
+    if file is None:
+        return landmarks.resolve("auto", folder)
+    logger.info("engine: face detector %s", file)
+    model = open_model(file, "retinaface", "landmarks")
+    if runtime.name == "native" and runtime.device != "cpu":
+        runtime = backends.create([model], "native", "cpu", "fp32")
+    else:
+        runtime.load("retinaface", model)
+    return landmarks.resolve("auto", folder, RetinaFace(partial(runtime.run, "retinaface", "detect")))
 
 
 def _model(weights: File | Model) -> Model:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,24 @@ def untouched(crop: Crop, labels: Labels, size: int) -> Result:
         read_only(crop.image),
         Lazy(lambda: np.zeros(shape, bool)),
         original=crop.original,
+    )
+
+
+def together(results: Sequence[Result], crop: Crop) -> Result:
+    """Return the last of results that were pasted one after the other, changed where any of them was.
+
+    crop: the first of their crops.
+    """
+    first, last = results[0], results[-1]
+    return Result(
+        last.image,
+        first.face,
+        first.labels,
+        first.holes,
+        first.crop,
+        Lazy(lambda: np.logical_or.reduce([result.changed for result in results])),
+        original=crop.original,
+        faces=Lazy(lambda: tuple(face for result in results for face in result.faces)),
     )
 
 

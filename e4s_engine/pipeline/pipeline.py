@@ -27,8 +27,9 @@ from e4s_engine.photo import images
 from e4s_engine.photo.images import Pixels
 from e4s_engine.pipeline import compose, inputs
 from e4s_engine.pipeline.compose import Composed
-from e4s_engine.pipeline.paste import fused, paste, resident, to_uint8, untouched
-from e4s_engine.pipeline.portraits import Job, Person, Portrait, Regions, Request, WholeFace
+from e4s_engine.pipeline.located import Portrait
+from e4s_engine.pipeline.paste import fused, paste, resident, to_uint8, together, untouched
+from e4s_engine.pipeline.portraits import Job, Person, Regions, Request, WholeFace
 from e4s_engine.pipeline.stages import stage
 from e4s_engine.regions import Labels, Mask
 from e4s_engine.result import Face, Result
@@ -112,11 +113,32 @@ class Pipeline:
         return decoded
 
     def swap(self, jobs: Sequence[Job], options: SwapOptions) -> list[Result]:
-        """Do every job, a few at a time."""
+        """Do every job, a few at a time, each into a photo of its own."""
         results: list[Result] = []
         for start in range(0, len(jobs), AT_ONCE):
             results += self._swap_some(jobs[start : start + AT_ONCE], options)
-        return results
+        return [_told(result, job) for result, job in zip(results, jobs, strict=True)]
+
+    def swap_groups(self, groups: Sequence[Sequence[Job]], options: SwapOptions) -> list[Result]:
+        """Do the jobs of every group into one photo; groups of one job together, as `swap` does them."""
+        groups = [_worthwhile(group) for group in groups]
+        single = iter(self.swap([group[0] for group in groups if len(group) == 1], options))
+        return [next(single) if len(group) == 1 else self._swap_group(group, options) for group in groups]
+
+    def _swap_group(self, jobs: Sequence[Job], options: SwapOptions) -> Result:
+        """Swap several faces of one photo: each from the photo's pixels, pasted one after the other."""
+        photo, results = jobs[0].target.crop.photo, []
+        for start in range(0, len(jobs), AT_ONCE):
+            some = jobs[start : start + AT_ONCE]
+            labels = self.label(job.target for job in some)
+            composed = self._composed(some, labels, options)
+            for job, one, face in zip(some, composed, self._faces(composed), strict=True):
+                with stage("blend"):
+                    crop = dataclasses.replace(job.target.crop, photo=photo)
+                    result = paste(crop, face, one, options.blend)
+                photo = result.image
+                results.append(_told(result, job))
+        return together(results, jobs[0].target.crop)
 
     def _swap_some(self, jobs: Sequence[Job], options: SwapOptions) -> list[Result]:
         labels = self.label(job.target for job in jobs)
@@ -157,11 +179,14 @@ class Pipeline:
         return self.lights if options.relight else None
 
     def _swap_staged(self, jobs: Sequence[Job], labels: PortraitLabels, options: SwapOptions) -> list[Result]:
+        composed = self._composed(jobs, labels, options)
+        return self._render([(job.target, one) for job, one in zip(jobs, composed, strict=True)], options)
+
+    def _composed(self, jobs: Sequence[Job], labels: PortraitLabels, options: SwapOptions) -> list[Composed]:
         people = [person for job in jobs for person in (job.target, *(part.person for part in job.parts))]
         faces, lights = self.encode(people, labels), self._lights_for(options)
         with stage("compose"):
-            composed = [(job.target, _compose(job, faces, options, lights)) for job in jobs]
-        return self._render(composed, options)
+            return [_compose(job, faces, options, lights) for job in jobs]
 
     def _swap_fused(self, jobs: Sequence[Job], labels: PortraitLabels) -> list[Result]:
         swapper = self.backend.swapper
@@ -204,7 +229,8 @@ class Pipeline:
             swapped, crop = swapper.swap_resident(given, masks[0], kept, masks[1], flags)
         holes = swapped.holes > 0
         foreground = partial(_foreground, flags, swapped.labels, holes, masks[1])
-        return resident(swapped.pasted, swapped.faces, swapped.labels, holes, crop, foreground)
+        result = resident(swapped.pasted, swapped.faces, swapped.labels, holes, crop, foreground)
+        return result.of_face(None, None, _names(request))
 
     def _labels_of(self, image: Any, labels: Any, argument: str) -> Labels:
         """Return labels checked, or the parser's, which sees a copy on the CPU."""
@@ -235,20 +261,38 @@ class Pipeline:
         """Decode in one batch, then paste each face into its photo."""
         if not composed:
             return []
-        styles = np.stack([one.styles for _, one in composed])
-        labels = np.stack([one.labels for _, one in composed])
-        faces = self.decode(styles, labels)
+        faces = self._faces([one for _, one in composed])
         with stage("blend"):
             return [
-                paste(portrait.crop, to_uint8(face), one, options.blend)
+                paste(portrait.crop, face, one, options.blend)
                 for face, (portrait, one) in zip(faces, composed, strict=True)
             ]
+
+    def _faces(self, composed: Sequence[Composed]) -> list[Pixels]:
+        """Decode in one batch."""
+        styles = np.stack([one.styles for one in composed])
+        decoded = self.decode(styles, np.stack([one.labels for one in composed]))
+        return [to_uint8(face) for face in decoded]
 
 
 def _stacked(portraits: Sequence[Portrait], labels: PortraitLabels) -> tuple[Pixels, Labels]:
     """Return crops and labels as batches."""
     crops = np.stack([portrait.crop.image for portrait in portraits])
     return crops, np.stack([labels[portrait] for portrait in portraits])
+
+
+def _worthwhile(group: Sequence[Job]) -> Sequence[Job]:
+    """Return the jobs of a photo that ask for anything, or one of them if none does."""
+    return [job for job in group if job.request != Regions(())] or group[:1]
+
+
+def _told(result: Result, job: Job) -> Result:
+    """Return a job's result with what was swapped where."""
+    return result.of_face(job.target.number, job.target.crop.quad, _names(job.request))
+
+
+def _names(request: Request) -> tuple[str, ...] | None:
+    return None if isinstance(request, WholeFace) else tuple(regions.NAMES[i] for i in request.ids)
 
 
 def _ids(request: Request) -> tuple[int, ...] | None:

@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from e4s_engine import regions
-from e4s_engine.errors import AlignmentError, ArgumentError, RegionError
-from e4s_engine.faces import landmarks as landmark_models
-from e4s_engine.photo import align as alignment
-from e4s_engine.photo import images
-from e4s_engine.pipeline.inputs import check_labels, check_styles
+from e4s_engine.errors import ArgumentError, RegionError
+from e4s_engine.faces.landmarks import Finder
+from e4s_engine.pipeline import located
+from e4s_engine.pipeline.inputs import check_styles
+from e4s_engine.pipeline.located import Portrait
 from e4s_engine.pipeline.stages import stage
-from e4s_engine.regions import Labels
 from e4s_engine.result import Face
 
 Image = Any  # a path, bytes, a PIL image, an array (see images.read), or a Portrait
 RegionNames = str | Iterable[str]
-Source = Image | Face | Mapping[str | tuple[str, ...], Image | Face]
+OneSource = Image | Face | Mapping[str | tuple[str, ...], Image | Face]
+Source = OneSource | Mapping[int, OneSource]  # by number of the target's face: one source each
 Ids = tuple[int, ...]
 
 
@@ -35,18 +35,6 @@ class Regions:
 
 
 Request = WholeFace | Regions
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Portrait:
-    """A photo with its aligned crop.
-
-    argument: name of the photo in error messages. labels: regions of the crop; None: the parser's are wanted.
-    """
-
-    argument: str
-    crop: alignment.Crop
-    labels: Labels | None = None
 
 
 # A person as the caller gave it: a Face knows its labels and style vectors already.
@@ -73,10 +61,11 @@ class Job:
 Read = Callable[[Any, str, Any, Any], Person]
 
 
-def reader(model: landmark_models.LandmarkModel | None, align: str | bool, style_dim: int) -> Read:
+def reader(finder: Finder, align: str | bool, style_dim: int) -> Read:
     """Return a function (image, argument, labels, landmarks) -> Person.
 
     An input that comes again, with the same labels and landmarks, is read only once, and is one person.
+    Photos with several faces stand for the largest.
     """
     seen: dict[tuple[int, int, int], tuple[Person, tuple[Any, ...]]] = {}
 
@@ -95,7 +84,7 @@ def reader(model: landmark_models.LandmarkModel | None, align: str | bool, style
                 person = image
             else:
                 with stage("read"):
-                    person = _from_image(image, argument, labels, points, model, align)
+                    (person,) = located.portraits(image, argument, labels, points, finder, align)
             seen[key] = person, (image, labels, points)  # kept alive: an id must not be used again
         return seen[key][0]
 
@@ -114,40 +103,6 @@ def _from_face(face: Face, argument: str, style_dim: int) -> Face:
     return Face(mask, check_styles(face.styles, f"{argument}.styles", style_dim))
 
 
-def _from_image(
-    image: Any,
-    argument: str,
-    labels: Any,
-    points: Any,
-    model: landmark_models.LandmarkModel | None,
-    align: str | bool,
-) -> Portrait:
-    photo, original = images.read_photo(image, argument)
-    mask = None
-    if labels is not None:
-        mask = check_labels(labels, f"{argument} labels")
-
-    def portrait(crop: alignment.Crop) -> Portrait:
-        return Portrait(argument, dataclasses.replace(crop, original=original), mask)
-
-    if align is False and points is not None:
-        raise ArgumentError(
-            f"{argument}: align=False takes the photo as it is; pass no landmarks, or leave align out"
-        )
-    if align is False:
-        return portrait(alignment.whole(photo, argument))
-    if points is None and model is not None:
-        points = landmark_models.largest_face(model, photo, argument)
-    if points is not None:
-        return portrait(alignment.crop(photo, points, f"{argument} landmarks"))
-    if align is True:
-        raise AlignmentError(
-            f"{argument}: align=True needs landmarks; pass them, or make the engine with a landmark model "
-            "(Engine(landmarks=...))"
-        )
-    return portrait(alignment.whole(photo, argument))
-
-
 def requested(names: RegionNames | None) -> Request:
     """Return what an argument `regions` asks for. Raises RegionError."""
     return WholeFace() if names is None else Regions(regions.region_ids(names))
@@ -164,8 +119,8 @@ def sources(
         raise RegionError("regions: a dict of sources names the regions itself; pass regions=None beside it")
     if not source:
         raise RegionError(f"{argument}: the dict of sources is empty; name at least one region")
-    _check_keys(labels, source, f"{argument}_labels")
-    _check_keys(points, source, f"{argument}_landmarks")
+    check_keys(labels, source, f"{argument}_labels")
+    check_keys(points, source, f"{argument}_landmarks")
     parts: list[Part] = []
     given: set[int] = set()
     for key, image in source.items():
@@ -182,7 +137,8 @@ def sources(
     return tuple(parts), Regions(tuple(sorted(given)))
 
 
-def _check_keys(values: Any, source: Mapping[Any, Any], argument: str) -> None:
+def check_keys(values: Any, source: Mapping[Any, Any], argument: str) -> None:
+    """Raise ArgumentError unless values are None or a dict with keys of the dict of sources."""
     if values is None:
         return
     if not isinstance(values, Mapping):

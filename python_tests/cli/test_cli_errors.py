@@ -26,8 +26,16 @@ from e4s_engine.photo import images
         (["swap", "a.png", "absent.png", "-o", "out.png"], ["target", "no such file"]),
         (["swap", "a.png", "x" * 5000, "-o", "out.png"], ["too long"]),
         (["swap", "a.png", "empty", "-o", "out.png"], ["target: the folder empty holds no pictures"]),
-        (["swap", "a.png", "wide.png", "-o", "out.png"], ["landmarks", "square aligned portrait"]),
-        ([*SWAP, "--align", "yes"], ["align=True needs landmarks"]),
+        (
+            ["swap", "a.png", "wide.png", "-o", "out.png", "--landmarks", "none"],
+            ["pass landmarks", "not an aligned square portrait", "pip install e4s_engine[faces]"],
+        ),
+        ([*SWAP, "--align", "yes", "--landmarks", "none"], ["align=True needs landmarks"]),
+        ([*SWAP, "--put", "b.png"], ["--put: expected NUMBER=IMAGE"]),
+        ([*SWAP, "--put", "0=c.png"], ["--put: face 0 is given to two people"]),
+        ([*SWAP, "--put", "1=c.png", "--faces", "all"], ["--put: give --faces the number"]),
+        ([*SWAP, "--faces", "all", "--explain", "s.png"], ["--explain: shows one swap"]),
+        (["faces", "a.png", "--landmarks", "none"], ["image: this engine looks for no faces", "pip install"]),
         (
             [*SWAP, "--regions", "eys"],
             ["--regions: unknown region 'eys'", "did you mean 'eyes'", "Known are"],

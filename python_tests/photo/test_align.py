@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image
 from e4s_engine.errors import AlignmentError, ArgumentError
 from e4s_engine.faces import landmarks
 from e4s_engine.photo import align
+from e4s_engine.pipeline import located
 from e4s_engine.testing.metrics import psnr
 
 # Eyes, nose tip and mouth corners of a face whose eyes are one unit apart, centred between them.
@@ -194,8 +196,9 @@ def test_degenerate_landmarks(points, words):
 def test_the_largest_of_several_faces_counts():
     small, large = face((50, 50), 10), face((120, 120), 25)
     for found in ([small, large], [large, small], np.stack([small, large]), iter([small, large])):
-        chosen = landmarks.largest_face(lambda _, f=found: f, np.zeros((200, 200, 3), np.uint8), "target")
-        np.testing.assert_array_equal(chosen, large)
+        finder = landmarks.resolve(lambda _, f=found: f)
+        assert finder.chosen and finder.name == "a landmark model"
+        np.testing.assert_array_equal(finder.detect(np.zeros((200, 200, 3), np.uint8))[0].points, large)
 
 
 @pytest.mark.parametrize(
@@ -214,7 +217,9 @@ def test_the_largest_of_several_faces_counts():
 )
 def test_what_a_landmark_model_may_return(found, words):
     picture = np.zeros((200, 200, 3), np.uint8)
-    refused(lambda: landmarks.largest_face(lambda _: found, picture, "target"), *words, argument="target")
+    finder = landmarks.resolve(lambda _: found)
+    call = partial(located.portraits, picture, "target", None, None, finder, "auto")
+    refused(call, *words, argument="target")
 
 
 def stub_model(picture):
@@ -222,9 +227,13 @@ def stub_model(picture):
 
 
 def test_a_model_by_name_or_as_it_is():
-    assert landmarks.resolve(None) is None
-    assert landmarks.resolve(stub_model) is stub_model
-    assert landmarks.resolve(f"{__name__}:stub_model") is stub_model
+    assert landmarks.resolve(None) == landmarks.Finder("none", None, False)
+    for model, name in (
+        (stub_model, "a landmark model"),
+        (f"{__name__}:stub_model", f"{__name__}:stub_model"),
+    ):
+        finder = landmarks.resolve(model)
+        assert finder.name == name and len(finder.detect(np.zeros((90, 99, 3), np.uint8))) == 1
 
 
 @pytest.mark.parametrize(
@@ -237,8 +246,8 @@ def test_a_model_by_name_or_as_it_is():
         ("", ["cannot import"]),
         (":find", ["cannot import"]),
         ("..relative:find", ["cannot import"]),
-        (5, ["expected a callable or 'module:attribute'", "5"]),
-        ([], ["expected a callable or 'module:attribute'"]),
+        (5, ["expected 'auto', a callable or 'module:attribute'", "5"]),
+        ([], ["expected 'auto', a callable or 'module:attribute'"]),
     ],
 )
 def test_what_is_no_landmark_model(model, words):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from e4s_engine.networks.network import Function, Input, Network
 from e4s_engine.networks.retinaface.config import DetectorConfig, infer_detector
 from e4s_engine.networks.retinaface.heads import heads
-from e4s_engine.networks.retinaface.tensors import tensors
+from e4s_engine.networks.retinaface.tensors import scale, tensors
 
 SIDE = 1024  # side of the picture in which the published pipeline detects
 
@@ -22,4 +22,5 @@ RETINAFACE = Network(
             heads, (Input.PIXELS,), lambda config: ((SIDE, SIDE, 3),), cpu_precision="fp32", free=True
         ),
     },
+    scale=scale,
 )

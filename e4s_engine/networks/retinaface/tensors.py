@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from e4s_engine.networks import network
 from e4s_engine.networks.network import Entry, Shape
 from e4s_engine.networks.retinaface.config import DetectorConfig
 
@@ -21,6 +22,14 @@ CONTEXT = {
 def tensors(config: DetectorConfig) -> dict[str, Shape]:
     """Return every tensor that the network reads, key -> shape."""
     return dict(_detector(config))
+
+
+def scale(name: str, shape: Shape) -> tuple[float, float]:
+    """Return mean and deviation of a random tensor; residual branches and heads are weak, norms about 1."""
+    if len(shape) == 1 and name.endswith("weight"):
+        return (0.2, 0.02) if ".bn3." in name else (1, 0.1)
+    mean, deviation = network.scale(name, shape)
+    return mean, 0.05 * deviation if "Head." in name else deviation
 
 
 def _norm(prefix: str, width: int) -> Iterator[Entry]:

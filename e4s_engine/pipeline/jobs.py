@@ -1,0 +1,92 @@
+"""Jobs of a call: one per face of the target that is swapped."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from e4s_engine.errors import ArgumentError
+from e4s_engine.faces.choose import Which
+from e4s_engine.faces.landmarks import Finder
+from e4s_engine.pipeline import located, portraits
+from e4s_engine.pipeline.located import Portrait
+from e4s_engine.pipeline.portraits import Job, Read, Request
+from e4s_engine.pipeline.stages import stage
+
+
+@dataclasses.dataclass(frozen=True)
+class Side:
+    """One side of a swap, as the caller gave it: an image or a dict of them, labels and landmarks."""
+
+    image: Any
+    argument: str
+    labels: Any = None
+    points: Any = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Reader:
+    """What reads a call's inputs. read: function of `portraits.reader`."""
+
+    read: Read
+    finder: Finder
+    align: str | bool
+
+    def targets(self, target: Side, which: Which) -> list[Portrait]:
+        """Return the faces of a target that are meant."""
+        if isinstance(which, str) and which == "largest":
+            arguments = (target.image, target.argument, target.labels, target.points)
+            return [portraits.picture(self.read(*arguments), target.argument)]
+        if isinstance(target.image, Portrait):
+            raise ArgumentError(
+                f"{target.argument}: a Portrait is one face of its photo; pass the photo itself with faces"
+            )
+        with stage("read"):
+            return located.portraits(
+                target.image, target.argument, target.labels, target.points, self.finder, self.align, which
+            )
+
+
+def jobs(source: Side, target: Side, request: Request, reader: Reader, which: Which) -> list[Job]:
+    """Return what is to be done to one target: a source for every face that is meant, or one for all."""
+    if not is_group(source):
+        people = portraits.sources(
+            source.image, request, source.labels, source.points, source.argument, reader.read
+        )
+        return [Job(portrait, *people) for portrait in reader.targets(target, which)]
+    if not (isinstance(which, str) and which == "largest"):
+        raise ArgumentError(
+            f"faces: the dict of {source.argument} names the target's faces itself; leave faces out beside it"
+        )
+    numbers = list(source.image)
+    portraits.check_keys(source.labels, source.image, f"{source.argument}_labels")
+    portraits.check_keys(source.points, source.image, f"{source.argument}_landmarks")
+    listed = []
+    for number, portrait in zip(numbers, reader.targets(target, numbers), strict=True):
+        own = ((source.labels or {}).get(number), (source.points or {}).get(number))
+        argument = f"{source.argument}[{number}]"
+        image = source.image[number]
+        # A dict of regions names its regions itself, beside people who give the call's regions.
+        inner = portraits.requested(None) if isinstance(image, Mapping) else request
+        listed.append(Job(portrait, *portraits.sources(image, inner, *own, argument, reader.read)))
+    return listed
+
+
+def is_group(source: Side) -> bool:
+    """Return whether a source is a dict of people by numbers of the target's faces. Raises ArgumentError."""
+    if not isinstance(source.image, Mapping):
+        return False
+    numbers = sum(map(_is_number, source.image))
+    if numbers and numbers < len(source.image):
+        raise ArgumentError(
+            f"{source.argument}: a dict has regions as keys, or numbers of faces, not both; "
+            "put the regions inside: {0: {'eyes': image}}"
+        )
+    return numbers > 0
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

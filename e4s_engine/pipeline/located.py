@@ -1,0 +1,133 @@
+"""Faces of a photo as portraits: where they are, which are meant, and their aligned crops."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from typing import Any
+
+import numpy as np
+
+from e4s_engine.errors import AlignmentError, ArgumentError
+from e4s_engine.faces import auto
+from e4s_engine.faces.choose import Which, choose
+from e4s_engine.faces.face import DetectedFace
+from e4s_engine.faces.landmarks import Finder
+from e4s_engine.photo import align as alignment
+from e4s_engine.photo import border, images
+from e4s_engine.photo.images import Pixels
+from e4s_engine.pipeline.inputs import check_labels
+from e4s_engine.regions import Labels
+
+logger = logging.getLogger("e4s_engine")
+
+_ALIGNED = 0.1  # largest distance of a crop's corner from the photo's, in sides, in an aligned portrait
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Portrait:
+    """A photo with its aligned crop.
+
+    argument: name of the photo in error messages. labels: regions of the crop; None: the parser's are wanted.
+    number: which of the photo's faces it is, 0 the largest; None for landmarks of the caller's and for photos
+        that are aligned already.
+    """
+
+    argument: str
+    crop: alignment.Crop
+    labels: Labels | None = None
+    number: int | None = None
+
+
+def found(image: Any, argument: str, finder: Finder) -> list[DetectedFace]:
+    """Return all faces of a photo, largest first. Raises AlignmentError without a finder."""
+    photo = images.read(image, argument)
+    if finder.detect is None:
+        raise AlignmentError(f"{argument}: this engine looks for no faces; {_remedy()}")
+    try:
+        return finder.detect(photo)
+    except AlignmentError as error:
+        raise AlignmentError(f"{argument}: {error}") from error
+
+
+def portraits(
+    image: Any,
+    argument: str,
+    labels: Any,
+    points: Any,
+    finder: Finder,
+    align: str | bool,
+    which: Which = "largest",
+) -> list[Portrait]:
+    """Read a photo and return the portraits of the faces that `which` names, each aligned."""
+    photo, original = images.read_photo(image, argument)
+    mask = None if labels is None else check_labels(labels, f"{argument} labels")
+    if align is False and points is not None:
+        raise ArgumentError(
+            f"{argument}: align=False takes the photo as it is; pass no landmarks, or leave align out"
+        )
+    if not _is_largest(which) and (align is False or points is not None):
+        reason = "align=False takes the photo as one face" if align is False else "landmarks name one face"
+        raise ArgumentError(f"{argument}: {reason}; leave faces out beside it")
+    chosen = [] if align is False or points is not None else _chosen(photo, argument, finder, align, which)
+    if mask is not None and len(chosen) > 1:
+        raise ArgumentError(f"{argument}: labels describe one crop, but faces names {len(chosen)} faces")
+    crops: list[tuple[int | None, alignment.Crop]]
+    if points is not None:
+        crops = [(None, _crop(photo, points, argument))]
+    elif chosen:
+        crops = [(number, _crop(photo, face.points, argument)) for number, face in chosen]
+    else:
+        crops = [(None, alignment.whole(photo, argument))]
+    return [
+        Portrait(argument, dataclasses.replace(crop, original=original), mask, number)
+        for number, crop in crops
+    ]
+
+
+def _chosen(
+    photo: Pixels, argument: str, finder: Finder, align: str | bool, which: Which
+) -> list[tuple[int | None, DetectedFace]]:
+    """Return the faces that are meant, with their numbers; none if the photo counts as aligned."""
+    square = photo.shape[0] == photo.shape[1]
+    may_be_aligned = square and align == "auto" and not finder.chosen and _is_largest(which)
+    if finder.detect is None:
+        if may_be_aligned:
+            return []
+        what = "align=True needs landmarks" if align is True else _shape(photo)
+        raise AlignmentError(f"{argument}: {what}; {_remedy()}")
+    faces = found(photo, argument, finder)
+    if may_be_aligned and (not faces or _is_aligned(photo, faces[0])):
+        return []
+    numbers = {id(face): number for number, face in enumerate(faces)}
+    chosen = choose(faces, which, argument, finder.name)
+    for face in chosen:
+        if face.warning:
+            logger.warning("%s: %s", argument, face.warning)
+    return [(numbers.get(id(face)), face) for face in chosen]
+
+
+def _crop(photo: Pixels, points: Any, argument: str) -> alignment.Crop:
+    return border.reflected(alignment.crop(photo, points, f"{argument} landmarks"))
+
+
+def _is_largest(which: Which) -> bool:
+    return isinstance(which, str) and which == "largest"
+
+
+def _is_aligned(photo: Pixels, face: DetectedFace) -> bool:
+    """Return whether the crop of a square photo's face is about the whole photo."""
+    side = photo.shape[0]
+    corners = np.array([[0, 0], [0, side], [side, side], [side, 0]]) - 0.5
+    return bool(np.abs(face.quad - corners).max() < _ALIGNED * side)
+
+
+def _shape(photo: Pixels) -> str:
+    return f"{photo.shape[1]} x {photo.shape[0]} pixels is not an aligned square portrait"
+
+
+def _remedy() -> str:
+    return (
+        f"install a face detector (`{auto.INSTALL}`), pass landmarks ([68, 2] or [5, 2], in pixels), or make "
+        "the engine with a landmark model (Engine(landmarks=...))"
+    )
