@@ -134,6 +134,8 @@ def _photo_of(image: Image.Image, argument: str, name: str, data: bytes, low: Im
 
 def _upright(image: Image.Image) -> Image.Image:
     try:
+        if image.getexif().get(0x0112, 1) == 1:
+            return image  # exif_transpose would copy it
         return ImageOps.exif_transpose(image)
     except Exception:
         return image  # a damaged EXIF block gives no orientation; viewers ignore it too
@@ -142,7 +144,7 @@ def _upright(image: Image.Image) -> Image.Image:
 def _grey_16_bit(grey: npt.NDArray[Any], argument: str) -> depth.Deep:
     if grey.min() < 0 or grey.max() > 65535:
         raise ImageError(f"{argument}: 32-bit integer pixels; save it with 8 or 16 bits per channel")
-    return np.repeat(grey.astype(np.uint16)[:, :, None], 3, axis=2)
+    return grey.astype(np.uint16)[:, :, None]
 
 
 def _from_array(image: Any, argument: str) -> Pixels:

@@ -26,7 +26,7 @@ _STRUCTURE = (
 )  # fmt: skip
 _EXIF, _WIDTH, _HEIGHT = 0x8769, 0xA002, 0xA003
 _MOST_PROFILE_BYTES = 4 << 20
-_ROWS = 256
+_CHUNK = 1 << 20
 
 
 class Jpeg(NamedTuple):
@@ -69,7 +69,7 @@ def describe(
     """Describe a picture that is loaded.
 
     upright: the picture turned as EXIF says. opened: the same as it came. data: the file's bytes, b"" for an
-    image in memory. deep: uint16 [H, W, 3 or 4], where the file has 16 bits per channel. turned: see
+    image in memory. deep: uint16 [H, W, 1, 3 or 4], where the file has 16 bits per channel. turned: see
     `is_turned`. name: for messages.
     """
     own, alpha = _split(upright, deep)
@@ -95,14 +95,19 @@ def rounded(samples: Samples) -> Pixels:
     """Return samples with 8 bits."""
     if samples.dtype == np.uint8:
         return samples
-    out = np.empty(samples.shape, np.uint8)
-    for start in range(0, len(samples), _ROWS):  # a few at a time: sums need 32 bits
-        out[start : start + _ROWS] = (samples[start : start + _ROWS].astype(np.uint32) + 128) // 257
-    return out
+    if samples.strides[-1] == 0:  # grey, the same number for all channels
+        return np.repeat(rounded(samples[:, :, :1].copy()), 3, axis=2)
+    out, flat = np.empty(samples.size, np.uint8), np.ravel(samples)
+    for start in range(0, len(flat), _CHUNK):  # the products need 32 bits
+        part = flat[start : start + _CHUNK].astype(np.uint32)
+        out[start : start + _CHUNK] = (part * 255 + 32895) >> 16  # (v + 128) // 257 for all 16-bit v
+    return out.reshape(samples.shape)
 
 
 def _split(upright: Image.Image, deep: Samples | None) -> tuple[Samples, Samples | None]:
     """Return colours [H, W, 3] and alpha [H, W], if there is one."""
+    if deep is not None and deep.shape[2] == 1:
+        return np.broadcast_to(deep, (*deep.shape[:2], 3)), None
     if deep is not None:
         return np.ascontiguousarray(deep[:, :, :3]), deep[:, :, 3].copy() if deep.shape[2] == 4 else None
     if upright.mode in ("La", "RGBa"):
@@ -110,7 +115,7 @@ def _split(upright: Image.Image, deep: Samples | None) -> tuple[Samples, Samples
     if upright.mode in ("LA", "PA", "RGBA") or "transparency" in upright.info:
         pixels = np.asarray(upright.convert("RGBA"))
         return np.array(pixels[:, :, :3], order="C"), pixels[:, :, 3].copy()
-    return np.array(upright.convert("RGB")), None
+    return np.array(upright if upright.mode == "RGB" else upright.convert("RGB")), None
 
 
 def _exif(opened: Image.Image, size: tuple[int, int]) -> bytes | None:
