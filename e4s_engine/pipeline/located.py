@@ -15,12 +15,14 @@ from e4s_engine.faces.face import DetectedFace
 from e4s_engine.faces.landmarks import Finder
 from e4s_engine.photo import align as alignment
 from e4s_engine.photo import border, images
+from e4s_engine.photo.align import Points
 from e4s_engine.photo.images import Pixels
 from e4s_engine.pipeline.inputs import check_labels
-from e4s_engine.regions import Labels
+from e4s_engine.regions import LABEL_SIZE, Labels, Mask
 
 logger = logging.getLogger("e4s_engine")
 
+_HEAD = 0.8  # radius of a head with its hair, in half sides of the crop
 _ALIGNED = 0.1  # largest distance of a crop's corner from the photo's, in sides, in an aligned portrait
 
 
@@ -30,13 +32,15 @@ class Portrait:
 
     argument: name of the photo in error messages. labels: regions of the crop; None: the parser's are wanted.
     number: which of the photo's faces it is, 0 the largest; None for landmarks of the caller's and for photos
-        that are aligned already.
+        that are aligned already. foreign: where the crop shows other faces, bool [512, 512], which the parser
+        cannot tell from this one; None: nowhere.
     """
 
     argument: str
     crop: alignment.Crop
     labels: Labels | None = None
     number: int | None = None
+    foreign: Mask | None = None
 
 
 def found(image: Any, argument: str, finder: Finder) -> list[DetectedFace]:
@@ -77,15 +81,22 @@ def portraits(
     chosen = _chosen(photo, argument, finder, align, which)
     if chosen is None:
         return [Portrait(argument, alignment.whole(photo, argument), mask)]
-    if mask is not None and len(chosen) > 1:
-        raise ArgumentError(f"{argument}: labels describe one crop, but faces names {len(chosen)} faces")
-    return [_portrait(photo, argument, mask, number, face) for number, face in chosen]
+    faces, picked = chosen
+    if mask is not None and len(picked) > 1:
+        raise ArgumentError(f"{argument}: labels describe one crop, but faces names {len(picked)} faces")
+    numbers = {id(face): number for number, face in enumerate(faces)}
+    made = []
+    for face in picked:
+        others = [other for other in faces if other is not face]
+        portrait = _portrait(photo, argument, face, others)
+        made.append(dataclasses.replace(portrait, labels=mask, number=numbers.get(id(face))))
+    return made
 
 
 def _chosen(
     photo: Pixels, argument: str, finder: Finder, align: str | bool, which: Which
-) -> list[tuple[int | None, DetectedFace]] | None:
-    """Return the faces that are meant, with their numbers; None if the photo counts as aligned."""
+) -> tuple[list[DetectedFace], list[DetectedFace]] | None:
+    """Return all faces and those that are meant; None if the photo counts as aligned."""
     square = photo.shape[0] == photo.shape[1]
     may_be_aligned = square and align == "auto" and not finder.chosen and _is_largest(which)
     if finder.detect is None:
@@ -96,17 +107,36 @@ def _chosen(
     faces = found(photo, argument, finder)
     if may_be_aligned and (not faces or _is_aligned(photo, faces[0])):
         return None
-    numbers = {id(face): number for number, face in enumerate(faces)}
-    return [(numbers.get(id(face)), face) for face in choose(faces, which, argument, finder.name)]
+    return faces, choose(faces, which, argument, finder.name)
 
 
-def _portrait(
-    photo: Pixels, argument: str, mask: Labels | None, number: int | None, face: DetectedFace
-) -> Portrait:
+def _portrait(photo: Pixels, argument: str, face: DetectedFace, others: list[DetectedFace]) -> Portrait:
     if face.warning:
         logger.warning("%s: %s", argument, face.warning)
     crop = border.reflected(alignment.crop(photo, face.points, f"{argument} landmarks"))
-    return Portrait(argument, crop, mask, number)
+    return Portrait(argument, crop, foreign=_foreign(face, others))
+
+
+def _foreign(face: DetectedFace, others: list[DetectedFace]) -> Mask | None:
+    """Return where a face's crop shows other faces, bool [512, 512]; None if nowhere.
+
+    A pixel belongs to the face whose centre is nearest, measured in half sides of the faces' crops, and to
+    another only within the reach of its head.
+    """
+    place = (np.arange(LABEL_SIZE) + 0.5) / LABEL_SIZE
+    across, down = face.quad[3] - face.quad[0], face.quad[1] - face.quad[0]
+    pixels = face.quad[0] + place[None, :, None] * across + place[:, None, None] * down
+    own = _distance(pixels, face)
+    mask = np.zeros(own.shape, np.bool_)
+    for other in others:
+        theirs = _distance(pixels, other)
+        mask |= (theirs < _HEAD) & (theirs < own)
+    return mask if mask.any() else None
+
+
+def _distance(pixels: Points, face: DetectedFace) -> Points:
+    """Return the distance of pixels [h, w, 2] from a face's centre, in half sides of its crop."""
+    return np.hypot(*np.moveaxis(pixels - face.centre, -1, 0)) / (face.side / 2)
 
 
 def _is_largest(which: Which) -> bool:
