@@ -47,7 +47,7 @@ def run(arguments: Namespace) -> int:
 
 def _line(number: int, face: DetectedFace) -> str:
     x, y = face.centre
-    text = f"{number}: at {x:.0f},{y:.0f}, crop {face.side:.0f} wide, turned {face.angle:.0f} degrees"
+    text = f"{number}: at {x:.0f},{y:.0f}, crop {face.side:.0f} wide, turned {round(face.angle)} degrees"
     return f"{text}, score {face.score:.2f}" + (f" ({face.warning})" if face.warning else "")
 
 

@@ -53,6 +53,7 @@ def report(engine: Engine) -> dict[str, Any]:
         "model": f"RGI at {config.size}, styles [12, {config.style_dim}], K = {config.injected}"
         + (", relights" if config.relight else ""),
         "parser": engine.parser,
+        "faces": engine.landmarks,
         "backend": engine.backend,
         "device": engine.device,
         "precision": engine.precision,

@@ -15,12 +15,14 @@ from e4s_engine.faces.face import DetectedFace
 from e4s_engine.faces.landmarks import Finder
 from e4s_engine.photo import align as alignment
 from e4s_engine.photo import border, images
+from e4s_engine.photo.align import Points
 from e4s_engine.photo.images import Pixels
 from e4s_engine.pipeline.inputs import check_labels
-from e4s_engine.regions import Labels
+from e4s_engine.regions import LABEL_SIZE, Labels, Mask
 
 logger = logging.getLogger("e4s_engine")
 
+_HEAD = 0.8  # radius of a head with its hair, in half sides of the crop
 _ALIGNED = 0.1  # largest distance of a crop's corner from the photo's, in sides, in an aligned portrait
 
 
@@ -30,13 +32,15 @@ class Portrait:
 
     argument: name of the photo in error messages. labels: regions of the crop; None: the parser's are wanted.
     number: which of the photo's faces it is, 0 the largest; None for landmarks of the caller's and for photos
-        that are aligned already.
+        that are aligned already. foreign: where the crop shows other faces, bool [512, 512], which the parser
+        cannot tell from this one; None: nowhere.
     """
 
     argument: str
     crop: alignment.Crop
     labels: Labels | None = None
     number: int | None = None
+    foreign: Mask | None = None
 
 
 def found(image: Any, argument: str, finder: Finder) -> list[DetectedFace]:
@@ -69,46 +73,71 @@ def portraits(
     if not _is_largest(which) and (align is False or points is not None):
         reason = "align=False takes the photo as one face" if align is False else "landmarks name one face"
         raise ArgumentError(f"{argument}: {reason}; leave faces out beside it")
-    chosen = [] if align is False or points is not None else _chosen(photo, argument, finder, align, which)
-    if mask is not None and len(chosen) > 1:
-        raise ArgumentError(f"{argument}: labels describe one crop, but faces names {len(chosen)} faces")
-    crops: list[tuple[int | None, alignment.Crop]]
+
+    def portrait(crop: alignment.Crop, number: int | None = None, foreign: Mask | None = None) -> Portrait:
+        return Portrait(argument, dataclasses.replace(crop, original=original), mask, number, foreign)
+
+    if align is False:
+        return [portrait(alignment.whole(photo, argument))]
     if points is not None:
-        crops = [(None, _crop(photo, points, argument))]
-    elif chosen:
-        crops = [(number, _crop(photo, face.points, argument)) for number, face in chosen]
-    else:
-        crops = [(None, alignment.whole(photo, argument))]
-    return [
-        Portrait(argument, dataclasses.replace(crop, original=original), mask, number)
-        for number, crop in crops
-    ]
-
-
-def _chosen(
-    photo: Pixels, argument: str, finder: Finder, align: str | bool, which: Which
-) -> list[tuple[int | None, DetectedFace]]:
-    """Return the faces that are meant, with their numbers; none if the photo counts as aligned."""
-    square = photo.shape[0] == photo.shape[1]
-    may_be_aligned = square and align == "auto" and not finder.chosen and _is_largest(which)
-    if finder.detect is None:
-        if may_be_aligned:
-            return []
-        what = "align=True needs landmarks" if align is True else _shape(photo)
-        raise AlignmentError(f"{argument}: {what}; {_remedy()}")
-    faces = found(photo, argument, finder)
-    if may_be_aligned and (not faces or _is_aligned(photo, faces[0])):
-        return []
+        return [portrait(_crop(photo, points, argument))]
+    chosen = _chosen(photo, argument, finder, align, which)
+    if chosen is None:
+        return [portrait(alignment.whole(photo, argument))]
+    faces, picked = chosen
+    if mask is not None and len(picked) > 1:
+        raise ArgumentError(f"{argument}: labels describe one crop, but faces names {len(picked)} faces")
     numbers = {id(face): number for number, face in enumerate(faces)}
-    chosen = choose(faces, which, argument, finder.name)
-    for face in chosen:
+    listed = []
+    for face in picked:
         if face.warning:
             logger.warning("%s: %s", argument, face.warning)
-    return [(numbers.get(id(face)), face) for face in chosen]
+        foreign = _foreign(face, [other for other in faces if other is not face])
+        listed.append(portrait(_crop(photo, face.points, argument), numbers.get(id(face)), foreign))
+    return listed
 
 
 def _crop(photo: Pixels, points: Any, argument: str) -> alignment.Crop:
     return border.reflected(alignment.crop(photo, points, f"{argument} landmarks"))
+
+
+def _chosen(
+    photo: Pixels, argument: str, finder: Finder, align: str | bool, which: Which
+) -> tuple[list[DetectedFace], list[DetectedFace]] | None:
+    """Return all faces and those that are meant; None if the photo counts as aligned."""
+    square = photo.shape[0] == photo.shape[1]
+    may_be_aligned = square and align == "auto" and not finder.chosen and _is_largest(which)
+    if finder.detect is None:
+        if may_be_aligned:
+            return None
+        what = "align=True needs landmarks" if align is True else _shape(photo)
+        raise AlignmentError(f"{argument}: {what}; {_remedy()}")
+    faces = found(photo, argument, finder)
+    if may_be_aligned and (not faces or _is_aligned(photo, faces[0])):
+        return None
+    return faces, choose(faces, which, argument, finder.name)
+
+
+def _foreign(face: DetectedFace, others: list[DetectedFace]) -> Mask | None:
+    """Return where a face's crop shows other faces, bool [512, 512]; None if nowhere.
+
+    A pixel belongs to the face whose centre is nearest, measured in half sides of the faces' crops, and to
+    another only within the reach of its head.
+    """
+    place = (np.arange(LABEL_SIZE) + 0.5) / LABEL_SIZE
+    across, down = face.quad[3] - face.quad[0], face.quad[1] - face.quad[0]
+    pixels = face.quad[0] + place[None, :, None] * across + place[:, None, None] * down
+    own = _distance(pixels, face)
+    mask = np.zeros(own.shape, np.bool_)
+    for other in others:
+        theirs = _distance(pixels, other)
+        mask |= (theirs < _HEAD) & (theirs < own)
+    return mask if mask.any() else None
+
+
+def _distance(pixels: Points, face: DetectedFace) -> Points:
+    """Return the distance of pixels [h, w, 2] from a face's centre, in half sides of its crop."""
+    return np.hypot(*np.moveaxis(pixels - face.centre, -1, 0)) / (face.side / 2)
 
 
 def _is_largest(which: Which) -> bool:

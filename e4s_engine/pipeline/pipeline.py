@@ -72,7 +72,9 @@ class Pipeline:
 
     def _parse(self, portrait: Portrait) -> Labels:
         with stage("parse"):
-            return self._parsed(portrait)
+            labels = self._parsed(portrait)
+        # Neighbours in a group photo: to the parser their skin and hair are this face's.
+        return labels if portrait.foreign is None else np.where(portrait.foreign, np.uint8(0), labels)
 
     def _parsed(self, portrait: Portrait) -> Labels:
         picture = portrait.crop.for_parser

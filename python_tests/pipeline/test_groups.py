@@ -165,6 +165,19 @@ def test_a_model_may_return_faces_of_its_own(tiny_weights, ann) -> None:
         assert engine.faces(GROUP) == [own]
 
 
+def test_neighbours_in_a_crop_are_background(people, tiny_weights) -> None:
+    """Pixels nearer to another face are background, whatever the parser calls them."""
+    near = [UNIT * 20 + (120, 60), UNIT * 20 + (165, 60)]
+    skin = np.full((512, 512), 6, np.uint8)
+    path = tiny_weights / "model.safetensors"
+    with Engine(path, parser=lambda _: skin, landmarks=lambda _: near) as engine:
+        left, right = engine.parse(engine.portrait(GROUP, face="left")), engine.portrait(GROUP, face="right")
+        assert (left[:, :256] == 6).all() and (left[256, 500:] == 0).all()
+        np.testing.assert_array_equal(right.labels, left[:, ::-1])
+    with Engine(path, parser=lambda _: skin, landmarks=lambda _: near[:1]) as engine:
+        np.testing.assert_array_equal(engine.parse(GROUP), skin)
+
+
 def test_a_detector_beside_the_weights_comes_first(tiny_weights, tmp_path) -> None:
     """Weights beside the model's are loaded into the engine's backend; damaged ones are named."""
     shutil.copy(tiny_weights / "model.safetensors", tmp_path / "model.safetensors")
