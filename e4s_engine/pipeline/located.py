@@ -45,7 +45,10 @@ class Portrait:
 
 def found(image: Any, argument: str, finder: Finder) -> list[DetectedFace]:
     """Return all faces of a photo, largest first. Raises AlignmentError without a finder."""
-    photo = images.read(image, argument)
+    return _detect(images.read(image, argument), argument, finder)
+
+
+def _detect(photo: Pixels, argument: str, finder: Finder) -> list[DetectedFace]:
     if finder.detect is None:
         raise AlignmentError(f"{argument}: this engine looks for no faces; {_remedy()}")
     try:
@@ -112,7 +115,7 @@ def _chosen(
             return None
         what = "align=True needs landmarks" if align is True else _shape(photo)
         raise AlignmentError(f"{argument}: {what}; {_remedy()}")
-    faces = found(photo, argument, finder)
+    faces = _detect(photo, argument, finder)
     if may_be_aligned and (not faces or _is_aligned(photo, faces[0])):
         return None
     return faces, choose(faces, which, argument, finder.name)
