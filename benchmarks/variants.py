@@ -87,7 +87,7 @@ class InTorch:
 
 
 class Variant:
-    """One way to run the networks, under the product's own pipeline. picture: what it decoded last."""
+    """Variant of the networks under the product's own pipeline. picture: the last decoded picture."""
 
     swapper = None
 

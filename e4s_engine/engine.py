@@ -1,4 +1,7 @@
-"""The engine: the public calls. What they do is composed in `pipeline.py`."""
+"""The engine: the public calls. `pipeline/` composes what they do.
+
+Longer than other files by the docstrings of the public calls, which belong to one class.
+"""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ _AT_A_TIME = {"cpu": 1, "cuda": 2}
 
 
 class _Request:
-    """One call: its arrays (one or more pictures), and later its share of the result or an error."""
+    """Request of one call: arrays of one or more pictures, later its share of the result or an error."""
 
     def __init__(self, arrays: tuple[Any, ...]) -> None:
         self.arrays = arrays

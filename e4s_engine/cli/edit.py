@@ -12,8 +12,7 @@ HELP = "mix another photo's texture into some regions"
 
 def add(command: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    command.add_argument("image", metavar="IMAGE")
-    command.add_argument("--image-landmarks", metavar="FILE", help=flags.LANDMARKS)
+    flags.add_image(command)
     command.add_argument("reference", metavar="REFERENCE")
     command.add_argument("--reference-landmarks", metavar="FILE", help=flags.LANDMARKS)
     command.add_argument("--regions", nargs="+", required=True, metavar="REGION")

@@ -26,6 +26,12 @@ def add_options(command: argparse.ArgumentParser, *names: str) -> None:
             command.add_argument(flag, help=more["meaning"], **value)
 
 
+def add_image(command: argparse.ArgumentParser) -> None:
+    """Add one photo and its landmarks."""
+    command.add_argument("image", metavar="IMAGE")
+    command.add_argument("--image-landmarks", metavar="FILE", help=LANDMARKS)
+
+
 def add_output(command: argparse.ArgumentParser, blend: bool = True) -> None:
     """Add the file to write and, for pictures that are pasted, how."""
     command.add_argument("-o", "--output", required=True, metavar="OUT", help="picture to write")

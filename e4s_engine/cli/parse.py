@@ -16,8 +16,7 @@ _LOSSLESS = {".png", ".tif", ".tiff", ".bmp"}
 
 def add(command: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    command.add_argument("image", metavar="IMAGE")
-    command.add_argument("--image-landmarks", metavar="FILE", help=flags.LANDMARKS)
+    flags.add_image(command)
     command.add_argument("--save-labels", metavar="FILE", help="also write the label map itself (png)")
     flags.add_output(command, blend=False)
     flags.add_engine(command)

@@ -12,8 +12,7 @@ HELP = "a photo through the model and back"
 
 def add(command: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    command.add_argument("image", metavar="IMAGE")
-    command.add_argument("--image-landmarks", metavar="FILE", help=flags.LANDMARKS)
+    flags.add_image(command)
     command.add_argument("--labels", metavar="FILE", help="labels of the image's aligned crop")
     command.add_argument(
         "--steps", type=int, default=0, metavar="N",

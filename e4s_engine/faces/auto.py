@@ -12,8 +12,6 @@ from e4s_engine.faces.upright import Upright
 
 logger = logging.getLogger("e4s_engine")
 
-INSTALL = "pip install e4s_engine[faces]"
-
 
 def best(retinaface: Detector | None = None, folder: Path | None = None) -> Detector:
     """Return the best detector at hand, and log which it is.
@@ -42,7 +40,7 @@ def _choose(retinaface: Detector | None, folder: Path | None) -> Detector:
     if finder is None:
         if dlib is None:
             raise BackendError(
-                f"faces: no face detector is installed; `{INSTALL}` brings dlib and YuNet, or put "
+                f"faces: no face detector is installed; `{files.INSTALL}` brings dlib and YuNet, or put "
                 "RetinaFace-R50.pth beside the weights"
             )
         return hog.Hog(dlib)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from e4s_engine.errors import AlignmentError, ArgumentError
+from e4s_engine.errors import AlignmentError, ArgumentError, noted
 from e4s_engine.faces.face import DetectedFace
 
 NAMES = ("largest", "all", "left", "right")
@@ -38,7 +37,9 @@ def choose(
             "(Engine(landmarks=...)), or pass align=False for a square portrait that is aligned already"
         )
     if callable(which):
-        return _answered(_called(which, faces), faces, photo, tried)
+        with noted("raised by the callable that was passed as faces"):
+            answer = which(list(faces))
+        return _answered(answer, faces, photo, tried)
     if which == "largest":
         return [faces[0]]
     if which == "all":
@@ -50,7 +51,13 @@ def choose(
     return [_numbered(faces, number, photo, tried) for number in numbers]
 
 
-def _is_number(value: Any) -> bool:
+def is_largest(which: Any) -> bool:
+    """Return whether a choice is the default, one face: the largest."""
+    return isinstance(which, str) and which == "largest"
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value is the number of a face."""
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
@@ -58,10 +65,10 @@ def check(which: Any) -> Which:
     """Return a choice of faces, lists as tuples. Raises ArgumentError for a choice of a wrong kind."""
     if callable(which) or (isinstance(which, str) and which in NAMES):
         return which
-    if _is_number(which):
+    if is_number(which):
         return int(which)
     is_list = isinstance(which, (list, tuple, range, np.ndarray))
-    if is_list and len(which) and all(map(_is_number, which)) and len(set(which)) == len(which):
+    if is_list and len(which) and all(map(is_number, which)) and len(set(which)) == len(which):
         return tuple(map(int, which))
     raise ArgumentError(f"faces: {_EXPECTED}, got {which!r:.80}")
 
@@ -74,25 +81,16 @@ def _numbered(faces: Sequence[DetectedFace], number: Any, photo: str, tried: str
     return faces[int(number)]
 
 
-def _called(which: Callable[[list[DetectedFace]], Any], faces: Sequence[DetectedFace]) -> Any:
-    try:
-        return which(list(faces))
-    except Exception as error:
-        if sys.version_info >= (3, 11):
-            error.add_note("raised by the callable that was passed as faces")
-        raise
-
-
 def _answered(answer: Any, faces: Sequence[DetectedFace], photo: str, tried: str) -> list[DetectedFace]:
     """Return the faces that a callable's answer names."""
-    single = isinstance(answer, DetectedFace) or _is_number(answer)
+    single = isinstance(answer, DetectedFace) or is_number(answer)
     if not single and not isinstance(answer, Iterable):
         raise ArgumentError(
             f"faces: the callable must return a face, a number or a list of them, got {answer!r:.80}"
         )
     chosen = []
     for item in [answer] if single else answer:
-        if _is_number(item):
+        if is_number(item):
             chosen.append(_numbered(faces, item, photo, tried))
         elif isinstance(item, DetectedFace):
             chosen.append(item)

@@ -5,10 +5,28 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
+from e4s_engine.errors import ArgumentError, BackendError
+
+INSTALL = "pip install e4s_engine[faces]"
+
 
 def installed(package: str) -> bool:
     """Return whether a package can be imported, without importing it."""
     return importlib.util.find_spec(package) is not None
+
+
+def model(file: Path | None, argument: str, name: str, package: str, title: str) -> Path:
+    """Return a detector's model file, if it and the package that runs it are there.
+
+    file: path of the model, None if it was not found. argument: what callers call it. name: its usual name.
+    package, title: the package that runs it, and its name for people. Raises BackendError, ArgumentError.
+    """
+    if file is None or not installed(package):
+        missing = f"{title} is not installed" if file else f"{name} is missing"
+        raise BackendError(f"faces: {missing}; `{INSTALL}` brings both")
+    if not file.is_file():
+        raise ArgumentError(f"{argument}: {file} does not exist; expected {name}")
+    return file
 
 
 def inside(package: str, *parts: str) -> Path | None:

@@ -7,21 +7,20 @@ predictor was trained on iBUG 300-W, whose licence excludes commercial use.
 from __future__ import annotations
 
 import importlib
-import threading
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from e4s_engine.errors import ArgumentError, BackendError
+from e4s_engine._forks import Lock
+from e4s_engine.errors import ArgumentError
 from e4s_engine.faces import files
 from e4s_engine.faces.face import DetectedFace, ordered
 from e4s_engine.photo.align import Points
 from e4s_engine.photo.images import Pixels
 
 PREDICTOR = "shape_predictor_68_face_landmarks.dat"
-INSTALL = "pip install e4s_engine[faces]"
 
 
 def predictor_file(folder: Path | None = None) -> Path | None:
@@ -34,14 +33,8 @@ class Dlib:
 
     def __init__(self, predictor: Path | None = None) -> None:
         """predictor: path of the 68-point predictor; None: the one at hand. Raises BackendError."""
-        file = predictor or predictor_file()
-        if file is None or not files.installed("dlib"):
-            missing = "dlib is not installed" if file else f"{PREDICTOR} is missing"
-            raise BackendError(f"faces: {missing}; `{INSTALL}` brings both")
-        if not file.is_file():
-            raise ArgumentError(f"predictor: {file} does not exist; expected {PREDICTOR}")
-        self._file = file
-        self._lock = threading.Lock()  # dlib's detector keeps its pyramid: one call at a time
+        self._file = files.model(predictor or predictor_file(), "predictor", PREDICTOR, "dlib", "dlib")
+        self._lock = Lock()  # dlib's detector keeps its pyramid: one call at a time
 
     @cached_property
     def _loaded(self) -> tuple[Any, Any, Any]:

@@ -23,7 +23,7 @@ LandmarkModel = Callable[[Pixels], Sequence[Any]]
 
 @dataclasses.dataclass(frozen=True)
 class Finder:
-    """What finds the faces for an engine.
+    """Finder of the faces for an engine.
 
     name: name for people; "none" if nothing does. detect: detector, or None. chosen: whether the caller
     chose it; such a finder must find a face in every photo, while the best one at hand lets a square photo

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from e4s_engine.errors import ArgumentError, BackendError
 from e4s_engine.faces import files
 from e4s_engine.faces.face import DetectedFace, checked, ordered
 from e4s_engine.faces.turned import turn
@@ -23,7 +22,6 @@ from e4s_engine.photo.align import Points
 from e4s_engine.photo.images import Pixels
 
 MODEL = "face_detection_yunet_2023mar.onnx"
-INSTALL = "pip install e4s_engine[faces]"
 
 _SIDES = (640, 1600)  # longest sides at which a photo is searched: the first for large faces
 _CANDIDATE, _TURNED, _SURE = 0.6, 0.8, 0.9  # lowest scores: upright, quarter turns, without a second look
@@ -46,13 +44,7 @@ class YuNet:
 
     def __init__(self, model: Path | None = None) -> None:
         """model: path of the ONNX model; None: the one at hand. Raises BackendError."""
-        file = model or model_file()
-        if file is None or not files.installed("cv2"):
-            missing = "OpenCV is not installed" if file else f"{MODEL} is missing"
-            raise BackendError(f"faces: {missing}; `{INSTALL}` brings both")
-        if not file.is_file():
-            raise ArgumentError(f"model: {file} does not exist; expected {MODEL}")
-        self._file = file
+        self._file = files.model(model or model_file(), "model", MODEL, "cv2", "OpenCV")
         self._local = threading.local()  # a network of OpenCV serves one thread
 
     def __call__(self, image: Pixels) -> list[DetectedFace]:

@@ -52,7 +52,7 @@ def read(image: Any, argument: str = "image") -> Pixels:
 def read_photo(image: Any, argument: str = "image") -> Photo:
     """Read an image like `read`, and with it what its file was, for `write`. Raises ImageError."""
     if isinstance(image, (str, os.PathLike)):
-        photo = _decode(_existing(image, argument), argument, str(os.fspath(image)))
+        photo = _decode(_file_bytes(image, argument), argument, str(os.fspath(image)))
     elif isinstance(image, (bytes, bytearray, memoryview)):
         data = _bytes_of(image, argument)
         photo = _decode(data, argument, f"{len(data)} bytes")
@@ -76,7 +76,7 @@ def _bytes_of(image: bytes | bytearray | memoryview, argument: str) -> bytes:
         raise ImageError(f"{argument}: these bytes cannot be read ({error})") from error
 
 
-def _existing(path: str | os.PathLike[str], argument: str) -> bytes:
+def _file_bytes(path: str | os.PathLike[str], argument: str) -> bytes:
     try:
         file = Path(path)
         if not file.exists():

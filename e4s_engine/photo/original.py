@@ -1,4 +1,4 @@
-"""What a picture file was beside the pixels that the networks see, so that a result can be that again."""
+"""Form of a picture file beside the pixels that the networks see, so that a result can be saved in it."""
 
 from __future__ import annotations
 

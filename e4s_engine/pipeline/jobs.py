@@ -6,10 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from e4s_engine.errors import ArgumentError
-from e4s_engine.faces.choose import Which
+from e4s_engine.faces.choose import Which, is_largest, is_number
 from e4s_engine.faces.landmarks import Finder
 from e4s_engine.pipeline import located, portraits
 from e4s_engine.pipeline.located import Portrait
@@ -19,7 +17,7 @@ from e4s_engine.pipeline.stages import stage
 
 @dataclasses.dataclass(frozen=True)
 class Side:
-    """One side of a swap, as the caller gave it: an image or a dict of them, labels and landmarks."""
+    """Inputs of one side of a swap: an image or a dict of them, labels and landmarks."""
 
     image: Any
     argument: str
@@ -29,7 +27,7 @@ class Side:
 
 @dataclasses.dataclass(frozen=True)
 class Reader:
-    """What reads a call's inputs. read: function of `portraits.reader`."""
+    """Reader of a call's inputs. read: function of `portraits.reader`."""
 
     read: Read
     finder: Finder
@@ -37,7 +35,7 @@ class Reader:
 
     def targets(self, target: Side, which: Which) -> list[Portrait]:
         """Return the faces of a target that are meant."""
-        if isinstance(which, str) and which == "largest":
+        if is_largest(which):
             arguments = (target.image, target.argument, target.labels, target.points)
             return [portraits.picture(self.read(*arguments), target.argument)]
         if isinstance(target.image, Portrait):
@@ -57,7 +55,7 @@ def jobs(source: Side, target: Side, request: Request, reader: Reader, which: Wh
             source.image, request, source.labels, source.points, source.argument, reader.read
         )
         return [Job(portrait, *people) for portrait in reader.targets(target, which)]
-    if not (isinstance(which, str) and which == "largest"):
+    if not is_largest(which):
         raise ArgumentError(
             f"faces: the dict of {source.argument} names the target's faces itself; leave faces out beside it"
         )
@@ -79,14 +77,10 @@ def is_group(source: Side) -> bool:
     """Return whether a source is a dict of people by numbers of the target's faces. Raises ArgumentError."""
     if not isinstance(source.image, Mapping):
         return False
-    numbers = sum(map(_is_number, source.image))
+    numbers = sum(map(is_number, source.image))
     if numbers and numbers < len(source.image):
         raise ArgumentError(
             f"{source.argument}: a dict has regions as keys, or numbers of faces, not both; "
             "put the regions inside: {0: {'eyes': image}}"
         )
     return numbers > 0
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from e4s_engine.errors import AlignmentError, ArgumentError
-from e4s_engine.faces import auto
-from e4s_engine.faces.choose import Which, choose
+from e4s_engine.faces import files
+from e4s_engine.faces.choose import Which, choose, is_largest
 from e4s_engine.faces.face import DetectedFace
 from e4s_engine.faces.landmarks import Finder
 from e4s_engine.photo import align as alignment
@@ -73,7 +73,7 @@ def portraits(
         raise ArgumentError(
             f"{argument}: align=False takes the photo as it is; pass no landmarks, or leave align out"
         )
-    if not _is_largest(which) and (align is False or points is not None):
+    if not is_largest(which) and (align is False or points is not None):
         reason = "align=False takes the photo as one face" if align is False else "landmarks name one face"
         raise ArgumentError(f"{argument}: {reason}; leave faces out beside it")
 
@@ -109,7 +109,7 @@ def _chosen(
 ) -> tuple[list[DetectedFace], list[DetectedFace]] | None:
     """Return all faces and those that are meant; None if the photo counts as aligned."""
     square = photo.shape[0] == photo.shape[1]
-    may_be_aligned = square and align == "auto" and not finder.chosen and _is_largest(which)
+    may_be_aligned = square and align == "auto" and not finder.chosen and is_largest(which)
     if finder.detect is None:
         if may_be_aligned:
             return None
@@ -143,10 +143,6 @@ def _distance(pixels: Points, face: DetectedFace) -> Points:
     return np.hypot(*np.moveaxis(pixels - face.centre, -1, 0)) / (face.side / 2)
 
 
-def _is_largest(which: Which) -> bool:
-    return isinstance(which, str) and which == "largest"
-
-
 def _is_aligned(photo: Pixels, face: DetectedFace) -> bool:
     """Return whether the crop of a square photo's face is about the whole photo."""
     side = photo.shape[0]
@@ -160,6 +156,6 @@ def _shape(photo: Pixels) -> str:
 
 def _remedy() -> str:
     return (
-        f"install a face detector (`{auto.INSTALL}`), pass landmarks ([68, 2] or [5, 2], in pixels), or make "
-        "the engine with a landmark model (Engine(landmarks=...))"
+        f"install a face detector (`{files.INSTALL}`), pass landmarks ([68, 2] or [5, 2], in pixels), or "
+        "make the engine with a landmark model (Engine(landmarks=...))"
     )

@@ -1,6 +1,7 @@
-"""The stages composed: regions -> encode -> compose -> decode -> blend -> back into the photo.
+"""Pipeline of a swap: parse -> encode -> relight and compose -> decode -> paste (blend, back into the photo).
 
-This module alone calls one stage with what another gave; the stages never import each other.
+`located` and `portraits` read and align the photos before it. It decides the route of a swap and passes the
+result of each stage to the next.
 """
 
 from __future__ import annotations

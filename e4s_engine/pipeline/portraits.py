@@ -51,7 +51,7 @@ class Part:
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """One swap: which persons give which regions to the target."""
+    """Job of one swap: a target, and the persons who give regions to it."""
 
     target: Portrait
     parts: tuple[Part, ...]

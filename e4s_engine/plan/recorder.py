@@ -107,7 +107,7 @@ class Constant:
 
 @dataclasses.dataclass
 class Step:
-    """One step: buffers, weights and numbers by the runtime's names."""
+    """Step of a plan: buffers, weights and numbers by the runtime's names."""
 
     kind: str
     buffers: dict[str, int]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from e4s_engine.networks.layers import batch_norm
 from e4s_engine.ops.ops import Ops, T, Weights
 
 MEAN = (0.485, 0.456, 0.406)
@@ -47,20 +48,15 @@ def classify(ops: Ops[T], taps: tuple[T, T, T], height: int, width: int, weights
     return ops.resize(x, height, width, "bilinear_corners")
 
 
-def _norm(ops: Ops[T], x: T, weights: Weights[T], prefix: str, relu: bool) -> T:
-    leaves = ("weight", "bias", "running_mean", "running_var")
-    return ops.batch_norm(x, *(weights[prefix + leaf] for leaf in leaves), relu=relu)
-
-
 def _conv_norm(ops: Ops[T], x: T, weights: Weights[T], prefix: str) -> T:
-    return _norm(ops, ops.conv2d(x, weights[prefix + "conv.weight"]), weights, prefix + "bn.", relu=True)
+    return batch_norm(ops, ops.conv2d(x, weights[prefix + "conv.weight"]), weights, prefix + "bn.", relu=True)
 
 
 def _resnet(ops: Ops[T], x: T, weights: Weights[T]) -> tuple[T, T, T]:
     """Run ResNet-18; returns its features at 1/8, 1/16 and 1/32."""
     prefix = "cp.resnet."
     x = ops.conv2d(x, weights[prefix + "conv1.weight"], stride=2)
-    x = ops.max_pool(_norm(ops, x, weights, prefix + "bn1.", relu=True))
+    x = ops.max_pool(batch_norm(ops, x, weights, prefix + "bn1.", relu=True))
     features = []
     for layer in range(1, 5):
         for block in (0, 1):
@@ -72,12 +68,12 @@ def _resnet(ops: Ops[T], x: T, weights: Weights[T]) -> tuple[T, T, T]:
 
 def _basic_block(ops: Ops[T], x: T, weights: Weights[T], prefix: str, stride: int) -> T:
     y = ops.conv2d(x, weights[prefix + "conv1.weight"], stride=stride)
-    y = _norm(ops, y, weights, prefix + "bn1.", relu=True)
+    y = batch_norm(ops, y, weights, prefix + "bn1.", relu=True)
     y = ops.conv2d(y, weights[prefix + "conv2.weight"])
-    y = _norm(ops, y, weights, prefix + "bn2.", relu=False)
+    y = batch_norm(ops, y, weights, prefix + "bn2.", relu=False)
     if stride > 1:
         x = ops.conv2d(x, weights[prefix + "downsample.0.weight"], stride=stride)
-        x = _norm(ops, x, weights, prefix + "downsample.1.", relu=False)
+        x = batch_norm(ops, x, weights, prefix + "downsample.1.", relu=False)
     return ops.add(x, y, relu=True)
 
 
@@ -98,7 +94,7 @@ def _refine(ops: Ops[T], x: T, weights: Weights[T], prefix: str) -> T:
     """Refine by attention: 3 x 3 features gated by their own global mean."""
     x = _conv_norm(ops, x, weights, prefix + "conv.")
     logits = ops.conv2d(ops.global_mean(x), weights[prefix + "conv_atten.weight"])
-    return ops.gate(x, _norm(ops, logits, weights, prefix + "bn_atten.", relu=False))
+    return ops.gate(x, batch_norm(ops, logits, weights, prefix + "bn_atten.", relu=False))
 
 
 def _fuse(ops: Ops[T], eighth: T, context: T, weights: Weights[T]) -> T:

@@ -5,6 +5,7 @@ Tensors have the names of Pytorch_Retinaface, whose weights the published pipeli
 
 from __future__ import annotations
 
+from e4s_engine.networks.layers import batch_norm
 from e4s_engine.networks.retinaface.config import DetectorConfig
 from e4s_engine.networks.retinaface.tensors import CONTEXT, HEADS
 from e4s_engine.ops.ops import Ops, T, Weights
@@ -53,20 +54,15 @@ def _head(ops: Ops[T], x: T, weights: Weights[T], prefix: str) -> T:
     return ops.conv2d(x, weights[prefix + "weight"], bias=weights[prefix + "bias"])
 
 
-def _norm(ops: Ops[T], x: T, weights: Weights[T], prefix: str, relu: bool) -> T:
-    leaves = ("weight", "bias", "running_mean", "running_var")
-    return ops.batch_norm(x, *(weights[prefix + leaf] for leaf in leaves), relu=relu)
-
-
 def _conv_norm(ops: Ops[T], x: T, weights: Weights[T], prefix: str, relu: bool = True, stride: int = 1) -> T:
     y = ops.conv2d(x, weights[prefix + "0.weight"], stride=stride)
-    return _norm(ops, y, weights, prefix + "1.", relu)
+    return batch_norm(ops, y, weights, prefix + "1.", relu)
 
 
 def _body(ops: Ops[T], x: T, weights: Weights[T], config: DetectorConfig) -> list[T]:
     """Run the ResNet; return its features at 1/8, 1/16 and 1/32."""
     x = ops.conv2d(x, weights["body.conv1.weight"], stride=2)
-    x = ops.max_pool(_norm(ops, x, weights, "body.bn1.", relu=True))
+    x = ops.max_pool(batch_norm(ops, x, weights, "body.bn1.", relu=True))
     features = []
     for layer, count in enumerate(config.blocks, 1):
         for block in range(count):
@@ -80,7 +76,7 @@ def _bottleneck(ops: Ops[T], x: T, weights: Weights[T], prefix: str, stride: int
     y = x
     for number in (1, 2, 3):
         y = ops.conv2d(y, weights[f"{prefix}conv{number}.weight"], stride=stride if number == 2 else 1)
-        y = _norm(ops, y, weights, f"{prefix}bn{number}.", relu=number < 3)
+        y = batch_norm(ops, y, weights, f"{prefix}bn{number}.", relu=number < 3)
     if first:
         x = _conv_norm(ops, x, weights, prefix + "downsample.", relu=False, stride=stride)
     return ops.add(x, y, relu=True)

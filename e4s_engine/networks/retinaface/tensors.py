@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from e4s_engine.networks import network
+from e4s_engine.networks.layers import batch_norm_tensors
 from e4s_engine.networks.network import Entry, Shape
 from e4s_engine.networks.retinaface.config import DetectorConfig
 
@@ -32,20 +33,15 @@ def scale(name: str, shape: Shape) -> tuple[float, float]:
     return mean, 0.05 * deviation if "Head." in name else deviation
 
 
-def _norm(prefix: str, width: int) -> Iterator[Entry]:
-    for leaf in ("weight", "bias", "running_mean", "running_var"):
-        yield prefix + leaf, (width,)
-
-
 def _conv_norm(prefix: str, inner: int, outer: int, kernel: int) -> Iterator[Entry]:
     yield prefix + "0.weight", (outer, inner, kernel, kernel)
-    yield from _norm(prefix + "1.", outer)
+    yield from batch_norm_tensors(prefix + "1.", outer)
 
 
 def _detector(config: DetectorConfig) -> Iterator[Entry]:
     features = config.features
     yield "body.conv1.weight", (config.width, 3, 7, 7)
-    yield from _norm("body.bn1.", config.width)
+    yield from batch_norm_tensors("body.bn1.", config.width)
     inner = config.width
     for layer, count in enumerate(config.blocks, 1):
         middle = config.width << (layer - 1)
@@ -72,6 +68,6 @@ def _bottleneck(prefix: str, inner: int, middle: int, first: bool) -> Iterator[E
         ((inner, middle, 1), (middle, middle, 3), (middle, outer, 1)), 1
     ):
         yield f"{prefix}conv{number}.weight", (after, before, kernel, kernel)
-        yield from _norm(f"{prefix}bn{number}.", after)
+        yield from batch_norm_tensors(f"{prefix}bn{number}.", after)
     if first:
         yield from _conv_norm(prefix + "downsample.", inner, outer, 1)
