@@ -15,7 +15,7 @@ import numpy as np
 
 from e4s_engine._forks import Lock
 from e4s_engine.errors import ArgumentError
-from e4s_engine.faces import files
+from e4s_engine.faces import files, gate
 from e4s_engine.faces.face import DetectedFace, ordered
 from e4s_engine.photo.align import Points
 from e4s_engine.photo.images import Pixels
@@ -49,7 +49,7 @@ class Dlib:
 
     def detect(self, image: Pixels) -> list[tuple[Points, float]]:
         """Return boxes (left, top, right, bottom) and scores, the strongest first, without upsampling."""
-        with self._lock:
+        with gate.native, self._lock:
             rectangles, scores, _ = self._loaded[1].run(np.ascontiguousarray(image), 0, 0.0)
         return [
             (np.array([r.left(), r.top(), r.right(), r.bottom()], np.float64), float(score))
@@ -58,7 +58,7 @@ class Dlib:
 
     def points(self, image: Pixels, box: Points) -> Points:
         """Return the 68 points of the face in a box."""
-        with self._lock:
+        with gate.native, self._lock:
             dlib, _, predictor = self._loaded
             rectangle = dlib.rectangle(*(round(float(value)) for value in box))
             shape = predictor(np.ascontiguousarray(image), rectangle)

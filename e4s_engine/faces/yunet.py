@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from e4s_engine.faces import files
+from e4s_engine.faces import files, gate
 from e4s_engine.faces.face import DetectedFace, checked, ordered
 from e4s_engine.faces.turned import turn
 from e4s_engine.photo import images
@@ -99,12 +99,13 @@ class YuNet:
     def _run(self, picture: Pixels, least: float) -> Any:
         """Return rows [N, 15]: left, top, width, height, five points, score; the strongest first."""
         cv2: Any = importlib.import_module("cv2")
-        if not hasattr(self._local, "network"):
-            self._local.network = cv2.FaceDetectorYN_create(str(self._file), "", (320, 320))
-        network = self._local.network
-        network.setInputSize(picture.shape[1::-1])
-        network.setScoreThreshold(least)
-        _, rows = network.detect(np.ascontiguousarray(picture[..., ::-1]))
+        with gate.native:
+            if not hasattr(self._local, "network"):
+                self._local.network = cv2.FaceDetectorYN_create(str(self._file), "", (320, 320))
+            network = self._local.network
+            network.setInputSize(picture.shape[1::-1])
+            network.setScoreThreshold(least)
+            _, rows = network.detect(np.ascontiguousarray(picture[..., ::-1]))
         if rows is None:
             return np.zeros((0, 15))
         rows = rows[np.isfinite(rows).all(1)].astype(np.float64)  # noise may give infinite boxes
