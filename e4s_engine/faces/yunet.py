@@ -6,7 +6,6 @@ Needs OpenCV (Apache 2.0) and the model (MIT, 230 kB), which the package autocro
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import threading
 from pathlib import Path
 from typing import Any
@@ -98,10 +97,11 @@ class YuNet:
 
     def _run(self, picture: Pixels, least: float) -> Any:
         """Return rows [N, 15]: left, top, width, height, five points, score; the strongest first."""
-        cv2: Any = importlib.import_module("cv2")
         with gate.native:
             if not hasattr(self._local, "network"):
-                self._local.network = cv2.FaceDetectorYN_create(str(self._file), "", (320, 320))
+                self._local.network = gate.native.opencv().FaceDetectorYN_create(
+                    str(self._file), "", (320, 320)
+                )
             network = self._local.network
             network.setInputSize(picture.shape[1::-1])
             network.setScoreThreshold(least)
