@@ -1,4 +1,4 @@
-"""Swaps into photos as people have them: the file that is saved differs where a face was pasted, nowhere else."""
+"""Swaps into photos as people have them: the saved file differs where a face was pasted, nowhere else."""
 
 from __future__ import annotations
 
