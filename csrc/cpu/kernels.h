@@ -145,8 +145,9 @@ struct ToRgbRow {
   const float* bias;           // [3]
   const float* skip_near;      // rows of the smaller picture (4 floats per pixel), or null
   const float* skip_far;
-  int skip_width;
-  float* blend;  // scratch [skip_width + 2][4]
+  int skip_width;                // pixels of it under the row, which begins at an even column
+  bool skip_before, skip_after;  // whether the picture has a pixel before and after them
+  float* blend;                  // scratch [skip_width + 2][4]
   float* out;
   int out_pixel;  // floats per pixel: 3 or 4
 };

@@ -79,7 +79,7 @@ void finish_span(const Run& run, const Epilogue& e, const Map& y, int sample, in
     if (e.labels != nullptr)
       span.labels = reinterpret_cast<const std::uint8_t*>(e.labels->at(sample, row, column));
   }
-  if (e.noise != nullptr) span.noise = e.noise->data() + static_cast<std::int64_t>(row) * y.w + column;
+  if (e.noise != nullptr) span.noise = e.noise + row * e.noise_row + column;
   if (e.residual != nullptr) {
     span.residual = e.residual->at(sample, row, column) + channel * size_of(y.type);
     span.residual_pixel = e.residual->pixel;

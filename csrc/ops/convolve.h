@@ -17,7 +17,8 @@ struct Epilogue {
   std::int64_t stride = 0;
   int regions = 1;
   const Map* labels = nullptr;
-  const Vector* noise = nullptr;  // [H*W], gain included
+  const float* noise = nullptr;  // of pixel (0, 0), gain included; rows are `noise_row` apart
+  std::int64_t noise_row = 0;
 
   // Whether the sums are the output and can be written directly to it.
   bool bare() const {

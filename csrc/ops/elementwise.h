@@ -27,4 +27,12 @@ void each_row_of(const Run& run, const Map& y, const F& f) {
                 [&](std::int64_t task, int worker) { f(task / y.h, task % y.h, worker); });
 }
 
+// Calls f(sample, row, worker) for every row of the step's box.
+template <class F>
+void each_row_in_box(const Run& run, const Map& y, const F& f) {
+  const std::int64_t rows = run.box.height();
+  run.pool.each(y.n * rows,
+                [&](std::int64_t task, int worker) { f(task / rows, run.box.top + task % rows, worker); });
+}
+
 }  // namespace e4s

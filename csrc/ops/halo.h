@@ -7,5 +7,7 @@ namespace e4s {
 
 // Zeroes the halo around every sample.
 void clear_halo(const Run& run, const Map& y);
+// Zeroes the part of the halo that adjoins a box.
+void clear_halo(const Run& run, const Map& y, const Box& box);
 
 }  // namespace e4s
