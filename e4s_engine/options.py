@@ -35,6 +35,8 @@ class SwapOptions:
     blend: "feather", "multiband" or "none".
     align: "auto" (by the face that is found or by landmarks, unless the photo is a square portrait that is
         aligned already), True (always, a face or landmarks needed) or False (the photo is aligned).
+    full_face: whether the whole face is generated at once, and not only what is pasted; the picture is the
+        same, and `Result.face` is then at hand.
     faces: which faces of the target: "largest", "all", "left", "right", a number (0 is the largest), a list
         of numbers, or a callable that chooses from the list of faces (`faces.choose.choose`).
 
@@ -64,6 +66,11 @@ class SwapOptions:
     align: str | bool = _option(
         "auto", "whether photos are aligned by their faces: auto, True (yes) or False (no)", "--align"
     )
+    full_face: bool = _option(
+        False,
+        "generate the whole face at once, and not only what is pasted",
+        "--full-face",
+    )
     faces: choose.Which = _option(  # noqa: RUF009 (a field, as the others)
         "largest",
         "which faces of the target: largest, all, left, right, numbers (0 is the largest), or a callable",
@@ -81,7 +88,7 @@ class SwapOptions:
         if not isinstance(self.align, (str, bool)) or self.align not in ALIGN:
             raise ArgumentError(f"align: expected 'auto', True or False, got {self.align!r}")
         object.__setattr__(self, "faces", choose.check(self.faces))
-        for name in ("shape", "texture", "hair_first", "relight"):
+        for name in ("shape", "texture", "hair_first", "relight", "full_face"):
             if not isinstance(getattr(self, name), (bool, np.bool_)):
                 raise ArgumentError(f"{name}: expected True or False, got {getattr(self, name)!r}")
 
@@ -97,9 +104,9 @@ class SwapOptions:
     def published(self) -> bool:
         """Whether a swap is done as in the published code, by models that do not relight.
 
-        `align` and `faces` only tell where the faces are.
+        `align` and `faces` only tell where the faces are, `full_face` what is generated beside the picture.
         """
-        return dataclasses.replace(self, faces="largest") == SwapOptions(
+        return dataclasses.replace(self, faces="largest", full_face=False) == SwapOptions(
             align=self.align, relight=self.relight
         )
 
@@ -114,6 +121,7 @@ class SwapChanges(TypedDict, total=False):
     relight: bool
     blend: str
     align: str | bool
+    full_face: bool
     faces: choose.Which
 
 

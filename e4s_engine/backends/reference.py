@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from e4s_engine import ops
-from e4s_engine.backends import Bytes, Floats, Swapper, check_device
+from e4s_engine.backends import Boxes, Bytes, Floats, Swapper, check_device
 from e4s_engine.errors import BackendError
 from e4s_engine.networks import registry
 from e4s_engine.networks.network import Config, Network
@@ -27,6 +27,7 @@ class Reference:
     """Networks over an `ops` namespace, by default the one-pass reference operations."""
 
     name = "reference"
+    in_boxes = False
     swapper: Swapper | None = None
 
     def __init__(self, device: str, precision: str, operations: Ops[torch.Tensor] = ops.reference) -> None:
@@ -41,8 +42,10 @@ class Reference:
         placed = {name: torch.from_numpy(tensor).to(self.device) for name, tensor in model.tensors.items()}
         self._loaded[network] = registry.get(network), model.config, placed
 
-    def run(self, network: str, function: str, *arrays: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """See `Backend`."""
+    def run(
+        self, network: str, function: str, *arrays: npt.NDArray[Any], boxes: Boxes | None = None
+    ) -> npt.NDArray[Any]:
+        """See `Backend`; everything is computed."""
         declared, config, weights = self._loaded[network]
         call = declared.function(function).call
         with self._running():

@@ -156,6 +156,16 @@ def paste(crop: Crop, face: Pixels, alpha: Pixels) -> Pixels:
     return _paste_quad(crop.photo, crop.quad, face, alpha)
 
 
+def side_of(crop: Crop) -> int:
+    """Return the side to which `paste` resizes a face."""
+    return crop.photo.shape[0] if crop.quad is None else _side(crop.quad)
+
+
+def _side(quad: Points) -> int:
+    """Return about the side of a crop in its photo: bilinear sampling of a much larger face would alias."""
+    return min(CROP, max(1, round(float(np.hypot(*(quad[3] - quad[0]))))))
+
+
 def composite(photo: Pixels, face: Pixels, alpha: Pixels) -> Pixels:
     """Blend alpha / 255 of the face over the photo, rounded; all three have the same size."""
     return np.array(Image.composite(*(Image.fromarray(pixels) for pixels in (face, photo, alpha))))
@@ -165,8 +175,7 @@ def _paste_quad(photo: Pixels, quad: Points, face: Pixels, alpha: Pixels) -> Pix
     height, width = photo.shape[:2]
     left, top = np.clip(np.floor(quad.min(0)).astype(int), 0, (width, height))
     right, bottom = np.clip(np.ceil(quad.max(0)).astype(int) + 1, 0, (width, height))
-    # Reduce the face to about its size in the photo: bilinear sampling of a much larger one would alias.
-    side = min(CROP, max(1, round(float(np.hypot(*(quad[3] - quad[0]))))))
+    side = _side(quad)
     face = images.resize(face, side, side, Image.Resampling.LANCZOS)
     alpha = images.resize(_fade_edges(alpha), side, side, Image.Resampling.BOX)
     size = (int(right - left), int(bottom - top))

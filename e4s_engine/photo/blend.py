@@ -17,10 +17,13 @@ from e4s_engine.regions import Mask
 
 Floats = npt.NDArray[np.float32]
 
+Box = tuple[int, int, int, int]  # top, left, bottom, right
+
 MODES = ("feather", "multiband", "none")
 RADIUS = 5  # radius of the 11 x 11 windows
 SIGMA = 2.0  # sigma of the Gaussian window: OpenCV's for its size
 LEVELS = 10  # levels of the Laplacian pyramids
+_AROUND = 16  # pixels at 512 that a feathered mask reaches at most around its foreground
 _REACH = 32  # reach, at 512, of a multi-band blend in a photo that continues beyond the crop
 
 
@@ -39,10 +42,31 @@ def alpha(foreground: Mask, mode: str) -> Pixels:
     raise ArgumentError(f"blend: expected one of {', '.join(MODES)}, got {mode!r}")
 
 
+def read_by(foreground: Mask, alpha: Pixels, mode: str) -> Mask:
+    """Return the pixels of the crop whose face a blend with this opacity reads, bool [1024, 1024]."""
+    return np.asarray(_double(foreground.astype(np.float32)) > 0 if mode == "multiband" else alpha > 0)
+
+
+def bounds(mask: Mask) -> Box | None:
+    """Return the smallest box of a mask's pixels: top, left, bottom, right; None if it has none."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if not len(rows):
+        return None
+    return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
+
+
 def _feathered(foreground: Mask) -> Pixels:
-    wide = _double_whole(_window(foreground, RADIUS, np.maximum))
-    eroded = _window(wide, RADIUS, np.minimum)
-    return _gaussian(eroded.astype(np.float32) * 255)
+    """Feather the part around the foreground alone: everything is 0 beyond the windows' reach."""
+    out = np.zeros((CROP, CROP), np.uint8)
+    box = bounds(foreground)
+    if box is not None:
+        top, left = (max(side - _AROUND, 0) for side in box[:2])
+        bottom, right = box[2] + _AROUND, box[3] + _AROUND
+        wide = _double_whole(_window(foreground[top:bottom, left:right], RADIUS, np.maximum))
+        eroded = _window(wide, RADIUS, np.minimum)
+        part = _gaussian(eroded.astype(np.float32) * 255)
+        out[2 * top : 2 * top + part.shape[0], 2 * left : 2 * left + part.shape[1]] = part
+    return out
 
 
 def multiband(face: Pixels, target: Pixels, foreground: Mask) -> Pixels:

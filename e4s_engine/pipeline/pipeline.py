@@ -26,10 +26,11 @@ from e4s_engine.options import SwapOptions
 from e4s_engine.photo import align as alignment
 from e4s_engine.photo import images
 from e4s_engine.photo.images import Pixels
-from e4s_engine.pipeline import compose, inputs
+from e4s_engine.pipeline import compose, generate, inputs
 from e4s_engine.pipeline.compose import Composed
+from e4s_engine.pipeline.generate import Cover, Generated, cover
 from e4s_engine.pipeline.located import Portrait
-from e4s_engine.pipeline.paste import fused, paste, resident, to_uint8, together, untouched
+from e4s_engine.pipeline.paste import fused, paste, resident, together, untouched
 from e4s_engine.pipeline.portraits import Job, Person, Regions, Request, WholeFace
 from e4s_engine.pipeline.stages import stage
 from e4s_engine.regions import Labels, Mask
@@ -109,11 +110,7 @@ class Pipeline:
 
     def decode(self, styles: compose.Styles, labels: Labels) -> npt.NDArray[np.float32]:
         """Decode style vectors [N,12,D] and labels [N,512,512] to images [N,S,S,3]. Raises ArgumentError."""
-        with stage("decode"):
-            decoded = self.backend.run("rgi", "decode", styles, labels)
-        if not np.isfinite(decoded).all():
-            raise ArgumentError("styles: the image is not finite; these are no style vectors of this model")
-        return decoded
+        return generate.decode(self.backend, styles, labels)
 
     def swap(self, jobs: Sequence[Job], options: SwapOptions) -> list[Result]:
         """Do every job, a few at a time, each into a photo of its own."""
@@ -135,10 +132,11 @@ class Pipeline:
             some = jobs[start : start + AT_ONCE]
             labels = self.label(job.target for job in some)
             composed = self._composed(some, labels, options)
-            for job, one, face in zip(some, composed, self._faces(composed), strict=True):
+            faces = self._faces([job.target for job in some], composed, options)
+            for job, one, (over, face) in zip(some, composed, faces, strict=True):
                 with stage("blend"):
                     crop = dataclasses.replace(job.target.crop, photo=photo)
-                    result = paste(crop, face, one, options.blend)
+                    result = paste(crop, face, one, over.alpha, options.blend)
                 photo = result.image
                 results.append(_told(result, job))
         return together(results, jobs[0].target.crop)
@@ -264,18 +262,22 @@ class Pipeline:
         """Decode in one batch, then paste each face into its photo."""
         if not composed:
             return []
-        faces = self._faces([one for _, one in composed])
+        faces = self._faces([one for one, _ in composed], [one for _, one in composed], options)
         with stage("blend"):
             return [
-                paste(portrait.crop, face, one, options.blend)
-                for face, (portrait, one) in zip(faces, composed, strict=True)
+                paste(portrait.crop, face, one, over.alpha, options.blend)
+                for (over, face), (portrait, one) in zip(faces, composed, strict=True)
             ]
 
-    def _faces(self, composed: Sequence[Composed]) -> list[Pixels]:
-        """Decode in one batch."""
-        styles = np.stack([one.styles for one in composed])
-        decoded = self.decode(styles, np.stack([one.labels for one in composed]))
-        return [to_uint8(face) for face in decoded]
+    def _faces(
+        self, targets: Sequence[Portrait], composed: Sequence[Composed], options: SwapOptions
+    ) -> Iterable[tuple[Cover, Generated]]:
+        """Generate in one batch what is pasted of the faces, or all of them."""
+        with stage("blend"):
+            pairs = zip(targets, composed, strict=True)
+            covers = [cover(target.crop, one, options.blend, self.size) for target, one in pairs]
+        faces = generate.faces(self.backend, self.size, composed, covers, options.full_face)
+        return zip(covers, faces, strict=True)
 
 
 def _stacked(portraits: Sequence[Portrait], labels: PortraitLabels) -> tuple[Pixels, Labels]:

@@ -21,7 +21,7 @@ from e4s_engine.networks.rgi import decode
 from e4s_engine.networks.rgi.config import infer_model
 from e4s_engine.photo import align, blend, images
 from e4s_engine.pipeline import compose
-from e4s_engine.pipeline.paste import to_uint8
+from e4s_engine.pipeline.generate import to_uint8
 from e4s_engine.testing.loaded import loaded
 from e4s_engine.weights import Model
 

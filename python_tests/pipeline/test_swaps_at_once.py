@@ -13,7 +13,8 @@ from e4s_engine.backends import Swapped
 from e4s_engine.engine import Engine
 from e4s_engine.networks.rgi import relight
 from e4s_engine.photo import align, blend, images
-from e4s_engine.pipeline import compose, pipeline
+from e4s_engine.pipeline import compose
+from e4s_engine.pipeline.generate import to_uint8
 from e4s_engine.testing.portraits import portrait
 
 RESAMPLING = images.Image.Resampling.LANCZOS
@@ -51,7 +52,7 @@ class AtOnce:
             styles = compose.region_styles([(given, ids)], kept)
             foreground = compose.region_foreground(ids, labels, holes, target_labels)
         styles = compose.complete_styles(styles, [(given, ids)], kept)
-        face = pipeline.to_uint8(self._backend.run("rgi", "decode", styles[None], labels[None])[0])
+        face = to_uint8(self._backend.run("rgi", "decode", styles[None], labels[None])[0])
         alpha = blend.alpha(foreground, "feather")
         large = images.resize(face, align.CROP, align.CROP, RESAMPLING)
         return align.composite(target, large, alpha), face, labels, holes.astype(np.uint8)
