@@ -273,7 +273,7 @@ class Pipeline:
         self, targets: Sequence[Portrait], composed: Sequence[Composed], options: SwapOptions
     ) -> Iterable[tuple[Cover, Generated]]:
         """Generate in one batch what is pasted of the faces, or all of them."""
-        with stage("blend"):
+        with stage("compose"):
             pairs = zip(targets, composed, strict=True)
             covers = [cover(target.crop, one, options.blend, self.size) for target, one in pairs]
         faces = generate.faces(self.backend, self.size, composed, covers, options.full_face)
