@@ -119,7 +119,7 @@ class Engine:
         source: an image, a Face, or {region or tuple of regions: image or Face} for several people;
             {number: any of these} puts one source each into several faces of the target (numbers as in
             `faces`).
-        target: an image.
+        target: an image, or a Face that keeps its photo (`encode(..., keep_photo=True)`).
         regions: names or presets to take from the source; None is the published whole-face swap
             (E4S section 3.4), [] changes nothing.
         options: how it is done; None: the defaults of `SwapOptions`.
@@ -273,10 +273,16 @@ class Engine:
         *,
         align: str | bool = "auto",
         landmarks: Any = None,
+        keep_photo: bool = False,
     ) -> Face:
-        """Return an image as a reusable Face: labels uint8 [512, 512], style vectors float32 [12, D]."""
+        """Return an image as a reusable Face: labels uint8 [512, 512], style vectors float32 [12, D].
+
+        keep_photo: whether the Face keeps the photo and its crop in memory. It can then be the target of
+            swaps, which read, parse and encode nothing again: what a slider calls.
+        """
         pipeline, portrait = self._read(image, labels, SwapOptions(align=align), landmarks)
-        return pipeline.encode([portrait])[portrait]
+        face = pipeline.encode([portrait])[portrait]
+        return dataclasses.replace(face, crop=portrait.crop if keep_photo else None)
 
     def faces(self, image: Image) -> list[DetectedFace]:
         """Return the faces of a photo, largest first: the numbers by which swaps choose them.

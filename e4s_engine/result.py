@@ -15,6 +15,7 @@ from PIL import Image
 from e4s_engine._forks import Lock
 from e4s_engine.errors import ClosedError
 from e4s_engine.photo import images
+from e4s_engine.photo.align import Crop
 from e4s_engine.photo.images import Pixels
 from e4s_engine.photo.original import Original
 from e4s_engine.regions import Labels, Mask
@@ -29,10 +30,12 @@ class Face:
     Faces compare by identity.
 
     labels: shape, uint8 [512, 512]. styles: texture, one vector per region, float32 [12, D].
+    crop: the photo and its aligned crop, for swaps into it; None unless `Engine.encode` was asked to keep it.
     """
 
     labels: Labels
     styles: npt.NDArray[np.float32]
+    crop: Crop | None = dataclasses.field(default=None, repr=False)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -19,6 +19,7 @@ from e4s_engine.photo.align import Points
 from e4s_engine.photo.images import Pixels
 from e4s_engine.pipeline.inputs import check_labels
 from e4s_engine.regions import LABEL_SIZE, Labels, Mask
+from e4s_engine.result import Face
 
 logger = logging.getLogger("e4s_engine")
 
@@ -33,7 +34,7 @@ class Portrait:
     argument: name of the photo in error messages. labels: regions of the crop; None: the parser's are wanted.
     number: which of the photo's faces it is, 0 the largest; None for landmarks of the caller's and for photos
         that are aligned already. foreign: where the crop shows other faces, bool [512, 512], which the parser
-        cannot tell from this one; None: nowhere.
+        cannot tell from this one; None: nowhere. face: the portrait encoded, if it was before.
     """
 
     argument: str
@@ -41,6 +42,7 @@ class Portrait:
     labels: Labels | None = None
     number: int | None = None
     foreign: Mask | None = None
+    face: Face | None = None
 
 
 def found(image: Any, argument: str, finder: Finder) -> list[DetectedFace]:

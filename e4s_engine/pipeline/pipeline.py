@@ -101,6 +101,8 @@ class Pipeline:
         known = dict(labels or {})
         known |= self.label(portrait for portrait in portraits if portrait not in known)
         faces: dict[Person, Face] = {person: person for person in people if isinstance(person, Face)}
+        faces |= {portrait: portrait.face for portrait in portraits if portrait.face is not None}
+        portraits = [portrait for portrait in portraits if portrait.face is None]
         if portraits:
             with stage("encode"):
                 encoded = self.backend.run("rgi", "encode", *_stacked(portraits, known))

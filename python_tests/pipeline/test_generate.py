@@ -1,4 +1,4 @@
-"""Swaps that generate only what they paste: the same pictures, and a face that is completed when asked for."""
+"""Swaps that generate only what they paste: the same pictures, and a face that is completed on request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from e4s_engine import regions
 from e4s_engine.engine import Engine
-from e4s_engine.errors import ClosedError
+from e4s_engine.errors import ArgumentError, ClosedError
 from e4s_engine.photo import blend
 from e4s_engine.testing.portraits import portrait
 
@@ -114,6 +114,26 @@ def test_copies_after_the_engine_is_gone(tiny_weights) -> None:
             _ = result.face
     for result in (kept, copy.copy(kept), pickle.loads(pickle.dumps(kept))):
         assert result.face.shape == (64, 64, 3) and result.faces[0].regions == ("eyes",)
+
+
+def test_a_face_with_its_photo_is_a_target(counted) -> None:
+    engine, _ = counted
+    target, points = photo(1500, False)
+    source = engine.encode(A, A_LABELS)
+    known = engine.encode(target, B_LABELS, keep_photo=True, landmarks=points["target_landmarks"])
+    ran: list[str] = []
+    inner = engine._pipeline.backend.run
+    engine._pipeline.backend.run = lambda *a, **k: ran.append(a[1]) or inner(*a, **k)
+    for options in ({}, {"extent": 0.3}):
+        got = engine.swap(source, known, ["eyes"], **options)
+        assert ran.pop() == "decode" and not ran
+        expected = engine.swap(source, target, ["eyes"], target_labels=B_LABELS, **points, **options)
+        np.testing.assert_array_equal(got.image, expected.image)
+        ran.clear()
+    with pytest.raises(ArgumentError, match="keep_photo"):
+        engine.swap(source, source, ["eyes"])
+    with pytest.raises(ArgumentError, match="one face"):
+        engine.swap(source, known, faces="all")
 
 
 @pytest.mark.parametrize("where", [(0, 0), (511, 511), (0, 300), (250, 255)])
