@@ -83,7 +83,7 @@ def test_a_cone_narrows_towards_the_result() -> None:
         assert 0 <= top < bottom <= height and 0 <= left < right <= width
         if step.kind == "regional_conv":
             sides[height] = bottom - top
-    assert sides[128] == 4 and sides[4] == 4 and sides[64] < 16
+    assert sides[128] == 2 and sides[4] == 4 and sides[64] < 16
     everything = compiled.boxes(None)
     assert everything[-1] == [0, 0, 128, 128]
 
