@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from e4s_engine.photo import align, blend, images
+from e4s_engine.photo import align, blend, fade, images
 from e4s_engine.photo.align import Crop
 from e4s_engine.photo.images import Pixels
 from e4s_engine.pipeline import compose
@@ -31,6 +31,7 @@ def paste(crop: Crop, face: Pixels, composed: compose.Composed, mode: str) -> Re
         pasted = blend.multiband(large, crop.image, composed.foreground)
         if crop.quad is None:
             alpha = np.full_like(alpha, 255)  # as published, the pyramids reach over the whole crop
+    alpha = fade.towards_edges(alpha, crop)
     shape, quad = crop.photo.shape[:2], crop.quad
     return Result(
         align.paste(crop, pasted, alpha),
