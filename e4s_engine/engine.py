@@ -132,7 +132,8 @@ class Engine:
 
         A swap (all options as they are) of two aligned crops [1024, 1024, 3] that lie on the GPU of a native
         engine (CuPy, torch, anything with DLPack or `__cuda_array_interface__`) is made there without a
-        copy, whatever the regions: `Result.resident` is the picture, still there.
+        copy, whatever the regions: `Result.resident` is the picture, still there. Beside `target_labels` it
+        is taken to have colours: whether it is grey is not looked for.
 
         Raises ArgumentError or one of its kinds: ImageError, LabelsError, RegionError, AlignmentError; and
         TypeError for a name that is no option.

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from e4s_engine.photo import align, blend, fade, images
+from e4s_engine.photo import align, blend, fade, images, tone
 from e4s_engine.photo.align import Crop
 from e4s_engine.photo.images import Pixels
 from e4s_engine.pipeline import compose
@@ -25,9 +25,9 @@ def to_uint8(image: npt.NDArray[np.float32]) -> Pixels:
 def paste(crop: Crop, face: Pixels, composed: compose.Composed, mode: str) -> Result:
     """Blend a face over the target's crop and put the crop back into the photo. mode: see `blend.alpha`."""
     alpha = blend.alpha(composed.foreground, mode)
-    pasted = face
+    pasted = tone.matched(face, crop.image)
     if mode == "multiband" and composed.foreground.any():
-        large = images.resize(face, align.CROP, align.CROP, Image.Resampling.BICUBIC)
+        large = images.resize(pasted, align.CROP, align.CROP, Image.Resampling.BICUBIC)
         pasted = blend.multiband(large, crop.image, composed.foreground)
         if crop.quad is None:
             alpha = np.full_like(alpha, 255)  # as published, the pyramids reach over the whole crop

@@ -24,7 +24,7 @@ from e4s_engine.networks.bisenet.config import ParserConfig
 from e4s_engine.networks.rgi import relight as relighting
 from e4s_engine.options import SwapOptions
 from e4s_engine.photo import align as alignment
-from e4s_engine.photo import images
+from e4s_engine.photo import images, tone
 from e4s_engine.photo.images import Pixels
 from e4s_engine.pipeline import compose, inputs
 from e4s_engine.pipeline.compose import Composed
@@ -162,8 +162,8 @@ class Pipeline:
     def _route(self, job: Job, jobs: Sequence[Job], options: SwapOptions) -> Route:
         """Decide how a job is done.
 
-        Fused are swaps as published between two aligned crops. A source that comes again, or was encoded
-        already, goes through the stages: its style vectors are used again.
+        Fused are swaps as published between two aligned crops, the target in colour. A source that comes
+        again, or was encoded already, goes through the stages: its style vectors are used again.
         """
         if job.request == Regions(()):
             return Route.UNTOUCHED
@@ -171,7 +171,8 @@ class Pipeline:
         once = sum(source is part.person for other in jobs for part in other.parts) == 1
         aligned = crop.quad is None and crop.photo.shape == crop.image.shape
         fits = len(job.parts) == 1 and isinstance(source, Portrait) and once and aligned
-        return Route.FUSED if fits and self._can_fuse(options) else Route.STAGED
+        fused = fits and self._can_fuse(options) and tone.of(crop.image) is None
+        return Route.FUSED if fused else Route.STAGED
 
     def _can_fuse(self, options: SwapOptions) -> bool:
         """Return whether the backend swaps in one go, and does what these options ask for."""
@@ -223,6 +224,8 @@ class Pipeline:
         given, kept = swapper.resident(source), swapper.resident(target)
         if given is None or kept is None:
             return None
+        if labels[1] is None and tone.of(images.read(target, "target")) is not None:
+            return None  # the parser reads it on the CPU anyway; beside a caller's labels nothing is copied
         masks = [
             self._labels_of(image, mask, argument)
             for image, mask, argument in zip((source, target), labels, ("source", "target"), strict=True)

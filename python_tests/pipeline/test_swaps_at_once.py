@@ -146,3 +146,14 @@ def test_batches_go_together_and_a_source_that_comes_again_is_encoded_once(at_on
         assert same(made, wanted)
     mixed = [whole.swap_batch(*jobs) for jobs in [([A, B], [C, B[::2, ::2].copy()])]]
     assert backend.batches == [2, 1] and len(mixed[0]) == 2
+
+
+def test_a_grey_target_goes_through_the_stages_and_stays_grey(at_once, engine):
+    whole, backend = at_once
+    grey = np.repeat(B[..., :1], 3, axis=2)
+    for chosen in (None, ["nose"]):
+        result = whole.swap(A, grey, chosen, **KNOWN)
+        assert (result.image == result.image[..., :1]).all() and result.changed.any()
+        assert same(result, engine.swap(A, grey, chosen, **KNOWN))
+    assert not backend.batches
+    assert (whole.swap(grey, B, **KNOWN).image != B).any() and backend.batches == [1]  # a grey source may be
