@@ -12,7 +12,7 @@ from e4s_engine.photo.images import Pixels
 _WEIGHTS = (0.299, 0.587, 0.114)  # of the luma, ITU-R BT.601
 _STEP = 4  # of the pixels that are looked at
 _BINS = 32  # of luma
-# A tone is measured to these distances, in levels, of red and blue from it. Sepia JPEGs reach 2.3 and 5.5, the
+# Distances of red and blue from a tone, in levels, up to which it is one. Sepia JPEGs reach 2.3 and 5.5, the
 # colour photo with the fewest colours in the tests 3.5 and 10.3.
 _MEAN, _MOST = 2.8, 7.0  # the latter for 95% of the pixels
 _RANGE = 40.0  # least range of luma that shows a tone: colours of dark pictures are close to any
