@@ -26,7 +26,7 @@ from e4s_engine.options import SwapOptions
 from e4s_engine.photo import align as alignment
 from e4s_engine.photo import images, tone
 from e4s_engine.photo.images import Pixels
-from e4s_engine.pipeline import compose, inputs
+from e4s_engine.pipeline import aligned, compose, inputs
 from e4s_engine.pipeline.compose import Composed
 from e4s_engine.pipeline.located import Portrait
 from e4s_engine.pipeline.paste import fused, paste, resident, to_uint8, together, untouched
@@ -74,6 +74,8 @@ class Pipeline:
     def _parse(self, portrait: Portrait) -> Labels:
         with stage("parse"):
             labels = self._parsed(portrait)
+        if portrait.assumed:
+            aligned.check(labels, portrait.argument)
         # Neighbours in a group photo: to the parser their skin and hair are this face's.
         return labels if portrait.foreign is None else np.where(portrait.foreign, np.uint8(0), labels)
 
@@ -169,8 +171,8 @@ class Pipeline:
             return Route.UNTOUCHED
         source, crop = job.parts[0].person, job.target.crop
         once = sum(source is part.person for other in jobs for part in other.parts) == 1
-        aligned = crop.quad is None and crop.photo.shape == crop.image.shape
-        fits = len(job.parts) == 1 and isinstance(source, Portrait) and once and aligned
+        same_size = crop.quad is None and crop.photo.shape == crop.image.shape
+        fits = len(job.parts) == 1 and isinstance(source, Portrait) and once and same_size
         fused = fits and self._can_fuse(options) and tone.of(crop.image) is None
         return Route.FUSED if fused else Route.STAGED
 
@@ -226,8 +228,9 @@ class Pipeline:
             return None
         if labels[1] is None and tone.of(images.read(target, "target")) is not None:
             return None  # the parser reads it on the CPU anyway; beside a caller's labels nothing is copied
+        assumed = options.align is not False
         masks = [
-            self._labels_of(image, mask, argument)
+            self._labels_of(image, mask, argument, assumed)
             for image, mask, argument in zip((source, target), labels, ("source", "target"), strict=True)
         ]
         flags = compose.request(_ids(request), masks[0])
@@ -238,11 +241,12 @@ class Pipeline:
         result = resident(swapped.pasted, swapped.faces, swapped.labels, holes, crop, foreground)
         return result.of_face(None, None, _names(request))
 
-    def _labels_of(self, image: Any, labels: Any, argument: str) -> Labels:
+    def _labels_of(self, image: Any, labels: Any, argument: str, assumed: bool) -> Labels:
         """Return labels checked, or the parser's, which sees a copy on the CPU."""
         if labels is not None:
             return inputs.check_labels(labels, f"{argument} labels")
-        return self._parse(Portrait(argument, alignment.whole(images.read(image, argument), argument)))
+        crop = alignment.whole(images.read(image, argument), argument)
+        return self._parse(Portrait(argument, crop, assumed=assumed))
 
     def invert(self, portrait: Portrait, steps: int, rate: float) -> Face:
         """Return the portrait as a Face: the encoder's style vectors, and so many steps down from them."""
