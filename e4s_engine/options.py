@@ -34,7 +34,8 @@ class SwapOptions:
         (`engine.config.relight`; the official ones have not).
     blend: "feather", "multiband" or "none".
     align: "auto" (by the face that is found or by landmarks, unless the photo is a square portrait that is
-        aligned already), True (always, a face or landmarks needed) or False (the photo is aligned).
+        aligned already: where no detector is at hand, its parsed labels must look like one), True (always, a
+        face or landmarks needed) or False (the photo is aligned).
     faces: which faces of the target: "largest", "all", "left", "right", a number (0 is the largest), a list
         of numbers, or a callable that chooses from the list of faces (`faces.choose.choose`).
 
