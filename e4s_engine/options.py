@@ -30,6 +30,7 @@ class SwapOptions:
     shape, texture: whether the source's shape and texture are taken at all.
     hair_first: in a whole-face swap the target's hair lies under the source's face, as published, else over
         it.
+    earrings_first: the same for the target's earrings: False leaves them over the face, True is as published.
     relight: whether the source's texture is brought into the target's light, by models that have learnt to
         (`engine.config.relight`; the official ones have not).
     blend: "feather", "multiband" or "none".
@@ -52,6 +53,12 @@ class SwapOptions:
         "in whole-face swaps the source's face lies over the target's hair, as published",
         "--hair-last",
         off="the target's hair lies over the source's face",
+    )
+    earrings_first: bool = _option(
+        False,
+        "in whole-face swaps the source's face lies over the target's earrings, as published",
+        "--earrings-first",
+        on="the source's face lies over the target's earrings, as published",
     )
     relight: bool = _option(
         True,
@@ -82,7 +89,7 @@ class SwapOptions:
         if not isinstance(self.align, (str, bool)) or self.align not in ALIGN:
             raise ArgumentError(f"align: expected 'auto', True or False, got {self.align!r}")
         object.__setattr__(self, "faces", choose.check(self.faces))
-        for name in ("shape", "texture", "hair_first", "relight"):
+        for name in ("shape", "texture", "hair_first", "earrings_first", "relight"):
             if not isinstance(getattr(self, name), (bool, np.bool_)):
                 raise ArgumentError(f"{name}: expected True or False, got {getattr(self, name)!r}")
 
@@ -95,8 +102,8 @@ class SwapOptions:
         return dataclasses.replace(self, **changes)
 
     @property
-    def published(self) -> bool:
-        """Whether a swap is done as in the published code, by models that do not relight.
+    def fused(self) -> bool:
+        """Whether backends that swap in one go do what these options ask for, by models that do not relight.
 
         `align` and `faces` only tell where the faces are.
         """
@@ -112,6 +119,7 @@ class SwapChanges(TypedDict, total=False):
     shape: bool
     texture: bool
     hair_first: bool
+    earrings_first: bool
     relight: bool
     blend: str
     align: str | bool

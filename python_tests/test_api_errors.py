@@ -249,6 +249,7 @@ def test_extents_that_are_fine(engine, face, extent):
         ("shape", ["yes", None, 1, 0.0, []], "True or False"),
         ("texture", ["no", None, 1], "True or False"),
         ("hair_first", ["no", None, 0], "True or False"),
+        ("earrings_first", ["no", None, 1], "True or False"),
         ("relight", ["no", None, 0], "True or False"),
     ],
 )

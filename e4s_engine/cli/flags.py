@@ -18,6 +18,8 @@ def add_options(command: argparse.ArgumentParser, *names: str) -> None:
         flag, more = field.metadata["flag"], field.metadata
         if "off" in more:
             command.add_argument(flag, dest=field.name, action="store_false", help=more["off"])
+        elif "on" in more:
+            command.add_argument(flag, dest=field.name, action="store_true", help=more["on"])
         elif "choices" in more:
             command.add_argument(flag, choices=more["choices"], default=field.default, help=more["meaning"])
         else:

@@ -31,7 +31,8 @@ def add(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--also", action="append", metavar="REGIONS=IMAGE", help="take regions from another photo too"
     )
-    flags.add_options(command, "extent", "shape", "texture", "hair_first", "relight", "faces")
+    names = ("extent", "shape", "texture", "hair_first", "earrings_first", "relight", "faces")
+    flags.add_options(command, *names)
     command.add_argument(
         "--put",
         action="append",

@@ -31,9 +31,8 @@ def check(labels: Labels, argument: str) -> None:
         across, down = (float(np.median(place)) * 100 / len(labels) for place in (columns, rows))
         if abs(across - x) > wide or abs(down - y) > high:
             verb = "are" if name == "eyes" else "is"
-            wrong.append(
-                f"the {name} {verb} {across:.0f}% from the left and {down:.0f}% from the top, not {x}% and {y}%"
-            )
+            place = f"{across:.0f}% from the left and {down:.0f}% from the top"
+            wrong.append(f"the {name} {verb} {place}, not {x}% and {y}%")
     if wrong:
         raise AlignmentError(
             f"{argument}: no aligned face fills this square photo (its parsed labels: {'; '.join(wrong)}); "

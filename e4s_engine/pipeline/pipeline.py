@@ -179,7 +179,7 @@ class Pipeline:
     def _can_fuse(self, options: SwapOptions) -> bool:
         """Return whether the backend swaps in one go, and does what these options ask for."""
         lights = self._lights_for(options)
-        return self.backend.swapper is not None and options.published and lights is None
+        return self.backend.swapper is not None and options.fused and lights is None
 
     def _lights_for(self, options: SwapOptions) -> relighting.Layers | None:
         return self.lights if options.relight else None
@@ -330,7 +330,8 @@ def _compose(
         given.append((face.labels, vectors, compose.shown(face.labels, part.ids)))
     if isinstance(job.request, WholeFace):
         source_labels, source_styles, _ = given[0]
-        labels, holes = compose.whole_face_labels(source_labels, target.labels, options.hair_first)
+        order = options.hair_first, options.earrings_first
+        labels, holes = compose.whole_face_labels(source_labels, target.labels, *order)
         styles = compose.whole_face_styles(source_styles, target.styles, options.extent)
         shaped: list[tuple[compose.Styles, Sequence[int]]] = [(source_styles, regions.FACE)]
     else:

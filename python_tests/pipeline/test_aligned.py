@@ -48,7 +48,7 @@ def test_nothing_is_no_face(bundled, rendered, picture):
             bundled.swap(*pair)
         bundled.swap(*pair, align=False)  # forced
     for call in (bundled.encode, bundled.parse, bundled.reconstruct, bundled.portrait):
-        with pytest.raises(AlignmentError, match="image: no aligned face .*align=False"):
+        with pytest.raises(AlignmentError, match=r"image: no aligned face .*align=False"):
             call(picture)
 
 
