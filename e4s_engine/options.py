@@ -33,7 +33,8 @@ class SwapOptions:
     earrings_first: the same for the target's earrings: False leaves them over the face, True is as published.
     relight: whether the source's texture is brought into the target's light, by models that have learnt to
         (`engine.config.relight`; the official ones have not).
-    blend: "feather", "multiband" or "none".
+    blend: "feather" as published, "multiband" (five levels), "multiband10" (the published ten, which leave a
+        halo) or "none".
     align: "auto" (by the face that is found or by landmarks, unless the photo is a square portrait that is
         aligned already: where no detector is at hand, its parsed labels must look like one), True (always, a
         face or landmarks needed) or False (the photo is aligned).
@@ -67,7 +68,10 @@ class SwapOptions:
         off="keep the source's light in its texture",
     )
     blend: str = _option(
-        "feather", "how the face is pasted: feather, multiband or none", "--blend", choices=MODES
+        "feather",
+        "how the face is pasted: feather, multiband, multiband10 (the published ten levels) or none",
+        "--blend",
+        choices=MODES,
     )
     align: str | bool = _option(
         "auto", "whether photos are aligned by their faces: auto, True (yes) or False (no)", "--align"

@@ -26,9 +26,10 @@ def paste(crop: Crop, face: Pixels, composed: compose.Composed, mode: str) -> Re
     """Blend a face over the target's crop and put the crop back into the photo. mode: see `blend.alpha`."""
     alpha = blend.alpha(composed.foreground, mode)
     pasted = tone.matched(face, crop.image)
-    if mode == "multiband" and composed.foreground.any():
+    if mode in ("multiband", "multiband10") and composed.foreground.any():
+        levels = blend.MILD_LEVELS if mode == "multiband" else blend.LEVELS
         large = images.resize(pasted, align.CROP, align.CROP, Image.Resampling.BICUBIC)
-        pasted = blend.multiband(large, crop.image, composed.foreground)
+        pasted = blend.multiband(large, crop.image, composed.foreground, levels)
         if crop.quad is None:
             alpha = np.full_like(alpha, 255)  # as published, the pyramids reach over the whole crop
     alpha = fade.towards_edges(alpha, crop)
