@@ -22,7 +22,7 @@ RADIUS = 5  # radius of the 11 x 11 windows
 SIGMA = 2.0  # sigma of the Gaussian window: OpenCV's for its size
 LEVELS = 10  # levels of the Laplacian pyramids, as published
 # The mask is a band around the face, where the target shows. At the coarse levels the band is thinner than a
-# pixel, and the face's light reaches as far as their pixels do: a halo of up to 41 of 255 round rendered faces
+# pixel, and the face's light reaches as far as their pixels do: a halo of up to 41 of 255 on rendered faces
 # with ten levels, 16 with six, 6 with five, which come as near to the exact answers as the feather.
 MILD_LEVELS = 5
 _REACH = 32  # reach, at 512, of a multi-band blend in a photo that continues beyond the crop
