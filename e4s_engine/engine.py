@@ -10,14 +10,14 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from e4s_engine import backends
 from e4s_engine._forks import Lock
-from e4s_engine.errors import ArgumentError, ClosedError
+from e4s_engine.errors import ArgumentError, ClosedError, NotPicklableError
 from e4s_engine.faces import landmarks as landmark_models
 from e4s_engine.faces.choose import Which
 from e4s_engine.faces.face import DetectedFace
@@ -94,6 +94,17 @@ class Engine:
     def close(self) -> None:
         """Release the weights. Later calls raise ClosedError; calls under way finish first."""
         self._pipeline = None
+
+    def __repr__(self) -> str:
+        name = "a model in memory" if self.weights is None else self.weights.name
+        closed = ", closed" if self._pipeline is None else ""
+        return f"<Engine: {name}, {self.backend} backend on {self.device} in {self.precision}{closed}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise NotPicklableError(
+            "an Engine belongs to its process and cannot be pickled or copied; share it between threads, or "
+            "let every process create its own, for example in the initializer of a process pool"
+        )
 
     def __enter__(self) -> Engine:
         return self

@@ -33,6 +33,9 @@ class Face:
     labels: Labels
     styles: npt.NDArray[np.float32]
 
+    def __repr__(self) -> str:
+        return f"<Face: labels {_shape(self.labels)}, styles {_shape(self.styles)}>"
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SwappedFace:
@@ -53,6 +56,11 @@ class SwappedFace:
     labels: Labels
     holes: Mask
     crop: Pixels
+
+    def __repr__(self) -> str:
+        name = "of landmarks or of the whole photo" if self.number is None else f"number {self.number}"
+        regions = "the whole face" if self.regions is None else ", ".join(self.regions) or "nothing"
+        return f"<SwappedFace: {name}, {regions} swapped>"
 
 
 class Lazy(Generic[Value]):
@@ -178,6 +186,11 @@ class Result:
         buffer = io.BytesIO()
         Image.fromarray(self.image).save(buffer, "PNG")
         return buffer.getvalue()
+
+
+def _shape(array: Any) -> str:
+    """Return an array's dtype and shape, for people; a Face made by hand may hold anything."""
+    return f"{getattr(array, 'dtype', type(array).__name__)} {list(getattr(array, 'shape', []))}"
 
 
 def _value(value: Value | Lazy[Value]) -> Value:

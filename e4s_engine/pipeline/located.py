@@ -42,6 +42,11 @@ class Portrait:
     number: int | None = None
     foreign: Mask | None = None
 
+    def __repr__(self) -> str:
+        height, width = self.crop.photo.shape[:2]
+        known = "unparsed" if self.labels is None else "parsed"
+        return f"<Portrait: {self.argument}, {width} x {height} pixels, {known}>"
+
 
 def found(image: Any, argument: str, finder: Finder) -> list[DetectedFace]:
     """Return all faces of a photo, largest first. Raises AlignmentError without a finder."""
