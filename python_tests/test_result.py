@@ -64,7 +64,7 @@ def test_what_the_engine_returns_is_one_line(engine, face, tiny_weights) -> None
 
 @pytest.mark.parametrize("again", [pickle.dumps, copy.copy, copy.deepcopy])
 def test_an_engine_says_how_to_use_processes(engine, again) -> None:
-    with pytest.raises(NotPicklableError, match="let every process create its own.* process pool"):
+    with pytest.raises(NotPicklableError, match=r"let every process create its own.* process pool"):
         again(engine)
 
 

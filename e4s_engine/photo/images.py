@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import warnings
 from pathlib import Path
@@ -15,12 +16,13 @@ from PIL import Image, ImageOps
 from e4s_engine._forks import Lock
 from e4s_engine.errors import ArgumentError, ImageError, OutputError
 from e4s_engine.photo import depth, opening, saving
-from e4s_engine.photo.files import check_writable, read_bounded, replacing
+from e4s_engine.photo.files import check_writable, is_url, read_bounded, replacing
 from e4s_engine.photo.original import Original, describe, is_turned
 
 Pixels = npt.NDArray[np.uint8]
 
 MIN_SIDE = 32
+_CHUNK = 1 << 20  # bytes read from a stream at once
 FORMATS = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
 _MAX_SIDE = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}  # limits of the formats
 
@@ -41,7 +43,7 @@ def read(image: Any, argument: str = "image") -> Pixels:
 
     Files have a format of `opening.DECODERS`.
 
-    Accepts a path, bytes, a PIL image, or an array (NumPy, CuPy, torch, anything with DLPack): uint8
+    Accepts a path, bytes, an open file (binary; read from its start), a PIL image, or an array (NumPy, CuPy, torch, anything with DLPack): uint8
     [H, W, 3], [H, W] grey or [H, W, 4] with alpha, which is dropped. EXIF orientation is honoured; an
     animation gives its first frame; 16 bits are scaled to 8; colours of a profile (ICC) are converted.
     Raises ImageError.
@@ -56,6 +58,9 @@ def read_photo(image: Any, argument: str = "image") -> Photo:
     elif isinstance(image, (bytes, bytearray, memoryview)):
         data = _bytes_of(image, argument)
         photo = _decode(data, argument, f"{len(data)} bytes")
+    elif isinstance(image, io.IOBase) or callable(getattr(image, "read", None)):
+        data = _stream_bytes(image, argument)
+        photo = _decode(data, argument, f"the stream of {len(data)} bytes")
     elif isinstance(image, Image.Image):
         with _pillow_lock:
             photo = _from_pillow(image, argument, "the PIL image")
@@ -76,7 +81,33 @@ def _bytes_of(image: bytes | bytearray | memoryview, argument: str) -> bytes:
         raise ImageError(f"{argument}: these bytes cannot be read ({error})") from error
 
 
+def _stream_bytes(stream: Any, argument: str) -> bytes:
+    """Return all bytes of an open file, from its start if it can go there, as Pillow does. Raises ImageError."""
+    with contextlib.suppress(Exception):  # a pipe or a socket
+        stream.seek(0)
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        while chunk := stream.read(_CHUNK):
+            if isinstance(chunk, str):
+                raise ImageError(f"{argument}: the file was opened as text; open it with mode 'rb'")
+            chunks.append(bytes(chunk))
+            size += len(chunk)
+            if size > opening.MAX_FILE_BYTES:
+                raise ImageError(f"{argument}: the stream has more than {opening.MAX_FILE_BYTES} bytes")
+    except ImageError:
+        raise
+    except Exception as error:  # closed, written only, or a stream of the caller's own
+        raise ImageError(f"{argument}: the {type(stream).__name__} cannot be read ({error})") from error
+    return b"".join(chunks)
+
+
 def _file_bytes(path: str | os.PathLike[str], argument: str) -> bytes:
+    if is_url(path):
+        raise ImageError(
+            f"{argument}: {str(path)!r:.80} is a URL, nothing is downloaded; fetch it yourself and pass the "
+            "file or its bytes"
+        )
     try:
         file = Path(path)
         if not file.exists():
@@ -168,7 +199,7 @@ def _from_array(image: Any, argument: str) -> Pixels:
 def to_numpy(
     array: Any,
     argument: str,
-    expected: str = "a path, bytes, a PIL image or a uint8 array",
+    expected: str = "a path, bytes, an open file, a PIL image or a uint8 array",
     error_type: type[ArgumentError] = ImageError,
 ) -> npt.NDArray[Any]:
     """Convert any array on any device to NumPy. Raises error_type if the object is not an array."""

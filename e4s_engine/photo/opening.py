@@ -17,6 +17,7 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 
 from e4s_engine.errors import ImageError
+from e4s_engine.photo.files import impostor
 
 MAX_PIXELS = 89_478_485  # Pillow's limit for decompression bomb warnings; 268 MB as RGB
 MAX_FILE_BYTES = 1 << 30  # the largest picture accepted, with 16 bits and alpha, uncompressed, has 716 MB
@@ -40,6 +41,8 @@ def open_picture(data: bytes, argument: str, name: str) -> Image.Image:
 
     The caller holds the lock on Pillow. name: the file's name for messages.
     """
+    if wrong := impostor(data[:1024]):
+        raise ImageError(f"{argument}: {name} is {wrong}")
     unusable = _unusable(data)
     if unusable:
         raise ImageError(f"{argument}: {name} {unusable}")
