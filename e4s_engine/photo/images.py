@@ -43,9 +43,10 @@ def read(image: Any, argument: str = "image") -> Pixels:
 
     Files have a format of `opening.DECODERS`.
 
-    Accepts a path, bytes, an open file (binary; read from its start), a PIL image, or an array (NumPy, CuPy, torch, anything with DLPack): uint8
-    [H, W, 3], [H, W] grey or [H, W, 4] with alpha, which is dropped. EXIF orientation is honoured; an
-    animation gives its first frame; 16 bits are scaled to 8; colours of a profile (ICC) are converted.
+    Accepts a path, bytes, an open file (binary; read from its start), a PIL image, or an array (NumPy, CuPy,
+    torch, anything with DLPack): uint8 [H, W, 3], [H, W] grey or [H, W, 4] with alpha, which is dropped. EXIF
+    orientation is honoured; an animation gives its first frame; 16 bits are scaled to 8; colours of a profile
+    (ICC) are converted.
     Raises ImageError.
     """
     return read_photo(image, argument).pixels
@@ -82,7 +83,7 @@ def _bytes_of(image: bytes | bytearray | memoryview, argument: str) -> bytes:
 
 
 def _stream_bytes(stream: Any, argument: str) -> bytes:
-    """Return all bytes of an open file, from its start if it can go there, as Pillow does. Raises ImageError."""
+    """Return all bytes of an open file, from its start where it can seek. Raises ImageError."""
     with contextlib.suppress(Exception):  # a pipe or a socket
         stream.seek(0)
     chunks: list[bytes] = []

@@ -52,12 +52,7 @@ def _load_npy(path: str, most: int = 16 * _MAX_SIDE**2) -> npt.NDArray[Any]:
     ):  # np.load would take it for a pickle, and advise to run it
         raise ValueError(impostor(start) or "no file of np.save")
     with np.errstate(all="raise"):  # for a shape that overflows
-        try:
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except ValueError as error:
-            if "pickle" not in str(error):
-                raise
-            raise ValueError("it holds Python objects, which are never executed") from None
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
     if not isinstance(array, np.ndarray):
         array.close()
         raise ValueError("an archive of arrays, not an array")

@@ -52,7 +52,7 @@ def test_numpys_advice_to_unpickle_is_not_passed_on(tmp_path):
     (tmp_path / "pickle.npy").write_bytes(pickle.dumps([[1, 2]]))
     (tmp_path / "page.npy").write_bytes(b"<!DOCTYPE html><html></html>")
     for name, words in (
-        ("objects", "never executed"),
+        ("objects", "Python objects"),
         ("pickle", "no file of np.save"),
         ("page", "web page"),
     ):
