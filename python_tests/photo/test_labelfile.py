@@ -58,4 +58,4 @@ def test_numpys_advice_to_unpickle_is_not_passed_on(tmp_path):
     ):
         with pytest.raises(LabelsError, match=words) as caught:
             labelfile.read(str(tmp_path / f"{name}.npy"))
-        assert "allow_pickle" not in "".join(traceback.format_exception(caught.value))
+        assert "trust" not in "".join(traceback.format_exception(caught.value))
