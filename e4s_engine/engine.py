@@ -8,7 +8,8 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -23,10 +24,11 @@ from e4s_engine.faces.choose import Which
 from e4s_engine.faces.face import DetectedFace
 from e4s_engine.networks.rgi import invert
 from e4s_engine.options import SwapChanges, SwapOptions, checked
-from e4s_engine.pipeline import inputs, loading, located, portraits
+from e4s_engine.pipeline import batches, inputs, loading, located, portraits
+from e4s_engine.pipeline.batches import OnError
 from e4s_engine.pipeline.jobs import Reader, Side, jobs
 from e4s_engine.pipeline.located import Portrait
-from e4s_engine.pipeline.pipeline import Parser, Pipeline
+from e4s_engine.pipeline.pipeline import AT_ONCE, Parser, Pipeline
 from e4s_engine.pipeline.portraits import Image, RegionNames, Source
 from e4s_engine.result import Face, Result
 from e4s_engine.weights import Model
@@ -185,21 +187,55 @@ class Engine:
         before any is swapped.
         """
         how = checked(options).changed(**changes)
-        if not isinstance(targets, (list, tuple)):
-            raise ArgumentError(f"targets: expected a list of images, got {type(targets).__name__}")
-        many = list(sources) if isinstance(sources, (list, tuple)) else [sources]
-        if len(many) not in (1, len(targets)):
-            raise ArgumentError(f"sources: expected 1 or {len(targets)} (one per target), got {len(many)}")
         pipeline, reader = self._open(how)
-        labels = inputs.per_item(source_labels, len(many), "source_labels")
-        points = inputs.per_item(source_landmarks, len(many), "source_landmarks")
-        given = [Side(source, f"sources[{i}]", labels[i], points[i]) for i, source in enumerate(many)]
-        labels = inputs.per_item(target_labels, len(targets), "target_labels")
-        points = inputs.per_item(target_landmarks, len(targets), "target_landmarks")
-        kept = [Side(target, f"targets[{i}]", labels[i], points[i]) for i, target in enumerate(targets)]
+        given, kept = (sources, source_labels, source_landmarks), (targets, target_labels, target_landmarks)
         request = portraits.requested(regions)
-        pairs = zip(given if len(given) > 1 else given * len(kept), kept, strict=True)
-        return pipeline.swap_groups([jobs(*pair, request, reader, how.faces) for pair in pairs], how)
+        ready = batches.all_read(pipeline, reader, given, kept, request, how.faces)
+        items = batches.told(batches.outcomes(pipeline, ready, how, AT_ONCE), len(ready), True, None)
+        return [item for item in items if isinstance(item, Result)]
+
+    def swap_each(
+        self,
+        sources: Source | Iterable[Source],
+        targets: Iterable[Image],
+        regions: RegionNames | None = None,
+        *,
+        options: SwapOptions | None = None,
+        source_labels: Any = None,
+        target_labels: Iterable[Any] | None = None,
+        source_landmarks: Any = None,
+        target_landmarks: Iterable[Any] | None = None,
+        on_error: OnError = "yield",
+        progress: batches.Progress | None = None,
+        **changes: Unpack[SwapChanges],
+    ) -> Generator[Result | Exception, None, None]:
+        """Do many swaps one after the other; yield each target's Result, or its exception, in order.
+
+        For long batches, video and services: targets are read only when it is their turn, so that memory does
+        not grow with their number, and one bad picture does not stop the others. The generator can be closed
+        between any two items; `tqdm(engine.swap_each(...), total=n)` shows a progress bar.
+
+        sources: one source for all targets, read and encoded before this returns (so its errors are raised),
+            or a list or an iterator with a source for every target.
+        targets: any iterable of images, such as a generator of frames.
+        source_labels, source_landmarks: as in `swap` for one source, else one value per target, like
+            target_labels and target_landmarks: lists or iterators.
+        on_error: "yield" exceptions in the place of their results, or "raise" the first one. An error that
+            every later item would have too (ClosedError, BackendError) is always raised.
+        progress: called with the number of finished items and of all, or None if targets has no length.
+
+        The rest is as in `swap`. On a GPU a few items are read and done together.
+        """
+        how = checked(options).changed(**changes)
+        pipeline, reader = self._open(how)
+        if on_error not in ("yield", "raise"):
+            raise ArgumentError(f"on_error: expected 'yield' or 'raise', got {on_error!r}")
+        side = Side(sources, "source", source_labels, source_landmarks)
+        kept = (targets, target_labels, target_landmarks)
+        request = portraits.requested(regions)
+        tasks, total = batches.tasks(pipeline, reader, side, kept, request, how.faces)
+        items = batches.outcomes(pipeline, tasks, how, 1 if self.device == "cpu" else AT_ONCE)
+        return batches.told(items, total, on_error == "raise", progress)
 
     def edit(
         self,
@@ -362,8 +398,8 @@ class Engine:
         pipeline = self._pipeline
         if pipeline is None:
             raise ClosedError("this engine was closed; make a new one")
-        read = portraits.reader(self._finder, options.align, self.config.style_dim)
-        return pipeline, Reader(read, self._finder, options.align)
+        new_read = partial(portraits.reader, self._finder, options.align, self.config.style_dim)
+        return pipeline, Reader(new_read(), self._finder, options.align, new_read)
 
 
 _default: list[Engine] = []  # the engine behind `swap`, once it is made
