@@ -23,7 +23,7 @@ from e4s_engine.faces import landmarks as landmark_models
 from e4s_engine.faces.choose import Which
 from e4s_engine.faces.face import DetectedFace
 from e4s_engine.networks.rgi import invert
-from e4s_engine.options import SwapChanges, SwapOptions, checked
+from e4s_engine.options import EditChanges, SwapChanges, SwapOptions, checked
 from e4s_engine.pipeline import batches, inputs, loading, located, portraits
 from e4s_engine.pipeline.batches import OnError
 from e4s_engine.pipeline.jobs import Reader, Side, jobs
@@ -80,10 +80,10 @@ class Engine:
         """
         backends.check(backend, device, precision)
         gathering = inputs.check_gathering(max_batch, max_wait_ms)
-        model = weights if isinstance(weights, Model) else loading.weights_file(weights)
+        model, name = loading.choose(weights)
         auto = isinstance(landmarks, str) and landmarks == "auto"
         finder = None if auto else landmark_models.resolve(landmarks)  # before the slow loading
-        pipeline, self.config = loading.load(model, parser, (backend, device, precision), gathering)
+        pipeline, self.config = loading.load(model, name, parser, (backend, device, precision), gathering)
         self._finder = finder or loading.finder(model, pipeline.backend)
         self._pipeline: Pipeline | None = pipeline
         self.weights = None if isinstance(model, Model) else Path(model)
@@ -244,33 +244,26 @@ class Engine:
         regions: RegionNames | None,
         extent: float = 1.0,
         *,
-        relight: bool = True,
-        blend: str = "feather",
-        align: str | bool = "auto",
+        options: SwapOptions | None = None,
         labels: Any = None,
         reference_labels: Any = None,
         landmarks: Any = None,
         reference_landmarks: Any = None,
+        **changes: Unpack[EditChanges],
     ) -> Result:
         """Mix the reference's texture into some regions of the image; every shape stays.
 
         Hair colour, make-up, eye colour: v = (1 - extent) * image's + extent * reference's, per region.
-        Arguments and errors as in `swap`.
+        Arguments and errors as in `swap`, but for `shape`, which is no option here.
         """
-        return self.swap(
-            reference,
-            image,
-            regions,
-            extent=extent,
-            shape=False,
-            relight=relight,
-            blend=blend,
-            align=align,
-            source_labels=reference_labels,
-            target_labels=labels,
-            source_landmarks=reference_landmarks,
-            target_landmarks=landmarks,
-        )
+        if "shape" in changes:
+            raise ArgumentError("shape: edit leaves every shape as it is; use swap")
+        how = checked(options).changed(**changes).changed(extent=extent, shape=False)
+        pipeline, reader = self._open(how)
+        given = Side(reference, "reference", reference_labels, reference_landmarks)
+        kept = Side(image, "image", labels, landmarks)
+        group = jobs(given, kept, portraits.requested(regions), reader, how.faces)
+        return pipeline.swap_groups([group], how)[0]
 
     def reconstruct(
         self,

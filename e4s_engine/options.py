@@ -104,17 +104,22 @@ class SwapOptions:
         )
 
 
-class SwapChanges(TypedDict, total=False):
-    """The fields of SwapOptions as keyword arguments."""
+class EditChanges(TypedDict, total=False):
+    """The fields of SwapOptions as keyword arguments of `Engine.edit`, which has an extent and no shape."""
 
-    extent: float
-    shape: bool
     texture: bool
     hair_first: bool
     relight: bool
     blend: str
     align: str | bool
     faces: choose.Which
+
+
+class SwapChanges(EditChanges, total=False):
+    """The fields of SwapOptions as keyword arguments."""
+
+    extent: float
+    shape: bool
 
 
 def checked(options: Any) -> SwapOptions:

@@ -157,7 +157,7 @@ def test_the_wrong_kind_of_weights(fails, tiny_weights):
     [
         (["absent.pt", "o.safetensors"], ["official_pt: no such file"]),
         (["a.png", "o.safetensors"], ["official_pt: ", "must end in"]),
-        (["evil.pt", "o.safetensors"], ["official_pt: ", "damaged"]),
+        (["evil.pt", "o.safetensors"], ["official_pt: ", "never executed"]),
         (["evil.pt", "o.bin"], ["out_safetensors: ", ".safetensors"]),
         (["evil.pt", "no/o.safetensors"], ["out_safetensors: ", "create it first"]),
     ],
@@ -171,7 +171,7 @@ def test_bad_conversions(fails, arguments, words):
 def test_weights_from_the_environment(e4s, fails, tiny_weights, monkeypatch):
     monkeypatch.setenv("E4S_WEIGHTS", "absent.pt")
     message = fails(*SWAP, model=False)
-    assert "weights: " in message and "absent.pt" in message
+    assert "E4S_WEIGHTS: no such file: absent.pt" in message
     monkeypatch.setenv("E4S_WEIGHTS", str(tiny_weights / "model.safetensors"))
     done(e4s(*SWAP, "--regions", "eyes", model=False))
 

@@ -58,7 +58,6 @@ def test_targets_are_read_when_it_is_their_turn(engine, face):
 
 def test_memory_holds_one_frame(engine, face):
     """Neither pictures nor the frames of exceptions stay."""
-
     alive = weakref.WeakSet()
 
     class Box:
