@@ -164,15 +164,17 @@ class Result:
         """`image` on its GPU (DLPack, `__cuda_array_interface__`); None for results in main memory."""
         return self._resident
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, quality: int | None = None) -> None:
         """Write `image` in the format of the name's ending; an existing file is never left damaged.
 
         The file is what the target's was, as far as its format allows: colour profile, alpha, EXIF (upright),
         resolution, a JPEG's quality, and 16 bits per channel, whose numbers stay where nothing was pasted.
 
-        Raises ArgumentError for an unknown ending, OutputError if the file cannot be written.
+        quality: of JPEG and WebP, 1 to 100, in place of the target's.
+
+        Raises ArgumentError for an unknown ending or quality, OutputError if the file cannot be written.
         """
-        images.write(self.image, path, original=self._original)
+        images.write(self.image, path, original=self._original, quality=quality)
 
     def __repr__(self) -> str:
         height, width = (self.image if self.resident is None else self.resident).shape[:2]

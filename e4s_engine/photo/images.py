@@ -248,15 +248,19 @@ def write(
     path: str | os.PathLike[str],
     argument: str = "path",
     original: Original | None = None,
+    quality: int | None = None,
 ) -> None:
     """Write pixels [H, W, 3] or [H, W] in the format of the extension; an existing file is never damaged.
 
     original: what the photo was that these pixels were made of (`read_photo`): see `saving.save`. Without it,
-    JPEG and WebP are written with quality 95. Raises ArgumentError for an unknown extension, OutputError if
-    the file cannot be written.
+    JPEG and WebP are written with quality 95. quality: 1 to 100, for JPEG and WebP, in place of either.
+
+    Raises ArgumentError for an unknown extension or quality, OutputError if the file cannot be written.
     """
     check_output(path, argument)
     suffix = Path(path).suffix.lower()
+    if quality is not None:
+        saving.check_quality(quality, suffix)
     height, width = pixels.shape[:2]
     if max(height, width) > _MAX_SIDE.get(suffix, max(height, width)):
         raise OutputError(
@@ -264,4 +268,4 @@ def write(
             f"{width} x {height}; write .png"
         )
     with replacing(path, argument) as temporary:
-        saving.save(pixels, temporary, suffix, original)
+        saving.save(pixels, temporary, suffix, original, quality)

@@ -27,8 +27,20 @@ _MAX_WEBP_SIDE = 16_383  # the format's
 _MAX_RUNS_BYTES = 4 << 20  # Pillow decodes BMP's run lengths in Python, a microsecond a run
 EXPECTED = "PNG, JPEG, WebP, TIFF, BMP, GIF, binary PPM, AVIF or HEIC"
 
-# JPEG includes MPO, which phones write as .jpg. AVIF depends on Pillow's build, HEIF on pillow-heif.
-DECODERS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF", "HEIF")
+# Decoders, with the endings of their files' names. JPEG includes MPO, which phones write as .jpg. AVIF
+# depends on Pillow's build, HEIF on pillow-heif.
+DECODERS = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+    "PNG": (".png", ".apng"),
+    "WEBP": (".webp",),
+    "TIFF": (".tif", ".tiff"),
+    "BMP": (".bmp", ".dib"),
+    "GIF": (".gif",),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
+    "AVIF": (".avif",),
+    "HEIF": (".heic", ".heif", ".hif"),
+}
+SUFFIXES = frozenset(suffix for suffixes in DECODERS.values() for suffix in suffixes)
 _FORMATS = {*DECODERS, "MPO"}  # what opened pictures of these decoders call themselves
 _PLUGINS = ("WebPImagePlugin", "TiffImagePlugin", "MpoImagePlugin", "AvifImagePlugin")
 _HEIC = re.compile(rb"....ftyp(heic|heix|hevc|hevx|heim|heis|mif1|msf1)", re.DOTALL)
