@@ -87,6 +87,7 @@ class Engine:
         self._finder = finder or loading.finder(model, pipeline.backend)
         self._pipeline: Pipeline | None = pipeline
         self.weights = None if isinstance(model, Model) else Path(model)
+        self._warning = self.weights == loading.BUNDLED
         runtime = pipeline.backend
         self.backend, self.device, self.precision = runtime.name, runtime.device, runtime.precision
         self.landmarks = self._finder.name
@@ -323,7 +324,7 @@ class Engine:
 
         Raises AlignmentError if this engine has no detector and no landmark model.
         """
-        self._open(SwapOptions())
+        self._running()
         return located.found(image, "image", self._finder)
 
     def portrait(
@@ -351,7 +352,7 @@ class Engine:
 
         Returns float32 [S, S, 3], in [-1, 1] but not clamped.
         """
-        pipeline, _ = self._open(SwapOptions())
+        pipeline = self._running()
         vectors = inputs.check_styles(styles, "styles", self.config.style_dim)
         return pipeline.decode(vectors[None], inputs.check_labels(labels, "labels")[None])[0]
 
@@ -373,8 +374,7 @@ class Engine:
 
         Raises BackendError on the reference backend.
         """
-        pipeline, _ = self._open(SwapOptions())
-        return pipeline.backend.describe()
+        return self._running().backend.describe()
 
     def _read(
         self, image: Image, labels: Any, options: SwapOptions, landmarks: Any, argument: str = "image"
@@ -386,11 +386,19 @@ class Engine:
             raise ArgumentError(f"{argument}: face names {len(more) + 1} faces; expected one")
         return pipeline, portrait
 
-    def _open(self, options: SwapOptions) -> tuple[Pipeline, Reader]:
+    def _running(self) -> Pipeline:
         """Return what one call works with, to its end even if the engine is closed meanwhile."""
         pipeline = self._pipeline
         if pipeline is None:
             raise ClosedError("this engine was closed; make a new one")
+        return pipeline
+
+    def _open(self, options: SwapOptions) -> tuple[Pipeline, Reader]:
+        """Return what a call works with that reads pictures. Warns once if the model is the demo's."""
+        pipeline = self._running()
+        if self._warning:
+            self._warning = False
+            loading.warn_of_demo_model()
         new_read = partial(portraits.reader, self._finder, options.align, self.config.style_dim)
         return pipeline, Reader(new_read(), self._finder, options.align, new_read)
 

@@ -56,7 +56,8 @@ def save(arguments: Namespace, targets: Sequence[Target], swaps: Iterable[Result
             if len(targets) == 1:
                 raise type(error)(message) from error
             spoken = words.spoken(message)
-            say(f"error: {target.photo}: {words.short(spoken).removeprefix('target: ')}")
+            what = words.short(spoken).removeprefix("target: ").removeprefix(f"{target.photo} ")
+            say(f"error: {target.photo}: {what}")
             remedies[words.remedy(spoken)] = None
     for remedy in filter(None, remedies):
         say(f"hint: {remedy}")

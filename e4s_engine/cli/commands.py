@@ -16,9 +16,9 @@ _SHORTEST = "--reg"  # the shortest form in which argparse takes --regions
 class Command(argparse.ArgumentParser):
     """An ArgumentParser that joins "--regions eyes nose" to one argument, so that photos may follow."""
 
-    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
-        """Parse as usual, after joining the regions."""
-        return super().parse_known_args(None if args is None else joined(args), namespace)
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse as usual, after joining the regions. The parser above passes the arguments as a list."""
+        return super().parse_known_args(joined(args), namespace)
 
 
 def joined(arguments: Sequence[str]) -> list[str]:

@@ -39,12 +39,12 @@ def warnings_shown() -> Iterator[None]:
     with warnings.catch_warnings():
         plain = warnings.showwarning
 
-        def show(message: Warning | str, category: type[Warning], *more: Any) -> None:
+        def show(message: Warning | str, category: type[Warning], *more: Any, **rest: Any) -> None:
             if issubclass(category, DemoModelWarning):
                 say(f"note: {words.spoken(str(message))}")
             else:
-                plain(message, category, *more)
+                plain(message, category, *more, **rest)
 
-        warnings.showwarning = show
+        warnings.showwarning = show  # type: ignore[assignment]
         warnings.simplefilter("always", DemoModelWarning)
         yield

@@ -37,8 +37,8 @@ def targets(arguments: Namespace) -> list[Target]:
         if arguments.format:
             raise ArgumentError("--format: is for folders of results; here the name of --output says it")
         return [Target(named[0], Path(named[0].name), output)]
-    _make_folder(output)
     places = dict.fromkeys(_places(named, arguments.recursive, output))  # a photo may be named twice
+    _make_folder(output)
     listed = [Target(photo, place, output / name_of(place, arguments.format)) for photo, place in places]
     for group in outputs.doubles(target.output for target in listed):
         if len(set(group)) == 1:

@@ -30,6 +30,7 @@ _PHRASES = [
         r"maps of 19 labels are converted with regions\.from_19\([^)]*\)",
         "for maps of 19 labels give --label-format",
     ),
+    (r"pass weights", "give --weights"),
     (r"pass align=False", "give --align no"),
     (r"align=False", "--align no"),
     (r"align=True", "--align yes"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
+import warnings
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import numpy as np
 
 from e4s_engine import backends
 from e4s_engine.backends import Backend, gather
-from e4s_engine.errors import ArgumentError, WeightsError
+from e4s_engine.errors import ArgumentError, DemoModelWarning, WeightsError
 from e4s_engine.faces import files, landmarks
 from e4s_engine.faces.retinaface import RetinaFace
 from e4s_engine.networks import registry
@@ -41,6 +43,19 @@ def choose(weights: File | Model | None) -> tuple[File | Model, str]:
         return named, WEIGHTS_VARIABLE
     logger.info("engine: no weights given, taking the bundled demo model: it knows rendered faces only")
     return BUNDLED, "weights"
+
+
+def warn_of_demo_model() -> None:
+    """Warn that the bundled model knows rendered faces only; the warning names the caller's line."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith("e4s_engine"):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(
+        "the bundled demo model was trained on rendered faces only, and photos of people become cartoons; "
+        "pass weights for them (see the README, Official weights)",
+        DemoModelWarning,
+        stacklevel=level,
+    )
 
 
 def load(
