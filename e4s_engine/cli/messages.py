@@ -45,6 +45,6 @@ def warnings_shown() -> Iterator[None]:
             else:
                 plain(message, category, *more, **rest)
 
-        warnings.showwarning = show  # type: ignore[assignment]
+        warnings.showwarning = show
         warnings.simplefilter("always", DemoModelWarning)
         yield

@@ -63,12 +63,17 @@ def check_free(path: Path, flag: str, read: Mapping[Identity, Path], overwrite: 
     if overwrite or key is None:
         return
     if original := read.get(key):
-        alias = "" if str(path) == str(original) else f" (under the name {path})"
-        raise OutputError(
-            f"{flag}: would replace the input {original}{alias}; choose another name, or pass --overwrite if "
-            "you mean it"
-        )
+        raise is_input(path, flag, original)
     raise OutputError(f"{flag}: {path} exists already; choose another name, or pass --overwrite")
+
+
+def is_input(path: Path, flag: str, original: Path, may_be: bool = True) -> OutputError:
+    """Return the error for an output that is an input. may_be: whether --overwrite would allow it."""
+    alias = "" if str(path) == str(original) else f" (under the name {path})"
+    mean = ", or pass --overwrite if you mean it" if may_be else ""
+    return OutputError(
+        f"{flag}: would replace the input {original}{alias}; choose another name or folder{mean}"
+    )
 
 
 def identities(paths: Iterable[Path]) -> dict[Identity, Path]:

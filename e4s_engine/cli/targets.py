@@ -131,8 +131,7 @@ def check(arguments: Namespace, listed: Sequence[Target]) -> list[Target]:
             continue
         own = len(listed) == 1 or key == outputs.identity(target.photo)
         if key in read and not (arguments.overwrite and own):
-            mean = "choose another folder" + (", or pass --overwrite if you mean it" if own else "")
-            raise OutputError(f"--output: would replace the input {read[key]}; {mean}")
+            raise outputs.is_input(target.output, "--output", read[key], may_be=own)
         if not arguments.skip_existing:
             left.append(target)
             existing.append(target.output)

@@ -25,6 +25,7 @@ _PHRASES = [
         "name a landmark model (--landmarks MODULE:NAME)",
     ),
     (r"make the engine with Engine\(parser=\.\.\.\)", "name a parser (--parser FILE)"),
+    (r"make the engine with Engine\(\.\.\., backend='reference'\)", "give --backend reference"),
     (r"Engine\((\w+)=\.\.\.\)", r"--\1"),
     (
         r"maps of 19 labels are converted with regions\.from_19\([^)]*\)",
