@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from e4s_engine.errors import AlignmentError, ArgumentError, noted
-from e4s_engine.faces import auto
+from e4s_engine.faces import auto, handedness
 from e4s_engine.faces.face import DetectedFace, Detector, ordered
 from e4s_engine.photo import align
 from e4s_engine.photo.images import Pixels
@@ -95,5 +95,6 @@ def _face(answer: Any) -> DetectedFace:
     if isinstance(answer, DetectedFace):
         return answer
     points = align.check_landmarks(answer, "landmark model")
+    handedness.check(points, "landmark model")
     align.quad_of(points, "landmark model")
     return DetectedFace.around(points)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from e4s_engine.errors import AlignmentError, ArgumentError
-from e4s_engine.faces import files
+from e4s_engine.faces import files, handedness
 from e4s_engine.faces.choose import Which, choose, is_largest
 from e4s_engine.faces.face import DetectedFace
 from e4s_engine.faces.landmarks import Finder
@@ -88,6 +88,7 @@ def portraits(
     if align is False:
         return [portrait(alignment.whole(photo, argument))]
     if points is not None:
+        handedness.check(alignment.check_landmarks(points, f"{argument} landmarks"), f"{argument} landmarks")
         return [portrait(_crop(photo, points, argument))]
     chosen = _chosen(photo, argument, finder, align, which)
     if chosen is None:

@@ -69,7 +69,7 @@ def test_recursive(e4s, fails):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy("b.png", name)
     batch = ("swap", "a.png", "photos", "--regions", "eyes")
-    assert e4s(*batch, "-o", "flat")[1].startswith("1 of 1 photos") or True
+    assert "written" not in e4s(*batch, "-o", "flat")[1]  # a single photo needs no summary
     assert [path.name for path in Path("flat").iterdir()] == ["x.png"]
     code, _, err = e4s(*batch, "-o", "made", "--recursive")
     assert (code, err) == (0, "") and made() == ["sub/x.png", "x.png"]
