@@ -23,13 +23,13 @@ from e4s_engine.faces import landmarks as landmark_models
 from e4s_engine.faces.choose import Which
 from e4s_engine.faces.face import DetectedFace
 from e4s_engine.networks.rgi import invert
-from e4s_engine.options import EditChanges, SwapChanges, SwapOptions, checked
+from e4s_engine.options import Align, Blend, EditChanges, SwapChanges, SwapOptions, checked
 from e4s_engine.pipeline import batches, inputs, loading, located, portraits
 from e4s_engine.pipeline.batches import OnError
 from e4s_engine.pipeline.jobs import Reader, Side, jobs
+from e4s_engine.pipeline.kinds import Image, LabelMap, LabelMaps, Landmarks, LandmarkSets, RegionNames, Source
 from e4s_engine.pipeline.located import Portrait
 from e4s_engine.pipeline.pipeline import AT_ONCE, Parser, Pipeline
-from e4s_engine.pipeline.portraits import Image, RegionNames, Source
 from e4s_engine.result import Face, Result
 from e4s_engine.weights import Model
 
@@ -53,8 +53,8 @@ class Engine:
         parser: str | os.PathLike[str] | Parser | None = "auto",
         landmarks: landmark_models.LandmarkModel | str | None = "auto",
         device: str = "auto",
-        precision: str = "auto",
-        backend: str = "auto",
+        precision: backends.Precision = "auto",
+        backend: backends.BackendName = "auto",
         max_batch: int = 1,
         max_wait_ms: float = 2.0,
     ) -> None:
@@ -122,10 +122,10 @@ class Engine:
         regions: RegionNames | None = None,
         *,
         options: SwapOptions | None = None,
-        source_labels: Any = None,
-        target_labels: Any = None,
-        source_landmarks: Any = None,
-        target_landmarks: Any = None,
+        source_labels: LabelMaps | None = None,
+        target_labels: LabelMap | None = None,
+        source_landmarks: LandmarkSets | None = None,
+        target_landmarks: Landmarks | None = None,
         **changes: Unpack[SwapChanges],
     ) -> Result:
         """Put the source's face, or some regions of it, into the target photo.
@@ -202,9 +202,9 @@ class Engine:
         regions: RegionNames | None = None,
         *,
         options: SwapOptions | None = None,
-        source_labels: Any = None,
+        source_labels: LabelMaps | Iterable[LabelMaps | None] | None = None,
         target_labels: Iterable[Any] | None = None,
-        source_landmarks: Any = None,
+        source_landmarks: LandmarkSets | Iterable[LandmarkSets | None] | None = None,
         target_landmarks: Iterable[Any] | None = None,
         on_error: OnError = "yield",
         progress: batches.Progress | None = None,
@@ -246,10 +246,10 @@ class Engine:
         extent: float = 1.0,
         *,
         options: SwapOptions | None = None,
-        labels: Any = None,
-        reference_labels: Any = None,
-        landmarks: Any = None,
-        reference_landmarks: Any = None,
+        labels: LabelMap | None = None,
+        reference_labels: LabelMaps | None = None,
+        landmarks: Landmarks | None = None,
+        reference_landmarks: LandmarkSets | None = None,
         **changes: Unpack[EditChanges],
     ) -> Result:
         """Mix the reference's texture into some regions of the image; every shape stays.
@@ -269,11 +269,11 @@ class Engine:
     def reconstruct(
         self,
         image: Image,
-        labels: Any = None,
+        labels: LabelMap | None = None,
         *,
-        blend: str = "feather",
-        align: str | bool = "auto",
-        landmarks: Any = None,
+        blend: Blend = "feather",
+        align: Align = "auto",
+        landmarks: Landmarks | None = None,
         steps: int = 0,
     ) -> Result:
         """Send the image through the model and back: its own codes in its own labels, pasted over it.
@@ -288,12 +288,12 @@ class Engine:
     def invert(
         self,
         image: Image,
-        labels: Any = None,
+        labels: LabelMap | None = None,
         *,
         steps: int = invert.STEPS,
         rate: float = invert.RATE,
-        align: str | bool = "auto",
-        landmarks: Any = None,
+        align: Align = "auto",
+        landmarks: Landmarks | None = None,
     ) -> Face:
         """Return an image as a Face whose style vectors render it better than the encoder's do.
 
@@ -310,10 +310,10 @@ class Engine:
     def encode(
         self,
         image: Image,
-        labels: Any = None,
+        labels: LabelMap | None = None,
         *,
-        align: str | bool = "auto",
-        landmarks: Any = None,
+        align: Align = "auto",
+        landmarks: Landmarks | None = None,
     ) -> Face:
         """Return an image as a reusable Face: labels uint8 [512, 512], style vectors float32 [12, D]."""
         pipeline, portrait = self._read(image, labels, SwapOptions(align=align), landmarks)
@@ -330,10 +330,10 @@ class Engine:
     def portrait(
         self,
         image: Image,
-        labels: Any = None,
+        labels: LabelMap | None = None,
         *,
-        align: str | bool = "auto",
-        landmarks: Any = None,
+        align: Align = "auto",
+        landmarks: Landmarks | None = None,
         face: Which = "largest",
         argument: str = "image",
     ) -> Portrait:
@@ -357,14 +357,14 @@ class Engine:
         return pipeline.decode(vectors[None], inputs.check_labels(labels, "labels")[None])[0]
 
     def parse(
-        self, image: Image, *, align: str | bool = "auto", landmarks: Any = None
+        self, image: Image, *, align: Align = "auto", landmarks: Landmarks | None = None
     ) -> npt.NDArray[np.uint8]:
         """Return the regions of the image's aligned crop, uint8 [512, 512]."""
         pipeline, portrait = self._read(image, None, SwapOptions(align=align), landmarks)
         return pipeline.label([portrait])[portrait]
 
     def crop(
-        self, image: Image, *, align: str | bool = "auto", landmarks: Any = None
+        self, image: Image, *, align: Align = "auto", landmarks: Landmarks | None = None
     ) -> npt.NDArray[np.uint8]:
         """Return the aligned crop that the stages work on, uint8 [1024, 1024, 3]."""
         return self._read(image, None, SwapOptions(align=align), landmarks)[1].crop.image

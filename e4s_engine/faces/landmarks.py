@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from e4s_engine.errors import AlignmentError, ArgumentError, noted
 from e4s_engine.faces import auto, handedness
@@ -18,7 +18,12 @@ from e4s_engine.faces.face import DetectedFace, Detector, ordered
 from e4s_engine.photo import align
 from e4s_engine.photo.images import Pixels
 
-LandmarkModel = Callable[[Pixels], Sequence[Any]]
+
+class LandmarkModel(Protocol):
+    """A caller's model: finds the faces of an image."""
+
+    def __call__(self, image: Pixels, /) -> Iterable[Any]:
+        """Return a `DetectedFace` or landmarks [68, 2] or [5, 2] in pixels for every face."""
 
 
 @dataclasses.dataclass(frozen=True)
