@@ -35,16 +35,18 @@ def check_quality(arguments: Namespace, targets: Sequence[Target]) -> None:
     saving.check_quality(arguments.quality, _suffix(lossy))
 
 
-def save(arguments: Namespace, targets: Sequence[Target], swaps: Iterable[Result | Exception]) -> int:
+def save(
+    arguments: Namespace, targets: Sequence[Target], swaps: Iterable[Result | Exception], single: bool
+) -> int:
     """Write the results; say in one line each what went wrong. Return the number of files written.
 
-    A single target's error is raised.
+    single: whether the command names one target, whose error is raised.
     """
     from tqdm import tqdm
 
     written: dict[outputs.Identity | None, Target] = {}
     remedies: dict[str, None] = {}
-    bar = tqdm(swaps, total=len(targets), unit="photo", disable=None if len(targets) > 1 else True)
+    bar = tqdm(swaps, total=len(targets), unit="photo", disable=True if single else None)
     for number, (target, swap) in enumerate(zip(targets, bar, strict=True)):
         try:
             if isinstance(swap, Exception):
@@ -53,7 +55,7 @@ def save(arguments: Namespace, targets: Sequence[Target], swaps: Iterable[Result
             written[outputs.identity(target.output)] = target
         except E4SError as error:
             message = str(error).replace(f"targets[{number}]", "target")
-            if len(targets) == 1:
+            if single:
                 raise type(error)(message) from error
             spoken = words.spoken(message)
             what = words.short(spoken).removeprefix("target: ").removeprefix(f"{target.photo} ")

@@ -81,7 +81,7 @@ def run(arguments: Namespace) -> int:
         swaps = engine.swap_each(
             source, photos, regions, options=options, target_labels=labels, target_landmarks=points
         )
-        written = batch.save(arguments, left, swaps)
+        written = batch.save(arguments, left, swaps, single=len(listed) == 1)
     return batch.report(arguments, len(listed), written, len(listed) - len(left))
 
 

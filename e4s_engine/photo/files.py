@@ -78,6 +78,11 @@ def is_url(path: object) -> bool:
     return isinstance(path, (str, os.PathLike)) and bool(_URL.match(str(path)))
 
 
+def url_of(path: object) -> str:
+    """Return a URL as it was before `pathlib` dropped a slash."""
+    return re.sub(r"^(\w+):/(?!/)", r"\1://", str(path))
+
+
 def impostor(start: bytes) -> str:
     """Return what a file is that was downloaded wrongly, with the remedy, or "".
 

@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 from e4s_engine._forks import Lock
 from e4s_engine.errors import ArgumentError, ImageError, OutputError
 from e4s_engine.photo import depth, opening, saving
-from e4s_engine.photo.files import check_writable, is_url, read_bounded, replacing
+from e4s_engine.photo.files import check_writable, is_url, read_bounded, replacing, url_of
 from e4s_engine.photo.original import Original, describe, is_turned
 
 Pixels = npt.NDArray[np.uint8]
@@ -106,8 +106,8 @@ def _stream_bytes(stream: Any, argument: str) -> bytes:
 def _file_bytes(path: str | os.PathLike[str], argument: str) -> bytes:
     if is_url(path):
         raise ImageError(
-            f"{argument}: {str(path)!r:.80} is a URL, nothing is downloaded; fetch it yourself and pass the "
-            "file or its bytes"
+            f"{argument}: {url_of(path):.80} is a URL, nothing is downloaded; fetch it and pass the file or "
+            "its bytes"
         )
     try:
         file = Path(path)

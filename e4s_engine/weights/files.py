@@ -10,7 +10,7 @@ from typing import Any
 
 from e4s_engine.errors import WeightsError
 from e4s_engine.networks import registry
-from e4s_engine.photo.files import check_writable, impostor, is_url
+from e4s_engine.photo.files import check_writable, impostor, is_url, url_of
 from e4s_engine.weights.converted import open_converted, save
 from e4s_engine.weights.model import Model, progress
 from e4s_engine.weights.official import load_official, unpickle
@@ -86,7 +86,9 @@ def find_parser(weights: str | os.PathLike[str]) -> Path | None:
 
 def _check_file(path: str | os.PathLike[str], argument: str) -> Path:
     if is_url(path):
-        raise WeightsError(f"{argument}: {path} is a URL, nothing is downloaded; fetch it and give the file")
+        raise WeightsError(
+            f"{argument}: {url_of(path)} is a URL, nothing is downloaded; fetch it and give the file"
+        )
     try:
         file = Path(path)
         exists, size = file.is_file(), file.stat().st_size if file.is_file() else 0

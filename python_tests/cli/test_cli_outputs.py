@@ -124,6 +124,14 @@ def test_a_batch_goes_on_where_it_stopped(e4s, fails):
     assert (code, out, err) == (0, "1 of 2 photos written to made, 1 kept, as they exist\n", "")
     assert Path("made/b.png").read_bytes() == b"kept"
     assert Path("made/c.png").read_bytes() == first[Path("made/c.png")]
+    Path("photos").mkdir()
+    for name in ("b", "bad"):
+        Path(f"photos/{name}.png").write_bytes(Path(f"{name}.png").read_bytes())
+    code, out, err = e4s(
+        "swap", "a.png", "photos", "-o", "made", "--skip-existing"
+    )  # one is left, and is bad
+    assert (code, out) == (1, "0 of 2 photos written to made, 1 kept, as they exist, 1 failed\n")
+    assert err.startswith("e4s: error: photos/bad.png: is truncated")
     code, out, err = e4s(*batch, "--skip-existing", "--weights", "absent.pt", model=False)  # nothing is left
     assert (code, out, err) == (0, "0 of 2 photos written to made, 2 kept, as they exist\n", "")
 

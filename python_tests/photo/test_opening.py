@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -262,7 +263,7 @@ def test_what_was_downloaded_wrongly_is_named(tmp_path):
 )
 def test_a_url_is_refused_by_name(url):
     for kind in (str, Path):  # Path drops a slash
-        with pytest.raises(ImageError, match=r"source: .* is a URL, nothing is downloaded; fetch"):
+        with pytest.raises(ImageError, match=rf"source: {re.escape(url)} is a URL, nothing"):
             images.read(kind(url), "source")
     assert not files.is_url("https.jpg") and not files.is_url("c:/photos/a.jpg") and not files.is_url(b"a:")
 
