@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import warnings
 from pathlib import Path
@@ -59,7 +58,7 @@ def read_photo(image: Any, argument: str = "image") -> Photo:
     elif isinstance(image, (bytes, bytearray, memoryview)):
         data = _bytes_of(image, argument)
         photo = _decode(data, argument, f"{len(data)} bytes")
-    elif isinstance(image, io.IOBase) or callable(getattr(image, "read", None)):
+    elif is_stream(image):
         data = _stream_bytes(image, argument)
         photo = _decode(data, argument, f"the stream of {len(data)} bytes")
     elif isinstance(image, Image.Image):
@@ -80,6 +79,14 @@ def _bytes_of(image: bytes | bytearray | memoryview, argument: str) -> bytes:
         return bytes(image)
     except ValueError as error:  # a memoryview that was released
         raise ImageError(f"{argument}: these bytes cannot be read ({error})") from error
+
+
+def is_stream(image: Any) -> bool:
+    """Return whether an image is an open file. Attributes of a caller's object may raise anything."""
+    try:
+        return not isinstance(image, Image.Image) and callable(getattr(image, "read", None))
+    except Exception:
+        return False
 
 
 def _stream_bytes(stream: Any, argument: str) -> bytes:

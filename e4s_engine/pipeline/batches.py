@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 from e4s_engine.errors import ArgumentError, BackendError, ClosedError, DeviceMemoryError
 from e4s_engine.faces.choose import Which
 from e4s_engine.options import SwapOptions
+from e4s_engine.photo.images import is_stream
 from e4s_engine.pipeline import inputs
 from e4s_engine.pipeline.jobs import Giver, Reader, Side, givers, jobs, onto
 from e4s_engine.pipeline.pipeline import Pipeline
@@ -116,16 +117,12 @@ def tasks(
     Raises ArgumentError, or what is wrong with a single source.
     """
     images, labels, points = target
-    if (
-        isinstance(images, (str, bytes, Mapping))
-        or not isinstance(images, Iterable)
-        or hasattr(images, "read")
-    ):
+    if isinstance(images, (str, bytes, Mapping)) or not isinstance(images, Iterable) or is_stream(images):
         raise ArgumentError(f"targets: expected a list or an iterator of images, got {type(images).__name__}")
     total = len(images) if isinstance(images, Sized) else None
     known = (_in_step(labels, total, "target_labels"), _in_step(points, total, "target_landmarks"))
     kept = (Side(image, f"targets[{i}]", next(known[0]), next(known[1])) for i, image in enumerate(images))
-    many = isinstance(source.image, (list, tuple, Iterator)) and not hasattr(source.image, "read")
+    many = isinstance(source.image, (list, tuple, Iterator)) and not is_stream(source.image)
     if not many:
         people = _encoded(pipeline, givers(source, request, reader, which))
         return (partial(onto, people, side, reader.anew(), which) for side in kept), total
