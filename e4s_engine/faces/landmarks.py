@@ -41,7 +41,7 @@ def resolve(
     """Return the finder that an argument `landmarks` asks for.
 
     model: "auto", a callable, its name as "package.module:attribute", or None.
-    folder, retinaface: see `auto.at_hand`.
+    folder, retinaface: see `auto.best`.
     """
     if model is None:
         return Finder("none", None, False)
