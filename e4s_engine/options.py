@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy as np
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 ALIGN = ("auto", True, False)
+
+Blend = Literal["feather", "multiband", "multiband10", "none"]
+Align = Literal["auto"] | bool
 
 
 def _option(default: Any, meaning: str, flag: str, **more: Any) -> Any:
@@ -59,7 +62,6 @@ class SwapOptions:
         False,
         "in whole-face swaps the source's face lies over the target's earrings, as published",
         "--earrings-first",
-        on="the source's face lies over the target's earrings, as published",
     )
     relight: bool = _option(
         True,
@@ -67,16 +69,16 @@ class SwapOptions:
         "--no-relight",
         off="keep the source's light in its texture",
     )
-    blend: str = _option(
+    blend: Blend = _option(
         "feather",
         "how the face is pasted: feather, multiband, multiband10 (the published ten levels) or none",
         "--blend",
         choices=MODES,
     )
-    align: str | bool = _option(
+    align: Align = _option(
         "auto", "whether photos are aligned by their faces: auto, True (yes) or False (no)", "--align"
     )
-    faces: choose.Which = _option(  # noqa: RUF009 (a field, as the others)
+    faces: choose.Which = _option(
         "largest",
         "which faces of the target: largest, all, left, right, numbers (0 is the largest), or a callable",
         "--faces",
@@ -116,18 +118,23 @@ class SwapOptions:
         )
 
 
-class SwapChanges(TypedDict, total=False):
-    """The fields of SwapOptions as keyword arguments."""
+class EditChanges(TypedDict, total=False):
+    """The fields of SwapOptions as keyword arguments of `Engine.edit`, which has an extent and no shape."""
 
-    extent: float
-    shape: bool
     texture: bool
     hair_first: bool
     earrings_first: bool
     relight: bool
-    blend: str
-    align: str | bool
+    blend: Blend
+    align: Align
     faces: choose.Which
+
+
+class SwapChanges(EditChanges, total=False):
+    """The fields of SwapOptions as keyword arguments."""
+
+    extent: float
+    shape: bool
 
 
 def checked(options: Any) -> SwapOptions:

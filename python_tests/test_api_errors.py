@@ -24,6 +24,7 @@ from e4s_engine.errors import (
     RegionError,
     WeightsError,
 )
+from e4s_engine.options import SwapOptions
 from e4s_engine.result import Face
 
 
@@ -157,6 +158,37 @@ def test_a_face_made_by_hand(engine, face, change, error, words):
 def test_a_face_brings_its_own_labels(engine, face):
     refused(ArgumentError, lambda: engine.swap(face, B, source_labels=LABELS), "source: a Face", "pass none")
     refused(ArgumentError, lambda: engine.swap(face, B, source_landmarks=FIVE), "source: a Face", "pass none")
+
+
+def test_edit_names_its_own_arguments(engine):
+    for more, error, word in (
+        ({}, ImageError, "reference: no such file"),
+        ({"reference": A, "image": "b.png"}, ImageError, "image: no such file"),
+        ({"reference": A, "reference_labels": LABELS + 12}, LabelsError, "reference labels: "),
+        ({"reference": A, "labels": LABELS + 12}, LabelsError, "image labels: "),
+        (
+            {"reference": {"eyes": A}, "regions": None, "reference_labels": LABELS},
+            ArgumentError,
+            "reference_labels: ",
+        ),
+    ):
+        given = {"image": B, "reference": "a.png", "regions": ["eyes"], **more}
+        message = refused(error, partial(engine.edit, **given), word)
+        assert message.startswith(word)
+    refused(ArgumentError, lambda: engine.edit(A, B, ["eyes"], shape=True), "shape: edit leaves", "use swap")
+
+
+def test_edit_takes_the_options_of_a_swap(engine):
+    options = SwapOptions(blend="none", extent=0.2)
+    one = engine.edit(A, B, ["hair"], 0.5, options=options)
+    expected = engine.swap(B, A, ["hair"], shape=False, extent=0.5, blend="none")
+    np.testing.assert_array_equal(one.image, expected.image)
+
+
+def test_weights_of_the_environment_are_named(monkeypatch):
+    monkeypatch.setenv("E4S_WEIGHTS", "absent.safetensors")
+    refused(WeightsError, Engine, "E4S_WEIGHTS: no such file: absent.safetensors")
+    refused(WeightsError, lambda: Engine("other.safetensors"), "weights: no such file: other.safetensors")
 
 
 # Labels

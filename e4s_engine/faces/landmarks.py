@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from e4s_engine.errors import AlignmentError, ArgumentError, noted
-from e4s_engine.faces import auto
+from e4s_engine.faces import auto, handedness
 from e4s_engine.faces.face import DetectedFace, Detector, ordered
 from e4s_engine.photo import align
 from e4s_engine.photo.images import Pixels
 
-LandmarkModel = Callable[[Pixels], Sequence[Any]]
+
+class LandmarkModel(Protocol):
+    """A caller's model: finds the faces of an image."""
+
+    def __call__(self, image: Pixels, /) -> Iterable[Any]:
+        """Return a `DetectedFace` or landmarks [68, 2] or [5, 2] in pixels for every face."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,10 +51,8 @@ def resolve(
     if model is None:
         return Finder("none", None, False)
     if isinstance(model, str) and model == "auto":
-        if retinaface is None and not auto.at_hand(folder):
-            return Finder("none", None, False)
-        best = auto.best(retinaface, folder)
-        return Finder(best.name, best, False)
+        best = auto.at_hand(retinaface, folder)
+        return Finder(best.name if best else "none", best, False)
     function = model if callable(model) else _imported(model)
     name = model if isinstance(model, str) else getattr(function, "name", "a landmark model")
     return Finder(str(name), _Called(str(name), function), True)
@@ -95,5 +98,6 @@ def _face(answer: Any) -> DetectedFace:
     if isinstance(answer, DetectedFace):
         return answer
     points = align.check_landmarks(answer, "landmark model")
+    handedness.check(points, "landmark model")
     align.quad_of(points, "landmark model")
     return DetectedFace.around(points)

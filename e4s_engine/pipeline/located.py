@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from e4s_engine.errors import AlignmentError, ArgumentError
-from e4s_engine.faces import files
+from e4s_engine.faces import files, handedness
 from e4s_engine.faces.choose import Which, choose, is_largest
 from e4s_engine.faces.face import DetectedFace
 from e4s_engine.faces.landmarks import Finder
@@ -43,6 +43,11 @@ class Portrait:
     number: int | None = None
     foreign: Mask | None = None
     assumed: bool = False
+
+    def __repr__(self) -> str:
+        height, width = self.crop.photo.shape[:2]
+        known = "unparsed" if self.labels is None else "parsed"
+        return f"<Portrait: {self.argument}, {width} x {height} pixels, {known}>"
 
 
 def found(image: Any, argument: str, finder: Finder) -> list[DetectedFace]:
@@ -85,6 +90,7 @@ def portraits(
     if align is False:
         return [portrait(alignment.whole(photo, argument))]
     if points is not None:
+        handedness.check(alignment.check_landmarks(points, f"{argument} landmarks"), f"{argument} landmarks")
         return [portrait(_crop(photo, points, argument))]
     chosen = _chosen(photo, argument, finder, align, which, mask is not None)
     if chosen is None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -37,8 +37,14 @@ from e4s_engine.result import Face, Result
 
 AT_ONCE = 8  # swaps of a batch that are in memory as floats at one time
 
-Parser = Callable[[Pixels], Any]
 PortraitLabels = dict[Portrait, Labels]
+
+
+class Parser(Protocol):
+    """A caller's own parser."""
+
+    def __call__(self, image: Pixels, /) -> Any:
+        """Return labels in 0..11, integers [h, w] of any array library, of an image uint8 [H, W, 3]."""
 
 
 class Route(enum.Enum):
