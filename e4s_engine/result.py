@@ -37,6 +37,9 @@ class Face:
     styles: npt.NDArray[np.float32]
     crop: Crop | None = dataclasses.field(default=None, repr=False)
 
+    def __repr__(self) -> str:
+        return f"<Face: labels {_shape(self.labels)}, styles {_shape(self.styles)}>"
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SwappedFace:
@@ -66,6 +69,11 @@ class SwappedFace:
     def __reduce__(self) -> tuple[type[SwappedFace], tuple[Any, ...]]:
         own = (self.labels, self.holes, self.crop)
         return type(self), (self.number, self.quad, self.regions, _complete(self.generated), *own)
+
+    def __repr__(self) -> str:
+        name = "of landmarks or of the whole photo" if self.number is None else f"number {self.number}"
+        regions = "the whole face" if self.regions is None else ", ".join(self.regions) or "nothing"
+        return f"<SwappedFace: {name}, {regions} swapped>"
 
 
 class Lazy(Generic[Value]):
@@ -173,15 +181,17 @@ class Result:
         """`image` on its GPU (DLPack, `__cuda_array_interface__`); None for results in main memory."""
         return self._resident
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, quality: int | None = None) -> None:
         """Write `image` in the format of the name's ending; an existing file is never left damaged.
 
         The file is what the target's was, as far as its format allows: colour profile, alpha, EXIF (upright),
         resolution, a JPEG's quality, and 16 bits per channel, whose numbers stay where nothing was pasted.
 
-        Raises ArgumentError for an unknown ending, OutputError if the file cannot be written.
+        quality: of JPEG and WebP, 1 to 100, in place of the target's.
+
+        Raises ArgumentError for an unknown ending or quality, OutputError if the file cannot be written.
         """
-        images.write(self.image, path, original=self._original)
+        images.write(self.image, path, original=self._original, quality=quality)
 
     def __repr__(self) -> str:
         height, width = (self.image if self.resident is None else self.resident).shape[:2]
@@ -211,6 +221,11 @@ def _lost() -> Pixels:
         "face: only its pasted part was generated, and the result was copied after its engine was closed; "
         "swap with full_face=True"
     )
+
+
+def _shape(array: Any) -> str:
+    """Return an array's dtype and shape, for people; a Face made by hand may hold anything."""
+    return f"{getattr(array, 'dtype', type(array).__name__)} {list(getattr(array, 'shape', []))}"
 
 
 def _value(value: Value | Lazy[Value]) -> Value:

@@ -7,7 +7,7 @@ import importlib.util
 import os
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,8 @@ Boxes = npt.NDArray[np.int64]  # parts of maps [N,4]: top, left, bottom, right
 
 BACKENDS = ("auto", "native", "reference")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+BackendName = Literal["auto", "native", "reference"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
 class Swapped(NamedTuple):

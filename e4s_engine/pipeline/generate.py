@@ -75,7 +75,7 @@ def _reach(crop: Crop, mode: str, size: int) -> int:
     The opacity's own resampling spreads it by a pixel of the coarser picture, the warp by two; Lanczos reads
     three pixels of the coarser picture to each side, the bicubic filter of a multi-band blend two.
     """
-    if mode == "multiband":  # blended in the crop, before it goes back into the photo
+    if mode in blend.PYRAMIDS:  # blended in the crop, before it goes back into the photo
         return 0 if size == CROP else math.ceil(2 * size / min(size, CROP)) + 1
     side = align.side_of(crop)
     spread = 0.0 if crop.quad is None and side == CROP else 2 / min(side, CROP)

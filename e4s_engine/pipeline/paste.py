@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from e4s_engine.photo import align, blend, images
+from e4s_engine.photo import align, blend, fade, images, tone
 from e4s_engine.photo.align import Crop
 from e4s_engine.photo.images import Pixels
 from e4s_engine.pipeline import compose
@@ -22,12 +22,13 @@ def paste(crop: Crop, face: Generated, composed: compose.Composed, alpha: Pixels
 
     alpha: opacity of the face over the crop. mode: see `blend.alpha`.
     """
-    pasted = face.pasted
-    if mode == "multiband" and composed.foreground.any():
+    pasted = tone.matched(face.pasted, crop.image)
+    if mode in blend.PYRAMIDS and composed.foreground.any():
         large = images.resize(pasted, align.CROP, align.CROP, Image.Resampling.BICUBIC)
-        pasted = blend.multiband(large, crop.image, composed.foreground)
+        pasted = blend.multiband(large, crop.image, composed.foreground, blend.PYRAMIDS[mode])
         if crop.quad is None:
             alpha = np.full_like(alpha, 255)  # as published, the pyramids reach over the whole crop
+    alpha = fade.towards_edges(alpha, crop)
     shape, quad = crop.photo.shape[:2], crop.quad
     return Result(
         align.paste(crop, pasted, alpha),

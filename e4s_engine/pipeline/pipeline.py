@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -24,9 +24,9 @@ from e4s_engine.networks.bisenet.config import ParserConfig
 from e4s_engine.networks.rgi import relight as relighting
 from e4s_engine.options import SwapOptions
 from e4s_engine.photo import align as alignment
-from e4s_engine.photo import images
+from e4s_engine.photo import images, tone
 from e4s_engine.photo.images import Pixels
-from e4s_engine.pipeline import compose, generate, inputs
+from e4s_engine.pipeline import aligned, compose, generate, inputs
 from e4s_engine.pipeline.compose import Composed
 from e4s_engine.pipeline.generate import Cover, Generated, cover
 from e4s_engine.pipeline.located import Portrait
@@ -38,8 +38,14 @@ from e4s_engine.result import Face, Result
 
 AT_ONCE = 8  # swaps of a batch that are in memory as floats at one time
 
-Parser = Callable[[Pixels], Any]
 PortraitLabels = dict[Portrait, Labels]
+
+
+class Parser(Protocol):
+    """A caller's own parser."""
+
+    def __call__(self, image: Pixels, /) -> Any:
+        """Return labels in 0..11, integers [h, w] of any array library, of an image uint8 [H, W, 3]."""
 
 
 class Route(enum.Enum):
@@ -75,6 +81,8 @@ class Pipeline:
     def _parse(self, portrait: Portrait) -> Labels:
         with stage("parse"):
             labels = self._parsed(portrait)
+        if portrait.assumed:
+            aligned.check(labels, portrait.argument)
         # Neighbours in a group photo: to the parser their skin and hair are this face's.
         return labels if portrait.foreign is None else np.where(portrait.foreign, np.uint8(0), labels)
 
@@ -162,21 +170,22 @@ class Pipeline:
     def _route(self, job: Job, jobs: Sequence[Job], options: SwapOptions) -> Route:
         """Decide how a job is done.
 
-        Fused are swaps as published between two aligned crops. A source that comes again, or was encoded
-        already, goes through the stages: its style vectors are used again.
+        Fused are swaps as published between two aligned crops, the target in colour. A source that comes
+        again, or was encoded already, goes through the stages: its style vectors are used again.
         """
         if job.request == Regions(()):
             return Route.UNTOUCHED
         source, crop = job.parts[0].person, job.target.crop
         once = sum(source is part.person for other in jobs for part in other.parts) == 1
-        aligned = crop.quad is None and crop.photo.shape == crop.image.shape
-        fits = len(job.parts) == 1 and isinstance(source, Portrait) and once and aligned
-        return Route.FUSED if fits and self._can_fuse(options) else Route.STAGED
+        same_size = crop.quad is None and crop.photo.shape == crop.image.shape
+        fits = len(job.parts) == 1 and isinstance(source, Portrait) and once and same_size
+        fused = fits and self._can_fuse(options) and tone.of(crop.image) is None
+        return Route.FUSED if fused else Route.STAGED
 
     def _can_fuse(self, options: SwapOptions) -> bool:
         """Return whether the backend swaps in one go, and does what these options ask for."""
         lights = self._lights_for(options)
-        return self.backend.swapper is not None and options.published and lights is None
+        return self.backend.swapper is not None and options.fused and lights is None
 
     def _lights_for(self, options: SwapOptions) -> relighting.Layers | None:
         return self.lights if options.relight else None
@@ -223,8 +232,11 @@ class Pipeline:
         given, kept = swapper.resident(source), swapper.resident(target)
         if given is None or kept is None:
             return None
+        if labels[1] is None and tone.of(images.read(target, "target")) is not None:
+            return None  # the parser reads it on the CPU anyway; beside a caller's labels nothing is copied
+        assumed = options.align is not False
         masks = [
-            self._labels_of(image, mask, argument)
+            self._labels_of(image, mask, argument, assumed)
             for image, mask, argument in zip((source, target), labels, ("source", "target"), strict=True)
         ]
         flags = compose.request(_ids(request), masks[0])
@@ -235,11 +247,12 @@ class Pipeline:
         result = resident(swapped.pasted, swapped.faces, swapped.labels, holes, crop, foreground)
         return result.of_face(None, None, _names(request))
 
-    def _labels_of(self, image: Any, labels: Any, argument: str) -> Labels:
+    def _labels_of(self, image: Any, labels: Any, argument: str, assumed: bool) -> Labels:
         """Return labels checked, or the parser's, which sees a copy on the CPU."""
         if labels is not None:
             return inputs.check_labels(labels, f"{argument} labels")
-        return self._parse(Portrait(argument, alignment.whole(images.read(image, argument), argument)))
+        crop = alignment.whole(images.read(image, argument), argument)
+        return self._parse(Portrait(argument, crop, assumed=assumed))
 
     def invert(self, portrait: Portrait, steps: int, rate: float) -> Face:
         """Return the portrait as a Face: the encoder's style vectors, and so many steps down from them."""
@@ -327,7 +340,8 @@ def _compose(
         given.append((face.labels, vectors, compose.shown(face.labels, part.ids)))
     if isinstance(job.request, WholeFace):
         source_labels, source_styles, _ = given[0]
-        labels, holes = compose.whole_face_labels(source_labels, target.labels, options.hair_first)
+        order = options.hair_first, options.earrings_first
+        labels, holes = compose.whole_face_labels(source_labels, target.labels, *order)
         styles = compose.whole_face_styles(source_styles, target.styles, options.extent)
         shaped: list[tuple[compose.Styles, Sequence[int]]] = [(source_styles, regions.FACE)]
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from e4s_engine import regions
@@ -11,14 +11,11 @@ from e4s_engine.errors import ArgumentError, RegionError
 from e4s_engine.faces.landmarks import Finder
 from e4s_engine.pipeline import located
 from e4s_engine.pipeline.inputs import check_styles
+from e4s_engine.pipeline.kinds import RegionNames
 from e4s_engine.pipeline.located import Portrait
 from e4s_engine.pipeline.stages import stage
 from e4s_engine.result import Face
 
-Image = Any  # a path, bytes, a PIL image, an array (see images.read), or a Portrait
-RegionNames = str | Iterable[str]
-OneSource = Image | Face | Mapping[str | tuple[str, ...], Image | Face]
-Source = OneSource | Mapping[int, OneSource]  # by number of the target's face: one source each
 Ids = tuple[int, ...]
 
 

@@ -68,11 +68,20 @@ def unpickle(file: Path, argument: str) -> Any:
         _check_archive(file)
         return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds on damaged or hostile files
-        first = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        # From None: a traceback would show PyTorch's advice to read the file with weights_only=False.
         raise WeightsError(
-            f"{argument}: {file} cannot be read as plain tensors: it is damaged, or holds code, which is "
-            f"never executed ({first})"
-        ) from error
+            f"{argument}: {file} cannot be read as plain tensors: {_reason(error)}; download it again from "
+            "its authors"
+        ) from None
+
+
+def _reason(error: Exception) -> str:
+    """Return why a file cannot be read, without PyTorch's words: they advise to execute what is in it."""
+    foreign = re.search(r"GLOBAL ([\w.]+)", str(error))
+    if foreign:
+        return f"it holds code or objects ({foreign.group(1)}), which are never executed"
+    own = f" ({error})" if isinstance(error, ValueError) and "weights_only" not in str(error) else ""
+    return f"it is damaged, or holds code, which is never executed{own}"
 
 
 def _check_archive(file: Path) -> None:

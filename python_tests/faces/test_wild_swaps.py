@@ -6,14 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from faces_tools import needs_dlib, needs_yunet
 
 from e4s_engine import Engine, Face
-from e4s_engine.faces import auto
 from e4s_engine.photo import images
 
-pytestmark = pytest.mark.skipif(
-    auto.at_hand() is None, reason="needs a face detector: pip install e4s_engine[faces]"
-)
+pytestmark = [needs_dlib, needs_yunet]
 
 # A group, a face cut by the edge, alpha, a mirrored EXIF orientation, 16 bits of grey, tilted, upside down.
 PHOTOS = {

@@ -118,7 +118,7 @@ def test_engine_end_to_end(case: SimpleNamespace, tmp_path: Path) -> None:
     assert np.abs(result.face[::4, ::4].astype(int) - case.z["swapped_uint8_strided"]).max() <= 1
     close = np.abs(result.image[::4, ::4].astype(int) - case.z["blend_feather_strided"]) <= 1
     assert close.mean() >= 0.999
-    banded = engine.swap(source, case.target, blend="multiband", target_labels=case.z["target_labels"])
+    banded = engine.swap(source, case.target, blend="multiband10", target_labels=case.z["target_labels"])
     close = np.abs(banded.image[::4, ::4].astype(int) - case.z["blend_multiband_strided"]) <= 1
     assert close.mean() >= 0.999
 
