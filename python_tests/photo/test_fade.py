@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from e4s_engine.photo import fade
+from e4s_engine.photo import blend, fade
 from e4s_engine.photo.align import CROP, Crop
 from e4s_engine.pipeline.compose import Composed
+from e4s_engine.pipeline.generate import Generated
 from e4s_engine.pipeline.paste import paste
 
 FULL = np.full((CROP, CROP), 255, np.uint8)
@@ -61,7 +62,9 @@ def test_a_pasted_neck_ends_without_a_seam():
     composed = Composed(
         np.full((512, 512), 8, np.uint8), ~foreground, np.zeros((12, 4), np.float32), foreground
     )
-    image = paste(place, white, composed, "feather").image
+    image = paste(
+        place, Generated(white, white), composed, blend.alpha(foreground, "feather"), "feather"
+    ).image
     column = image[:, 228, 0].astype(int)
     assert column[228] == 255 and column[:100].max() == 0 and column[357:].max() == 0
     assert np.abs(np.diff(column)).max() <= 255 * 1.5 / fade.BAND * 4 + 2  # 4 crop pixels to one of the photo

@@ -7,6 +7,7 @@ import numpy as np
 from e4s_engine.photo import blend
 from e4s_engine.photo.align import CROP, Crop
 from e4s_engine.pipeline.compose import Composed
+from e4s_engine.pipeline.generate import Generated
 from e4s_engine.pipeline.paste import paste
 
 
@@ -18,8 +19,10 @@ def test_no_halo_round_a_pale_face_before_a_dark_background() -> None:
     face, photo = (np.full((CROP, CROP, 3), value, np.uint8) for value in (220, 30))
     composed = Composed(foreground.astype(np.uint8), ~foreground, np.zeros((12, 4), np.float32), foreground)
 
+    crop = Crop(photo, photo, None)
+
     def change(mode: str) -> int:
-        image = paste(Crop(photo, photo, None), face, composed, mode).image
+        image = paste(crop, Generated(face, face), composed, blend.alpha(foreground, mode), mode).image
         return int(np.abs(image.astype(int) - photo)[far].max())
 
     assert change("multiband") <= 8
