@@ -21,8 +21,13 @@ from e4s_engine.photo import images
 ROOT = Path(__file__).parents[2] / "e4s_engine"
 PYTHON = re.compile(r"Engine\(|\b[a-z_]+=(?:True|False|None|\.\.\.|[A-Z])")
 # About calls that commands never make: dicts of sources are built from --also and --put, results are saved
-# while their engine is open.
-NEVER = ("regions=None beside it", "Engine(landmarks=None)", "only its pasted part was generated")
+# while their engine is open, a target is a file.
+NEVER = (
+    "regions=None beside it",
+    "Engine(landmarks=None)",
+    "only its pasted part was generated",
+    "a Face, which",
+)
 
 
 def messages():
