@@ -56,6 +56,11 @@ int Builder::write(const std::string& name) {
   return writes.back();
 }
 
+int Builder::write_part(const std::string& name) {
+  in_parts = true;
+  return write(name);
+}
+
 const BufferSpec& Builder::spec(int index) const { return plan_.buffers[static_cast<std::size_t>(index)]; }
 
 int Builder::integer(const std::string& name, int low, int high) const {
@@ -111,6 +116,7 @@ Plan::Plan(PlanSpec spec, std::shared_ptr<const Weights> weights, const Kernels&
   const std::size_t buffers = spec_.buffers.size();
   std::vector<std::vector<int>> reads, writes;
   std::vector<std::int64_t> temporaries;
+  std::vector<bool> in_parts;
   for (const StepSpec& step : spec_.steps) {
     const auto factory = factories().find(step.kind);
     if (factory == factories().end()) throw ArgumentError("plan: unknown step " + step.kind);
@@ -120,9 +126,10 @@ Plan::Plan(PlanSpec spec, std::shared_ptr<const Weights> weights, const Kernels&
     reads.push_back(builder.reads);
     writes.push_back(builder.writes);
     temporaries.push_back(builder.temporary_);
+    in_parts.push_back(builder.in_parts);
     scratch_ = std::max(scratch_, builder.scratch_);
   }
-  check_order(reads, writes);
+  check_order(reads, writes, in_parts);
   const std::int64_t guard = options_.guard ? kGuard : 0;
   blocks_.assign(buffers + steps_.size(), Block{});
   for (std::size_t b = 0; b < buffers; ++b) {
@@ -175,16 +182,16 @@ void Plan::check_buffers() const {
 }
 
 // Checks that a step reads only buffers that the caller or an earlier step wrote, and writes none that it
-// reads.
+// reads, unless it works on parts of them.
 void Plan::check_order(const std::vector<std::vector<int>>& reads,
-                       const std::vector<std::vector<int>>& writes) const {
+                       const std::vector<std::vector<int>>& writes, const std::vector<bool>& in_parts) const {
   std::vector<bool> written(spec_.buffers.size(), false);
   for (std::size_t s = 0; s < reads.size(); ++s) {
     for (const int b : reads[s]) {
       const auto index = static_cast<std::size_t>(b);
       if (spec_.buffers[index].external < 0 && !written[index])
         throw ArgumentError("plan: step " + spec_.steps[s].kind + " reads what nothing wrote");
-      if (std::find(writes[s].begin(), writes[s].end(), b) != writes[s].end())
+      if (!in_parts[s] && std::find(writes[s].begin(), writes[s].end(), b) != writes[s].end())
         throw ArgumentError("plan: step " + spec_.steps[s].kind + " writes to what it reads");
     }
     for (const int b : writes[s]) written[static_cast<std::size_t>(b)] = true;

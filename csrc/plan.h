@@ -64,6 +64,8 @@ class Builder {
   // Returns the index of a buffer that the step reads or writes.
   int read(const std::string& name);
   int write(const std::string& name);
+  // Returns the index of a buffer of which the step writes some channels, and may read others.
+  int write_part(const std::string& name);
   const BufferSpec& spec(int buffer) const;
   // Returns a number of the step; integers lie in [low, high], reals are finite.
   int integer(const std::string& name, int low, int high) const;
@@ -84,6 +86,7 @@ class Builder {
 
   std::vector<int> reads, writes;
   std::int64_t temporary_ = 0, scratch_ = 0;
+  bool in_parts = false;  // whether it may write to a buffer that it reads
 
  private:
   int buffer(const std::string& name) const;
@@ -132,8 +135,8 @@ class Plan {
   };
 
   void check_buffers() const;
-  void check_order(const std::vector<std::vector<int>>& reads,
-                   const std::vector<std::vector<int>>& writes) const;
+  void check_order(const std::vector<std::vector<int>>& reads, const std::vector<std::vector<int>>& writes,
+                   const std::vector<bool>& in_parts) const;
   void check_inputs(const std::vector<void*>& externals) const;
   std::vector<Map> bind(std::byte* arena, const std::vector<void*>& externals) const;
   void set_guards(std::byte* arena, int step) const;

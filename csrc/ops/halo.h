@@ -8,4 +8,7 @@ namespace e4s {
 // Zeroes the halo around every sample.
 void clear_halo(const Run& run, const Map& y);
 
+// Fills `width` pixels of the halo with the map mirrored, its edge not repeated. Sides are above `width`.
+void mirror_halo(const Run& run, const Map& y, int width);
+
 }  // namespace e4s

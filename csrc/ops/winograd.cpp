@@ -53,7 +53,7 @@ std::int64_t winograd_scratch(const PackedConv& conv) { return Layout(conv).tota
 
 void check_winograd(const Builder& b, const BufferSpec& in, const BufferSpec& out, const PackedConv& conv) {
   b.require(in.h == out.h && in.w == out.w && in.h % 2 == 0 && in.w % 2 == 0 && in.halo >= 1 &&
-                in.c == conv.inputs && in.c % kLanes == 0,
+                in.c >= conv.inputs && conv.inputs % kLanes == 0,
             "Winograd's form needs stride 1, even sides and whole vectors of channels");
 }
 
