@@ -373,7 +373,7 @@ def _style_cases() -> Iterator[Case]:
         name = f"style-{inner}-{out}-{side}-n{batch}"
         rng, inputs, weights = _base(name, inner, 2 * side, 2 * side, batch)
         weights |= {"e0": _normal(rng, inner, 3, 1, 1), "f0": _normal(rng, inner)}
-        weights |= {"taps": _normal(rng, 4, 4), "e1": _normal(rng, out, inner, 3, 3), "f1": _normal(rng, out)}
+        weights |= {"e1": _normal(rng, out, inner, 3, 3), "f1": _normal(rng, out)}
         weights |= {"flat": _normal(rng, DIM, out * side * side), "fb": _normal(rng, DIM)}
         weights |= {"map": 100 * _normal(rng, DIM, DIM), "mb": _normal(rng, DIM), "gain": _normal(rng, 1)}
         for number, depth in (("1", out), ("2", 2 * out), ("3", out + inner)):
@@ -384,7 +384,7 @@ def _style_cases() -> Iterator[Case]:
 
         def network(ops: Any, x: Any, w: Any) -> Any:
             fine = ops.equal_conv(ops.from_uint8(x["pixels"], -1, 1), w["e0"], w["f0"])
-            coarse = ops.equal_conv(ops.blur(fine, w["taps"]), w["e1"], w["f1"], stride=2)
+            coarse = ops.equal_conv(ops.blur(fine), w["e1"], w["f1"], stride=2)
             z = ops.rms_norm(ops.flat_linear(coarse, w["flat"], w["fb"]))
             z = ops.equal_linear(z, w["map"], w["mb"], rate=0.01, activated=True)
 
@@ -401,7 +401,7 @@ def _style_cases() -> Iterator[Case]:
             """What no convolution can take along."""
             x = _features(ops, x, w)
             twice = ops.inject(x, x, w["gain"], w["both"])
-            return ops.blur(ops.add(twice, twice), w["taps"])
+            return ops.blur(ops.add(twice, twice))
 
         weights["both"] = _normal(rng, 2 * inner)
         yield Case(name, network, inputs, weights)

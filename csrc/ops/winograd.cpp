@@ -13,7 +13,7 @@ constexpr std::int64_t kWidth = kGroup * kLanes;
 constexpr std::int64_t kTiles = 72;  // most tiles per block
 constexpr std::int64_t kLine = 64;   // bytes between the parts, so that they share no cache set
 // With fewer channels the transforms cost too much; with fewer pixels the weights, which grow by 16 / 9.
-constexpr int kLeastChannels = 64;
+constexpr int kLeastChannels = 32;
 constexpr std::int64_t kLeastPixels = 256;
 
 // Offsets in bytes of a block's intermediates in a worker's scratch: inputs [part][tile][channel], products

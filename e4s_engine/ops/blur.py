@@ -1,4 +1,4 @@
-"""A 4 x 4 filter of every channel: StyleGAN2 blurs before a convolution of stride 2."""
+"""The blur before StyleGAN2's convolutions of stride 2: the outer product of [1, 3, 3, 1], of sum one."""
 
 from __future__ import annotations
 
@@ -6,30 +6,32 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from e4s_engine.ops._constants import row
 from e4s_engine.plan import Vector
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from e4s_engine.plan import Array, Arrays, Symbol, Weight
+    from e4s_engine.plan import Array, Arrays, Symbol
+
+TAPS = (1 / 8, 3 / 8, 3 / 8, 1 / 8)  # per axis
 
 
-def reference(x: Tensor, kernel: Tensor) -> Tensor:  # [N,C,H,W], [4,4] -> [N,C,H+1,W+1]
-    """Convolve every channel with the kernel (not its mirror image), with two zero pixels around."""
+def reference(x: Tensor) -> Tensor:  # [N,C,H,W] -> [N,C,H+1,W+1]
+    """Filter every channel over both axes, with two zero pixels around."""
     import torch.nn.functional as F
 
     channels = x.shape[1]
-    taps = kernel.flip(0, 1).to(x.dtype).expand(channels, 1, 4, 4)
-    return F.conv2d(x, taps, padding=2, groups=channels)
+    taps = row(TAPS, x.dtype, x.device)
+    return F.conv2d(x, (taps[:, None] * taps).expand(channels, 1, 4, 4), padding=2, groups=channels)
 
 
-def record(x: Symbol, kernel: Weight) -> Symbol:
+def record(x: Symbol) -> Symbol:
     """Append the filter as a step of its own."""
     n, channels, height, width = x.shape
 
-    def taps(arrays: Arrays) -> Array:
-        return np.ascontiguousarray(kernel.read(arrays)[::-1, ::-1])
+    def taps(_: Arrays) -> Array:
+        return np.outer(TAPS, TAPS).astype(np.float32)
 
     shape = (n, channels, height + 1, width + 1)
-    weights = {"taps": Vector((kernel.key, "flipped"), taps)}
-    return x.plan.emit("blur", shape, {"x": x}, type=x.type, weights=weights)
+    return x.plan.emit("blur", shape, {"x": x}, type=x.type, weights={"taps": Vector(("blur",), taps)})
