@@ -3,9 +3,10 @@
     acc[pixel, o] = sum over tap, c of x[pixel * stride + tap - pad, c] * kernel[tap, c, o]
 
 then bias, PReLU or ReLU, residual, ReLU. The depth is one flat loop, so that loads stay in flight from one
-step to the next. Beyond its border x is zero, or mirrored. Taps vary fastest and a tile is a rectangle of pixels, so that the first-level cache holds
-the pixels that the next taps read again. Where a step is deeper than the input has channels (pictures), it
-spans several taps. The plan's linear layers run here too, as 1 x 1 convolutions over [N,1,R,C].
+step to the next. Beyond its border x is zero, or mirrored.
+Taps vary fastest and a tile is a rectangle of pixels, so that the first-level cache holds the pixels that the
+next taps read again. Where a step is deeper than the input has channels (pictures), it spans several taps.
+The plan's linear layers run here too, as 1 x 1 convolutions over [N,1,R,C].
 
 A small map with many channels would keep only a fraction of the card busy for hundreds of steps: its depth
 is split over parallel programs, and a second pass (or the norm that follows) adds up their partial sums in a
@@ -65,9 +66,10 @@ def conv2d(
     x, kernel, bias, slope, residual, sums, y,
     H: tl.constexpr, W: tl.constexpr, X_PIXEL: tl.constexpr, CHANNELS: tl.constexpr, DEPTH: tl.constexpr,
     ROWS: tl.constexpr, WIDTH: tl.constexpr, Y_PIXEL: tl.constexpr, OUTPUTS: tl.constexpr,
-    PADDED: tl.constexpr, RESIDUAL_PIXEL: tl.constexpr, SIZE: tl.constexpr, STRIDE: tl.constexpr,
-    PAD: tl.constexpr, REFLECT: tl.constexpr, RELU: tl.constexpr, RELU_LAST: tl.constexpr, PRECISION: tl.constexpr, SPLIT: tl.constexpr,
-    TILE_W: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
+    PADDED: tl.constexpr, RESIDUAL_PIXEL: tl.constexpr, SIZE: tl.constexpr, STRIDE: tl.constexpr, PAD:
+    tl.constexpr, REFLECT: tl.constexpr, RELU: tl.constexpr, RELU_LAST: tl.constexpr, PRECISION:
+    tl.constexpr, SPLIT: tl.constexpr, TILE_W: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
+    BLOCK_K: tl.constexpr,
 ):  # fmt: skip
     sample = tl.program_id(2).to(tl.int64)
     TILES: tl.constexpr = (ROWS + BLOCK_M - 1) // BLOCK_M

@@ -258,8 +258,8 @@ def _finish(
         {"x": parts, **rest, "y": out},
         ("y",),
         constants(
-            area=y.pixels, x_pixel=padded(outputs), y_pixel=y.pixel, outputs=outputs, split=split, block_p=down,
-            block_c=across,
+            area=y.pixels, x_pixel=padded(outputs), y_pixel=y.pixel, outputs=outputs, split=split,
+            block_p=down, block_c=across,
         ) | epilogue,
         (blocks(y.pixels, down), blocks(outputs, across)),
         y.n,

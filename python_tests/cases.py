@@ -321,11 +321,15 @@ def _mirrored_cases() -> Iterator[Case]:
     ):  # fmt: skip
         name = f"mirrored-{inner}-{out}-s{stride}-{height}x{width}-n{batch}"
         rng, inputs, weights = _base(name, inner, height, width, batch)
-        weights |= {"w": _kernel(rng, out, inner, 3), "v": _kernel(rng, out, inner, 3), "b": _normal(rng, out)}
+        weights |= {
+            "w": _kernel(rng, out, inner, 3),
+            "v": _kernel(rng, out, inner, 3),
+            "b": _normal(rng, out),
+        }
         weights |= {"stem": _kernel(rng, inner, 3, 3), "rgb": _kernel(rng, 3, out, 3), "rb": _normal(rng, 3)}
 
         def network(ops: Any, x: Any, w: Any, stride: int = stride) -> Any:
-            """A mirrored and an ordinary convolution read the same map."""
+            """Read one map by a mirrored and an ordinary convolution."""
             x = ops.conv2d(ops.from_uint8(x["pixels"], -1, 1), w["stem"], reflect=True, slope=0.2)
             y = ops.conv2d(x, w["w"], bias=w["b"], stride=stride, reflect=True)
             return ops.add(y, ops.conv2d(x, w["v"], stride=stride, slope=0.1), gain=-0.5)
@@ -356,7 +360,7 @@ def _dense_cases() -> Iterator[Case]:
             return ops.add(x, y, gain=0.5, relu=True)
 
         def both(ops: Any, x: Any, w: Any) -> Any:
-            """A map that two wider ones begin with, one of which is read elsewhere."""
+            """Begin two wider maps with the same one."""
             x = _features(ops, x, w)
             pair = ops.concat([x, ops.conv2d(x, w["w0"])])
             three = ops.concat([pair, ops.conv2d(pair, w["w1"])])
@@ -388,8 +392,8 @@ def _style_cases() -> Iterator[Case]:
             z = ops.rms_norm(ops.flat_linear(coarse, w["flat"], w["fb"]))
             z = ops.equal_linear(z, w["map"], w["mb"], rate=0.01, activated=True)
 
-            def style(number: str) -> Any:
-                return ops.equal_linear(z, w[f"mw{number}"], w[f"mb{number}"])
+            def style(which: str) -> Any:
+                return ops.equal_linear(z, w[f"mw{which}"], w[f"mb{which}"])
 
             y = ops.regional_conv(coarse, w["w1"], style("1"))
             y = ops.inject(y, coarse, w["gain"], w["b1"])
@@ -398,7 +402,7 @@ def _style_cases() -> Iterator[Case]:
             return ops.to_rgb(y, w["rgb"], style("3"), None, w["rgb_bias"])
 
         def injected(ops: Any, x: Any, w: Any) -> Any:
-            """What no convolution can take along."""
+            """Inject after what no bias can be folded into."""
             x = _features(ops, x, w)
             twice = ops.inject(x, x, w["gain"], w["both"])
             return ops.blur(ops.add(twice, twice))

@@ -29,9 +29,7 @@ def reference(
     return F.leaky_relu(y, equal_conv.SLOPE) * equal_conv.GAIN if activated else y
 
 
-def record(
-    x: Symbol, weight: Weight, bias: Weight, *, rate: float = 1.0, activated: bool = False
-) -> Symbol:
+def record(x: Symbol, weight: Weight, bias: Weight, *, rate: float = 1.0, activated: bool = False) -> Symbol:
     """Append a 1 x 1 convolution over [N,1,R,I], in fp32."""
     n, vectors, inputs = x.shape
     outputs = weight.shape[0]

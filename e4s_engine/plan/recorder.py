@@ -272,7 +272,7 @@ def conv_numbers(
     to: int = 0,  # first channel of the output
     relu: bool = False,
     reflect: bool = False,  # whether the border mirrors the input; else it is zero
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Return the numbers of a conv2d step."""
     return {"stride": stride, "pad": pad, "first": first, "to": to, "relu": relu, "reflect": reflect}
 

@@ -1,4 +1,4 @@
-"""ParseNet, RRDBNet and GPEN: the published outputs, small ones on every instruction set, tiles, official files."""
+"""ParseNet, RRDBNet, GPEN: published outputs, small ones on every instruction set, tiles, official files."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from e4s_engine.errors import WeightsError
 from e4s_engine.networks.network import MAX_CHANNELS, Shapes, check_integers
 
 _MOST_LAYERS = 32
+_MOST_SIZES = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +25,8 @@ class GPENConfig:
 
     def __post_init__(self) -> None:
         check_integers(self)
-        wide = 2 <= len(self.channels) <= 10 and all(4 <= width <= MAX_CHANNELS // 2 for width in self.channels)
+        counts = self.channels
+        wide = 2 <= len(counts) <= _MOST_SIZES and all(4 <= c <= MAX_CHANNELS // 2 for c in counts)
         if not wide or not 4 <= self.latent <= MAX_CHANNELS or not 0 <= self.mapping <= _MOST_LAYERS:
             raise WeightsError(
                 f"config: impossible GPEN (channels {self.channels}, latent {self.latent}, "
@@ -46,7 +48,10 @@ def infer_gpen(shapes: Shapes) -> GPENConfig:
     """Infer the config of a GPEN state dict from its shapes."""
     try:
         channels = [shapes["generator.conv1.conv.weight"][1]]
-        while (name := f"generator.convs.{2 * len(channels) - 1}.conv.weight") in shapes and len(channels) < 11:
+        for size in range(1, _MOST_SIZES + 1):
+            name = f"generator.convs.{2 * size - 1}.conv.weight"
+            if name not in shapes:
+                break
             channels.append(shapes[name][1])
         latent = shapes["final_linear.0.weight"][0]
     except (KeyError, IndexError) as error:

@@ -14,6 +14,8 @@ GPEN = Network(
     tensors=tensors,
     infer=infer_gpen,
     recognise=lambda shapes: "ecd0.0.0.weight" in shapes,
-    functions={"restore": Function(restore, (Input.PIXELS,), lambda config: ((config.side, config.side, 3),))},
+    functions={
+        "restore": Function(restore, (Input.PIXELS,), lambda config: ((config.side, config.side, 3),))
+    },
     scale=scale,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from e4s_engine.networks import network
 from e4s_engine.networks.gpen.config import GPENConfig
@@ -29,7 +30,7 @@ def _encoder(config: GPENConfig) -> Iterator[Entry]:
     widths = config.channels[::-1]
     yield "ecd0.0.0.weight", (widths[0], 3, 1, 1)
     yield "ecd0.0.1.bias", (widths[0],)
-    for i, (inner, outer) in enumerate(zip(widths, widths[1:], strict=False), 1):
+    for i, (inner, outer) in enumerate(pairwise(widths), 1):
         yield f"ecd{i}.0.1.weight", (outer, inner, 3, 3)
         yield f"ecd{i}.0.2.bias", (outer,)
     yield "final_linear.0.weight", (config.latent, 16 * widths[-1])
@@ -44,7 +45,7 @@ def _generator(config: GPENConfig) -> Iterator[Entry]:
     yield "generator.input.input", (1, first, 4, 4)
     yield from _styled_conv("generator.conv1.", first, first, config.latent)
     yield from _to_rgb("generator.to_rgb1.", 2 * first, config.latent)
-    for n, (inner, outer) in enumerate(zip(config.channels, config.channels[1:], strict=False)):
+    for n, (inner, outer) in enumerate(pairwise(config.channels)):
         yield from _styled_conv(f"generator.convs.{2 * n}.", 2 * inner, outer, config.latent)
         yield from _styled_conv(f"generator.convs.{2 * n + 1}.", 2 * outer, outer, config.latent)
         yield from _to_rgb(f"generator.to_rgbs.{n}.", 2 * outer, config.latent)

@@ -17,7 +17,7 @@ PARSENET = Network(
     infer=infer_parsenet,
     recognise=lambda shapes: "out_mask_conv.conv2d.weight" in shapes,
     functions={
-        # As in BiSeNet, every layer adds a little error in bf16: 96% of the labels of the goldens' weights stay.
+        # As in BiSeNet, every layer adds a little error in bf16: of a golden's labels, 96% stay.
         "parse_face": Function(
             classes, (Input.PIXELS,), lambda config: ((SIDE, SIDE, 3),), cpu_precision="fp32"
         ),

@@ -48,9 +48,7 @@ def _conv(ops: Ops[T], x: T, weights: Weights[T], prefix: str, stride: int = 1) 
     return ops.conv2d(x, weight, bias=bias, stride=stride, reflect=True)
 
 
-def _block(
-    ops: Ops[T], x: T, weights: Weights[T], prefix: str, stride: int = 1, shortcut: bool = True
-) -> T:
+def _block(ops: Ops[T], x: T, weights: Weights[T], prefix: str, stride: int = 1, shortcut: bool = True) -> T:
     """Run a residual block; its second convolution and the shortcut's have the stride."""
     y = ops.conv2d(x, weights[prefix + "conv1.conv2d.weight"], reflect=True)
     y = ops.activation(batch_norm(ops, y, weights, prefix + "conv1.norm.norm.", relu=False), slope=SLOPE)

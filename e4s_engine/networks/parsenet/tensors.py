@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from e4s_engine.networks import network
 from e4s_engine.networks.layers import batch_norm_tensors
@@ -25,11 +26,11 @@ def scale(name: str, shape: Shape) -> tuple[float, float]:
 def _layers(config: ParseNetConfig) -> Iterator[Entry]:
     widths = config.widths
     yield from _conv("encoder.0.", 3, widths[0])
-    for i, (inner, outer) in enumerate(zip(widths, widths[1:], strict=False), 1):
+    for i, (inner, outer) in enumerate(pairwise(widths), 1):
         yield from _block(f"encoder.{i}.", inner, outer, shortcut=True)
     for i in range(config.blocks):
         yield from _block(f"body.{i}.", widths[-1], widths[-1], shortcut=False)
-    for i, (inner, outer) in enumerate(zip(widths[::-1], widths[-2::-1], strict=False)):
+    for i, (inner, outer) in enumerate(pairwise(widths[::-1])):
         yield from _block(f"decoder.{i}.", inner, outer, shortcut=True)
     yield from _conv("out_mask_conv.", widths[0], config.classes)
     yield from _conv("out_img_conv.", widths[0], 3)

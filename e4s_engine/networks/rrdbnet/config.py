@@ -25,7 +25,7 @@ class RRDBConfig:
     def __post_init__(self) -> None:
         check_integers(self)
         widest = self.features + 4 * self.growth
-        if not (4 <= self.features and 4 <= self.growth and widest <= MAX_CHANNELS):
+        if not (min(self.features, self.growth) >= 4 and widest <= MAX_CHANNELS):
             raise WeightsError(f"config: impossible RRDBNet ({self.features} + 4 x {self.growth} features)")
         if not 1 <= self.blocks <= _MOST_BLOCKS:
             raise WeightsError(f"config: impossible RRDBNet ({self.blocks} blocks)")
@@ -40,8 +40,8 @@ def infer_rrdbnet(shapes: Shapes) -> RRDBConfig:
         raise WeightsError(f"weights: no RRDBNet state dict, {error} is missing or misshapen") from error
     if inputs != 3:
         raise WeightsError(
-            f"weights: this RRDBNet reads {inputs} channels, as those of other scales than 4 do; the published "
-            "pipeline enlarges with realesrnet_x4.pth"
+            f"weights: this RRDBNet reads {inputs} channels, as those of other scales than 4 do; the "
+            "published pipeline enlarges with realesrnet_x4.pth"
         )
     blocks = next(i for i in range(_MOST_BLOCKS + 2) if f"body.{i}.rdb1.conv1.weight" not in shapes)
     return RRDBConfig(features=features, growth=growth, blocks=blocks)

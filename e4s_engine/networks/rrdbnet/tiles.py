@@ -1,4 +1,4 @@
-"""Large pictures through RRDBNet: features as a whole, colours in tiles that give the same picture bit for bit."""
+"""RRDBNet on large pictures: features as a whole, colours in tiles; the picture is the same, bit for bit."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def enlarged(run: Run, pixels: npt.NDArray[np.uint8], side: int = SIDE) -> npt.N
 
 
 def _parts(length: int, side: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yield parts of an axis, and what is read for each: windows of one length, so that one plan serves all."""
+    """Yield the parts of an axis, each with the window that it reads. Windows have one length."""
     count = -(-length // side)
     step = -(-length // count)
     window = min(length, step + 2 * REACH)
