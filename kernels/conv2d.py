@@ -152,7 +152,8 @@ def launch_conv2d(c: Context) -> list[Launch]:
     kernel = c.step.weights["kernel"][0]
     outputs, inputs, size = kernel.shape[:3]  # type: ignore[union-attr]
     depth = 4 if inputs == 3 else padded(inputs)
-    problem = tiles.Problem("conv2d", y.pixels, outputs, depth, x.type, y.n, size * size)
+    form = "mirrored" if c.flag("reflect") else "conv2d"
+    problem = tiles.Problem(form, y.pixels, outputs, depth, x.type, y.n, size * size)
     block = tiles.choose(problem, c.table)
     rest = {"bias": c.vector("bias"), "slope": c.vector("prelu"), "residual": c.buffer("residual")}
     flags = constants(
