@@ -64,11 +64,14 @@ def torch_runner(model: Model, function: str, last: bool, pixels: np.ndarray) ->
     return run
 
 
-def measure(kind: str, rounds: int) -> dict[str, Any]:
-    """Time every form of a network at its published size, in turns."""
+def measure(kind: str, rounds: int, side: int) -> dict[str, Any]:
+    """Time every form of a network, in turns. side: of RRDBNet's picture; the others have one size."""
     config, function = MODELS[kind]
     model = weights.random_model(config)
-    (shape,) = registry.get(kind).function(function).examples(config)
+    declared = registry.get(kind).function(function)
+    (shape,) = declared.examples(config)
+    if declared.free:
+        shape = (side, side, 3)
     pixels = np.random.default_rng(0).integers(0, 256, (1, *shape), dtype=np.uint8)
     forms = {"native fp32": native_runner(model, function, "fp32", pixels)}
     if _native.kernels("")[1]:
@@ -97,12 +100,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--only", choices=MODELS, nargs="+", default=list(MODELS))
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--side", type=int, default=256, help="side of the picture that RRDBNet enlarges")
     parser.add_argument("--json", action="store_true", help="print one object as the last line")
     options = parser.parse_args()
     torch.set_num_threads(_native.threads())
     results = []
     for kind in options.only:
-        result = measure(kind, options.rounds)
+        result = measure(kind, options.rounds, options.side)
         results.append(result)
         print(f"{kind}, {result['picture']}:")
         for name, times in result["seconds"].items():
