@@ -58,6 +58,11 @@ int Builder::write(const std::string& name, int sides) {
   return writes.back();
 }
 
+int Builder::write_part(const std::string& name) {
+  in_parts = true;
+  return write(name);
+}
+
 const BufferSpec& Builder::spec(int index) const { return plan_.buffers[static_cast<std::size_t>(index)]; }
 
 int Builder::integer(const std::string& name, int low, int high) const {
@@ -112,6 +117,7 @@ Plan::Plan(PlanSpec spec, std::shared_ptr<const Weights> weights, const Kernels&
   check_buffers();
   const std::size_t buffers = spec_.buffers.size();
   std::vector<std::int64_t> temporaries;
+  std::vector<bool> in_parts;
   for (const StepSpec& step : spec_.steps) {
     const auto factory = factories().find(step.kind);
     if (factory == factories().end()) throw ArgumentError("plan: unknown step " + step.kind);
@@ -120,9 +126,10 @@ Plan::Plan(PlanSpec spec, std::shared_ptr<const Weights> weights, const Kernels&
     steps_.push_back({std::move(fn), buffers + steps_.size(), builder.reads, builder.writes, builder.windows,
                       builder.grid});
     temporaries.push_back(builder.temporary_);
+    in_parts.push_back(builder.in_parts);
     scratch_ = std::max(scratch_, builder.scratch_);
   }
-  check_order();
+  check_order(in_parts);
   const std::int64_t guard = options_.guard ? kGuard : 0;
   blocks_.assign(buffers + steps_.size(), Block{});
   for (std::size_t b = 0; b < buffers; ++b) {
@@ -175,8 +182,8 @@ void Plan::check_buffers() const {
 }
 
 // Checks that a step reads only buffers that the caller or an earlier step wrote, and writes none that it
-// reads.
-void Plan::check_order() const {
+// reads, unless it works on parts of them.
+void Plan::check_order(const std::vector<bool>& in_parts) const {
   std::vector<bool> written(spec_.buffers.size(), false);
   for (std::size_t s = 0; s < steps_.size(); ++s) {
     const std::vector<int>& writes = steps_[s].writes;
@@ -184,7 +191,7 @@ void Plan::check_order() const {
       const auto index = static_cast<std::size_t>(b);
       if (spec_.buffers[index].external < 0 && !written[index])
         throw ArgumentError("plan: step " + spec_.steps[s].kind + " reads what nothing wrote");
-      if (std::find(writes.begin(), writes.end(), b) != writes.end())
+      if (!in_parts[s] && std::find(writes.begin(), writes.end(), b) != writes.end())
         throw ArgumentError("plan: step " + spec_.steps[s].kind + " writes to what it reads");
     }
     for (const int b : writes) written[static_cast<std::size_t>(b)] = true;

@@ -69,6 +69,8 @@ class Builder {
   // depends on the box (see docs/adding.md); 0: all of its output at once.
   int read(const std::string& name, const Window& window = kWhole);
   int write(const std::string& name, int grid = 0);
+  // Returns the index of a buffer of which the step writes some channels, and may read others.
+  int write_part(const std::string& name);
   const BufferSpec& spec(int buffer) const;
   // Returns a number of the step; integers lie in [low, high], reals are finite.
   int integer(const std::string& name, int low, int high) const;
@@ -91,6 +93,7 @@ class Builder {
   std::vector<Window> windows;  // of the reads
   int grid = 0;
   std::int64_t temporary_ = 0, scratch_ = 0;
+  bool in_parts = false;  // whether it may write to a buffer that it reads
 
  private:
   int buffer(const std::string& name) const;
@@ -146,7 +149,7 @@ class Plan {
   };
 
   void check_buffers() const;
-  void check_order() const;
+  void check_order(const std::vector<bool>& in_parts) const;
   void check_inputs(const std::vector<void*>& externals) const;
   std::vector<Map> bind(std::byte* arena, const std::vector<void*>& externals) const;
   void poison(std::byte* arena, int step) const;

@@ -26,4 +26,22 @@ void clear_halo(const Run& run, const Map& y, const Box& box) {
   });
 }
 
+void mirror_halo(const Run& run, const Map& y, int width) {
+  const auto size = static_cast<std::size_t>(y.pixel * size_of(y.type));
+  run.pool.each(static_cast<std::int64_t>(y.n) * y.h, [&](std::int64_t task, int) {
+    const std::int64_t n = task / y.h, row = task % y.h;
+    for (int i = 1; i <= width; ++i) {
+      std::memcpy(y.at(n, row, -i), y.at(n, row, i), size);
+      std::memcpy(y.at(n, row, y.w - 1 + i), y.at(n, row, y.w - 1 - i), size);
+    }
+  });
+  run.pool.each(y.n, [&](std::int64_t n, int) {
+    for (int i = 1; i <= width; ++i) {
+      const std::size_t line = static_cast<std::size_t>(y.w + 2 * width) * size;
+      std::memcpy(y.at(n, -i, -width), y.at(n, i, -width), line);
+      std::memcpy(y.at(n, y.h - 1 + i, -width), y.at(n, y.h - 1 - i, -width), line);
+    }
+  });
+}
+
 }  // namespace e4s

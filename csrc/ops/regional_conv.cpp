@@ -4,6 +4,7 @@
 
 #include "cpu/fir_taps.h"
 #include "ops/convolve.h"
+#include "ops/elementwise.h"
 #include "ops/factories.h"
 #include "ops/halo.h"
 
@@ -141,11 +142,12 @@ void convolve_box(const Run& run, const Regional& op, const Map& x, const Map& y
   if (op.upsample)
     convolve_up(run, view(x, below), view(y, box), *op.conv, inside);
   else
-    convolve(run, view(x, below), view(y, box), *op.conv, 1, 0, inside);
+    convolve(run, view(x, below), view(y, box), *op.conv, {1, 0, 1}, inside);
 }
 
 void run_regional(const Run& run, const Regional& op) {
-  const Map &x = run.map(op.x), &y = run.map(op.y);
+  const Map& x = run.map(op.x);
+  const Map y = part_of(run.map(op.y), 0, op.conv->outputs);
   const Map* labels = op.labels >= 0 ? &run.map(op.labels) : nullptr;
   Epilogue epilogue = op.epilogue;
   epilogue.labels = labels;
@@ -161,7 +163,7 @@ void run_regional(const Run& run, const Regional& op) {
     scale_inputs(run, x, input, source, run.map(op.styles), labels, op.step());
   }
   convolve_box(run, op, source, y, epilogue);
-  clear_halo(run, y, run.box);
+  clear_halo(run, run.map(op.y), run.box);
   if (labels == nullptr) return;
   for (int sample = 0; sample < x.n; ++sample) {
     const std::int64_t count = list_seam(run, *labels, x, sample, op.step(), places);
@@ -176,7 +178,8 @@ void check_styles(Builder& b, Regional& op) {
   for (const BufferSpec* s : {&styles, &scales})
     b.require(s->type == Type::f32 && s->external < 0 && s->n == in.n && s->h == 1 && s->halo == 0,
               "styles must be float [N,R,C]");
-  b.require(styles.c == in.c && scales.c == out.c && styles.w == scales.w, "styles have another shape");
+  b.require(styles.c == in.c && scales.c == op.conv->outputs && styles.w == scales.w,
+            "styles have another shape");
   if (!b.has("labels")) return b.require(styles.w == 1, "labels are needed to tell regions apart");
   op.labels = b.read("labels", {1, 1, op.step()});
   const BufferSpec& labels = b.spec(op.labels);
@@ -197,19 +200,19 @@ StepFn make_regional_conv(Builder& b) {
   b.require(in.type == op.conv->type && out.type == in.type && in.external < 0 && out.external < 0,
             "the types do not fit");
   b.require(op.conv->kernel == 3 && in.halo >= 1, "expected a 3 x 3 kernel and a halo");
-  b.require(in.c == op.conv->inputs && out.c == op.conv->outputs && in.c != 3 && out.c != 3,
-            "the channels do not fit");
+  b.require(in.c == conv->inputs && in.c != 3 && out.c != 3, "the channels do not fit");
+  require_part(b, out, 0, conv->outputs);
   b.require(out.n == in.n && out.h == in.h * step && out.w == in.w * step, "y has another size");
   b.require(out.h * out.w < (std::int64_t{1} << 31), "y is too large");
   if (b.has("styles")) check_styles(b, op);
   prepare(b, in, out, *conv);
-  b.require(seam->kernel == 3 && seam->inputs == in.c && seam->outputs == out.c && seam->type == in.type &&
-                (op.labels < 0 || !seam->winograd()),
+  b.require(seam->kernel == 3 && seam->inputs == in.c && seam->outputs == conv->outputs &&
+                seam->type == in.type && (op.labels < 0 || !seam->winograd()),
             "the seam's weights do not fit");
   op.epilogue.finish.type = out.type;
   if (b.has_weight("noise")) op.noise = b.vector("noise", out.h * out.w);
   if (b.has_weight("bias")) {
-    op.epilogue.finish.bias = b.vector("bias", out.c)->data();
+    op.epilogue.finish.bias = b.vector("bias", conv->outputs)->data();
     op.epilogue.finish.activation = Activation::leaky_gain;
     op.epilogue.finish.leak = static_cast<float>(b.real("slope"));
     op.epilogue.finish.gain = static_cast<float>(b.real("gain"));

@@ -34,6 +34,8 @@ def _input(plan: Plan, kind: Input, shape: Shape) -> Symbol:
     batch, first, second = shape[:3]
     if kind is Input.PIXELS:
         return plan.pixels(batch, first, second)
+    if kind is Input.MAPS:
+        return plan.maps(batch, first, second, shape[3])
     if kind is Input.LABELS:
         return plan.labels(batch, first, second, regions.COUNT)
     return plan.vectors(batch, first, second)
@@ -172,7 +174,7 @@ def _ready(array: npt.NDArray[Any], kind: Input) -> npt.NDArray[Any]:
     """Return an input in its declared type. Raises ArgumentError for labels beyond the regions."""
     if kind is Input.LABELS:
         check_labels(array)
-    return np.asarray(array, np.float32) if kind is Input.VECTORS else array
+    return np.asarray(array, np.float32) if kind in (Input.VECTORS, Input.MAPS) else array
 
 
 def check_labels(labels: npt.NDArray[Any]) -> None:
