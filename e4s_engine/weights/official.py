@@ -57,8 +57,17 @@ def load_official(file: Path, argument: str, ema: bool = False) -> Model:
     return Model(config, read, log_unused(extra, file))
 
 
-def unpickle(file: Path, argument: str) -> Any:
-    """Read a file of torch.save as tensors and plain containers; anything else is refused, not run."""
+def kind_of_official(file: Path, argument: str) -> str:
+    """Return the kind of network that a checkpoint belongs to, by the names and shapes of its tensors."""
+    state = _state_dict(unpickle(file, argument, mapped=zipfile.is_zipfile(file)), file, argument, ema=False)
+    return registry.kind_of(registry.recognise({name: tuple(t.shape) for name, t in state.items()}))
+
+
+def unpickle(file: Path, argument: str, *, mapped: bool = False) -> Any:
+    """Read a file of torch.save as tensors and plain containers; anything else is refused, not run.
+
+    mapped: whether the tensors stay in the file, to be looked at only.
+    """
     try:
         import torch
     except ImportError as error:
@@ -68,7 +77,7 @@ def unpickle(file: Path, argument: str) -> Any:
         ) from error
     try:
         _check_archive(file)
-        return torch.load(file, map_location="cpu", weights_only=True)
+        return torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # torch raises many kinds on damaged or hostile files
         # From None: a traceback would show PyTorch's advice to read the file with weights_only=False.
         raise WeightsError(
