@@ -17,7 +17,7 @@ from e4s_engine.weights.official import kind_of_official, load_official, unpickl
 from e4s_engine.weights.tensorfile import TensorFile
 
 MAX_FILE_BYTES = 16 << 30
-SUFFIXES = {".safetensors", ".pt", ".pth"}
+SUFFIXES = {".safetensors", ".pt", ".pth", ".tar"}  # .pth.tar: face-vid2vid's
 
 
 def load(path: str | os.PathLike[str], kind: str, argument: str = "weights") -> Model:

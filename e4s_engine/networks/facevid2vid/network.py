@@ -1,0 +1,34 @@
+"""Declaration of face-vid2vid."""
+
+from __future__ import annotations
+
+from e4s_engine.networks.facevid2vid.config import FaceVid2VidConfig, infer_facevid2vid
+from e4s_engine.networks.facevid2vid.points import key_points
+from e4s_engine.networks.facevid2vid.pose import head_pose
+from e4s_engine.networks.facevid2vid.reenact import reenact
+from e4s_engine.networks.facevid2vid.tensors import scale, tensors
+from e4s_engine.networks.network import Function, Input, Network, Shape
+
+
+def _picture(config: FaceVid2VidConfig) -> Shape:
+    return (config.side, config.side, 3)
+
+
+def _moved(config: FaceVid2VidConfig) -> tuple[Shape, ...]:
+    return (_picture(config), (config.points, 3), (config.points, 3))
+
+
+FACEVID2VID = Network(
+    kind="facevid2vid",
+    title="a face-vid2vid",
+    config=FaceVid2VidConfig,
+    tensors=tensors,
+    infer=infer_facevid2vid,
+    recognise=lambda shapes: "generator.dense_motion_network.mask.weight" in shapes,
+    functions={
+        "key_points": Function(key_points, (Input.PIXELS,), lambda config: (_picture(config),)),
+        "head_pose": Function(head_pose, (Input.PIXELS,), lambda config: (_picture(config),)),
+        "reenact": Function(reenact, (Input.PIXELS, Input.VECTORS, Input.VECTORS), _moved),
+    },
+    scale=scale,
+)

@@ -1,0 +1,39 @@
+"""Convolution of volumes, which are kept as slices."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from e4s_engine.ops._volumes import slices, volume
+from e4s_engine.ops.conv2d import whole_kernel
+from e4s_engine.plan import conv_numbers, vector
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from e4s_engine.plan import Symbol, Weight
+
+
+def reference(x: Tensor, weight: Tensor, bias: Tensor, *, depth: int) -> Tensor:
+    """Convolve with a border of k // 2 zeros on every side, and add the bias.
+
+    x [N*D,I,H,W], weight [O,I,k,k,k], bias [O] -> [N*D,O,H,W].
+    """
+    import torch.nn.functional as F
+
+    return slices(F.conv3d(volume(x, depth), weight, bias, padding=weight.shape[-1] // 2))
+
+
+def record(x: Symbol, weight: Weight, bias: Weight, *, depth: int) -> Symbol:
+    """Append a convolution that sums those of neighbouring slices."""
+    n, _, height, width = x.shape
+    kernel = weight.shape[-1]
+    return x.plan.emit(
+        "conv2d",
+        (n, weight.shape[0], height, width),
+        {"x": x},
+        weights={"kernel": whole_kernel(weight, x.plan.type), "bias": vector(bias)},
+        flop=2.0 * n * height * width * math.prod(weight.shape),
+        **conv_numbers(pad=kernel // 2, depth=depth, depth_pad=kernel // 2),
+    )
