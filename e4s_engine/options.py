@@ -14,10 +14,11 @@ from e4s_engine.photo.blend import MODES
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-ALIGN = ("auto", True, False)
+CHOICES = ("auto", True, False)
 
 Blend = Literal["feather", "multiband", "multiband10", "none"]
-Align = Literal["auto"] | bool
+Choice = Literal["auto"] | bool
+Align = Choice
 
 
 def _option(default: Any, meaning: str, flag: str, **more: Any) -> Any:
@@ -41,6 +42,11 @@ class SwapOptions:
     align: "auto" (by the face that is found or by landmarks, unless the photo is a square portrait that is
         aligned already: where no detector is at hand, its parsed labels must look like one), True (always, a
         face or landmarks needed) or False (the photo is aligned).
+    reenact: whether the source is driven to the target's pose and expression before (face-vid2vid), as
+        published: "auto" (where its weights are at hand, the shape is taken, the source is a photo without
+        labels of its own, and the poses are more than 5 degrees apart), True or False.
+    restore: whether a driven source is restored (RealESRNet, GPEN), as published: "auto" (where the weights
+        are at hand), True (also a source that is not driven) or False (it is only enlarged).
     full_face: whether the whole face is generated at once, and not only what is pasted; the picture is the
         same, and `Result.face` is then at hand.
     faces: which faces of the target: "largest", "all", "left", "right", a number (0 is the largest), a list
@@ -80,6 +86,16 @@ class SwapOptions:
     align: Align = _option(
         "auto", "whether photos are aligned by their faces: auto, True (yes) or False (no)", "--align"
     )
+    reenact: Choice = _option(
+        "auto",
+        "drive the source to the target's pose and expression first: auto, True (yes) or False (no)",
+        "--reenact",
+    )
+    restore: Choice = _option(
+        "auto",
+        "restore a driven source: auto, True (yes, and any other source) or False (no)",
+        "--restore",
+    )
     full_face: bool = _option(
         False, "generate the whole face at once, and not only what is pasted", "--full-face"
     )
@@ -96,9 +112,11 @@ class SwapOptions:
             raise ArgumentError(f"extent: expected a number in [0, 1], got {self.extent!r}")
         if not isinstance(self.blend, str) or self.blend not in MODES:
             raise ArgumentError(f"blend: expected one of {', '.join(MODES)}, got {self.blend!r}")
-        # Exactly these: 1 and 0 equal True and False, but would be taken for "auto" later.
-        if not isinstance(self.align, (str, bool)) or self.align not in ALIGN:
-            raise ArgumentError(f"align: expected 'auto', True or False, got {self.align!r}")
+        for name in ("align", "reenact", "restore"):
+            value = getattr(self, name)
+            # Exactly these: 1 and 0 equal True and False, but would be taken for "auto" later.
+            if not isinstance(value, (str, bool)) or value not in CHOICES:
+                raise ArgumentError(f"{name}: expected 'auto', True or False, got {value!r}")
         object.__setattr__(self, "faces", choose.check(self.faces))
         for name in ("shape", "texture", "hair_first", "earrings_first", "relight", "full_face"):
             if not isinstance(getattr(self, name), (bool, np.bool_)):
@@ -116,11 +134,11 @@ class SwapOptions:
     def fused(self) -> bool:
         """Whether backends that swap in one go do what these options ask for, by models that do not relight.
 
-        `align` and `faces` only tell where the faces are, `full_face` what is generated beside the picture.
+        `align` and `faces` only tell where the faces are, `full_face` what is generated beside the picture,
+        `reenact` and `restore` what is done before.
         """
-        return dataclasses.replace(self, faces="largest", full_face=False) == SwapOptions(
-            align=self.align, relight=self.relight
-        )
+        given = dataclasses.replace(self, faces="largest", full_face=False, reenact="auto", restore="auto")
+        return given == SwapOptions(align=self.align, relight=self.relight)
 
 
 class EditChanges(TypedDict, total=False):
@@ -132,6 +150,8 @@ class EditChanges(TypedDict, total=False):
     relight: bool
     blend: Blend
     align: Align
+    reenact: Choice
+    restore: Choice
     full_face: bool
     faces: choose.Which
 

@@ -30,7 +30,7 @@ def test_keyword_arguments_are_its_fields() -> None:
 def test_types_name_the_same_modes() -> None:
     """Type checkers read the Literals, calls the tuples; `typed_calls.py` shows what they refuse."""
     assert get_args(options.Blend) == blend.MODES
-    assert (*get_args(get_args(options.Align)[0]), True, False) == options.ALIGN
+    assert (*get_args(get_args(options.Choice)[0]), True, False) == options.CHOICES
     assert get_args(get_args(choose.Which)[0]) == choose.NAMES
     assert get_args(backends.BackendName) == backends.BACKENDS
     assert get_args(backends.Precision) == backends.PRECISIONS

@@ -28,6 +28,7 @@ from e4s_engine.photo import images, tone
 from e4s_engine.photo.images import Pixels
 from e4s_engine.pipeline import aligned, compose, generate, inputs
 from e4s_engine.pipeline.compose import Composed
+from e4s_engine.pipeline.driving import NO_DRIVER, Driver
 from e4s_engine.pipeline.generate import Cover, Generated, cover
 from e4s_engine.pipeline.located import Portrait
 from e4s_engine.pipeline.paste import fused, paste, resident, together, untouched
@@ -61,6 +62,7 @@ class Pipeline:
     """The stages over one backend.
 
     parser: a caller's own. classes: config of the backend's parser. lights: layers of models that relight.
+    driver: reenactment and restoration of sources.
     """
 
     backend: Backend
@@ -68,6 +70,7 @@ class Pipeline:
     classes: ParserConfig | None
     size: int
     lights: relighting.Layers | None = None
+    driver: Driver = NO_DRIVER
 
     def label(self, portraits: Iterable[Portrait]) -> PortraitLabels:
         """Return the labels of every portrait: the caller's, else the parser's."""
@@ -115,7 +118,7 @@ class Pipeline:
             with stage("encode"):
                 encoded = self.backend.run("rgi", "encode", *_stacked(portraits, known))
             for portrait, styles in zip(portraits, encoded, strict=True):
-                faces[portrait] = Face(known[portrait], styles)
+                faces[portrait] = Face(known[portrait], styles, driven=portrait.driven)
         return faces
 
     def decode(self, styles: compose.Styles, labels: Labels) -> npt.NDArray[np.float32]:
@@ -126,8 +129,10 @@ class Pipeline:
         """Do every job, a few at a time, each into a photo of its own."""
         results: list[Result] = []
         for start in range(0, len(jobs), AT_ONCE):
-            results += self._swap_some(jobs[start : start + AT_ONCE], options)
-        return [_told(result, job) for result, job in zip(results, jobs, strict=True)]
+            some = self.driver.jobs(jobs[start : start + AT_ONCE], options)
+            done = self._swap_some(some, options)
+            results += [_told(result, job) for result, job in zip(done, some, strict=True)]
+        return results
 
     def swap_groups(self, groups: Sequence[Sequence[Job]], options: SwapOptions) -> list[Result]:
         """Do the jobs of every group into one photo; groups of one job together, as `swap` does them."""
@@ -139,7 +144,7 @@ class Pipeline:
         """Swap several faces of one photo: each from the photo's pixels, pasted one after the other."""
         photo, results = jobs[0].target.crop.photo, []
         for start in range(0, len(jobs), AT_ONCE):
-            some = jobs[start : start + AT_ONCE]
+            some = self.driver.jobs(jobs[start : start + AT_ONCE], options)
             labels = self.label(job.target for job in some)
             composed = self._composed(some, labels, options)
             faces = self._faces([job.target for job in some], composed, options)
@@ -227,7 +232,12 @@ class Pipeline:
         labels: of source and target; None for the parser's.
         """
         swapper = self.backend.swapper
-        if swapper is None or request == Regions(()) or not self._can_fuse(options):
+        if (
+            swapper is None
+            or request == Regions(())
+            or not self._can_fuse(options)
+            or self.driver.drives(options)
+        ):
             return None
         given, kept = swapper.resident(source), swapper.resident(target)
         if given is None or kept is None:
@@ -308,7 +318,8 @@ def _worthwhile(group: Sequence[Job]) -> Sequence[Job]:
 
 def _told(result: Result, job: Job) -> Result:
     """Return a job's result with what was swapped where."""
-    return result.of_face(job.target.number, job.target.crop.quad, _names(job.request))
+    driven = tuple(part.person.driven for part in job.parts if part.person.driven is not None)
+    return result.of_face(job.target.number, job.target.crop.quad, _names(job.request), driven)
 
 
 def _names(request: Request) -> tuple[str, ...] | None:

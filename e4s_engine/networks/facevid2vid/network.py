@@ -7,7 +7,7 @@ from e4s_engine.networks.facevid2vid.points import key_points
 from e4s_engine.networks.facevid2vid.pose import head_pose
 from e4s_engine.networks.facevid2vid.reenact import reenact
 from e4s_engine.networks.facevid2vid.tensors import scale, tensors
-from e4s_engine.networks.network import Function, Input, Network, Shape
+from e4s_engine.networks.network import Function, Input, Network, Published, Shape
 
 
 def _picture(config: FaceVid2VidConfig) -> Shape:
@@ -30,5 +30,11 @@ FACEVID2VID = Network(
         "head_pose": Function(head_pose, (Input.PIXELS,), lambda config: (_picture(config),)),
         "reenact": Function(reenact, (Input.PIXELS, Input.VECTORS, Input.VECTORS), _moved),
     },
+    published=Published(
+        "00000189-checkpoint.pth.tar",
+        "reenactment: the source driven to the target's pose and expression",
+        "https://github.com/zhanglonghao1992/One-Shot_Free-View_Neural_Talking_Head_Synthesis (Vox-256-New)",
+        "see the repository",
+    ),
     scale=scale,
 )
