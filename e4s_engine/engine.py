@@ -24,7 +24,6 @@ from e4s_engine.faces.choose import Which
 from e4s_engine.faces.face import DetectedFace
 from e4s_engine.networks.rgi import invert
 from e4s_engine.options import Align, Blend, EditChanges, SwapChanges, SwapOptions, checked
-from e4s_engine.photo import images
 from e4s_engine.pipeline import batches, inputs, loading, located, portraits
 from e4s_engine.pipeline.batches import OnError
 from e4s_engine.pipeline.jobs import Reader, Side, jobs
@@ -370,8 +369,7 @@ class Engine:
         The published enhancement flow; the photo needs no alignment and may show any number of faces, also
         none. Raises ArgumentError without the weights.
         """
-        pipeline, photo = self._running(), images.read_photo(image, "image")
-        return pipeline.driver.restore_photo(photo)
+        return self._running().driver.restore_photo(image, "image")
 
     def faces(self, image: Image) -> list[DetectedFace]:
         """Return the faces of a photo, largest first: the numbers by which swaps choose them.

@@ -54,12 +54,12 @@ class Driver:
         by_itself = options.reenact == "auto" and options.shape and self.networks.has(*REENACT)
         return by_itself or options.reenact is True or options.restore is True
 
-    def restore_photo(self, photo: images.Photo) -> Restoration:
+    def restore_photo(self, image: Any, argument: str) -> Restoration:
         """Restore a whole photo, in the form that its file had."""
         self.check(RESTORE, "restore")
+        pixels, original = images.read_photo(image, argument)
         with stage("restore"):
-            done = self._restore(photo.pixels)
-        original = photo.original
+            done = self._restore(pixels)
         if original is not None:
             original = dataclasses.replace(
                 original, pixels=done.image, samples=None, icc=None, alpha=_enlarged_alpha(original.alpha)
