@@ -12,7 +12,7 @@ from typing import Any
 import numpy.typing as npt
 from PIL import Image
 
-from e4s_engine.errors import ArgumentError
+from e4s_engine.errors import ArgumentError, ImageError
 from e4s_engine.faces.retinaface import RetinaFace
 from e4s_engine.networks.rrdbnet.enlarge import SCALE
 from e4s_engine.options import SwapOptions
@@ -30,6 +30,7 @@ REENACT = ("facevid2vid",)  # networks of each step
 RESTORE = ("rrdbnet", "gpen", "parsenet", "retinaface")
 # Poses whose largest angle differs by no more than this are close: with "auto" the source stays as it is.
 CLOSE_DEGREES = 5.0
+MOST_PIXELS = 12_500_000  # of a photo to restore
 
 Angles = tuple[float, float, float]  # yaw, pitch, roll in degrees
 
@@ -58,6 +59,12 @@ class Driver:
         """Restore a whole photo, in the form that its file had."""
         self.check(RESTORE, "restore")
         pixels, original = images.read_photo(image, argument)
+        height, width = pixels.shape[:2]
+        if width * height > MOST_PIXELS:
+            raise ImageError(
+                f"{argument}: {width} x {height} pixels, at most {MOST_PIXELS / 1e6:g} million are restored, "
+                "as the result has sixteen times as many; pass a smaller photo"
+            )
         with stage("restore"):
             done = self._restore(pixels)
         if original is not None:

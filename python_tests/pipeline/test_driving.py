@@ -10,7 +10,7 @@ from api_tools import LABELS, A, B, refused
 
 from e4s_engine import weights
 from e4s_engine.engine import Engine
-from e4s_engine.errors import ArgumentError
+from e4s_engine.errors import ArgumentError, ImageError
 from e4s_engine.networks.facevid2vid.config import FaceVid2VidConfig
 from e4s_engine.networks.facevid2vid.pose import Poses
 from e4s_engine.networks.gpen.config import GPENConfig
@@ -216,3 +216,8 @@ def test_key_points_are_those_of_the_source() -> None:
     assert function == "reenact" and pixels.shape == (1, 256, 256, 3) and (pixels == 10).all()
     np.testing.assert_allclose(source, 0.25)
     np.testing.assert_allclose(driving, 0.25 + 1, atol=0.02)  # turned by half a degree
+
+
+def test_photos_too_large_to_restore_are_refused_before_memory_is_taken(engine) -> None:
+    large = np.broadcast_to(np.zeros((1, 1, 3), np.uint8), (3600, 3600, 3))
+    refused(ImageError, lambda: engine.restore(large), "3600 x 3600 pixels, at most 12.5 million")
