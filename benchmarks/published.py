@@ -4,8 +4,8 @@
 
 Every form runs in a process of its own, so that peak memory is its own: the native runtime in bf16 (where the
 processor has it) and fp32, and PyTorch in fp32 in the published form (every regional layer once per region).
-Weights are random; since they find faces anywhere, the detector's answer is replaced, after it has run, by one
-face in the middle of the picture. Medians over the swaps after the first, which loads the networks.
+Weights are random; since they find faces anywhere, the detector's answer is replaced, after it has run, by
+one face in the middle of the picture. Medians over the swaps after the first, which loads the networks.
 """
 
 from __future__ import annotations
