@@ -6,8 +6,8 @@ import math
 from typing import TYPE_CHECKING
 
 from e4s_engine.ops._volumes import slices, volume
-from e4s_engine.ops.conv2d import whole_kernel
-from e4s_engine.plan import conv_numbers, vector
+from e4s_engine.ops.conv2d import COLOURS, whole_kernel
+from e4s_engine.plan import conv_numbers, unfoldable, vector
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,6 +29,8 @@ def record(x: Symbol, weight: Weight, bias: Weight, *, depth: int) -> Symbol:
     """Append a convolution that sums those of neighbouring slices."""
     n, _, height, width = x.shape
     kernel = weight.shape[-1]
+    if weight.shape[0] == COLOURS:
+        raise unfoldable("a volume of three channels")
     return x.plan.emit(
         "conv2d",
         (n, weight.shape[0], height, width),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from e4s_engine.ops import conv2d, instance_norm
-from e4s_engine.plan import Conv, Vector, conv_numbers
+from e4s_engine.plan import VECTOR, Conv, Vector, conv_numbers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,17 +49,18 @@ def record(
     """Append one convolution for the scales, 1 included, and the shifts, then the norm that they modulate."""
     plan, (n, channels, height, width) = x.plan, x.shape
     inputs, kernel = gamma.shape[1], gamma.shape[-1]
-    shape = (2 * channels, inputs, kernel, kernel)
+    padded = -(-channels // VECTOR) * VECTOR  # the step reads whole vectors of scales, then of shifts
+    shape = (2 * padded, inputs, kernel, kernel)
 
     def both(arrays: Arrays) -> tuple[Array, None, None]:
-        return np.concatenate([gamma.read(arrays), beta.read(arrays)]), None, None
+        return _stacked(gamma.read(arrays), beta.read(arrays), padded), None, None
 
     def biases(arrays: Arrays) -> Array:
-        return np.concatenate([1 + gamma_bias.read(arrays), beta_bias.read(arrays)])
+        return _stacked(1 + gamma_bias.read(arrays), beta_bias.read(arrays), padded)
 
     maps = plan.emit(
         "conv2d",
-        (n, 2 * channels, height, width),
+        (n, 2 * padded, height, width),
         {"x": style},
         weights={
             "kernel": Conv((gamma.key, beta.key), shape, plan.type, both),
@@ -69,3 +70,10 @@ def record(
         **conv_numbers(pad=kernel // 2),
     )
     return plan.emit("spade", x.shape, {"x": x, "maps": maps}, epsilon=instance_norm.EPSILON, slope=slope)
+
+
+def _stacked(scales: Array, shifts: Array, padded: int) -> Array:
+    """Return both along the first axis, each followed by zeros up to `padded` rows."""
+    both = np.zeros((2, padded, *scales.shape[1:]), np.float32)
+    both[0, : len(scales)], both[1, : len(shifts)] = scales, shifts
+    return both.reshape(2 * padded, *scales.shape[1:])

@@ -27,6 +27,7 @@ Array = npt.NDArray[np.float32]
 Arrays = Mapping[str, Array]
 Shape = tuple[int, ...]
 
+VECTOR = 16  # channels that the kernels load and store together
 TYPES = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 _BYTES = {"f32": 4, "bf16": 2, "f16": 2, "u8": 1}
 

@@ -44,7 +44,10 @@ class FaceVid2VidConfig:
         counts = (self.points, self.depth, self.middle, self.levels, self.mixed, self.bins // 2, *self.blocks)
         channels = (self.features, self.width, self.out, self.hidden, self.pose, *self.first)
         sane = all(1 <= count <= _MOST for count in counts) and self.levels <= 6 and len(self.first) == 3
-        wide = min(channels) >= 4 and max(2 * self.width, 32 * self.pose, self.widest) <= MAX_CHANNELS
+        wide = (
+            min(*channels, self.mixed) >= 4
+            and max(2 * self.width, 32 * self.pose, self.widest) <= MAX_CHANNELS
+        )
         volume = self.features * self.depth <= MAX_CHANNELS and max(self.first) <= MAX_CHANNELS
         if not (sane and wide and volume and len(self.blocks) == _STAGES and self.widest >= self.features):
             raise WeightsError(f"config: impossible face-vid2vid ({self})")

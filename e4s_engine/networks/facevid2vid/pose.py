@@ -33,11 +33,8 @@ def head_pose(ops: Ops[T], pixels: T, weights: Weights[T], config: FaceVid2VidCo
             x = _bottleneck(ops, x, weights, f"{prefix}block{2 * stage}.", halves=True)
         for i in range(count):
             x = _bottleneck(ops, x, weights, f"{prefix}block{2 * stage + 1}.b{2 * stage + 1}_{i}.")
-    x = ops.global_mean(x)
-    heads = [
-        ops.linear(x, weights[f"{prefix}{head}.weight"], weights[f"{prefix}{head}.bias"]) for head in HEADS
-    ]
-    return ops.concat(heads, axis=2)
+    matrices, biases = ([weights[f"{prefix}{head}.{leaf}"] for head in HEADS] for leaf in ("weight", "bias"))
+    return ops.linear(ops.global_mean(x), matrices, biases)
 
 
 def _layer(
