@@ -20,7 +20,7 @@ from e4s_engine.networks.rrdbnet.config import RRDBConfig
 from e4s_engine.pipeline import driving, reenact
 
 VID2VID = FaceVid2VidConfig(
-    points=3, depth=2, features=4, widest=16, mixed=2, first=(4, 4, 8), width=8, out=4, middle=1, hidden=4,
+    points=5, depth=2, features=4, widest=16, mixed=4, first=(4, 4, 8), width=8, out=4, middle=1, hidden=4,
     bins=6, pose=4, blocks=(1, 1, 1, 1),
 )  # fmt: skip
 SMALL = {
@@ -50,7 +50,7 @@ def folder(tiny_weights, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def engine(folder):
-    with Engine(folder, landmarks=None, backend="reference", device="cpu") as made:
+    with Engine(folder, landmarks=None, backend="native", precision="fp32", device="cpu") as made:
         yield made
 
 
@@ -145,7 +145,7 @@ def test_every_source_is_driven_for_itself(engine, apart) -> None:
 
 
 def test_without_weights_what_is_asked_for_is_refused(tiny_weights) -> None:
-    with Engine(tiny_weights, landmarks=None, backend="reference", device="cpu") as plain:
+    with Engine(tiny_weights, landmarks=None, backend="native", precision="fp32", device="cpu") as plain:
         assert plain.swap(A, B).faces[0].driven == ()
         for name in ("reenact", "restore"):
             refused(
@@ -156,7 +156,7 @@ def test_without_weights_what_is_asked_for_is_refused(tiny_weights) -> None:
 
 
 def test_networks_are_loaded_at_their_first_use(folder) -> None:
-    with Engine(folder, landmarks=None, backend="reference", device="cpu") as fresh:
+    with Engine(folder, landmarks=None, backend="native", precision="fp32", device="cpu") as fresh:
         networks = fresh._pipeline.driver.networks
         assert networks._places == {}
         fresh.swap(A, B, reenact=False)
@@ -203,11 +203,11 @@ def test_key_points_are_those_of_the_source() -> None:
     def run(kind, function, *arrays):
         calls.append((function, *arrays))
         if function == "key_points":
-            return np.full((1, 3, 3), 0.25, np.float32)
+            return np.full((1, 5, 3), 0.25, np.float32)
         return np.full((1, 256, 256, 3), 0.999, np.float32)
 
     own, wanted = (
-        Poses(*(np.full(shape, number, np.float32) for shape in ((1, 3), (1, 3), (1, 3, 3))))
+        Poses(*(np.full(shape, number, np.float32) for shape in ((1, 3), (1, 3), (1, 5, 3))))
         for number in (0, 0.5)
     )
     picture = reenact.reenact(np.full((1024, 1024, 3), 10, np.uint8), own, wanted, run)

@@ -20,7 +20,7 @@ from e4s_engine.weights import folder
 
 RRDB = RRDBConfig(features=8, growth=4, blocks=1)
 VID2VID = FaceVid2VidConfig(
-    points=3, depth=2, features=4, widest=16, mixed=2, first=(4, 4, 8), width=8, out=4, middle=1, hidden=4,
+    points=5, depth=2, features=4, widest=16, mixed=4, first=(4, 4, 8), width=8, out=4, middle=1, hidden=4,
     bins=6, pose=4, blocks=(1, 1, 1, 1),
 )  # fmt: skip
 
