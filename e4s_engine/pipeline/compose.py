@@ -36,7 +36,7 @@ KEPT_SHAPE = (regions.BACKGROUND, regions.GLASSES, regions.HAIR)  # unless they 
 NOT_PASTED = (regions.BACKGROUND, regions.EARRINGS, regions.HAIR)
 
 # Painting order where parts of several sources claim one pixel; later regions win.
-_ORDER = (
+ORDER = (
     regions.BACKGROUND, regions.NECK, regions.EARS, regions.EARRINGS, regions.SKIN, regions.HAIR,
     regions.LIPS, regions.MOUTH, regions.NOSE, regions.EYES, regions.EYEBROWS, regions.GLASSES,
 )  # fmt: skip
@@ -103,7 +103,7 @@ def region_labels(parts: Sequence[Part], target: Labels) -> tuple[Labels, Mask]:
     over_background = free | (target == regions.BACKGROUND)
     vacated = np.isin(target, chosen) & (target != regions.BACKGROUND)
     out, claimed = target.copy(), np.zeros_like(free)
-    for region in _ORDER:
+    for region in ORDER:
         for labels, ids in parts:
             if region in ids:
                 mask = (labels == region) & (over_background if region == regions.HAIR else free)
