@@ -12,7 +12,7 @@ from benchmarks import gpu_kernels
 from e4s_engine import regions
 from e4s_engine.backends.cuda import swap as swaps
 from e4s_engine.backends.cuda import tune
-from e4s_engine.backends.cuda.backend import INPUTS, Linker, swap_graph
+from e4s_engine.backends.cuda.backend import Linker, swap_graph
 from e4s_engine.pipeline import compose
 from e4s_engine.testing.loaded import loaded
 
@@ -68,7 +68,8 @@ def set_portraits(graph: Any, batch: int) -> None:
     sources, targets = gpu_kernels.inputs(batch), gpu_kernels.inputs(batch, first=1)
     flags = np.stack([compose.request(None, labels) for labels in sources[1]])
     slot = swaps.SLOTS.index
-    arrays = zip(INPUTS, (*sources, *targets, flags), strict=True)
+    settings = np.ones((batch, 4), np.float32)
+    arrays = zip(swaps.Recipe().inputs, (*sources, *targets, flags, settings), strict=True)
     graph.run({slot(name): array for name, array in arrays}, {})
 
 

@@ -2,8 +2,8 @@
 
 The rules are those of pipeline/compose.py, one program per tile of pixels or per region, so that a swap is
 one graph: pixels and labels of the faces in, 8-bit pixels out. Sets of regions are bit masks. What a swap
-asks for comes with its pictures: the swap flags, one byte per region and source (see `compose.request` there),
-and four numbers (`SETTINGS`).
+asks for comes with its pictures: the swap flags, one byte per region and source (see `compose.request`
+there), and four numbers (`SETTINGS`).
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ def launch_styles(
     """
     return Launch(
         "compose.styles",
-        dict(zip(("source", "target", "chosen", "settings"), given, strict=True)) | {"mixed": mixed},
+        {**dict(zip(("source", "target", "chosen", "settings"), given, strict=True)), "mixed": mixed},
         ("mixed",),
         constants(
             sources=sources, regions=regions.COUNT, power=power(regions.COUNT), taken=compose.TAKEN,

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .language import jit, tl
-from .launch import Launch, Operand, Packed, blocks, constants
+from .launch import Argument, Launch, Operand, Packed, blocks, constants
 
 BLOCK = 1024
 BITS = 22
@@ -90,10 +90,8 @@ def launches(
     def along(axis: int, x: Operand, y: Operand) -> Launch:
         values = constants(side=side, full=full, axis=axis, taps=taps, bits=BITS, block=BLOCK)
         pixels = (side if axis == 1 else full) * full
-        pointers = {"x": x, "weights": weights, "starts": starts, "large": y}
-        return Launch(
-            "enlarge.enlarge", dict(pointers), ("large",), values, (blocks(pixels, BLOCK), 1), batch
-        )
+        pointers: dict[str, Argument] = {"x": x, "weights": weights, "starts": starts, "large": y}
+        return Launch("enlarge.enlarge", pointers, ("large",), values, (blocks(pixels, BLOCK), 1), batch)
 
     return [along(1, picture, between), along(0, between, large)]
 

@@ -11,7 +11,7 @@ from e4s_engine import regions
 from e4s_engine.networks.rgi import relight as relighting
 
 from .language import jit, tl
-from .launch import Launch, Operand, Packed, blocks, constants, power
+from .launch import Argument, Launch, Operand, Packed, blocks, constants, power
 
 BLOCK_H = 16  # features of the light per program
 BLOCK_D = 64  # channels of a style vector per step
@@ -119,11 +119,10 @@ def launches(
     common = constants(regions=regions.COUNT, length=length, hidden=hidden, slope=relighting.SLOPE)
 
     def estimate(styles: Operand, found: Operand, count: int) -> Launch:
-        pointers = {"styles": styles, "weight": layers["light"], "bias": layers["light_bias"], "found": found}
+        weight, bias = layers["light"], layers["light_bias"]
+        pointers: dict[str, Argument] = {"styles": styles, "weight": weight, "bias": bias, "found": found}
         values = common | constants(block_h=BLOCK_H, block_d=BLOCK_D)
-        return Launch(
-            "relight.light", dict(pointers), ("found",), values, (blocks(hidden, BLOCK_H), 1), count
-        )
+        return Launch("relight.light", pointers, ("found",), values, (blocks(hidden, BLOCK_H), 1), count)
 
     return [
         estimate(source, own, batch * sources),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import importlib.util
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -26,42 +27,55 @@ BACKENDS = ("auto", "native", "reference")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 
-class Swapped(NamedTuple):
-    """Swaps of aligned crops, as `Swapper.swap` returns them."""
+class Given(NamedTuple):
+    """A person who gives regions to a swap. Compares by identity where it must: it is encoded once per call.
 
-    pasted: Any  # the faces blended into the target crops, [N,1024,1024,3]
-    faces: Any  # [N,1024,1024,3]
-    labels: Bytes  # [N,512,512]
-    holes: Bytes  # [N,512,512], 0 or 1
+    pixels: aligned crop uint8 [1024,1024,3], or a `Resident`; None for a person who was encoded before.
+    styles: style vectors float32 [12,D] of such a person.
+    """
+
+    labels: Bytes  # [512,512]
+    pixels: Any = None
+    styles: Floats | None = None
+
+
+# What a fused swap can return, by name: the face blended into the target's crop [1024,1024,3], the face
+# [S,S,3], labels, holes (0 or 1) and foreground (0 or 1) [512,512], and the face's opacity [1024,1024].
+PASTED = ("pasted", "picture", "labels", "holes")
+APART = ("picture", "labels", "holes", "foreground", "opacity")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Ask:
+    """A swap that is asked of a `Swapper`.
+
+    target: aligned crop uint8 [1024,1024,3], or a `Resident`: then pictures of the result stay on the device.
+    chosen: swap flags uint8 [P,12], a row per source (see `compose.request`). settings: extent, shape,
+    texture, hair_first as floats. relight: whether by the model's relighting layers. outputs: names of what
+    to return.
+    """
+
+    sources: tuple[Given, ...]
+    target: Any
+    target_labels: Bytes
+    chosen: Bytes
+    settings: Floats
+    relight: bool = False
+    outputs: tuple[str, ...] = PASTED
 
 
 class Swapper(Protocol):
-    """Fused swap with the published options, composition and feathered paste included.
+    """Fused swap, from 8-bit pictures to 8-bit pictures: encodes, relighting, composition, decode, paste."""
 
-    chosen: swap flags, one per region (see `compose.request`).
-    """
+    def swap(self, asks: Sequence[Ask]) -> list[dict[str, Any]]:
+        """Swap; return for each an array of its own per output that it asked for.
 
-    def swap(
-        self, sources: Bytes, source_labels: Bytes, targets: Bytes, target_labels: Bytes, chosen: Bytes
-    ) -> Swapped:
-        """Swap aligned crops [N,1024,1024,3], labels [N,512,512], chosen [N,12]; returns arrays of bytes."""
-
-    def swap_resident(
-        self,
-        source: Resident,
-        source_labels: Bytes,
-        target: Resident,
-        target_labels: Bytes,
-        chosen: Bytes,
-    ) -> tuple[Swapped, Any]:
-        """Swap two pictures on the device, labels [512,512], chosen [12].
-
-        Returns the swap, whose `pasted` and `faces` stay there, and a copy of the target there: the caller
-        may write over its own at any time.
+        For a target on the device "pasted" and "picture" are arrays there, as is "target_pixels", a copy of
+        the target: the caller may write over its own at any time.
         """
 
     def resident(self, image: Any) -> Resident | None:
-        """Return the picture for `swap_resident`; None if it is not on this device, or no aligned crop."""
+        """Return the picture as a `Resident`; None if it is not on this device, or no aligned crop."""
 
 
 class Backend(Protocol):

@@ -19,13 +19,19 @@ Part = tuple[Labels, Sequence[int]]  # labels of one source and the regions that
 
 
 @dataclasses.dataclass(frozen=True)
-class Composed:
-    """Input of the decoder, and the part of its picture that is pasted."""
+class Shape:
+    """Shape of a swapped face, and the part of it that is pasted."""
 
     labels: Labels
     holes: Mask
-    styles: Styles
     foreground: Mask
+
+
+@dataclasses.dataclass(frozen=True)
+class Composed(Shape):
+    """Input of the decoder, and the part of its picture that is pasted."""
+
+    styles: Styles
 
 
 KEPT_TEXTURE = (regions.BACKGROUND, regions.HAIR, regions.GLASSES, regions.EARRINGS)
@@ -44,8 +50,7 @@ ORDER = (
 
 def shown(source: Labels, chosen: Sequence[int]) -> list[int]:
     """Return the chosen regions that a source shows: all except UNIVERSAL ones that it hides."""
-    hidden = set(UNIVERSAL) - set(np.unique(source).tolist())
-    return [region for region in chosen if region not in hidden]
+    return [region for region in chosen if region not in UNIVERSAL or bool((source == region).any())]
 
 
 # Values of a `request`: the region is swapped; it belongs to a published swap of the whole face.

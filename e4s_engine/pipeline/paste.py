@@ -22,9 +22,14 @@ def to_uint8(image: npt.NDArray[np.float32]) -> Pixels:
     return (((image + 1) / 2).clip(0, 1) * 255).astype(np.uint8)
 
 
-def paste(crop: Crop, face: Pixels, composed: compose.Composed, mode: str) -> Result:
-    """Blend a face over the target's crop and put the crop back into the photo. mode: see `blend.alpha`."""
-    alpha = blend.alpha(composed.foreground, mode)
+def paste(
+    crop: Crop, face: Pixels, composed: compose.Shape, mode: str, opacity: Pixels | None = None
+) -> Result:
+    """Blend a face over the target's crop and put the crop back into the photo.
+
+    mode: see `blend.alpha`. opacity: what that would return, if it is known.
+    """
+    alpha = blend.alpha(composed.foreground, mode) if opacity is None else opacity
     pasted = face
     if mode == "multiband" and composed.foreground.any():
         large = images.resize(face, align.CROP, align.CROP, Image.Resampling.BICUBIC)

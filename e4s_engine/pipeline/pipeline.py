@@ -17,7 +17,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from e4s_engine import regions
-from e4s_engine.backends import Backend
+from e4s_engine.backends import APART, PASTED, Ask, Backend, Given, Swapper
 from e4s_engine.errors import ArgumentError, LabelsError, noted
 from e4s_engine.networks.bisenet import parse
 from e4s_engine.networks.bisenet.config import ParserConfig
@@ -27,7 +27,7 @@ from e4s_engine.photo import align as alignment
 from e4s_engine.photo import images
 from e4s_engine.photo.images import Pixels
 from e4s_engine.pipeline import compose, inputs
-from e4s_engine.pipeline.compose import Composed
+from e4s_engine.pipeline.compose import Composed, Shape
 from e4s_engine.pipeline.located import Portrait
 from e4s_engine.pipeline.paste import fused, paste, resident, to_uint8, together, untouched
 from e4s_engine.pipeline.portraits import Job, Person, Regions, Request, WholeFace
@@ -45,8 +45,8 @@ class Route(enum.Enum):
     """The three ways that a swap takes."""
 
     UNTOUCHED = "nothing was asked for"
-    FUSED = "the backend swaps in one go"
-    STAGED = "stage by stage"
+    FUSED = "the backend swaps and pastes in one go"
+    APART = "the face is made, then pasted into its photo"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,10 +116,11 @@ class Pipeline:
         return decoded
 
     def swap(self, jobs: Sequence[Job], options: SwapOptions) -> list[Result]:
-        """Do every job, a few at a time, each into a photo of its own."""
+        """Do every job, each into a photo of its own; in stages a few at a time."""
+        step = AT_ONCE if self.backend.swapper is None else max(len(jobs), 1)
         results: list[Result] = []
-        for start in range(0, len(jobs), AT_ONCE):
-            results += self._swap_some(jobs[start : start + AT_ONCE], options)
+        for start in range(0, len(jobs), step):
+            results += self._swap_some(jobs[start : start + step], options)
         return [_told(result, job) for result, job in zip(results, jobs, strict=True)]
 
     def swap_groups(self, groups: Sequence[Sequence[Job]], options: SwapOptions) -> list[Result]:
@@ -134,18 +135,17 @@ class Pipeline:
         for start in range(0, len(jobs), AT_ONCE):
             some = jobs[start : start + AT_ONCE]
             labels = self.label(job.target for job in some)
-            composed = self._composed(some, labels, options)
-            for job, one, face in zip(some, composed, self._faces(composed), strict=True):
+            for job, (face, shape, opacity) in zip(some, self._rendered(some, labels, options), strict=True):
                 with stage("blend"):
                     crop = dataclasses.replace(job.target.crop, photo=photo)
-                    result = paste(crop, face, one, options.blend)
+                    result = paste(crop, face, shape, options.blend, opacity)
                 photo = result.image
                 results.append(_told(result, job))
         return together(results, jobs[0].target.crop)
 
     def _swap_some(self, jobs: Sequence[Job], options: SwapOptions) -> list[Result]:
         labels = self.label(job.target for job in jobs)
-        routes = [self._route(job, jobs, options) for job in jobs]
+        routes = [self._route(job, options) for job in jobs]
         results: dict[int, Result] = {}
         for route in Route:
             numbers = [i for i, other in enumerate(routes) if other is route]
@@ -153,37 +153,48 @@ class Pipeline:
             if route is Route.UNTOUCHED:
                 done = [untouched(job.target.crop, labels[job.target], self.size) for job in some]
             elif route is Route.FUSED:
-                done = self._swap_fused(some, labels)
+                done = self._swap_fused(some, labels, options)
             else:
-                done = self._swap_staged(some, labels, options)
+                done = self._swap_apart(some, labels, options)
             results |= zip(numbers, done, strict=True)
         return [results[i] for i in range(len(jobs))]
 
-    def _route(self, job: Job, jobs: Sequence[Job], options: SwapOptions) -> Route:
-        """Decide how a job is done.
-
-        Fused are swaps as published between two aligned crops. A source that comes again, or was encoded
-        already, goes through the stages: its style vectors are used again.
-        """
+    def _route(self, job: Job, options: SwapOptions) -> Route:
+        """Decide how a job is done. Fused are feathered pastes over photos that are aligned crops."""
         if job.request == Regions(()):
             return Route.UNTOUCHED
-        source, crop = job.parts[0].person, job.target.crop
-        once = sum(source is part.person for other in jobs for part in other.parts) == 1
-        aligned = crop.quad is None and crop.photo.shape == crop.image.shape
-        fits = len(job.parts) == 1 and isinstance(source, Portrait) and once and aligned
-        return Route.FUSED if fits and self._can_fuse(options) else Route.STAGED
-
-    def _can_fuse(self, options: SwapOptions) -> bool:
-        """Return whether the backend swaps in one go, and does what these options ask for."""
-        lights = self._lights_for(options)
-        return self.backend.swapper is not None and options.published and lights is None
+        crop = job.target.crop
+        whole = crop.quad is None and crop.photo.shape == crop.image.shape
+        fits = whole and options.blend == "feather" and self.backend.swapper is not None
+        return Route.FUSED if fits else Route.APART
 
     def _lights_for(self, options: SwapOptions) -> relighting.Layers | None:
         return self.lights if options.relight else None
 
-    def _swap_staged(self, jobs: Sequence[Job], labels: PortraitLabels, options: SwapOptions) -> list[Result]:
-        composed = self._composed(jobs, labels, options)
-        return self._render([(job.target, one) for job, one in zip(jobs, composed, strict=True)], options)
+    def _swap_apart(self, jobs: Sequence[Job], labels: PortraitLabels, options: SwapOptions) -> list[Result]:
+        rendered = self._rendered(jobs, labels, options)
+        with stage("blend"):
+            return [
+                paste(job.target.crop, face, shape, options.blend, opacity)
+                for job, (face, shape, opacity) in zip(jobs, rendered, strict=True)
+            ]
+
+    def _rendered(
+        self, jobs: Sequence[Job], labels: PortraitLabels, options: SwapOptions
+    ) -> list[tuple[Pixels, Shape, Pixels | None]]:
+        """Return every job's face, its shape, and the face's opacity if that is known already."""
+        if not jobs:
+            return []
+        swapper = self.backend.swapper
+        if swapper is None:
+            composed = self._composed(jobs, labels, options)
+            return [(face, one, None) for face, one in zip(self._faces(composed), composed, strict=True)]
+        outputs = APART if options.blend == "feather" else APART[:-1]
+        rendered = []
+        for _, made in self._asked(swapper, jobs, labels, options, outputs):
+            shape = Shape(made["labels"], made["holes"] > 0, made["foreground"] > 0)
+            rendered.append((made["picture"], shape, made.get("opacity")))
+        return rendered
 
     def _composed(self, jobs: Sequence[Job], labels: PortraitLabels, options: SwapOptions) -> list[Composed]:
         people = [person for job in jobs for person in (job.target, *(part.person for part in job.parts))]
@@ -191,48 +202,77 @@ class Pipeline:
         with stage("compose"):
             return [_compose(job, faces, options, lights) for job in jobs]
 
-    def _swap_fused(self, jobs: Sequence[Job], labels: PortraitLabels) -> list[Result]:
+    def _asked(
+        self,
+        swapper: Swapper,
+        jobs: Sequence[Job],
+        labels: PortraitLabels,
+        options: SwapOptions,
+        outputs: tuple[str, ...],
+    ) -> list[tuple[Ask, dict[str, Any]]]:
+        """Have jobs done by the backend in one go; return what was asked for, and what came."""
+        people = {part.person: None for job in jobs for part in job.parts}
+        portraits = [person for person in people if isinstance(person, Portrait)]
+        labels = labels | self.label(portrait for portrait in portraits if portrait not in labels)
+        given = {
+            person: Given(person.labels, styles=person.styles)
+            if isinstance(person, Face)
+            else Given(labels[person], person.crop.image)
+            for person in people
+        }
+        asks = [
+            Ask(
+                tuple(given[part.person] for part in job.parts),
+                job.target.crop.image,
+                labels[job.target],
+                np.stack([_flags(job.request, part.ids, given[part.person].labels) for part in job.parts]),
+                _settings(options),
+                self._lights_for(options) is not None,
+                outputs,
+            )
+            for job in jobs
+        ]
+        with stage("fused"):
+            return list(zip(asks, swapper.swap(asks), strict=True))
+
+    def _swap_fused(self, jobs: Sequence[Job], labels: PortraitLabels, options: SwapOptions) -> list[Result]:
         swapper = self.backend.swapper
         if not jobs or swapper is None:
             return []
-        sources = [job.parts[0].person for job in jobs]
-        portraits = [source for source in sources if isinstance(source, Portrait)]
-        labels = labels | self.label(portrait for portrait in portraits if portrait not in labels)
-        given, kept = _stacked(portraits, labels), _stacked([job.target for job in jobs], labels)
-        flags = [compose.request(_ids(job.request), mask) for job, mask in zip(jobs, given[1], strict=True)]
-        with stage("fused"):
-            swapped = swapper.swap(*given, *kept, np.stack(flags))
         results = []
-        for job, flag, *arrays in zip(jobs, flags, *swapped, strict=True):
-            # Copies: views would keep the whole batch alive.
-            image, face, mask, holes = (array.copy() for array in arrays)
-            foreground = partial(_foreground, flag, mask, holes > 0, labels[job.target])
-            results.append(fused(image, face, mask, holes > 0, job.target.crop, foreground))
+        for job, (ask, made) in zip(jobs, self._asked(swapper, jobs, labels, options, PASTED), strict=True):
+            mask, holes = made["labels"], made["holes"] > 0
+            foreground = partial(_foreground, ask.chosen, mask, holes, ask.target_labels)
+            results.append(fused(made["pasted"], made["picture"], mask, holes, job.target.crop, foreground))
         return results
 
     def swap_resident(
         self, source: Any, target: Any, labels: Sequence[Any], request: Request, options: SwapOptions
     ) -> Result | None:
-        """Swap two crops on the backend's device, where they lie; return None if they do not, or it cannot.
+        """Swap a crop, or a Face, into a crop on the backend's device; return None if this is no such swap.
 
         labels: of source and target; None for the parser's.
         """
         swapper = self.backend.swapper
-        if swapper is None or request == Regions(()) or not self._can_fuse(options):
+        if swapper is None or request == Regions(()) or options.blend != "feather":
             return None
-        given, kept = swapper.resident(source), swapper.resident(target)
-        if given is None or kept is None:
+        kept = swapper.resident(target)
+        pixels = None if isinstance(source, Face) else swapper.resident(source)
+        if kept is None or (pixels is None and not isinstance(source, Face)):
             return None
-        masks = [
-            self._labels_of(image, mask, argument)
-            for image, mask, argument in zip((source, target), labels, ("source", "target"), strict=True)
-        ]
-        flags = compose.request(_ids(request), masks[0])
+        if isinstance(source, Face):
+            given = Given(source.labels, styles=source.styles)
+        else:
+            given = Given(self._labels_of(source, labels[0], "source"), pixels)
+        mask = self._labels_of(target, labels[1], "target")
+        flags = _flags(request, _ids(request) or (), given.labels)[None]
+        lit = self._lights_for(options) is not None
         with stage("fused"):
-            swapped, crop = swapper.swap_resident(given, masks[0], kept, masks[1], flags)
-        holes = swapped.holes > 0
-        foreground = partial(_foreground, flags, swapped.labels, holes, masks[1])
-        result = resident(swapped.pasted, swapped.faces, swapped.labels, holes, crop, foreground)
+            (made,) = swapper.swap([Ask((given,), kept, mask, flags, _settings(options), lit)])
+        holes = made["holes"] > 0
+        foreground = partial(_foreground, flags, made["labels"], holes, mask)
+        pictures = made["pasted"], made["picture"]
+        result = resident(*pictures, made["labels"], holes, made["target_pixels"], foreground)
         return result.of_face(None, None, _names(request))
 
     def _labels_of(self, image: Any, labels: Any, argument: str) -> Labels:
@@ -258,7 +298,7 @@ class Pipeline:
         """Render a portrait's own style vectors in its own labels, and paste them over it."""
         holes = np.zeros(face.labels.shape, bool)
         foreground = compose.whole_face_foreground(face.labels, holes)
-        return self._render([(portrait, Composed(face.labels, holes, face.styles, foreground))], options)[0]
+        return self._render([(portrait, Composed(face.labels, holes, foreground, face.styles))], options)[0]
 
     def _render(self, composed: list[tuple[Portrait, Composed]], options: SwapOptions) -> list[Result]:
         """Decode in one batch, then paste each face into its photo."""
@@ -303,9 +343,19 @@ def _ids(request: Request) -> tuple[int, ...] | None:
     return None if isinstance(request, WholeFace) else request.ids
 
 
+def _flags(request: Request, ids: Sequence[int], labels: Labels) -> Labels:
+    """Return the swap flags of one source."""
+    return compose.request(None if isinstance(request, WholeFace) else ids, labels)
+
+
+def _settings(options: SwapOptions) -> npt.NDArray[np.float32]:
+    """Return a swap's settings as backends take them, see `Ask`."""
+    return np.array([options.extent, options.shape, options.texture, options.hair_first], np.float32)
+
+
 def _foreground(flags: Labels, labels: Labels, holes: Mask, target: Labels) -> Mask:
-    """Return the paste mask of a fused swap. flags: see `compose.request`."""
-    chosen = None if (flags == compose.WHOLE).any() else np.flatnonzero(flags).tolist()
+    """Return the paste mask of a fused swap. flags: see `compose.request`, a row per source."""
+    chosen = None if (flags == compose.WHOLE).any() else np.flatnonzero(flags.any(0)).tolist()
     return compose.foreground(chosen, labels, holes, target)
 
 
@@ -338,4 +388,4 @@ def _compose(
         labels, holes = target.labels, np.zeros(target.labels.shape, bool)
     whole = isinstance(job.request, WholeFace)
     chosen = None if whole else [region for _, _, ids in given for region in ids]
-    return Composed(labels, holes, styles, compose.foreground(chosen, labels, holes, target.labels))
+    return Composed(labels, holes, compose.foreground(chosen, labels, holes, target.labels), styles)

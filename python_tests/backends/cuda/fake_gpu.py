@@ -259,7 +259,7 @@ def test_slots_are_copied_from_and_to_the_device() -> None:
 
 def test_a_swap_of_resident_pictures_stays_on_the_device(whole: Engine) -> None:
     backend: Any = whole._pipeline
-    device = backend.backend._linker.device
+    device = backend.backend.linker.device
     a, b = lent(device, 1), lent(device, 2)
     whole.swap(a, b, **KNOWN)  # builds the graph
     copies, launches = count("copies"), count("launches")

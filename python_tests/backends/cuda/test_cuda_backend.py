@@ -12,6 +12,7 @@ import pytest
 from native_tools import SMALL, make_model
 
 from e4s_engine import _native, regions
+from e4s_engine.backends import APART, Ask, Given
 from e4s_engine.backends.cuda import backend as cuda
 from e4s_engine.backends.cuda import compile as compiling
 from e4s_engine.backends.cuda import swap as swaps
@@ -56,11 +57,14 @@ class Graph:
     def run(
         self, inputs: dict[int, np.ndarray], outputs: dict[int, np.ndarray], after: Sequence[int] = ()
     ) -> None:
-        arrays = inputs | outputs
-        assert all(array.nbytes == self.slots[i] for i, array in arrays.items())
-        for array in outputs.values():
-            array[...] = 1
-        Graph.runs.append([len(array) for array in arrays.values()])
+        arrays = {i: value if isinstance(value, list) else [value] for i, value in (inputs | outputs).items()}
+        assert all(
+            array.nbytes * len(shares) == self.slots[i] for i, shares in arrays.items() for array in shares
+        )
+        for i in outputs:
+            for array in arrays[i]:
+                array[...] = 1
+        Graph.runs.append([len(shares) if len(shares) > 1 else len(shares[0]) for shares in arrays.values()])
 
     def time(self, runs: int) -> float:
         return float(runs)
@@ -89,7 +93,7 @@ def test_batches_are_cut_and_sizes_fit(backend: cuda.Cuda) -> None:
 
 
 def test_weights_and_kernels_are_loaded_once(backend: cuda.Cuda) -> None:
-    device = backend._linker.device
+    device = backend.linker.device
     weights = len(device.weights)
     for _ in range(2):
         backend.run(
@@ -103,26 +107,62 @@ def test_weights_and_kernels_are_loaded_once(backend: cuda.Cuda) -> None:
 
 
 def test_a_whole_swap_takes_the_same_weights(backend: cuda.Cuda) -> None:
-    linker, swap = backend._linker, swaps.record(SMALL, "bf16", 2)
-    weights = len(linker.device.weights)
-    linker.add(swap, {})  # all of its kernels are there
+    linker, swap = backend.linker, swaps.record(SMALL, "bf16", 2)
+    weights = len(linker.device.weights) + 2
+    linker.add(swap, {})  # all of its kernels are there, but the tables of the enlargement
     graph = cuda.swap_graph(linker, swap)
     assert len(graph.nodes) == len(swap.launches()) and len(linker.device.weights) == weights
 
 
+def asked(count: int, sources: int = 1, **more: Any) -> list[Ask]:
+    """Return swaps of blank pictures, each with its own sources."""
+    crop, labels = np.zeros((1024, 1024, 3), np.uint8), np.zeros((512, 512), np.uint8)
+    flags, settings = np.zeros((sources, regions.COUNT), np.uint8), np.ones(4, np.float32)
+    return [
+        Ask(tuple(Given(labels, crop) for _ in range(sources)), crop, labels, flags, settings, **more)
+        for _ in range(count)
+    ]
+
+
 def test_swaps_in_one_go_fill_every_slot(backend: cuda.Cuda) -> None:
-    assert backend.swapper is None  # its pictures do not have the crop's size
     whole = loaded(cuda.Cuda("cuda:0", "bf16"), make_model(WHOLE))
-    assert whole.swapper is whole
-    crops, labels = np.zeros((9, 1024, 1024, 3), np.uint8), np.zeros((9, 512, 512), np.uint8)
-    Graph.runs.clear()
-    chosen = np.zeros((9, regions.COUNT), np.uint8)
-    made = whole.swap(crops, labels, crops, labels, chosen)
-    assert Graph.runs == [[8] * 9, [1] * 9]
-    assert [array.shape for array in made] == [crops.shape, crops.shape, labels.shape, labels.shape]
-    assert all((array == 1).all() for array in made)
+    for engine, size in ((whole, 1024), (backend, SMALL.size)):
+        Graph.runs.clear()
+        made = engine.swapper.swap(asked(9))
+        assert len(made) == 9 and [len(run) for run in Graph.runs] == [10, 10]
+        assert list(made[0]) == ["pasted", "picture", "labels", "holes"]
+        shapes = [array.shape for array in made[8].values()]
+        assert shapes == [(1024, 1024, 3), (size, size, 3), (512, 512), (512, 512)]
+        assert all((array == 1).all() and array.base is None for one in made for array in one.values())
+    (wrong,) = asked(1)
     with pytest.raises(ArgumentError, match="labels"):
-        whole.swap(crops[:1], labels[:1], crops[:1], labels[:1] + 12, chosen[:1])
+        whole.swapper.swap([dataclasses.replace(wrong, target_labels=wrong.target_labels + 12)])
+
+
+def test_sources_that_come_again_are_encoded_once(backend: cuda.Cuda) -> None:
+    Graph.runs.clear()
+    first, *others = asked(3, relight=False)
+    backend.swapper.swap([first, *(dataclasses.replace(ask, sources=first.sources) for ask in others)])
+    assert [len(run) for run in Graph.runs] == [3, 10]  # one encode, one graph of three swaps
+    styles = np.zeros((regions.COUNT, SMALL.style_dim), np.float32)
+    before = [Given(first.target_labels, styles=styles)]
+    backend.swapper.swap([dataclasses.replace(first, sources=tuple(before), outputs=APART)])
+    assert [len(run) for run in Graph.runs] == [3, 10, 11]  # encoded before
+    backend.swapper.swap(asked(1, sources=3))
+    assert [len(run) for run in Graph.runs] == [3, 10, 11, 3, 10]
+    mixed = dataclasses.replace(
+        first, sources=(first.sources[0], *before), chosen=np.zeros((2, 12), np.uint8)
+    )
+    backend.swapper.swap([mixed])
+    assert [len(run) for run in Graph.runs][5:] == [3, 10]
+
+
+def test_models_that_relight_bring_their_layers(backend: cuda.Cuda) -> None:
+    lit = loaded(cuda.Cuda("cuda:0", "bf16"), make_model(dataclasses.replace(SMALL, relight=8)))
+    kernels = len(lit.linker.device.kernels)
+    lit.swapper.swap(asked(2, relight=True))
+    named = lit.linker.device.kernels[kernels:]
+    assert {"relight.light", "relight.move", "enlarge.enlarge"} <= set(named)
 
 
 def test_labels_beyond_the_regions_are_refused(backend: cuda.Cuda) -> None:

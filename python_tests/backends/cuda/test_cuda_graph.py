@@ -47,12 +47,12 @@ def swap() -> tuple[Any, dict[str, Any]]:
 
 
 def launch_of(swap: Any, node: dict[str, Any]) -> Launch:
-    first, second = (program.launches for program in swap.encodes)
+    first, second = (program.launches for program in swap.encodes.values())
     return [first, second, swap.composition, swap.decode.launches, swap.paste][node["part"]][node["launch"]]
 
 
 def bytes_of(swap: Any, node: dict[str, Any]) -> list[int]:
-    first, second = (program.bytes for program in swap.encodes)
+    first, second = (program.bytes for program in swap.encodes.values())
     return [first, second, swap.sizes, swap.decode.bytes][node["part"]]
 
 
