@@ -106,7 +106,7 @@ def test_swaps_take_memory_once_and_closing_frees_it(made: Engine) -> None:
     before, nodes, launches = alive(), count("nodes"), count("launches")
     for _ in range(3):
         swap(made)
-    assert alive() == before and count("nodes") == nodes and count("launches") == launches + 6
+    assert alive() == before and count("nodes") == nodes and count("launches") == launches + 3
     assert made.parse(A).shape == (512, 512)
     made.close()
     assert not any(alive().values())
@@ -116,7 +116,7 @@ def test_threads_share_two_instances_of_each_graph(made: Engine) -> None:
     with ThreadPoolExecutor(6) as pool:
         results = list(pool.map(lambda _: swap(made), range(18)))
     assert all(np.array_equal(result.image, results[0].image) for result in results)
-    assert count("execs") <= 4  # encode and decode
+    assert count("execs") <= 2
 
 
 def test_short_memory_frees_what_lies_idle(made: Engine) -> None:
@@ -194,8 +194,31 @@ def test_a_published_swap_is_one_launch(whole: Engine) -> None:
     assert count("launches") == launches + 2 and count("execs") == 1
     assert np.array_equal(whole.swap(CROP, CROP, [], **KNOWN).image, CROP)
     assert count("launches") == launches + 2
-    whole.swap(CROP, CROP, "face", extent=0.5, **KNOWN)
-    assert count("launches") == launches + 4
+    whole.swap(CROP, CROP, "face", extent=0.5, shape=False, **KNOWN)
+    assert count("launches") == launches + 3 and count("execs") == 1
+
+
+def test_a_cached_face_is_one_launch(whole: Engine) -> None:
+    face = whole.encode(CROP, CROP_LABELS)
+    launches = count("launches")
+    for regions_ in (None, ["eyes"]):
+        made = whole.swap(face, CROP, regions_, target_labels=CROP_LABELS)
+        assert made.image.shape == (1024, 1024, 3)
+    assert count("launches") == launches + 2
+    resident = whole.swap(face, Interface(CROP), target_labels=CROP_LABELS)
+    assert resident.resident is not None and count("launches") == launches + 3
+    several = {"eyes": face, "nose": CROP}
+    whole.swap(several, CROP, source_labels={"nose": CROP_LABELS}, target_labels=CROP_LABELS)
+    assert count("launches") == launches + 5  # an encode, and the swap
+    many = whole.swap_batch(face, [CROP] * 20, target_labels=[CROP_LABELS] * 20)
+    assert len(many) == 20 and count("launches") == launches + 8
+
+
+def test_photos_with_landmarks_are_pasted_on_the_host(whole: Engine) -> None:
+    five = np.array([[400, 420], [620, 420], [512, 560], [430, 680], [600, 680]], float)
+    for blend in ("feather", "none", "multiband"):
+        made = whole.swap(CROP, CROP, target_landmarks=five, blend=blend, **KNOWN)
+        assert made.image.shape == CROP.shape and made.resident is None
 
 
 # Pictures on the device
@@ -252,6 +275,12 @@ def test_slots_are_copied_from_and_to_the_device() -> None:
     back = np.zeros(12, np.uint8)
     graph.run({0: (source.pointer, 12), 1: np.full(12, 7, np.uint8)}, {0: back, 1: target})
     assert bytes(back) == bytes(range(12)) and set(target.numpy()) == {7}
+    thirds = [np.full(4, i, np.uint8) for i in range(3)]
+    made = [np.zeros(4, np.uint8) for _ in thirds]
+    graph.run({0: thirds}, {0: made})
+    assert np.array_equal(made, thirds)
+    with pytest.raises(ArgumentError, match="must be of 6 bytes"):
+        graph.run({0: thirds[:2]}, {})
     for wrong in ({0: (source.pointer, 11)}, {2: source}, {0: _native.CudaArray(device, (13,))}):
         with pytest.raises(ArgumentError, match="graph: "):
             graph.run(wrong, {})
@@ -265,8 +294,8 @@ def test_a_swap_of_resident_pictures_stays_on_the_device(whole: Engine) -> None:
     copies, launches = count("copies"), count("launches")
     made = whole.swap(a, b, **KNOWN)
     assert count("launches") == launches + 1
-    # Two pictures, four label maps, the swap flags and three pictures; none for `image`.
-    assert count("copies") == copies + 10
+    # Two pictures, four label maps, flags, settings and three pictures; none for `image`.
+    assert count("copies") == copies + 11
     assert made.resident.shape == (1024, 1024, 3) and made.resident.__dlpack_device__() == (2, 0)
     assert made.image.shape == made.face.shape == (1024, 1024, 3)
     assert made.labels.shape == made.holes.shape == (512, 512) and made.holes.dtype == bool
@@ -314,7 +343,7 @@ def test_arrays_on_another_device_are_not_taken(whole: Engine) -> None:
 )
 def test_other_arrays_go_through_the_cpu(whole: Engine, other: Callable[[], Any]) -> None:
     assert whole.swap(Interface(CROP), other(), **KNOWN).resident is None
-    assert whole.swap(Interface(CROP), Interface(CROP), "face", extent=0.5, **KNOWN).resident is None
+    assert whole.swap(Interface(CROP), Interface(CROP), "face", blend="none", **KNOWN).resident is None
 
 
 def test_what_a_swap_left_on_the_device_goes_into_any_other(whole: Engine) -> None:
