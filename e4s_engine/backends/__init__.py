@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import importlib.util
+import logging
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -19,6 +20,8 @@ from e4s_engine.weights import Model
 
 if TYPE_CHECKING:
     from e4s_engine.backends.cuda.resident import Resident
+
+logger = logging.getLogger("e4s_engine")
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -133,9 +136,14 @@ def create(models: Iterable[Model], backend: str, device: str, precision: str) -
 
 
 def _choose(backend: str, device: str, precision: str) -> Backend:
-    on_gpu = device.startswith("cuda") or (device == "auto" and backend != "native" and _gpu_at_hand())
-    if backend == "native" or (backend == "auto" and not on_gpu):
-        return _native(device if on_gpu else "cpu", precision)
+    if backend == "native":
+        return _native(device if device.startswith("cuda") else "cpu", precision)
+    if backend == "auto":
+        card = "cuda" if device == "auto" else device
+        if card.startswith("cuda") and _kernels_at_hand(card):
+            return _native(card, precision)
+        if device == "cpu" or (device == "auto" and not _gpu_at_hand()):
+            return _native("cpu", precision)
     if importlib.util.find_spec("torch") is None:
         raise BackendError(
             "backend: the reference backend needs PyTorch; install it with `pip install e4s_engine[torch]`"
@@ -143,6 +151,34 @@ def _choose(backend: str, device: str, precision: str) -> Backend:
     from e4s_engine.backends.reference import Reference
 
     return Reference(device, precision)
+
+
+def _kernels_at_hand(device: str) -> bool:
+    """Return whether the CUDA engine runs on a device: it exists, and has kernels or a compiler of them."""
+    if importlib.util.find_spec("e4s_engine._native") is None:
+        return False
+    from e4s_engine import _native
+
+    try:
+        cards = _native.cuda_architectures()
+    except BackendError:  # no driver
+        return False
+    number = int(device.partition(":")[2] or 0)
+    if number >= len(cards):
+        return False
+    from e4s_engine.backends.cuda import compile as compiling
+
+    if cards[number] >= min(compiling.ARCHITECTURES) and (
+        importlib.util.find_spec("triton") is not None or compiling.has_kernels(cards[number])
+    ):
+        return True
+    logger.info(
+        "engine: cuda:%d (sm_%d) without the engine's kernels, PyTorch runs there; `pip install "
+        "e4s_engine[cuda]` brings their compiler, which needs sm_80 or newer",
+        number,
+        cards[number],
+    )
+    return False
 
 
 def _gpu_at_hand() -> bool:

@@ -113,7 +113,7 @@ class Cuda(Planned):
         """Open the device. Raises BackendError if there is no driver, no such device or no kernel for it."""
         number = int(device.partition(":")[2] or 0)
         self.device = f"cuda:{number}"
-        super().__init__("fp32" if precision == "auto" else precision)
+        super().__init__("bf16" if precision == "auto" else precision)
         self.linker = Linker(_native.CudaDevice(number))
         card = self.linker.device
         self._table = tune.shipped(card.arch) | tune.load(card.name)
@@ -193,7 +193,7 @@ class Cuda(Planned):
         return self._graphs.use((loaded.network.kind, name, shapes), build)
 
     def _precision_of(self, function: Function) -> str:
-        return self.precision
+        return function.half if self.precision == "bf16" and function.half else self.precision
 
     def _at_once(self, function: Function) -> int:
         return MOST_AT_ONCE

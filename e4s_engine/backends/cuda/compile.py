@@ -115,6 +115,17 @@ def store(folder: Path, manifest: dict[str, Any], cubin: bytes) -> None:
         path.write_text(json.dumps(manifest, indent=1, sort_keys=True))
 
 
+def has_kernels(arch: int) -> bool:
+    """Return whether the cache holds kernels for an architecture."""
+    for path in cache_folder().glob("*.json"):
+        try:
+            if json.loads(path.read_text())["arch"] == arch:
+                return True
+        except (OSError, ValueError, TypeError, KeyError):  # damaged, or of another kind
+            continue
+    return False
+
+
 def get(launch: Launch, arch: int, folder: Path | None = None) -> tuple[dict[str, Any], bytes]:
     """Return manifest and cubin of a launch's kernel, from the cache or compiled. Raises BackendError."""
     folder = folder or cache_folder()

@@ -10,6 +10,7 @@ import copy
 import ctypes
 import dataclasses
 import gc
+import importlib.util
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +24,7 @@ FAKE = ctypes.CDLL(os.environ["FAKE_CUDA"])  # before the extension looks for a 
 
 from conftest import TINY, TINY_PARSER  # noqa: E402
 
-from e4s_engine import _native, regions, weights  # noqa: E402
+from e4s_engine import _native, backends, regions, weights  # noqa: E402
 from e4s_engine.backends.cuda import backend as cuda  # noqa: E402
 from e4s_engine.backends.cuda import compile as compiling  # noqa: E402
 from e4s_engine.backends.cuda import swap as swaps  # noqa: E402
@@ -98,6 +99,27 @@ def made(tiny_weights: Path) -> Iterator[Engine]:
 
 def swap(engine: Engine) -> Any:
     return engine.swap(A, B, source_labels=LABELS, target_labels=LABELS)
+
+
+def test_a_card_with_kernels_is_what_auto_takes(
+    tiny_weights: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert _native.cuda_architectures() == [90]
+    monkeypatch.setenv("E4S_CACHE", str(tmp_path))
+    file = tiny_weights / "model.safetensors"
+    spec = importlib.util.find_spec
+    without = lambda name, *rest: None if name == "triton" else spec(name, *rest)  # noqa: E731
+    monkeypatch.setattr(backends.importlib.util, "find_spec", without)
+    assert not backends._kernels_at_hand("cuda")
+    compiling.store(tmp_path / "kernels", {"key": "k", "cubin": "c", "arch": 90}, b"cubin")
+    assert backends._kernels_at_hand("cuda") and not backends._kernels_at_hand("cuda:3")
+    with Engine(file) as engine:
+        assert (engine.backend, engine.device, engine.precision) == ("native", "cuda:0", "bf16")
+        backend: Any = engine._pipeline.backend  # type: ignore[union-attr]
+        precisions = {name.partition(" ")[0]: plan.precision for name, plan in backend._examples()}
+        assert precisions == {"encode": "bf16", "decode": "bf16", "parse": "fp16"}
+    with Engine(file, device="cpu") as engine:
+        assert (engine.backend, engine.device) == ("native", "cpu")
 
 
 def test_swaps_take_memory_once_and_closing_frees_it(made: Engine) -> None:
