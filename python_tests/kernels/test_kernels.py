@@ -55,6 +55,16 @@ def test_half_precision(case: Case) -> None:
     check(case, "fp16")
 
 
+# Layers with regions, whose maps are spread first: border pixels have several copies, or too many regions.
+SPREAD = [case for case in INTERPRETED if case.name.startswith("regional-")]
+
+
+@pytest.mark.parametrize("case", SPREAD, ids=str)
+def test_spread_maps(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module("spread"), "LEAST", 1)
+    check(case, "fp32")
+
+
 # Tiles that a card may use and the interpreter's defaults do not cover: depths shared by two programs, and
 # column blocks of one, two and more parities of an upsampling layer.
 SHARED = [
