@@ -36,7 +36,7 @@ from .launch import (
     padded,
     power,
 )
-from .regional_epilogue import activation, finished
+from .regional_epilogue import activated, activation, demodulated, finished
 from .transposed import launch_transposed
 
 
@@ -178,7 +178,12 @@ def regional_conv(
             PADDED, True, PRECISION, SPLIT, BLOCK_M, BLOCK_N, BLOCK_K, None,
         )  # fmt: skip
     live = inside[:, None] & (columns < OUTPUTS)[None, :]
-    if SPLIT == 1:
+    if SPLIT == 1 and codes is not None:
+        total = demodulated(
+            total, demodulation, sample, region, columns, inside, OUTPUTS, REGIONS, SCALE_PIXEL
+        )
+        total = activated(total, noise, bias, pixels, columns, inside, OUTPUTS, SLOPE, GAIN)
+    elif SPLIT == 1:
         total = finished(
             total, demodulation, noise, bias, sample, pixels, region, columns, live, inside, OUTPUTS,
             REGIONS, SCALE_PIXEL, SLOPE, GAIN,
