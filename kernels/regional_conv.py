@@ -18,7 +18,7 @@ import numpy as np
 
 from e4s_engine.plan import Arrays, Conv
 
-from . import spread, tiles
+from . import patches, spread, tiles
 from .conv2d import rows_of
 from .fir import add_skip, phase_kernels
 from .instance_norm import gathered
@@ -244,6 +244,9 @@ def launch_regional_conv(c: Context) -> list[Launch]:
     depth, phases = padded(x.c), 4 if upsample else 1
     conv = c.step.weights["kernel"][0]
     assert isinstance(conv, Conv)
+    shape = patches.shape_of(c)
+    if shape:
+        return patches.launch_patches(c, conv, shape, None if upsample else _only_coloured(c))
     if upsample and not c.has("styles") and depth % 16 == 0:
         return launch_transposed(c, conv)
     is_spread = spread.wanted(c)

@@ -65,6 +65,17 @@ def test_spread_maps(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     check(case, "fp32")
 
 
+@pytest.mark.parametrize("limits", [(64, 64, 64), (0, 64, 0)])
+def test_patches_of_outputs(limits: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    patches = module("patches")
+    for name, limit in zip(("SQUARES", "PAIRS", "PHASES"), limits, strict=True):
+        monkeypatch.setattr(patches, name, limit)
+    monkeypatch.setattr(patches, "LEAST", 1)
+    for case in CASES:
+        if re.match(r"last-|regional-(16-16-1|20-40-7|24-80-9|64-64-16|16-24)-.*bands", case.name):
+            check(case, "fp32")
+
+
 # Tiles that a card may use and the interpreter's defaults do not cover: depths shared by two programs, and
 # column blocks of one, two and more parities of an upsampling layer.
 SHARED = [

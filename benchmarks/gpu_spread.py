@@ -1,0 +1,323 @@
+"""Regional convolutions that read spread maps (kernels/spread.py) against those that scale in the kernel.
+
+    python -m benchmarks.gpu_spread --compile --arch 90      # anywhere with Triton: fills E4S_CACHE
+    python -m benchmarks.gpu_spread --out spread.json        # on a card
+
+Every layer is timed inside a decode: the graph with the layer's launches eleven times, less the graph with
+them once, a tenth of it. So maps, styles and labels are a swap's, and waiting between launches counts. Then
+whole swaps with each form. Every step is tried by itself, and the report is written after each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from e4s_engine.backends.cuda import compile as compiling
+from e4s_engine.backends.cuda import swap as swaps
+from e4s_engine.backends.cuda import tune
+from e4s_engine.backends.plans import example
+from e4s_engine.kernels import module
+from e4s_engine.kernels.launch import Launch, Program, Tile
+from e4s_engine.kernels.tiles import Block, Problem, Table
+from e4s_engine.networks.rgi.config import ModelConfig
+
+NEVER, LEAST = 1 << 30, 1024
+REPEATS = 10
+SIDES = (  # rows, columns, warps, stages, first-level cache
+    (256, 128, 8, 3, True), (128, 256, 8, 3, True), (128, 256, 8, 4, True), (128, 128, 8, 3, True),
+    (128, 128, 4, 3, True), (128, 128, 4, 4, True), (64, 256, 4, 3, True), (256, 64, 8, 3, True),
+    (64, 128, 4, 4, True), (256, 128, 8, 3, False), (256, 128, 8, 4, True),
+)  # fmt: skip
+
+Report = dict[str, Any]
+
+
+def form(least: int) -> None:
+    """Choose from how many outputs on a layer's map is spread."""
+    module("spread").LEAST = least
+
+
+def program_of(table: Table, least: int, batch: int = 1) -> Program:
+    """Return a decode's launches."""
+    form(least)
+    return Program(example(ModelConfig(), "decode", "bf16", batch), table=table)
+
+
+def layers(program: Program) -> dict[int, list[Launch]]:
+    """Return the launches of each regional layer that may be spread, without those on labels, by step."""
+    found: dict[int, list[Launch]] = {}
+    for launch, step in zip(program.launches, program.steps, strict=True):
+        small = launch.kernel in ("spread.nearby", "spread.codes")
+        y = program.views[step.buffers["y"]]
+        if step.kind == "regional_conv" and "labels" in step.buffers and y.pixels >= LEAST and not small:
+            found.setdefault(program.plan.steps.index(step), []).append(launch)
+    return found
+
+
+def name_of(program: Program, index: int) -> str:
+    """Return a layer's name."""
+    step = program.plan.steps[index]
+    x, y = (program.views[step.buffers[n]] for n in "xy")
+    return f"{x.c}x{y.c} {x.h}" + (f" to {y.h}" if y.h != x.h else "")
+
+
+def problem_of(launches: list[Launch]) -> Problem:
+    """Return a layer's product."""
+    return next(launch.problem for launch in launches if launch.problem is not None)
+
+
+def candidates(problem: Problem) -> Iterator[Block]:
+    """Yield tiles of a spread layer to measure."""
+    for m, n, warps, stages, cached in SIDES:
+        programs = problem.batch * problem.rows * problem.columns // (m * n)
+        if n > problem.columns:
+            continue
+        for split in (1, 2, 4):
+            if (programs * split >= 100 or split == 4) and (split == 1 or programs * split <= 260):
+                yield Block(m, n, 64, Tile(warps, stages, cached), split)
+                break
+
+
+def repeated(program: Program, chosen: list[Launch]) -> list[Launch]:
+    """Return a program's launches with some of them, all of one layer, REPEATS times more."""
+    last = max(i for i, launch in enumerate(program.launches) if any(launch is c for c in chosen))
+    return [*program.launches[: last + 1], *(chosen * REPEATS), *program.launches[last + 1 :]]
+
+
+def wanted(arch: int) -> Iterator[Launch]:
+    """Yield every launch that a measurement needs."""
+    from benchmarks.gpu_checks import TESTS
+
+    table = tune.shipped(arch)
+    for least in (NEVER, LEAST):
+        yield from program_of(table, least).launches
+    spread = program_of(table, LEAST)
+    for launches in layers(spread).values():
+        problem = problem_of(launches)
+        for block in candidates(problem):
+            yield from program_of({problem: block}, LEAST).launches
+    for batch in (1, 8):
+        for least in (NEVER, LEAST):
+            form(least)
+            yield from swaps.record(ModelConfig(), "bf16", batch, table).launches()
+    sys.path.insert(0, str(TESTS))
+    for case in _cases():
+        from device_tools import program_of as of_case
+
+        form(1)
+        yield from of_case(case, "bf16").launches
+
+
+def _cases() -> list[Any]:
+    from cases import CASES
+
+    return [case for case in CASES if case.name.startswith("regional-")]
+
+
+class Measurement:
+    """The steps of a run on a card."""
+
+    def __init__(self, runs: int) -> None:
+        from benchmarks import gpu_kernels
+        from e4s_engine import _native
+        from e4s_engine.backends.cuda.backend import Linker, run_program
+
+        self.device = _native.CudaDevice(0)
+        self.runs = runs
+        self.table = tune.shipped(self.device.arch)
+        self.model = gpu_kernels.models()[0]
+        self.linker = Linker(self.device)
+        self.images, self.labels = gpu_kernels.inputs(2)
+        encode = Program(example(ModelConfig(), "encode", "bf16", 1), table=self.table)
+        self.linker.add(encode, self.model.tensors)
+        styles = run_program(self.linker, encode, [self.images[:1], self.labels[:1]])
+        self.styles = np.ascontiguousarray(styles.reshape(1, -1, styles.shape[-1]))
+        self.best: dict[Problem, Block] = {}
+
+    def graph(
+        self, program: Program, launches: list[Launch] | None = None, labels: Any = None
+    ) -> tuple[Any, Any]:
+        """Build and run a decode's graph; return it and its picture."""
+        from e4s_engine.backends.cuda.backend import graph_of
+
+        self.linker.add(program, self.model.tensors)
+        graph = graph_of(self.linker, program, launches)
+        buffer = program.plan.buffers[-1]
+        picture = np.empty(buffer.shape, np.float32)
+        graph.run({0: self.styles, 1: self.labels[1:] if labels is None else labels}, {2: picture})
+        return graph, picture
+
+    def time(self, graph: Any) -> float:
+        """Return milliseconds of a replay."""
+        graph.time(3)
+        return statistics.median(float(graph.time(self.runs)) for _ in range(3))
+
+    def layer(
+        self, program: Program, chosen: list[Launch], once: float, labels: Any = None
+    ) -> float:
+        """Return a layer's microseconds."""
+        graph, _ = self.graph(program, repeated(program, chosen), labels)
+        return 1000 * (self.time(graph) - once) / REPEATS
+
+    def pictures(self, report: Report) -> None:
+        """Compare both forms' pictures with each other and with the reference in fp32."""
+        from e4s_engine.backends.reference import Reference
+        from e4s_engine.testing.loaded import loaded
+        from e4s_engine.testing.metrics import psnr
+
+        dice = np.random.default_rng(1)
+        reference = loaded(Reference("cuda:0", "fp32"), self.model)
+        kinds = {
+            "portrait": self.labels[1:],
+            "one region": np.zeros_like(self.labels[1:]),
+            "noise": dice.integers(0, 12, self.labels[1:].shape, dtype=np.uint8),
+            "stripes": np.repeat(dice.integers(0, 12, (1, 512, 128), dtype=np.uint8), 4, axis=2),
+        }
+        for kind, labels in kinds.items():
+            want = reference.run("rgi", "decode", self.styles, labels)
+            old, new = (
+                self.graph(program_of(self.table, least), None, labels)[1] for least in (NEVER, LEAST)
+            )
+            report[kind] = {
+                "old": psnr(old, want), "new": psnr(new, want), "apart": psnr(new, old),
+                "finite": bool(np.isfinite(new).all()),
+            }  # fmt: skip
+
+    def layers(self, report: Report) -> None:
+        """Time every layer in both forms with the tiles that each has now, and the passes of the new one."""
+        for kind, labels in (("portrait", None), ("one region", np.zeros_like(self.labels[1:]))):
+            for what, least in (("old", NEVER), ("new", LEAST)):
+                program = program_of(self.table, least)
+                once = self.time(self.graph(program, None, labels)[0])
+                report[f"{kind} {what} decode ms"] = once
+                for index, launches in layers(program).items():
+                    row = report.setdefault(name_of(program, index), {})
+                    row[f"{kind} {what}"] = self.layer(program, launches, once, labels)
+                    if least == LEAST and labels is None:
+                        row["spread alone"] = self.layer(program, launches[:1], once)
+
+    def tiles(self, report: Report, seconds: float) -> None:
+        """Time the new form's tiles on portraits, layer by layer."""
+        end = time.monotonic() + seconds
+        base = program_of(self.table, LEAST)
+        for index, launches in reversed(layers(base).items()):
+            problem, rows = problem_of(launches), {}
+            for block in candidates(problem):
+                if time.monotonic() > end:
+                    report["out of time"] = True
+                    return
+                key = f"{block.m}x{block.n} w{block.tile.warps} s{block.tile.stages}"
+                key += f" /{block.split}" + ("" if block.tile.cached else " L2")
+                try:
+                    program = program_of({**self.table, problem: block}, LEAST)
+                    once = self.time(self.graph(program)[0])
+                    rows[key] = self.layer(program, layers(program)[index], once)
+                except Exception as error:
+                    rows[key] = f"{type(error).__name__}: {error}"[:200]
+                    continue
+                if rows[key] <= min(v for v in rows.values() if isinstance(v, float)):
+                    self.best[problem] = block
+                report[name_of(base, index)] = rows
+        report["decode with the best ms"] = self.time(self.graph(program_of(self.mixed, LEAST))[0])
+
+    @property
+    def mixed(self) -> dict[Problem, Block]:
+        """Return the shipped tiles and the best ones found."""
+        return {**self.table, **self.best}
+
+    def swaps(self, report: Report) -> None:
+        """Time whole swaps of portraits."""
+        from benchmarks.gpu_times import set_portraits
+        from e4s_engine.backends.cuda.backend import Linker, swap_graph
+
+        for batch in (1, 8):
+            pictures: dict[str, Any] = {}
+            for what, least, table in (
+                ("old", NEVER, self.table), ("new", LEAST, self.table), ("new, best tiles", LEAST, self.mixed),
+                ("new from 64", 4096, self.mixed), ("old again", NEVER, self.table),
+            ):  # fmt: skip
+                try:
+                    form(least)
+                    swap = swaps.record(self.model.config, "bf16", batch, table)
+                    linker = Linker(self.device)
+                    linker.add(swap, self.model.tensors)
+                    graph = swap_graph(linker, swap)
+                    set_portraits(graph, batch)
+                    out = np.empty((batch, 1024, 1024, 3), np.uint8)
+                    graph.run({}, {swaps.SLOTS.index("picture"): out})
+                    pictures[what] = out.astype(np.float32)
+                    away = float(np.abs(out - pictures["old"]).mean())
+                    report[f"{what}, batch {batch}"] = {"ms": self.time(graph), "mean 8-bit difference": away}
+                except Exception as error:
+                    report[f"{what}, batch {batch}"] = f"{type(error).__name__}: {error}"[:300]
+
+    def cases(self, report: Report) -> None:
+        """Check the tests' cases of regional layers on the card, all spread."""
+        from benchmarks.gpu_checks import TESTS
+
+        sys.path.insert(0, str(TESTS))
+        from device_tools import error_of
+        from native_tools import expected
+
+        form(1)
+        errors = {case.name: error_of(self.device, case, "bf16", expected(case))[0] for case in _cases()}
+        report |= {"worst": max(errors.values()), "errors": errors}
+
+
+def main() -> int:
+    """Compile, or measure; returns the exit status."""
+    parser = argparse.ArgumentParser(description="Time regional convolutions over spread maps.")
+    parser.add_argument("--out", type=Path, default=Path("spread.json"))
+    parser.add_argument("--compile", action="store_true", help="only compile")
+    parser.add_argument("--arch", type=int, default=90)
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--tiles", type=float, default=60.0, help="seconds for the tiles")
+    options = parser.parse_args()
+    if options.compile:
+        kernels = compiling.distinct(wanted(options.arch), options.arch)
+        for number, manifest in enumerate(compiling.warm(kernels.values(), options.arch, options.jobs), 1):
+            if manifest["spills"] or number % 50 == 0:
+                print(number, len(kernels), manifest["kernel"], manifest["registers"], manifest["spills"],
+                      manifest["constants"], flush=True)  # fmt: skip
+        return 0
+    report: Report = {"failures": []}
+    start = time.perf_counter()
+    measure = Measurement(options.runs)
+    report["card"] = measure.device.name
+    report["start s"] = time.perf_counter() - start
+    steps: dict[str, Callable[[Report], None]] = {
+        "pictures": measure.pictures,
+        "layers": measure.layers,
+        "tiles": lambda part: measure.tiles(part, options.tiles),
+        "swaps": measure.swaps,
+        "cases": measure.cases,
+    }
+    for name, step in steps.items():
+        report[name] = {}
+        start = time.perf_counter()
+        try:
+            step(report[name])
+        except Exception as error:
+            traceback.print_exc()
+            report["failures"].append(f"{name}: {type(error).__name__}: {error}"[:500])
+        report[f"{name} s"] = time.perf_counter() - start
+        options.out.write_text(json.dumps(report, indent=1))
+        print(json.dumps({name: report[name]}), flush=True)
+    return 1 if report["failures"] else 0
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("E4S_CACHE", "cubins")
+    sys.exit(main())
