@@ -1,4 +1,4 @@
-"""Regional convolutions that read spread maps (kernels/spread.py) against those that scale in the kernel.
+"""A decode's convolutions over spread maps and patches (kernels/spread.py, patches.py) against the old forms.
 
     python -m benchmarks.gpu_spread --compile --arch 90      # anywhere with Triton: fills E4S_CACHE
     python -m benchmarks.gpu_spread --out spread.json        # on a card
@@ -33,6 +33,17 @@ from e4s_engine.kernels.tiles import Block, Problem, Table
 from e4s_engine.networks.rgi.config import ModelConfig
 
 NEVER, LEAST = 1 << 30, 1024
+# Least outputs of a layer whose map is spread; most outputs for patches: squares, pairs, phases.
+FORMS = {
+    "old": (NEVER, (0, 0, 0)),
+    "spread": (LEAST, (0, 0, 0)),
+    "new": (LEAST, (32, 64, 32)),
+    "fused": (LEAST, (32, 64, 32)),  # layers spread their own maps
+    "squares of 64": (LEAST, (64, 64, 32)),
+    "phases of 64": (LEAST, (32, 64, 64)),
+    "spread from 64": (4096, (32, 64, 32)),
+    "cases": (1, (32, 64, 64)),
+}
 REPEATS = 10
 SIDES = (  # rows, columns, warps, stages, first-level cache
     (256, 128, 8, 3, True), (128, 256, 8, 3, True), (128, 256, 8, 4, True), (128, 128, 8, 3, True),
@@ -40,27 +51,35 @@ SIDES = (  # rows, columns, warps, stages, first-level cache
     (64, 128, 4, 4, True), (256, 128, 8, 3, False), (256, 128, 8, 4, True),
 )  # fmt: skip
 
+ROWS = (  # the same for patches, whose columns are given
+    (128, 8, 3, False), (128, 8, 3, True), (128, 4, 3, True), (128, 4, 3, False), (256, 8, 3, True),
+    (256, 8, 3, False), (128, 8, 2, True), (64, 4, 3, True),
+)  # fmt: skip
+
 Report = dict[str, Any]
 
 
-def form(least: int) -> None:
-    """Choose from how many outputs on a layer's map is spread."""
-    module("spread").LEAST = least
+def form(name: str) -> None:
+    """Choose the kernels' forms."""
+    module("spread").LEAST, limits = FORMS[name]
+    module("spread").FUSED = name == "fused"
+    patches = module("patches")
+    patches.SQUARES, patches.PAIRS, patches.PHASES = limits
 
 
-def program_of(table: Table, least: int, batch: int = 1) -> Program:
+def program_of(table: Table, name: str, batch: int = 1) -> Program:
     """Return a decode's launches."""
-    form(least)
+    form(name)
     return Program(example(ModelConfig(), "decode", "bf16", batch), table=table)
 
 
 def layers(program: Program) -> dict[int, list[Launch]]:
-    """Return the launches of each regional layer that may be spread, without those on labels, by step."""
+    """Return the launches of each large modulated layer, without those on labels, by step."""
     found: dict[int, list[Launch]] = {}
     for launch, step in zip(program.launches, program.steps, strict=True):
         small = launch.kernel in ("spread.nearby", "spread.codes")
         y = program.views[step.buffers["y"]]
-        if step.kind == "regional_conv" and "labels" in step.buffers and y.pixels >= LEAST and not small:
+        if step.kind == "regional_conv" and y.pixels >= LEAST and not small:
             found.setdefault(program.plan.steps.index(step), []).append(launch)
     return found
 
@@ -78,7 +97,13 @@ def problem_of(launches: list[Launch]) -> Problem:
 
 
 def candidates(problem: Problem) -> Iterator[Block]:
-    """Yield tiles of a spread layer to measure."""
+    """Yield tiles of a layer to measure."""
+    if problem.kernel == "patches":
+        for m, warps, stages, cached in ROWS:
+            if m * problem.columns <= 256 * 32 * warps // 2:
+                yield Block(m, problem.columns, 64, Tile(warps, stages, cached))
+    if problem.kernel != "spread":
+        return
     for m, n, warps, stages, cached in SIDES:
         programs = problem.batch * problem.rows * problem.columns // (m * n)
         if n > problem.columns:
@@ -100,29 +125,28 @@ def wanted(arch: int) -> Iterator[Launch]:
     from benchmarks.gpu_checks import TESTS
 
     table = tune.shipped(arch)
-    for least in (NEVER, LEAST):
-        yield from program_of(table, least).launches
-    spread = program_of(table, LEAST)
-    for launches in layers(spread).values():
+    for name in FORMS:
+        yield from program_of(table, name).launches
+    for launches in layers(program_of(table, "new")).values():
         problem = problem_of(launches)
         for block in candidates(problem):
-            yield from program_of({problem: block}, LEAST).launches
+            yield from program_of({problem: block}, "new").launches
     for batch in (1, 8):
-        for least in (NEVER, LEAST):
-            form(least)
+        for name in ("old", "spread", "new", "fused"):
+            form(name)
             yield from swaps.record(ModelConfig(), "bf16", batch, table).launches()
     sys.path.insert(0, str(TESTS))
     for case in _cases():
         from device_tools import program_of as of_case
 
-        form(1)
+        form("cases")
         yield from of_case(case, "bf16").launches
 
 
 def _cases() -> list[Any]:
     from cases import CASES
 
-    return [case for case in CASES if case.name.startswith("regional-")]
+    return [case for case in CASES if case.name.startswith(("regional-", "chain-"))]
 
 
 class Measurement:
@@ -163,9 +187,7 @@ class Measurement:
         graph.time(3)
         return statistics.median(float(graph.time(self.runs)) for _ in range(3))
 
-    def layer(
-        self, program: Program, chosen: list[Launch], once: float, labels: Any = None
-    ) -> float:
+    def layer(self, program: Program, chosen: list[Launch], once: float, labels: Any = None) -> float:
         """Return a layer's microseconds."""
         graph, _ = self.graph(program, repeated(program, chosen), labels)
         return 1000 * (self.time(graph) - once) / REPEATS
@@ -186,33 +208,34 @@ class Measurement:
         }
         for kind, labels in kinds.items():
             want = reference.run("rgi", "decode", self.styles, labels)
-            old, new = (
-                self.graph(program_of(self.table, least), None, labels)[1] for least in (NEVER, LEAST)
-            )
-            report[kind] = {
-                "old": psnr(old, want), "new": psnr(new, want), "apart": psnr(new, old),
-                "finite": bool(np.isfinite(new).all()),
-            }  # fmt: skip
+            for name in ("old", "spread", "new", "fused", "squares of 64", "phases of 64"):
+                picture = self.graph(program_of(self.table, name), None, labels)[1]
+                report[f"{kind}, {name}"] = float(psnr(picture, want))
 
     def layers(self, report: Report) -> None:
         """Time every layer in both forms with the tiles that each has now, and the passes of the new one."""
         for kind, labels in (("portrait", None), ("one region", np.zeros_like(self.labels[1:]))):
-            for what, least in (("old", NEVER), ("new", LEAST)):
-                program = program_of(self.table, least)
+            for what in ("old", "new", "fused", "squares of 64", "phases of 64")[
+                : 5 if labels is None else 3
+            ]:
+                program = program_of(self.table, what)
                 once = self.time(self.graph(program, None, labels)[0])
                 report[f"{kind} {what} decode ms"] = once
                 for index, launches in layers(program).items():
+                    narrow = "labels" not in program.plan.steps[index].buffers
+                    if (what.endswith("64") and not narrow) or (kind == "one region" and narrow):
+                        continue
                     row = report.setdefault(name_of(program, index), {})
                     row[f"{kind} {what}"] = self.layer(program, launches, once, labels)
-                    if least == LEAST and labels is None:
+                    if launches[0].kernel == "spread.spread" and labels is None:
                         row["spread alone"] = self.layer(program, launches[:1], once)
 
     def tiles(self, report: Report, seconds: float) -> None:
         """Time the new form's tiles on portraits, layer by layer."""
         end = time.monotonic() + seconds
-        base = program_of(self.table, LEAST)
+        base = program_of(self.table, "new")
         for index, launches in reversed(layers(base).items()):
-            problem, rows = problem_of(launches), {}
+            problem, rows = problem_of(launches), dict[str, Any]()
             for block in candidates(problem):
                 if time.monotonic() > end:
                     report["out of time"] = True
@@ -220,7 +243,7 @@ class Measurement:
                 key = f"{block.m}x{block.n} w{block.tile.warps} s{block.tile.stages}"
                 key += f" /{block.split}" + ("" if block.tile.cached else " L2")
                 try:
-                    program = program_of({**self.table, problem: block}, LEAST)
+                    program = program_of({**self.table, problem: block}, "new")
                     once = self.time(self.graph(program)[0])
                     rows[key] = self.layer(program, layers(program)[index], once)
                 except Exception as error:
@@ -229,7 +252,7 @@ class Measurement:
                 if rows[key] <= min(v for v in rows.values() if isinstance(v, float)):
                     self.best[problem] = block
                 report[name_of(base, index)] = rows
-        report["decode with the best ms"] = self.time(self.graph(program_of(self.mixed, LEAST))[0])
+        report["decode with the best ms"] = self.time(self.graph(program_of(self.mixed, "new"))[0])
 
     @property
     def mixed(self) -> dict[Problem, Block]:
@@ -243,12 +266,15 @@ class Measurement:
 
         for batch in (1, 8):
             pictures: dict[str, Any] = {}
-            for what, least, table in (
-                ("old", NEVER, self.table), ("new", LEAST, self.table), ("new, best tiles", LEAST, self.mixed),
-                ("new from 64", 4096, self.mixed), ("old again", NEVER, self.table),
+            for what, name, table in (
+                ("old", "old", self.table), ("spread", "spread", self.table), ("new", "new", self.table),
+                ("fused", "fused", self.table),
+                ("new, best tiles", "new", self.mixed), ("fused, best tiles", "fused", self.mixed),
+                ("from 64", "spread from 64", self.mixed),
+                ("old again", "old", self.table),
             ):  # fmt: skip
                 try:
-                    form(least)
+                    form(name)
                     swap = swaps.record(self.model.config, "bf16", batch, table)
                     linker = Linker(self.device)
                     linker.add(swap, self.model.tensors)
@@ -270,7 +296,7 @@ class Measurement:
         from device_tools import error_of
         from native_tools import expected
 
-        form(1)
+        form("cases")
         errors = {case.name: error_of(self.device, case, "bf16", expected(case))[0] for case in _cases()}
         report |= {"worst": max(errors.values()), "errors": errors}
 

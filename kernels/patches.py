@@ -103,7 +103,12 @@ def shape_of(c: Context) -> tuple[int, int] | None:
     """Return the outputs of a layer's patches, (rows, columns); None for layers that are not for patches."""
     x, y = c.view("x"), c.view("y")
     depth, width = padded(x.c), padded(y.c)
-    if c.has("styles") or y.pixels < LEAST or depth not in (16, 32, 64, 128, 256) or width not in (16, 32, 64):
+    if (
+        c.has("styles")
+        or y.pixels < LEAST
+        or depth not in (16, 32, 64, 128, 256)
+        or width not in (16, 32, 64)
+    ):
         return None
     shape = (2, 2) if y.c <= SQUARES else (1, 2)
     if c.flag("upsample"):

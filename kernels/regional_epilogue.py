@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .language import jit, tl
 from .launch import Context, constants
+from .spread import either
 
 
 @jit
@@ -17,11 +18,6 @@ def finished(
         places = sample * (REGIONS * SCALE_PIXEL) + region[:, None] * SCALE_PIXEL + columns[None, :]
         total *= tl.load(demodulation + places, mask=live, other=0.0)
     return activated(total, noise, bias, pixels, columns, inside, OUTPUTS, SLOPE, GAIN)
-
-
-@jit
-def either(a, b):
-    return a | b
 
 
 @jit

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 
 from .language import jit, tl
-from .launch import Context, Launch, Operand, blocks, constants, power
+from .launch import Argument, Context, Launch, Spread, blocks, constants, power
 
 COPIES = 4
 MOST = 24  # regions
@@ -22,6 +22,8 @@ BLOCK = 256
 PIXELS = 32
 # Outputs of a layer from which on its map is spread; smaller layers are bound by latency.
 LEAST = int(os.environ.get("E4S_SPREAD", "1024"))
+# Whether the layer that makes a map spreads it.
+FUSED = os.environ.get("E4S_SPREAD_FUSED", "0") == "1"
 
 
 @jit
@@ -110,46 +112,87 @@ def spread(
             region = tl.where(live, bits_of(lowest - 1), 0)
         if tl.max(live.to(tl.int32), axis=0) > 0:
             wanted = live[:, None] & known
-            style = tl.load(styles + region[:, None] * STYLE_PIXEL + channels[None, :], mask=wanted, other=0.0)
+            style = tl.load(
+                styles + region[:, None] * STYLE_PIXEL + channels[None, :], mask=wanted, other=0.0
+            )
             target = y + copy * (AREA * X_PIXEL) + places
             tl.store(target, (value * style).to(y.dtype.element_ty), mask=wanted)
 
 
+@jit
+def either(a, b):
+    return a | b
+
+
+@jit
+def spread_sums(
+    total, styles, near, copies, sample, pixels, columns, inside,
+    AREA: tl.constexpr, PIXEL: tl.constexpr, OUTPUTS: tl.constexpr, REGIONS: tl.constexpr,
+    STYLE_PIXEL: tl.constexpr, COPIES: tl.constexpr,
+):  # fmt: skip
+    """Write the copies of a tile of the map that its layer has just made, region by region."""
+    near_by = tl.load(near + sample * AREA + pixels, mask=inside, other=0)
+    own = near_by >> 24
+    others = near_by & 0xFFFFFF
+    every = tl.where(inside, others | (1 << own), 0)
+    present = tl.reduce(every, 0, either)
+    known = columns < OUTPUTS
+    styles += sample * (REGIONS * STYLE_PIXEL)
+    copies += sample * (COPIES * AREA * PIXEL)
+    for r in range(REGIONS):
+        if (present >> r) & 1 != 0:
+            style = tl.load(styles + r * STYLE_PIXEL + columns, mask=known, other=0.0)
+            copy = tl.where(own == r, 0, 1 + bits_of(others & ((1 << r) - 1)))
+            live = ((every >> r) & 1 != 0) & (copy < COPIES)
+            target = copies + ((copy * AREA + pixels) * PIXEL)[:, None] + columns[None, :]
+            value = (total * style[None, :]).to(copies.dtype.element_ty)
+            tl.store(target, value, mask=live[:, None] & known[None, :])
+
+
 def wanted(c: Context) -> bool:
     """Return whether a layer's map is spread."""
-    if not c.has("labels"):
+    if c.step.kind != "regional_conv" or not c.has("labels"):
         return False
     return c.view("y").pixels >= LEAST and c.view("styles").w <= MOST
 
 
-def launches(c: Context, scale: int) -> tuple[list[Launch], Operand, Operand]:
-    """Return the launches that spread a layer's input, its copies and the codes.
-
-    The first two launches, on labels alone, go as early as possible.
-    """
-    x, y, styles = c.view("x"), c.view("y"), c.view("styles")
-    near, coded = c.temporary(x.n * x.pixels, "i32"), c.temporary(y.n * y.pixels, "i32")
+def prepare(c: Context) -> Spread:
+    """Allocate a layer's copies and codes, and add the launches on labels that these need, early."""
+    x, y = c.view("x"), c.view("y")
+    scale = 2 if c.flag("upsample") else 1
+    near, codes = c.temporary(x.n * x.pixels, "i32"), c.temporary(y.n * y.pixels, "i32")
     copies = c.temporary(x.n * COPIES * x.pixels * x.pixel, x.type)
     labels, sizes = c.buffer("labels"), constants(h=x.h, w=x.w, scale=scale, block=BLOCK)
-    c.early(
-        [
-            Launch(
-                "spread.nearby", {"labels": labels, "y": near}, ("y",), sizes, (blocks(x.pixels, BLOCK), 1), x.n
-            ),
-            Launch(
-                "spread.codes",
-                {"labels": labels, "near": near, "y": coded},
-                ("y",),
-                sizes | constants(copies=COPIES, overflow=OVERFLOW),
-                (blocks(y.pixels, BLOCK), 1),
-                y.n,
-            ),
-        ]
-    )
+    coded = sizes | constants(copies=COPIES, overflow=OVERFLOW)
+    operands: dict[str, Argument] = {"labels": labels, "y": near}
+    first = Launch("spread.nearby", operands, ("y",), sizes, (blocks(x.pixels, BLOCK), 1), x.n)
+    operands = {"labels": labels, "near": near, "y": codes}
+    second = Launch("spread.codes", operands, ("y",), coded, (blocks(y.pixels, BLOCK), 1), y.n)
+    c.early([first, second])
+    return c.add_spread(Spread(near, copies, codes))
+
+
+def ahead(c: Context) -> tuple[Spread, Context] | None:
+    """Return the spread map that the layer itself writes for the layer that reads its map, or None."""
+    readers = c.readers("y") if FUSED else None
+    for index, _, role in readers or []:
+        reader = c.of(index)
+        if role == "x" and wanted(reader) and reader.is_written("styles"):
+            return prepare(reader), reader
+    return None
+
+
+def launches(c: Context) -> tuple[list[Launch], Spread]:
+    """Return the launch that spreads a layer's input unless that has been done, and what it makes."""
+    done = c.spread()
+    if done:
+        return [], done
+    x, styles = c.view("x"), c.view("styles")
+    made = prepare(c)
     across = power(x.c, 16, 64)
     scaling = Launch(
         "spread.spread",
-        {"x": c.buffer("x"), "styles": c.buffer("styles"), "near": near, "y": copies},
+        {"x": c.buffer("x"), "styles": c.buffer("styles"), "near": made.near, "y": made.copies},
         ("y",),
         constants(
             area=x.pixels, x_pixel=x.pixel, channels=x.c, regions=styles.w, style_pixel=styles.pixel,
@@ -158,4 +201,4 @@ def launches(c: Context, scale: int) -> tuple[list[Launch], Operand, Operand]:
         (blocks(x.pixels, PIXELS), blocks(x.c, across)),
         x.n,
     )  # fmt: skip
-    return [scaling], copies, coded
+    return [scaling], made
