@@ -114,6 +114,36 @@ def candidates(problem: Problem) -> Iterator[Block]:
                 break
 
 
+def encode_of(table: Table, batch: int) -> Program:
+    """Return an encode's launches."""
+    return Program(example(ModelConfig(), "encode", "bf16", batch), table=table)
+
+
+def dense(program: Program) -> dict[Problem, list[list[Launch]]]:
+    """Return the launches of each large 3 x 3 convolution, by product."""
+    found: dict[Problem, list[list[Launch]]] = {}
+    for index, launch in enumerate(program.launches):
+        problem = launch.problem
+        if problem is None or problem.taps != 9 or problem.depth < 128 or launch.constants["STRIDE"] != 1:
+            continue
+        after = program.launches[index + 1 : index + 2]
+        finish = [a for a in after if a.kernel == "conv2d.finish" and launch.constants["SPLIT"] > 1]
+        found.setdefault(problem, []).append([launch, *finish])
+    return found
+
+
+def dense_candidates(problem: Problem) -> Iterator[Block]:
+    """Yield tiles of a dense convolution at batch 2 to measure: large ones, their depth split."""
+    for m, n, warps, stages in ((128, 128, 8, 3), (128, 128, 4, 4), (128, 256, 8, 3), (256, 128, 8, 3),
+                                (64, 256, 4, 3), (128, 64, 4, 4)):  # fmt: skip
+        programs = problem.batch * max(problem.rows // m, 1) * (problem.columns // n)
+        for split in (1, 2, 4, 8):
+            if programs * split >= 100 and (split == 1 or programs * split <= 264):
+                if n <= problem.columns and problem.depth % (64 * split) == 0:
+                    yield Block(m, n, 64, Tile(warps, stages, True), split)
+                break
+
+
 def repeated(program: Program, chosen: list[Launch]) -> list[Launch]:
     """Return a program's launches with some of them, all of one layer, REPEATS times more."""
     last = max(i for i, launch in enumerate(program.launches) if any(launch is c for c in chosen))
@@ -135,6 +165,11 @@ def wanted(arch: int) -> Iterator[Launch]:
         for name in ("old", "spread", "new", "fused"):
             form(name)
             yield from swaps.record(ModelConfig(), "bf16", batch, table).launches()
+    for batch in (1, 2):
+        yield from encode_of(table, batch).launches
+    for problem in dense(encode_of(table, 2)):
+        for block in dense_candidates(problem):
+            yield from encode_of({**table, problem: block}, 2).launches
     sys.path.insert(0, str(TESTS))
     for case in _cases():
         from device_tools import program_of as of_case
@@ -254,6 +289,44 @@ class Measurement:
                 report[name_of(base, index)] = rows
         report["decode with the best ms"] = self.time(self.graph(program_of(self.mixed, "new"))[0])
 
+    def encodes(self, report: Report, seconds: float = 40.0) -> None:
+        """Time two encodes as parts of a graph, and as a batch of two with larger tiles."""
+        from e4s_engine import _native
+        from e4s_engine.backends.cuda import graph as graphs
+        from e4s_engine.backends.cuda.backend import graph_of
+
+        def time_of(program: Program, launches: list[Launch] | None = None) -> float:
+            self.linker.add(program, self.model.tensors)
+            return self.time(graph_of(self.linker, program, launches))
+
+        one = encode_of(self.table, 1)
+        report["one ms"] = time_of(one)
+        sizes = [v.bytes for v, b in zip(one.views, one.plan.buffers, strict=False) if b.external >= 0]
+        numbering = (self.linker.kernel, self.linker.weight)
+        count = len(sizes)
+        parts = [graphs.part(one, {i: first + i for i in range(count)}, numbering) for first in (0, count)]
+        report["two parts ms"] = self.time(_native.CudaGraph(self.device, [*sizes, *sizes], parts))
+        report["batch of two ms"] = time_of(encode_of(self.table, 2))
+        best: dict[Problem, Block] = {}
+        end = time.monotonic() + seconds
+        for problem, layers in dense(encode_of(self.table, 2)).items():
+            rows = report.setdefault(f"{problem.depth}x{problem.columns} {problem.rows} ({len(layers)})", {})
+            for block in (None, *dense_candidates(problem)):
+                if time.monotonic() > end:
+                    break
+                key = f"{block.m}x{block.n} w{block.tile.warps} /{block.split}" if block else "shipped"
+                try:
+                    program = encode_of({**self.table, problem: block} if block else self.table, 2)
+                    chosen = dense(program)[problem][0]
+                    rows[key] = (
+                        1000 * (time_of(program, repeated(program, chosen)) - time_of(program)) / REPEATS
+                    )
+                    if block and rows[key] <= min(v for v in rows.values() if isinstance(v, float)):
+                        best[problem] = block
+                except Exception as error:
+                    rows[key] = f"{type(error).__name__}: {error}"[:200]
+        report["batch of two, best tiles ms"] = time_of(encode_of({**self.table, **best}, 2))
+
     @property
     def mixed(self) -> dict[Problem, Block]:
         """Return the shipped tiles and the best ones found."""
@@ -328,6 +401,7 @@ def main() -> int:
         "layers": measure.layers,
         "tiles": lambda part: measure.tiles(part, options.tiles),
         "swaps": measure.swaps,
+        "encodes": measure.encodes,
         "cases": measure.cases,
     }
     for name, step in steps.items():
