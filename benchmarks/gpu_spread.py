@@ -45,6 +45,7 @@ FORMS = {
     "cases": (1, (32, 64, 64)),
 }
 REPEATS = 10
+STEPS = ("pictures", "layers", "tiles", "swaps", "encodes", "cases")
 SIDES = (  # rows, columns, warps, stages, first-level cache
     (256, 128, 8, 3, True), (128, 256, 8, 3, True), (128, 256, 8, 4, True), (128, 128, 8, 3, True),
     (128, 128, 4, 3, True), (128, 128, 4, 4, True), (64, 256, 4, 3, True), (256, 64, 8, 3, True),
@@ -64,6 +65,7 @@ def form(name: str) -> None:
     module("spread").LEAST, limits = FORMS[name]
     module("spread").FUSED = name == "fused"
     patches = module("patches")
+    patches.LEAST = 1 if name == "cases" else 4096
     patches.SQUARES, patches.PAIRS, patches.PHASES = limits
 
 
@@ -187,13 +189,13 @@ def _cases() -> list[Any]:
 class Measurement:
     """The steps of a run on a card."""
 
-    def __init__(self, runs: int) -> None:
+    def __init__(self, runs: int, flush: Callable[[], object]) -> None:
         from benchmarks import gpu_kernels
         from e4s_engine import _native
         from e4s_engine.backends.cuda.backend import Linker, run_program
 
         self.device = _native.CudaDevice(0)
-        self.runs = runs
+        self.runs, self.flush = runs, flush
         self.table = tune.shipped(self.device.arch)
         self.model = gpu_kernels.models()[0]
         self.linker = Linker(self.device)
@@ -261,6 +263,7 @@ class Measurement:
                     if (what.endswith("64") and not narrow) or (kind == "one region" and narrow):
                         continue
                     row = report.setdefault(name_of(program, index), {})
+                    self.flush()
                     row[f"{kind} {what}"] = self.layer(program, launches, once, labels)
                     if launches[0].kernel == "spread.spread" and labels is None:
                         row["spread alone"] = self.layer(program, launches[:1], once)
@@ -287,9 +290,10 @@ class Measurement:
                 if rows[key] <= min(v for v in rows.values() if isinstance(v, float)):
                     self.best[problem] = block
                 report[name_of(base, index)] = rows
+                self.flush()
         report["decode with the best ms"] = self.time(self.graph(program_of(self.mixed, "new"))[0])
 
-    def encodes(self, report: Report, seconds: float = 40.0) -> None:
+    def encodes(self, report: Report, seconds: float = 25.0) -> None:
         """Time two encodes as parts of a graph, and as a batch of two with larger tiles."""
         from e4s_engine import _native
         from e4s_engine.backends.cuda import graph as graphs
@@ -315,6 +319,7 @@ class Measurement:
                 if time.monotonic() > end:
                     break
                 key = f"{block.m}x{block.n} w{block.tile.warps} /{block.split}" if block else "shipped"
+                self.flush()
                 try:
                     program = encode_of({**self.table, problem: block} if block else self.table, 2)
                     chosen = dense(program)[problem][0]
@@ -335,7 +340,7 @@ class Measurement:
     def swaps(self, report: Report) -> None:
         """Time whole swaps of portraits."""
         from benchmarks.gpu_times import set_portraits
-        from e4s_engine.backends.cuda.backend import Linker, swap_graph
+        from e4s_engine.backends.cuda.backend import swap_graph
 
         for batch in (1, 8):
             pictures: dict[str, Any] = {}
@@ -349,13 +354,13 @@ class Measurement:
                 try:
                     form(name)
                     swap = swaps.record(self.model.config, "bf16", batch, table)
-                    linker = Linker(self.device)
-                    linker.add(swap, self.model.tensors)
-                    graph = swap_graph(linker, swap)
+                    self.linker.add(swap, self.model.tensors)
+                    graph = swap_graph(self.linker, swap)
                     set_portraits(graph, batch)
                     out = np.empty((batch, 1024, 1024, 3), np.uint8)
                     graph.run({}, {swaps.SLOTS.index("picture"): out})
                     pictures[what] = out.astype(np.float32)
+                    self.flush()
                     away = float(np.abs(out - pictures["old"]).mean())
                     report[f"{what}, batch {batch}"] = {"ms": self.time(graph), "mean 8-bit difference": away}
                 except Exception as error:
@@ -382,7 +387,9 @@ def main() -> int:
     parser.add_argument("--arch", type=int, default=90)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--runs", type=int, default=20)
-    parser.add_argument("--tiles", type=float, default=60.0, help="seconds for the tiles")
+    parser.add_argument("--steps", nargs="+", default=STEPS, choices=STEPS)
+    parser.add_argument("--seconds", type=float, default=150.0, help="start no step after these")
+    parser.add_argument("--tiles", type=float, default=45.0, help="seconds for the tiles")
     options = parser.parse_args()
     if options.compile:
         kernels = compiling.distinct(wanted(options.arch), options.arch)
@@ -392,8 +399,8 @@ def main() -> int:
                       manifest["constants"], flush=True)  # fmt: skip
         return 0
     report: Report = {"failures": []}
-    start = time.perf_counter()
-    measure = Measurement(options.runs)
+    begin = start = time.perf_counter()
+    measure = Measurement(options.runs, lambda: options.out.write_text(json.dumps(report, indent=1)))
     report["card"] = measure.device.name
     report["start s"] = time.perf_counter() - start
     steps: dict[str, Callable[[Report], None]] = {
@@ -405,6 +412,9 @@ def main() -> int:
         "cases": measure.cases,
     }
     for name, step in steps.items():
+        if name not in options.steps or time.perf_counter() - begin > options.seconds:
+            report["failures"].append(f"{name}: left out")
+            continue
         report[name] = {}
         start = time.perf_counter()
         try:
@@ -413,7 +423,7 @@ def main() -> int:
             traceback.print_exc()
             report["failures"].append(f"{name}: {type(error).__name__}: {error}"[:500])
         report[f"{name} s"] = time.perf_counter() - start
-        options.out.write_text(json.dumps(report, indent=1))
+        measure.flush()
         print(json.dumps({name: report[name]}), flush=True)
     return 1 if report["failures"] else 0
 
