@@ -11,6 +11,7 @@ whole swaps with each form. Every step is tried by itself, and the report is wri
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import statistics
@@ -186,6 +187,11 @@ def _cases() -> list[Any]:
     return [case for case in CASES if case.name.startswith(("regional-", "chain-"))]
 
 
+def _table(best: Table) -> list[dict[str, Any]]:
+    """Return tiles in the form of tiles_sm90.json."""
+    return [{"problem": dataclasses.asdict(p), "block": dataclasses.asdict(b)} for p, b in best.items()]
+
+
 class Measurement:
     """The steps of a run on a card."""
 
@@ -291,6 +297,7 @@ class Measurement:
                     self.best[problem] = block
                 report[name_of(base, index)] = rows
                 self.flush()
+        report["table"] = _table(self.best)
         report["decode with the best ms"] = self.time(self.graph(program_of(self.mixed, "new"))[0])
 
     def encodes(self, report: Report, seconds: float = 25.0) -> None:
@@ -330,6 +337,7 @@ class Measurement:
                         best[problem] = block
                 except Exception as error:
                     rows[key] = f"{type(error).__name__}: {error}"[:200]
+        report["table"] = _table(best)
         report["batch of two, best tiles ms"] = time_of(encode_of({**self.table, **best}, 2))
 
     @property
