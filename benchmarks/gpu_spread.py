@@ -163,7 +163,8 @@ def wanted(arch: int) -> Iterator[Launch]:
     for launches in layers(program_of(table, "new")).values():
         problem = problem_of(launches)
         for block in candidates(problem):
-            yield from program_of({problem: block}, "new").launches
+            for name in ("new", "fused"):
+                yield from program_of({**table, problem: block}, name).launches
     for batch in (1, 8):
         for name in ("old", "spread", "new", "fused"):
             form(name)
@@ -437,5 +438,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("E4S_CACHE", "cubins")
+    os.environ.setdefault("E4S_CACHE", "out/cubins")
     sys.exit(main())
