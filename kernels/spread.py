@@ -20,8 +20,8 @@ MOST = 24  # regions
 OVERFLOW = 1 << 30
 BLOCK = 256
 PIXELS = 32
-# Outputs of a layer from which on its map is spread. On smaller maps many tiles hold a pixel that five regions
-# read, and fall back.
+# Outputs of a layer from which on its map is spread. On smaller maps many tiles hold a pixel that five
+# regions read, and fall back.
 LEAST = int(os.environ.get("E4S_SPREAD", "4096"))
 # Whether the layer that makes a map spreads it.
 FUSED = os.environ.get("E4S_SPREAD_FUSED", "0") == "1"
