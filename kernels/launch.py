@@ -20,7 +20,7 @@ from e4s_engine.plan import Arrays, Buffer, Conv, Plan, Step, Vector
 if TYPE_CHECKING:
     from .tiles import Problem, Table
 
-SIZES = {"f32": 4, "bf16": 2, "f16": 2, "u8": 1}
+SIZES = {"f32": 4, "bf16": 2, "f16": 2, "u8": 1, "i32": 4}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,6 +160,7 @@ class Program:
         self.steps: list[Step] = []  # the step of each launch
         self.sums: dict[int, Sums] = {}  # by the buffer whose channels they describe
         self.partial: dict[int, Partial] = {}  # by the buffer that they replace
+        self.spread: dict[int, Spread] = {}  # by the layer's result
         self.absorbed: set[int] = set()  # steps computed by the launches of an earlier step
         for index in order(plan):
             step = plan.steps[index]
@@ -168,6 +169,22 @@ class Program:
             launches = getattr(module(step.kind), f"launch_{step.kind}")(Context(self, step))
             self.launches += launches
             self.steps += [step] * len(launches)
+
+    def insert(self, launches: list[Launch], step: Step) -> None:
+        """Add a step's launches as early as what they read is written: see `order`."""
+        read = {
+            p.block
+            for launch in launches
+            for name, p in launch.pointers.items()
+            if isinstance(p, Operand) and name not in launch.writes
+        }
+        written = [
+            any(isinstance(p := launch.pointers[name], Operand) and p.block in read for name in launch.writes)
+            for launch in self.launches
+        ]
+        at = max((i + 1 for i, yes in enumerate(written) if yes), default=0)
+        self.launches[at:at] = launches
+        self.steps[at:at] = [step] * len(launches)
 
     def moved(self, launch: Launch, arrays: Arrays) -> int:
         """Return the bytes that a launch moves if it touches each operand once."""
@@ -191,6 +208,15 @@ class Sums:
     operand: Operand
     parts: int
     length: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Spread:
+    """A map scaled ahead of a regional convolution: regions near its pixels, copies, the copies to read."""
+
+    near: Operand
+    copies: Operand
+    codes: Operand
 
 
 @dataclasses.dataclass(frozen=True)
@@ -288,10 +314,35 @@ class Context:
         y = self.view(name)
         return self.temporary(y.n * parts * y.pixels * padded(y.c))
 
+    def spread(self) -> Spread | None:
+        """Return the layer's input as an earlier layer spread it, or None."""
+        return self._program.spread.get(self.step.buffers["y"])
+
+    def add_spread(self, made: Spread) -> Spread:
+        """Note how the layer's input is spread."""
+        self._program.spread[self.step.buffers["y"]] = made
+        return made
+
+    def of(self, index: int) -> Context:
+        """Return the context of another step."""
+        return Context(self._program, self._program.plan.steps[index])
+
+    def is_written(self, name: str) -> bool:
+        """Return whether a launch so far writes a buffer."""
+        return any(
+            isinstance(p := launch.pointers[w], Operand) and p.block == self.step.buffers[name]
+            for launch in self._program.launches
+            for w in launch.writes
+        )
+
     def absorb(self, index: int) -> Context:
         """Return the context of a later step that this step's launches compute as well."""
         self._program.absorbed.add(index)
         return Context(self._program, self._program.plan.steps[index])
+
+    def early(self, launches: list[Launch]) -> None:
+        """Add launches on small operands that earlier steps made: see `order`."""
+        self._program.insert(launches, self.step)
 
     def has(self, name: str) -> bool:
         """Return whether the step has this buffer or weight."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .language import jit, tl
 from .launch import Context, constants
+from .spread import either
 
 
 @jit
@@ -16,6 +17,31 @@ def finished(
     if demodulation is not None:
         places = sample * (REGIONS * SCALE_PIXEL) + region[:, None] * SCALE_PIXEL + columns[None, :]
         total *= tl.load(demodulation + places, mask=live, other=0.0)
+    return activated(total, noise, bias, pixels, columns, inside, OUTPUTS, SLOPE, GAIN)
+
+
+@jit
+def demodulated(
+    total, demodulation, sample, region, columns, inside,
+    OUTPUTS: tl.constexpr, REGIONS: tl.constexpr, SCALE_PIXEL: tl.constexpr,
+):  # fmt: skip
+    """Apply demodulation region by region: a tile of all scales would not fit into registers."""
+    present = tl.reduce(tl.where(inside, 1 << region, 0), 0, either)
+    demodulation += sample * (REGIONS * SCALE_PIXEL)
+    known = columns < OUTPUTS
+    for r in range(REGIONS):
+        if (present >> r) & 1 != 0:
+            scale = tl.load(demodulation + r * SCALE_PIXEL + columns, mask=known, other=0.0)
+            total = tl.where((region == r)[:, None], total * scale[None, :], total)
+    return total
+
+
+@jit
+def activated(
+    total, noise, bias, pixels, columns, inside, OUTPUTS: tl.constexpr, SLOPE: tl.constexpr,
+    GAIN: tl.constexpr,
+):  # fmt: skip
+    """Apply noise, bias and leaky ReLU with its gain."""
     if noise is not None:
         total += tl.load(noise + pixels, mask=inside, other=0.0)[:, None]
     if bias is not None:

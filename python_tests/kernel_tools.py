@@ -22,6 +22,7 @@ for _name in ("argmax", "to_rgb"):
     kernels.module(_name).PIXELS = 512
 
 TYPES = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16, "u8": torch.uint8}
+TYPES["i32"] = torch.int32
 GUARD = 256  # bytes after every block that no kernel may touch
 
 

@@ -61,6 +61,45 @@ def test_half_precision(case: Case) -> None:
     check(case, "fp16")
 
 
+# Layers with regions, whose maps are spread first: border pixels have several copies, or too many regions.
+SPREAD = [case for case in SMALL if re.match(r"(regional|chain)-.*-(twelve|checkerboard|bands)", case.name)]
+
+
+@pytest.mark.parametrize("case", SPREAD, ids=str)
+def test_spread_maps(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module("spread"), "LEAST", 1)
+    check(case, "fp32")
+
+
+@pytest.mark.parametrize("split", [1, 2])
+def test_layers_that_spread_their_maps(split: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    spread, tiles = module("spread"), module("tiles")
+    monkeypatch.setattr(spread, "LEAST", 1)
+    monkeypatch.setattr(spread, "FUSED", True)
+    default = tiles.default
+
+    def halved(problem: tiles.Problem) -> tiles.Block:  # type: ignore[name-defined]
+        block = default(problem)
+        return dataclasses.replace(block, k=16, split=2) if problem.depth % 32 == 0 else block
+
+    if split == 2:
+        monkeypatch.setattr(tiles, "default", halved)
+    for case in CASES:
+        if case.name.startswith("chain-"):
+            check(case, "fp32")
+
+
+@pytest.mark.parametrize("limits", [(64, 64, 64), (0, 64, 0)])
+def test_patches_of_outputs(limits: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    patches = module("patches")
+    for name, limit in zip(("SQUARES", "PAIRS", "PHASES"), limits, strict=True):
+        monkeypatch.setattr(patches, name, limit)
+    monkeypatch.setattr(patches, "LEAST", 1)
+    for case in CASES:
+        if re.match(r"last-|regional-(16-16-1|20-40-7|16-24)-.*bands", case.name):
+            check(case, "fp32")
+
+
 # Tiles that a card may use and the interpreter's defaults do not cover: depths shared by two programs, and
 # column blocks of one, two and more parities of an upsampling layer.
 SHARED = [

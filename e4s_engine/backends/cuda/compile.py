@@ -37,8 +37,8 @@ ARCHITECTURES = (80, 86, 89, 90, 100, 120)
 # Bytes of shared memory per block and registers per thread (CUDA programming guide, compute capabilities).
 SHARED_LIMIT = {80: 166912, 86: 101376, 89: 101376, 90: 232448, 100: 232448, 120: 101376}
 REGISTERS = 255
-_POINTERS = {"f32": "*fp32", "f16": "*fp16", "bf16": "*bf16", "u8": "*u8"}
-_SIZES = {"f32": 4, "f16": 2, "bf16": 2, "u8": 1}
+_POINTERS = {"f32": "*fp32", "f16": "*fp16", "bf16": "*bf16", "u8": "*u8", "i32": "*i32"}
+_SIZES = {"f32": 4, "f16": 2, "bf16": 2, "u8": 1, "i32": 4}
 _ALIGNED = [["tt.divisibility", 16]]
 
 

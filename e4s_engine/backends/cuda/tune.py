@@ -31,7 +31,7 @@ logger = logging.getLogger("e4s_engine")
 
 FORMAT = 1
 _NEAR = 1.0  # largest tiles.distance from the best tile so far to the next one to measure
-_KERNELS = ("conv2d", "regional_conv", "transposed")
+_KERNELS = ("conv2d", "regional_conv", "transposed", "patches")
 
 Measure = Callable[[Problem, Block], float]  # milliseconds; raises BackendError if a tile cannot run
 

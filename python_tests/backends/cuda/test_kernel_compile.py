@@ -75,7 +75,7 @@ def test_every_kernel_compiles_without_spills(tmp_path: Path, arch: int, precisi
     assert done.returncode == 0, done.stderr
     manifests = [json.loads(line) for line in done.stdout.splitlines()]
     assert {m["kernel"].partition(".")[0] for m in manifests} == {
-        *kernels.STEPS, "compose", "feather", "transposed",
+        *kernels.STEPS, "compose", "feather", "patches", "spread", "transposed",
     }  # fmt: skip
     for manifest in manifests:
         assert manifest["spills"] == 0, manifest["kernel"]
