@@ -23,6 +23,7 @@ from e4s_engine.backends.cuda import graph as graphs
 from e4s_engine.backends.cuda import swap as swaps
 from e4s_engine.backends.cuda import tune
 from e4s_engine.backends.cuda.instances import Instances
+from e4s_engine.backends.cuda.memory import Memory
 from e4s_engine.backends.cuda.swap import Recipe
 from e4s_engine.backends.cuda.swapper import IN_FLIGHT, MOST_AT_ONCE, GraphSwapper
 from e4s_engine.backends.plans import Loaded, Planned, result_of, unpacked
@@ -33,6 +34,8 @@ from e4s_engine.plan import Array, Plan
 from e4s_engine.weights import Model
 
 logger = logging.getLogger("e4s_engine")
+
+_IDLE_BYTES = 256 << 20  # of main memory that wait for the next results: 32 swaps
 
 
 class Linker:
@@ -118,6 +121,7 @@ class Cuda(Planned):
         card = self.linker.device
         self._table = tune.shipped(card.arch) | tune.load(card.name)
         self._graphs: Instances[Bound] = Instances(IN_FLIGHT)
+        self.memory = Memory(_IDLE_BYTES)
         logger.info("engine: %s, sm_%d", card.name, card.arch)
 
     @property

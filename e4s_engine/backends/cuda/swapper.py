@@ -109,12 +109,13 @@ class GraphSwapper:
         """Return memory for what a swap returns."""
         size, side = self._backend.model.size, regions.LABEL_SIZE
         shapes = {"pasted": (CROP, CROP, 3), "picture": (size, size, 3), "opacity": (CROP, CROP)}
-        made: Made = {name: np.empty(shapes.get(name, (side, side)), np.uint8) for name in ask.outputs}
+        names, made = list(ask.outputs), Made()
         if isinstance(ask.target, Resident):
             device = self._backend.linker.device
+            names = [name for name in names if name not in ("pasted", "picture")]
             for name in ("pasted", "picture", "target_pixels"):  # the last one: as it came
                 made[name] = _native.CudaArray(device, shapes.get(name, (CROP, CROP, 3)))
-        return made
+        return made | {name: self._backend.memory.array(shapes.get(name, (side, side))) for name in names}
 
 
 def _each(run: Any, parts: list[Any]) -> None:

@@ -427,3 +427,20 @@ def test_benchmarks_time_portraits(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(gpu_times.stages(options)) == 6
     assert len(portraits) == 8 + 2 * 6 * (1 + 3) and all(portraits)
     gc.collect()
+
+
+def test_the_benchmark_of_public_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmarks import gpu_api, gpu_kernels
+
+    small = dataclasses.replace(TINY, size=1024, channels=(8,) * 9, latents=18)
+    models = weights.random_model(small), weights.random_model(TINY_PARSER)
+    monkeypatch.setattr(gpu_kernels, "models", lambda: models)
+    monkeypatch.setattr(gpu_api, "_on_card", Interface)
+    monkeypatch.setattr(gpu_api, "BATCHES", (3,))
+    monkeypatch.setattr(gpu_api, "_LEAST", 1)
+    report = gpu_api.calls(argparse.Namespace(runs=1))
+    assert set(report) == {"1024", "demo 256"} and report["demo 256"]["precision"] == "bf16"
+    for one in report.values():
+        assert len(one["ms"]) == 10 and all(ms > 0 for ms in one["ms"].values())
+        assert one["graph_ms"] > 0 and {"read", "fused", "total", "rest"} <= set(one["stages_ms"])
+    gc.collect()
