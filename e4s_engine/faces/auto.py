@@ -24,27 +24,26 @@ def best(retinaface: Detector | None = None, folder: Path | None = None) -> Dete
 
     Raises BackendError if there is none.
     """
-    chosen = _choose(retinaface, folder)
-    logger.info("faces: %s", chosen.name)
+    chosen = at_hand(retinaface, folder)
+    if chosen is None:
+        raise BackendError(
+            f"faces: no face detector is installed; `{files.INSTALL}` brings dlib and YuNet, or put "
+            "RetinaFace-R50.pth beside the weights"
+        )
     return chosen
 
 
-def at_hand(folder: Path | None = None) -> bool:
-    """Return whether `best` has a detector without RetinaFace's weights."""
-    return _dlib(folder) is not None or _yunet(folder) is not None
-
-
-def _choose(retinaface: Detector | None, folder: Path | None) -> Detector:
+def at_hand(retinaface: Detector | None = None, folder: Path | None = None) -> Detector | None:
+    """Return what `best` does, None if there is none."""
     dlib = _dlib(folder)
     finder = retinaface or _yunet(folder)
-    if finder is None:
-        if dlib is None:
-            raise BackendError(
-                f"faces: no face detector is installed; `{files.INSTALL}` brings dlib and YuNet, or put "
-                "RetinaFace-R50.pth beside the weights"
-            )
-        return hog.Hog(dlib)
-    return finder if dlib is None else Upright(finder, dlib)
+    chosen: Detector | None = finder
+    if dlib is not None:
+        chosen = Upright(finder, dlib) if finder else hog.Hog(dlib)
+    if chosen is None:
+        return None
+    logger.info("faces: %s", chosen.name)
+    return chosen
 
 
 def _dlib(folder: Path | None) -> hog.Dlib | None:

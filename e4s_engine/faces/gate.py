@@ -72,7 +72,8 @@ class Gate:
         if self._opencv is not None:
             self._opencv.setNumThreads(self._threads)
         with self._changed:
-            self._closer = self._closer if self._for_good else 0
+            if not self._for_good:
+                self._closer = 0
             self._changed.notify_all()
 
     def after_fork_in_child(self) -> None:

@@ -46,10 +46,8 @@ def resolve(
     if model is None:
         return Finder("none", None, False)
     if isinstance(model, str) and model == "auto":
-        if retinaface is None and not auto.at_hand(folder):
-            return Finder("none", None, False)
-        best = auto.best(retinaface, folder)
-        return Finder(best.name, best, False)
+        best = auto.at_hand(retinaface, folder)
+        return Finder(best.name if best else "none", best, False)
     function = model if callable(model) else _imported(model)
     name = model if isinstance(model, str) else getattr(function, "name", "a landmark model")
     return Finder(str(name), _Called(str(name), function), True)

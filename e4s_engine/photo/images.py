@@ -118,7 +118,8 @@ def _from_pillow(
 
 
 def _photo_of(image: Image.Image, argument: str, name: str, data: bytes, low: Image.Image | None) -> Photo:
-    opening.check_header(image, argument, name)
+    if not data:  # a file's was checked at its opening
+        opening.check_header(image, argument, name)
     turned = is_turned(image)
     image.load()
     opening.check_size(*image.size, argument)  # the true size of some formats is known only now

