@@ -82,7 +82,7 @@ def alone(device: Any, precision: str, runs: int) -> dict[str, Any]:
     """Time every kernel of the networks alone, at batch 1, the slowest first; and measure the card.
 
     tflops: rate of the networks' nominal operations. gbs: rate as if all data were accessed once. torch_ms:
-    time of the same convolution in cuDNN within a CUDA graph, without demodulation, noise, bias or activation.
+    time of the same convolution in cuDNN in a CUDA graph, without demodulation, noise, bias or activation.
     """
     model, parser = models()
     rows = []

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-import numpy as np
+from collections.abc import Mapping
 
 from e4s_engine import regions
-from e4s_engine.networks.rgi import relight as relighting
 
 from .language import jit, tl
 from .launch import Argument, Launch, Operand, Packed, blocks, constants, power
@@ -90,33 +86,25 @@ def move(
         tl.store(moved + place + channels, out, mask=live)
 
 
-def packed() -> dict[str, Packed]:
-    """Return a model's relighting layers as the kernels read them, by their names in `relight.Layers`."""
-
-    def layer(name: str) -> Callable[[Any], Any]:
-        return lambda arrays: np.asarray(getattr(relighting.layers(arrays, np.stack), name))
-
-    return {name: Packed(("relight", name), "f32", layer(name)) for name in relighting.Layers._fields}
-
-
 def launches(
     source: Operand,
     target: Operand,
     lights: tuple[Operand, Operand],
     moved: Operand,
+    layers: Mapping[str, Packed],
+    slope: float,
     sizes: tuple[int, int],
     batch: int,
     sources: int,
 ) -> list[Launch]:
     """Build the launches that relight sources [N,P,12,D] for their targets [N,12,D].
 
-    lights: memory for the lights of sources and targets (`temporaries`). sizes: lengths of a vector and of a
-    light.
+    lights: memory for the lights of sources and targets (`temporaries`). layers: by their names in the
+    network's `Layers`. slope: of their leaky ReLU. sizes: lengths of a vector and of a light.
     """
     length, hidden = sizes
-    layers = packed()
     own, others = lights
-    common = constants(regions=regions.COUNT, length=length, hidden=hidden, slope=relighting.SLOPE)
+    common = constants(regions=regions.COUNT, length=length, hidden=hidden, slope=slope)
 
     def estimate(styles: Operand, found: Operand, count: int) -> Launch:
         weight, bias = layers["light"], layers["light_bias"]

@@ -17,6 +17,7 @@ from native_tools import expected, record_case
 from PIL import Image
 
 from e4s_engine import regions
+from e4s_engine.backends.cuda import swap
 from e4s_engine.kernels import module
 from e4s_engine.kernels.launch import SIZES, Operand
 from e4s_engine.networks.rgi import relight as relighting
@@ -308,8 +309,9 @@ def test_relit_styles(people: int) -> None:
     f32 = [Operand(i, "f32") for i in range(5)]
     sizes = [source.nbytes, target.nbytes, batch * people * hidden * 4, batch * hidden * 4, source.nbytes]
     listed = module("relight").launches(
-        f32[0], f32[1], (f32[2], f32[3]), f32[4], (length, hidden), batch, people
-    )
+        f32[0], f32[1], (f32[2], f32[3]), f32[4], swap.relighting_layers(), relighting.SLOPE,
+        (length, hidden), batch, people,
+    )  # fmt: skip
     made = interpret_all(listed, {0: source, 1: target}, sizes, arrays)[4].view(np.float32)
     layers = relighting.layers(arrays, np.stack)
     for number in range(people):

@@ -27,7 +27,6 @@ from e4s_engine.backends.cuda.memory import Memory
 from e4s_engine.backends.cuda.swap import Recipe
 from e4s_engine.backends.cuda.swapper import IN_FLIGHT, MOST_AT_ONCE, GraphSwapper
 from e4s_engine.backends.plans import Loaded, Planned, result_of, unpacked
-from e4s_engine.kernels import relight
 from e4s_engine.kernels.launch import Program
 from e4s_engine.networks.network import Function, Shape
 from e4s_engine.plan import Array, Plan
@@ -96,7 +95,7 @@ class _Layers:
     """The relighting layers in the form that `Linker.add` takes."""
 
     def packed(self) -> dict[Any, None]:
-        return dict.fromkeys(relight.packed().values())
+        return dict.fromkeys(swaps.relighting_layers().values())
 
 
 @dataclasses.dataclass(frozen=True)

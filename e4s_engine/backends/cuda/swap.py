@@ -9,7 +9,10 @@ foreground.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from e4s_engine import regions
 from e4s_engine.backends.cuda.graph import Numbering, described, part
@@ -18,6 +21,7 @@ from e4s_engine.backends.plans import record as record_function
 from e4s_engine.kernels import compose, enlarge, feather, relight
 from e4s_engine.kernels.launch import SIZES, Launch, Operand, Packed, Program
 from e4s_engine.kernels.tiles import Table
+from e4s_engine.networks.rgi import relight as relighting
 from e4s_engine.networks.rgi.config import ModelConfig
 from e4s_engine.networks.rgi.decode import decode_pixels
 from e4s_engine.networks.rgi.network import RGI
@@ -146,11 +150,23 @@ def _composition(
         own = relight.temporaries(config.relight, people)
         lights = Operand(len(SLOTS), "f32"), Operand(len(SLOTS) + 1, "f32")
         sizes = (config.style_dim, config.relight)
-        launches += relight.launches(source, target, lights, _slot("relit"), sizes, batch, people)
+        layers, slope = relighting_layers(), relighting.SLOPE
+        launches += relight.launches(
+            source, target, lights, _slot("relit"), layers, slope, sizes, batch, people
+        )
         source = _slot("relit")
     vectors = (source, target, *asked)
     launches.append(compose.launch_styles(vectors, _slot("styles"), batch, config.style_dim, people))
     return launches, own
+
+
+def relighting_layers() -> dict[str, Packed]:
+    """Return a model's relighting layers as the kernels read them, by their names in `relight.Layers`."""
+
+    def layer(name: str) -> Callable[[Any], Any]:
+        return lambda arrays: np.asarray(getattr(relighting.layers(arrays, np.stack), name))
+
+    return {name: Packed(("relight", name), "f32", layer(name)) for name in relighting.Layers._fields}
 
 
 def _paste(batch: int, size: int) -> tuple[list[Launch], list[tuple[str, int]]]:
