@@ -160,7 +160,6 @@ class Program:
         self.steps: list[Step] = []  # the step of each launch
         self.sums: dict[int, Sums] = {}  # by the buffer whose channels they describe
         self.partial: dict[int, Partial] = {}  # by the buffer that they replace
-        self.spread: dict[int, Spread] = {}  # by the layer's result
         self.absorbed: set[int] = set()  # steps computed by the launches of an earlier step
         for index in order(plan):
             step = plan.steps[index]
@@ -208,15 +207,6 @@ class Sums:
     operand: Operand
     parts: int
     length: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Spread:
-    """A map scaled ahead of a regional convolution: regions near its pixels, copies, the copies to read."""
-
-    near: Operand
-    copies: Operand
-    codes: Operand
 
 
 @dataclasses.dataclass(frozen=True)
@@ -313,27 +303,6 @@ class Context:
         """Allocate memory for partial sums of a buffer."""
         y = self.view(name)
         return self.temporary(y.n * parts * y.pixels * padded(y.c))
-
-    def spread(self) -> Spread | None:
-        """Return the layer's input as an earlier layer spread it, or None."""
-        return self._program.spread.get(self.step.buffers["y"])
-
-    def add_spread(self, made: Spread) -> Spread:
-        """Note how the layer's input is spread."""
-        self._program.spread[self.step.buffers["y"]] = made
-        return made
-
-    def of(self, index: int) -> Context:
-        """Return the context of another step."""
-        return Context(self._program, self._program.plan.steps[index])
-
-    def is_written(self, name: str) -> bool:
-        """Return whether a launch so far writes a buffer."""
-        return any(
-            isinstance(p := launch.pointers[w], Operand) and p.block == self.step.buffers[name]
-            for launch in self._program.launches
-            for w in launch.writes
-        )
 
     def absorb(self, index: int) -> Context:
         """Return the context of a later step that this step's launches compute as well."""

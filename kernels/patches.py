@@ -12,8 +12,6 @@ the same, with a window of 3 x 3 and no products more.
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 
 from e4s_engine.plan import Arrays, Conv
@@ -26,7 +24,7 @@ from .launch import Context, Launch, Packed, blocks, constants, gemm_layout, ker
 from .regional_epilogue import activation
 
 # Largest number of outputs that patches of 2 x 2, of 1 x 2 and upsampled ones are for.
-SQUARES, PAIRS, PHASES = (int(v) for v in os.environ.get("E4S_PATCHES", "32,64,32").split(","))
+SQUARES, PAIRS, PHASES = 32, 64, 32
 LEAST = 4096  # pixels
 
 

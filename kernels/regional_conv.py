@@ -6,7 +6,8 @@ The style is a property of the output pixel: the row of A that feeds it is scale
 
 and the epilogue demodulates with that region's scale, adds noise and bias and activates. A tile whose pixels
 share a region reads one row of styles; a tile on a border gathers a row per pixel. Channels are the outer
-loop and taps the inner one, so that a step's styles stay in the first-level cache.
+loop and taps the inner one, so that a step's styles stay in the first-level cache. Large maps are scaled
+ahead, see spread.py.
 
 Upsampling (transposed convolution and FIR) is four 3 x 3 convolutions of the small map, one per parity of the
 output pixel, each with a kernel folded from both: adjacent programs compute the four phases of one tile.
@@ -37,7 +38,6 @@ from .launch import (
     power,
 )
 from .regional_epilogue import activated, activation, demodulated, finished
-from .spread import spread_sums
 from .transposed import launch_transposed
 
 
@@ -116,14 +116,13 @@ def accumulate_spread(
 
 @jit
 def regional_conv(
-    x, kernel, styles, copies, codes, demodulation, labels, noise, bias, matrix, rgb_bias, skip,
-    next_styles, next_near, next_copies, y,
+    x, kernel, styles, copies, codes, demodulation, labels, noise, bias, matrix, rgb_bias, skip, y,
     H: tl.constexpr, W: tl.constexpr, X_PIXEL: tl.constexpr, CHANNELS: tl.constexpr, DEPTH: tl.constexpr,
     Y_PIXEL: tl.constexpr, OUTPUTS: tl.constexpr, PADDED: tl.constexpr, REGIONS: tl.constexpr,
     STYLE_PIXEL: tl.constexpr, SCALE_PIXEL: tl.constexpr, SLOPE: tl.constexpr, GAIN: tl.constexpr,
     UPSAMPLE: tl.constexpr, PRECISION: tl.constexpr, SPLIT: tl.constexpr, COPIES: tl.constexpr,
-    OVERFLOW: tl.constexpr, NEXT_STYLE: tl.constexpr, TILE_W: tl.constexpr, BLOCK_M: tl.constexpr,
-    BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
+    OVERFLOW: tl.constexpr, TILE_W: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
+    BLOCK_K: tl.constexpr,
 ):  # fmt: skip
     SCALE: tl.constexpr = 2 if UPSAMPLE else 1
     sample = tl.program_id(2).to(tl.int64)
@@ -193,11 +192,6 @@ def regional_conv(
     target = (sample * SPLIT + part) * area + pixels[:, None]
     if matrix is None:
         tl.store(y + target * Y_PIXEL + columns[None, :], total.to(y.dtype.element_ty), mask=live)
-        if next_copies is not None:
-            spread_sums(
-                total, next_styles, next_near, next_copies, sample, pixels, columns, inside, area, Y_PIXEL,
-                OUTPUTS, REGIONS, NEXT_STYLE, COPIES,
-            )  # fmt: skip
     else:
         channel = tl.arange(0, 4)[None, :]
         live = inside[:, None] & (channel < 3)
@@ -213,11 +207,10 @@ def regional_conv(
 
 @jit
 def finish(
-    x, demodulation, labels, noise, bias, next_styles, next_near, next_copies, y,
+    x, demodulation, labels, noise, bias, y,
     AREA: tl.constexpr, X_PIXEL: tl.constexpr, Y_PIXEL: tl.constexpr, OUTPUTS: tl.constexpr,
     REGIONS: tl.constexpr, SCALE_PIXEL: tl.constexpr, SLOPE: tl.constexpr, GAIN: tl.constexpr,
-    SPLIT: tl.constexpr, COPIES: tl.constexpr, NEXT_STYLE: tl.constexpr, BLOCK_P: tl.constexpr,
-    BLOCK_C: tl.constexpr,
+    SPLIT: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
     """Sum the parts and apply the epilogue."""
     sample = tl.program_id(2).to(tl.int64)
@@ -235,11 +228,6 @@ def finish(
     )  # fmt: skip
     target = y + (sample * AREA + pixels[:, None]) * Y_PIXEL + columns[None, :]
     tl.store(target, total.to(y.dtype.element_ty), mask=live)
-    if next_copies is not None:
-        spread_sums(
-            total, next_styles, next_near, next_copies, sample, pixels, columns, inside, AREA, Y_PIXEL,
-            OUTPUTS, REGIONS, NEXT_STYLE, COPIES,
-        )  # fmt: skip
 
 
 def phase_weights(conv: Conv, depth: int) -> Packed:
@@ -276,17 +264,7 @@ def launch_regional_conv(c: Context) -> list[Launch]:
         "noise": c.vector("noise"),
         "bias": c.vector("bias"),
     }
-    before, mine = spread.launches(c) if is_spread else ([], None)
-    next_map = spread.ahead(c) if styles else None
-    following: dict[str, Argument] = dict.fromkeys(("next_styles", "next_near", "next_copies"))
-    if next_map:
-        made, reader = next_map
-        following = {
-            "next_styles": reader.buffer("styles"), "next_near": made.near, "next_copies": made.copies,
-        }  # fmt: skip
-    epilogue |= constants(
-        copies=spread.COPIES, next_style=next_map[1].view("styles").pixel if next_map else 0
-    )
+    scaling, read = spread.launches(c) if is_spread else (None, None)
     split = block.split > 1
     rgb = None if split or upsample or styles or block.n < y.c else _only_coloured(c)
     out = c.partials("y", block.split) if split else (rgb or c).buffer("y")
@@ -296,31 +274,29 @@ def launch_regional_conv(c: Context) -> list[Launch]:
             "x": c.buffer("x"),
             "kernel": phase_weights(conv, depth) if upsample else c.conv("kernel", depth),
             "styles": c.buffer("styles"),
-            "copies": mine.copies if mine else None,
-            "codes": mine.codes if mine else None,
+            "copies": read.copies if read else None,
+            "codes": read.codes if read else None,
             **(dict.fromkeys(rest) | {"labels": rest["labels"]} if split else rest),
             "matrix": rgb.vector("matrix") if rgb else None,
             "rgb_bias": rgb.vector("bias") if rgb else None,
             "skip": rgb.buffer("skip") if rgb else None,
-            **(dict.fromkeys(following) if split else following),
             "y": out,
         },
-        ("y", "next_copies"),
+        ("y",),
         constants(
             h=x.h, w=x.w, x_pixel=x.pixel, channels=x.c, depth=depth,
             y_pixel=padded(y.c) if split else (rgb.view("y") if rgb else y).pixel, outputs=y.c,
-            padded=padded(y.c),
-            style_pixel=styles.pixel if styles else 0, upsample=upsample, precision=c.precision,
-            split=block.split, overflow=spread.OVERFLOW, tile_w=tiles.rectangle(x.h, x.w, block.m),
-            block_m=block.m, block_n=block.n, block_k=block.k,
+            padded=padded(y.c), style_pixel=styles.pixel if styles else 0, upsample=upsample,
+            precision=c.precision, split=block.split, copies=spread.COPIES, overflow=spread.OVERFLOW,
+            tile_w=tiles.rectangle(x.h, x.w, block.m), block_m=block.m, block_n=block.n, block_k=block.k,
         ) | epilogue,
         (block.split * phases * blocks(x.pixels, block.m), blocks(y.c, block.n)),
         y.n,
         tile=block.tile,
         problem=problem,
     )  # fmt: skip
-    last = [_finish(y, out, c.buffer("y"), rest | following, epilogue, block.split)] if split else []
-    return [*before, first, *last]
+    last = [_finish(y, out, c.buffer("y"), rest, epilogue, block.split)] if split else []
+    return [*([scaling] if scaling else []), first, *last]
 
 
 def _only_coloured(c: Context) -> Context | None:
@@ -339,7 +315,7 @@ def _finish(
     return Launch(
         "regional_conv.finish",
         {"x": parts, **rest, "y": out},
-        ("y", "next_copies"),
+        ("y",),
         constants(
             area=y.pixels, x_pixel=padded(y.c), y_pixel=y.pixel, outputs=y.c, split=split, block_p=down,
             block_c=across,

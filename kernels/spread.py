@@ -10,10 +10,10 @@ pixel that five regions read falls back to scaling in the kernel (bit OVERFLOW o
 
 from __future__ import annotations
 
-import os
+import dataclasses
 
 from .language import jit, tl
-from .launch import Argument, Context, Launch, Spread, blocks, constants, power
+from .launch import Argument, Context, Launch, Operand, blocks, constants, power
 
 COPIES = 4
 MOST = 24  # regions
@@ -22,9 +22,15 @@ BLOCK = 256
 PIXELS = 32
 # Outputs of a layer from which on its map is spread. On smaller maps many tiles hold a pixel that five
 # regions read, and fall back.
-LEAST = int(os.environ.get("E4S_SPREAD", "4096"))
-# Whether the layer that makes a map spreads it.
-FUSED = os.environ.get("E4S_SPREAD_FUSED", "0") == "1"
+LEAST = 4096
+
+
+@dataclasses.dataclass(frozen=True)
+class Spread:
+    """A map spread for a layer: its copies, and which of them each output pixel's taps read."""
+
+    copies: Operand
+    codes: Operand
 
 
 @jit
@@ -120,36 +126,6 @@ def spread(
             tl.store(target, (value * style).to(y.dtype.element_ty), mask=wanted)
 
 
-@jit
-def either(a, b):
-    return a | b
-
-
-@jit
-def spread_sums(
-    total, styles, near, copies, sample, pixels, columns, inside,
-    AREA: tl.constexpr, PIXEL: tl.constexpr, OUTPUTS: tl.constexpr, REGIONS: tl.constexpr,
-    STYLE_PIXEL: tl.constexpr, COPIES: tl.constexpr,
-):  # fmt: skip
-    """Write the copies of a tile of the map that its layer has just made, region by region."""
-    near_by = tl.load(near + sample * AREA + pixels, mask=inside, other=0)
-    own = near_by >> 24
-    others = near_by & 0xFFFFFF
-    every = tl.where(inside, others | (1 << own), 0)
-    present = tl.reduce(every, 0, either)
-    known = columns < OUTPUTS
-    styles += sample * (REGIONS * STYLE_PIXEL)
-    copies += sample * (COPIES * AREA * PIXEL)
-    for r in range(REGIONS):
-        if (present >> r) & 1 != 0:
-            style = tl.load(styles + r * STYLE_PIXEL + columns, mask=known, other=0.0)
-            copy = tl.where(own == r, 0, 1 + bits_of(others & ((1 << r) - 1)))
-            live = ((every >> r) & 1 != 0) & (copy < COPIES)
-            target = copies + ((copy * AREA + pixels) * PIXEL)[:, None] + columns[None, :]
-            value = (total * style[None, :]).to(copies.dtype.element_ty)
-            tl.store(target, value, mask=live[:, None] & known[None, :])
-
-
 def wanted(c: Context) -> bool:
     """Return whether a layer's map is spread."""
     if c.step.kind != "regional_conv" or not c.has("labels"):
@@ -157,9 +133,9 @@ def wanted(c: Context) -> bool:
     return c.view("y").pixels >= LEAST and c.view("styles").w <= MOST
 
 
-def prepare(c: Context) -> Spread:
-    """Allocate a layer's copies and codes, and add the launches on labels that these need, early."""
-    x, y = c.view("x"), c.view("y")
+def launches(c: Context) -> tuple[Launch, Spread]:
+    """Return the launch that spreads a layer's input, and what it makes; add those on labels, early."""
+    x, y, styles = c.view("x"), c.view("y"), c.view("styles")
     scale = 2 if c.flag("upsample") else 1
     near, codes = c.temporary(x.n * x.pixels, "i32"), c.temporary(y.n * y.pixels, "i32")
     copies = c.temporary(x.n * COPIES * x.pixels * x.pixel, x.type)
@@ -170,30 +146,10 @@ def prepare(c: Context) -> Spread:
     operands = {"labels": labels, "near": near, "y": codes}
     second = Launch("spread.codes", operands, ("y",), coded, (blocks(y.pixels, BLOCK), 1), y.n)
     c.early([first, second])
-    return c.add_spread(Spread(near, copies, codes))
-
-
-def ahead(c: Context) -> tuple[Spread, Context] | None:
-    """Return the spread map that the layer itself writes for the layer that reads its map, or None."""
-    readers = c.readers("y") if FUSED else None
-    for index, _, role in readers or []:
-        reader = c.of(index)
-        if role == "x" and wanted(reader) and reader.is_written("styles"):
-            return prepare(reader), reader
-    return None
-
-
-def launches(c: Context) -> tuple[list[Launch], Spread]:
-    """Return the launch that spreads a layer's input unless that has been done, and what it makes."""
-    done = c.spread()
-    if done:
-        return [], done
-    x, styles = c.view("x"), c.view("styles")
-    made = prepare(c)
     across = power(x.c, 16, 64)
     scaling = Launch(
         "spread.spread",
-        {"x": c.buffer("x"), "styles": c.buffer("styles"), "near": made.near, "y": made.copies},
+        {"x": c.buffer("x"), "styles": c.buffer("styles"), "near": near, "y": copies},
         ("y",),
         constants(
             area=x.pixels, x_pixel=x.pixel, channels=x.c, regions=styles.w, style_pixel=styles.pixel,
@@ -202,4 +158,4 @@ def launches(c: Context) -> tuple[list[Launch], Spread]:
         (blocks(x.pixels, PIXELS), blocks(x.c, across)),
         x.n,
     )  # fmt: skip
-    return [scaling], made
+    return scaling, Spread(copies, codes)

@@ -72,24 +72,6 @@ def test_spread_maps(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     check(case, "fp32")
 
 
-@pytest.mark.parametrize("split", [1, 2])
-def test_layers_that_spread_their_maps(split: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    spread, tiles = module("spread"), module("tiles")
-    monkeypatch.setattr(spread, "LEAST", 1)
-    monkeypatch.setattr(spread, "FUSED", True)
-    default = tiles.default
-
-    def halved(problem: tiles.Problem) -> tiles.Block:  # type: ignore[name-defined]
-        block = default(problem)
-        return dataclasses.replace(block, k=16, split=2) if problem.depth % 32 == 0 else block
-
-    if split == 2:
-        monkeypatch.setattr(tiles, "default", halved)
-    for case in CASES:
-        if case.name.startswith("chain-"):
-            check(case, "fp32")
-
-
 @pytest.mark.parametrize("limits", [(64, 64, 64), (0, 64, 0)])
 def test_patches_of_outputs(limits: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     patches = module("patches")
