@@ -11,6 +11,7 @@ import torch
 
 from benchmarks import ops
 from e4s_engine import weights
+from e4s_engine.backends.cuda import ahead
 from e4s_engine.backends.cuda import compile as compiling
 from e4s_engine.backends.cuda.backend import Linker, graph_of
 from e4s_engine.networks.bisenet.config import ParserConfig
@@ -86,7 +87,7 @@ def alone(device: Any, precision: str, runs: int) -> dict[str, Any]:
     """
     model, parser = models()
     rows = []
-    programs = compiling.published_programs(precision)
+    programs = ahead.programs(precision, device.arch)
     for program, owner in zip(programs, (model, model, parser), strict=True):
         linker = Linker(device)
         linker.add(program, owner.tensors)

@@ -11,8 +11,8 @@ import numpy as np
 
 from benchmarks import gpu_kernels
 from e4s_engine import regions
+from e4s_engine.backends.cuda import measured, tune
 from e4s_engine.backends.cuda import swap as swaps
-from e4s_engine.backends.cuda import tune
 from e4s_engine.backends.cuda.backend import Linker, swap_graph
 from e4s_engine.pipeline import compose
 from e4s_engine.testing.loaded import loaded
@@ -49,7 +49,7 @@ def stages(options: argparse.Namespace) -> dict[str, Any]:
 def fused_swaps(device: Any, options: argparse.Namespace) -> dict[str, float]:
     """Time fused swaps of aligned crops in milliseconds, 8-bit in and out, by precision and batch."""
     model, _ = gpu_kernels.models()
-    table = tune.shipped(device.arch) | tune.load(device.name)
+    table = measured.shipped(device.arch) | measured.load(device.name)
     times = {}
     for precision in options.precisions:
         linker = Linker(device)

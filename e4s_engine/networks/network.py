@@ -54,6 +54,10 @@ class Function:
     half: str | None = None
     free: bool = False
 
+    def on_cuda(self, precision: str) -> str:
+        """Return the precision that the function runs in by a CUDA engine of a precision."""
+        return self.half if self.half and precision == "bf16" else precision
+
 
 def scale(name: str, shape: Shape) -> tuple[float, float]:
     """Return mean and deviation of a random tensor: variances about 1, vectors small, kernels as by He."""

@@ -2,7 +2,7 @@
 
 No Python runs between the kernels, and PyTorch is not used. Kernels come from the cache on disk or are
 compiled for the installed card at the first call that needs them, which takes minutes
-(`python -m e4s_engine.backends.cuda.compile --jobs 8` does it ahead of time).
+(`python -m e4s_engine.backends.cuda.ahead --jobs 8` does it ahead of time).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from e4s_engine import _native
 from e4s_engine.backends import Swapper
 from e4s_engine.backends.cuda import compile as compiling
 from e4s_engine.backends.cuda import graph as graphs
+from e4s_engine.backends.cuda import measured
 from e4s_engine.backends.cuda import swap as swaps
-from e4s_engine.backends.cuda import tune
 from e4s_engine.backends.cuda.instances import Instances
 from e4s_engine.backends.cuda.memory import Memory
 from e4s_engine.backends.cuda.swap import Recipe
@@ -118,7 +118,7 @@ class Cuda(Planned):
         super().__init__("bf16" if precision == "auto" else precision)
         self.linker = Linker(_native.CudaDevice(number))
         card = self.linker.device
-        self._table = tune.shipped(card.arch) | tune.load(card.name)
+        self._table = measured.shipped(card.arch) | measured.load(card.name)
         self._graphs: Instances[Bound] = Instances(IN_FLIGHT)
         self.memory = Memory(_IDLE_BYTES)
         logger.info("engine: %s, sm_%d", card.name, card.arch)
@@ -196,7 +196,7 @@ class Cuda(Planned):
         return self._graphs.use((loaded.network.kind, name, shapes), build)
 
     def _precision_of(self, function: Function) -> str:
-        return function.half if self.precision == "bf16" and function.half else self.precision
+        return function.on_cuda(self.precision)
 
     def _at_once(self, function: Function) -> int:
         return MOST_AT_ONCE

@@ -1,4 +1,4 @@
-"""Compiler from kernels to cubins on disk: `python -m e4s_engine.backends.cuda.compile --arch 80 90`.
+"""Compiler from kernels to cubins on disk.
 
 A kernel is specialised for a shape, a precision and an architecture; the batch counts only where it changes
 the tile. Each cubin has a manifest: the driver's launch parameters and the compiler's report. A manifest's
@@ -8,7 +8,6 @@ of its own bytes, so concurrent writers cannot mix theirs, and a damaged one is 
 
 from __future__ import annotations
 
-import argparse
 import concurrent.futures
 import contextlib
 import dataclasses
@@ -19,8 +18,6 @@ import json
 import multiprocessing
 import os
 import re
-import sys
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,7 +25,7 @@ from typing import Any
 from e4s_engine.errors import BackendError
 from e4s_engine.kernels import language
 from e4s_engine.kernels import module as kernel_file
-from e4s_engine.kernels.launch import Launch, Operand, Program
+from e4s_engine.kernels.launch import Launch, Operand
 from e4s_engine.photo.files import replacing
 
 FORMAT = 3  # version of the manifest and of the compile settings
@@ -290,65 +287,3 @@ def warm(launches: Iterable[Launch], arch: int, jobs: int) -> Iterator[dict[str,
 
 def _manifest(launch: Launch, arch: int) -> dict[str, Any]:
     return get(launch, arch)[0]
-
-
-def published_programs(precision: str, batch: int = 1) -> Iterator[Program]:
-    """Yield the programs of the networks of a published swap."""
-    from e4s_engine.backends.plans import examples
-    from e4s_engine.networks.bisenet.config import ParserConfig
-    from e4s_engine.networks.rgi.config import ModelConfig
-
-    yield from map(Program, examples([ModelConfig(), ParserConfig()], precision, batch).values())
-
-
-def published_launches(precision: str, batch: int = 1) -> list[Launch]:
-    """Return all launches of the published model: its networks one by one, and a swap as one graph."""
-    from e4s_engine.backends.cuda import swap
-    from e4s_engine.networks.rgi.config import ModelConfig
-
-    stages = [launch for program in published_programs(precision, batch) for launch in program.launches]
-    return stages + swap.record(ModelConfig(), precision, batch).launches()
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Compile a published model's kernels ahead of time; the exit status is 1 if any spills."""
-    parser = argparse.ArgumentParser(
-        prog="python -m e4s_engine.backends.cuda.compile", description=main.__doc__
-    )
-    parser.add_argument(
-        "--arch", type=int, nargs="+", default=[90], help="compute capabilities, such as 80 90"
-    )
-    parser.add_argument("--precision", nargs="+", default=["bf16"], choices=["fp32", "bf16", "fp16"])
-    parser.add_argument("--jobs", type=int, default=1, help="processes that compile")
-    parser.add_argument("--only", default="", help="kernels whose name begins so")
-    parser.add_argument("--json", action="store_true", help="print one object per kernel")
-    options = parser.parse_args(arguments)
-    spilled = 0
-    for precision in options.precision:
-        launches = published_launches(precision)
-        for arch in options.arch:
-            kernels = {k: v for k, v in distinct(launches, arch).items() if v.kernel.startswith(options.only)}
-            start = time.perf_counter()
-            for number, manifest in enumerate(warm(kernels.values(), arch, options.jobs), 1):
-                spilled += manifest["spills"] > 0
-                _report(manifest, options.json, f"{number}/{len(kernels)}")
-            seconds = time.perf_counter() - start
-            print(f"sm_{arch} {precision}: {len(kernels)} kernels in {seconds:.0f} s", file=sys.stderr)
-    return 1 if spilled else 0
-
-
-def _report(manifest: dict[str, Any], as_json: bool, number: str) -> None:
-    if as_json:
-        print(json.dumps(manifest, sort_keys=True))
-        return
-    sizes = {k: v for k, v in manifest["constants"].items() if k.startswith("BLOCK")}
-    print(
-        f"{number:<8}{manifest['kernel']:<30}{manifest['registers']:4d} registers "
-        f"{manifest['spills']:5d} spilled {manifest['shared']:7d} shared "
-        f"{manifest['warps']} warps {manifest['stages']} stages {sizes}",
-        flush=True,
-    )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -15,6 +15,7 @@ from native_tools import SMALL, make_model
 
 from e4s_engine import _native, regions
 from e4s_engine.backends import APART, Ask, Given
+from e4s_engine.backends.cuda import ahead
 from e4s_engine.backends.cuda import backend as cuda
 from e4s_engine.backends.cuda import compile as compiling
 from e4s_engine.backends.cuda import swap as swaps
@@ -206,7 +207,7 @@ def test_every_kernel_is_timed_and_counted(backend: cuda.Cuda, monkeypatch: pyte
 
     plans = dict(backend._examples())
     programs = [backend._program(plan) for plan in plans.values()]
-    monkeypatch.setattr(compiling, "published_programs", lambda precision: programs)
+    monkeypatch.setattr(ahead, "programs", lambda precision, arch: programs)
     monkeypatch.setattr(gpu_kernels, "models", lambda: (make_model(SMALL), make_model(PARSER)))
     for name in ("events", "graphed"):
         monkeypatch.setattr(gpu_kernels, name, lambda run, runs: (run(), 2.0)[1])

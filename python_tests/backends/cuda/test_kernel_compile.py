@@ -27,7 +27,7 @@ ALL = """
 import json, sys
 from e4s_engine import ops
 from e4s_engine.backends import plans
-from e4s_engine.backends.cuda import compile
+from e4s_engine.backends.cuda import ahead, compile
 from e4s_engine.kernels.launch import Program
 from e4s_engine.networks.retinaface.config import DetectorConfig
 from e4s_engine.plan import Plan
@@ -45,7 +45,7 @@ def detector(precision):
 
 if __name__ == "__main__":
     arch, precision = int(sys.argv[1]), sys.argv[2]
-    listed = compile.published_launches(precision) + affine(precision)
+    listed = ahead.launches(precision, arch) + affine(precision)
     launches = compile.distinct(listed + (detector(precision) if arch == 90 else []), arch)
     for manifest in compile.warm(launches.values(), arch, jobs=2):
         print(json.dumps(manifest))
@@ -153,8 +153,8 @@ def test_nothing_needs_triton_to_import() -> None:
     code = (
         "import sys; sys.modules['triton'] = None; sys.modules['torch'] = None\n"
         "from e4s_engine import kernels\n"
-        "from e4s_engine.backends.cuda import compile\n"
-        "print(len(compile.published_launches('bf16')))"
+        "from e4s_engine.backends.cuda import ahead\n"
+        "print(len(ahead.launches('bf16', 90)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0 and int(done.stdout) > 200, done.stderr
