@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks import gpu_kernels
 from e4s_engine import regions
-from e4s_engine.backends.cuda import ahead
+from e4s_engine.backends.cuda import ahead, workers
 from e4s_engine.backends.cuda import compile as compiling
 from e4s_engine.networks.rgi import relight
 from e4s_engine.options import SwapOptions
@@ -44,7 +44,7 @@ def kernels(arch: int, options: argparse.Namespace) -> dict[str, Any]:
             launches += ahead.launches(precision, arch, batch)
         launches += [launch for case in _cases(options) for launch in program_of(case, precision).launches]
     wanted = compiling.distinct(launches, arch)
-    manifests = list(compiling.warm(wanted.values(), arch, options.jobs))
+    manifests = list(workers.warm(wanted.values(), arch, options.jobs))
     spilled = [
         manifest["kernel"]
         for launch, manifest in zip(wanted.values(), manifests, strict=True)

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from e4s_engine.backends.cuda import compile as compiling
-from e4s_engine.backends.cuda import measured, swap
+from e4s_engine.backends.cuda import measured, swap, workers
 from e4s_engine.backends.plans import example
 from e4s_engine.kernels import tiles
 from e4s_engine.kernels.launch import Launch, Program
@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--arch", type=int, nargs="+", default=[90], help="compute capabilities, such as 80 90"
     )
     parser.add_argument("--precision", nargs="+", default=["bf16"], choices=["fp32", "bf16", "fp16"])
-    parser.add_argument("--jobs", type=int, default=1, help="processes that compile")
+    parser.add_argument("--jobs", type=int, default=workers.cores(), help="processes that compile")
     parser.add_argument("--only", default="", help="kernels whose name begins so")
     parser.add_argument("--json", action="store_true", help="print one object per kernel")
     options = parser.parse_args(arguments)
@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
             named = compiling.distinct(launches(precision, arch), arch)
             kernels = [launch for launch in named.values() if launch.kernel.startswith(options.only)]
             start = time.perf_counter()
-            manifests = compiling.warm(kernels, arch, options.jobs)
+            manifests = workers.warm(kernels, arch, options.jobs)
             for number, (launch, manifest) in enumerate(zip(kernels, manifests, strict=True), 1):
                 spilled += manifest["spills"] > 0 and not may_spill(launch, arch)
                 _report(manifest, options.json, f"{number}/{len(kernels)}")

@@ -1,8 +1,8 @@
 """Backend for NVIDIA GPUs: recorded plans, Triton kernels as cubins, one CUDA graph per call.
 
-No Python runs between the kernels, and PyTorch is not used. Kernels come from the cache on disk or are
-compiled for the installed card at the first call that needs them, which takes minutes
-(`python -m e4s_engine.backends.cuda.ahead --jobs 8` does it ahead of time).
+No Python runs between the kernels, and PyTorch is not used. Kernels come from the cache on disk, or all cores
+compile them for the installed card at the first call that needs them, which may take minutes
+(`python -m e4s_engine.backends.cuda.ahead` does it before).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from e4s_engine import _native
 from e4s_engine.backends import Swapper
 from e4s_engine.backends.cuda import compile as compiling
 from e4s_engine.backends.cuda import graph as graphs
-from e4s_engine.backends.cuda import measured
+from e4s_engine.backends.cuda import measured, workers
 from e4s_engine.backends.cuda import swap as swaps
 from e4s_engine.backends.cuda.instances import Instances
 from e4s_engine.backends.cuda.memory import Memory
@@ -44,6 +44,11 @@ class Linker:
         self.device = device
         self._kernels: dict[str, int] = {}
         self._weights: dict[Any, int] = {}
+
+    def ready(self, launches: list[Any]) -> None:
+        """Compile the kernels of launches that are neither on the device nor on disk."""
+        arch = self.device.arch
+        workers.ready([one for one in launches if compiling.key(one, arch) not in self._kernels], arch)
 
     def kernel(self, launch: Any) -> int:
         """Return the number of a launch's kernel; compile and load it if needed."""
@@ -72,12 +77,14 @@ def graph_of(linker: Linker, program: Any, launches: list[Any] | None = None) ->
     """Build a graph of a program or of some of its launches; slots are the plan's externals by number."""
     externals = [v for v, b in zip(program.views, program.plan.buffers, strict=False) if b.external >= 0]
     slots = {number: number for number in range(len(externals))}
+    linker.ready(program.launches if launches is None else launches)
     part = graphs.part(program, slots, (linker.kernel, linker.weight), launches)
     return _native.CudaGraph(linker.device, [view.bytes for view in externals], [part])
 
 
 def swap_graph(linker: Linker, swap: Any) -> _native.CudaGraph:
     """Build the graph of a swap, whose weights must be loaded. Slots: see swap.py."""
+    linker.ready(swap.launches())
     parts = swap.parts((linker.kernel, linker.weight))
     return _native.CudaGraph(linker.device, swap.sizes, parts)
 

@@ -8,17 +8,14 @@ of its own bytes, so concurrent writers cannot mix theirs, and a damaged one is 
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
-import dataclasses
 import functools
 import hashlib
 import io
 import json
-import multiprocessing
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -127,11 +124,16 @@ def get(launch: Launch, arch: int, folder: Path | None = None) -> tuple[dict[str
     """Return manifest and cubin of a launch's kernel, from the cache or compiled. Raises BackendError."""
     folder = folder or cache_folder()
     name = key(launch, arch)
-    entry = load(folder, name)
+    entry = find(name, folder)
     if entry is None:
         entry = build(launch, arch, name)
         store(folder, *entry)
     return entry
+
+
+def find(name: str, folder: Path | None = None) -> tuple[dict[str, Any], bytes] | None:
+    """Return manifest and cubin of a kernel that need not be compiled, or None."""
+    return load(folder or cache_folder(), name)
 
 
 def build(launch: Launch, arch: int, name: str) -> tuple[dict[str, Any], bytes]:
@@ -262,28 +264,3 @@ def ptxas_report(log: str) -> dict[str, int]:
 def distinct(launches: Iterable[Launch], arch: int) -> dict[str, Launch]:
     """Return one launch per distinct kernel, by the kernel's name in the cache."""
     return {key(launch, arch): launch for launch in launches}
-
-
-def warm(launches: Iterable[Launch], arch: int, jobs: int) -> Iterator[dict[str, Any]]:
-    """Compile the kernels of all launches in `jobs` processes and yield their manifests."""
-    # A compile needs only the arguments' types: the weights are not sent to the processes.
-    bare = [
-        dataclasses.replace(
-            launch,
-            pointers={
-                n: Operand(0, p.type, p.offset if isinstance(p, Operand) else 0) if p is not None else None
-                for n, p in launch.pointers.items()
-            },
-        )
-        for launch in launches
-    ]
-    if jobs < 2:
-        yield from (get(launch, arch)[0] for launch in bare)
-        return
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(jobs, context) as pool:
-        yield from pool.map(_manifest, bare, [arch] * len(bare))
-
-
-def _manifest(launch: Launch, arch: int) -> dict[str, Any]:
-    return get(launch, arch)[0]

@@ -29,6 +29,7 @@ from e4s_engine import _native, backends, regions, weights  # noqa: E402
 from e4s_engine.backends.cuda import backend as cuda  # noqa: E402
 from e4s_engine.backends.cuda import compile as compiling  # noqa: E402
 from e4s_engine.backends.cuda import swap as swaps  # noqa: E402
+from e4s_engine.backends.cuda import workers  # noqa: E402
 from e4s_engine.engine import Engine  # noqa: E402
 from e4s_engine.errors import (  # noqa: E402
     ArgumentError,
@@ -83,6 +84,7 @@ def books(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         return {"entry": launch.kernel, "shared": 0, "warps": launch.tile.warps, "scratch": 2}, b"cubin"
 
     monkeypatch.setattr(compiling, "get", get)
+    monkeypatch.setattr(workers, "ready", lambda launches, arch: None)
     fail("", 0)
     limit(0)
     yield

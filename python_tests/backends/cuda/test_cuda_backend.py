@@ -15,7 +15,7 @@ from native_tools import SMALL, make_model
 
 from e4s_engine import _native, regions
 from e4s_engine.backends import APART, Ask, Given
-from e4s_engine.backends.cuda import ahead
+from e4s_engine.backends.cuda import ahead, workers
 from e4s_engine.backends.cuda import backend as cuda
 from e4s_engine.backends.cuda import compile as compiling
 from e4s_engine.backends.cuda import swap as swaps
@@ -80,6 +80,7 @@ def backend(monkeypatch: pytest.MonkeyPatch) -> cuda.Cuda:
         return {"entry": launch.kernel, "shared": 0, "warps": launch.tile.warps, "scratch": 2}, b"cubin"
 
     monkeypatch.setattr(compiling, "get", get)
+    monkeypatch.setattr(workers, "ready", lambda launches, arch: None)
     monkeypatch.setattr(_native, "CudaDevice", Device)
     monkeypatch.setattr(_native, "CudaGraph", Graph)
     monkeypatch.setattr(Graph, "runs", [])
@@ -162,6 +163,19 @@ def test_memory_of_results_is_used_again() -> None:
     del third
     kept = [memory.array((12,)) for _ in range(3)]
     assert not any(np.shares_memory(a, b) for a, b in itertools.combinations(kept, 2))
+
+
+def test_a_graphs_kernels_are_compiled_together(backend: cuda.Cuda, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked_for: list[list[str]] = []
+    monkeypatch.setattr(
+        workers,
+        "ready",
+        lambda launches, arch: asked_for.append([compiling.key(one, arch) for one in launches]),
+    )
+    for number in (1, 1, 2):
+        backend.swapper.swap(asked(number))
+    first, second = asked_for  # of one swap and of two; the graph of one is kept
+    assert len(set(first)) > 40 and not set(second) & set(first)
 
 
 def test_sources_that_come_again_are_encoded_once(backend: cuda.Cuda) -> None:

@@ -27,7 +27,7 @@ ALL = """
 import json, sys
 from e4s_engine import ops
 from e4s_engine.backends import plans
-from e4s_engine.backends.cuda import ahead, compile
+from e4s_engine.backends.cuda import ahead, compile, workers
 from e4s_engine.kernels.launch import Program
 from e4s_engine.networks.retinaface.config import DetectorConfig
 from e4s_engine.plan import Plan
@@ -47,7 +47,7 @@ if __name__ == "__main__":
     arch, precision = int(sys.argv[1]), sys.argv[2]
     listed = ahead.launches(precision, arch) + affine(precision)
     launches = compile.distinct(listed + (detector(precision) if arch == 90 else []), arch)
-    for manifest in compile.warm(launches.values(), arch, jobs=2):
+    for manifest in workers.warm(launches.values(), arch, jobs=2):
         print(json.dumps(manifest))
 """
 
