@@ -19,6 +19,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from e4s_engine.backends.cuda import archive
 from e4s_engine.errors import BackendError
 from e4s_engine.kernels import language
 from e4s_engine.kernels import module as kernel_file
@@ -110,7 +111,9 @@ def store(folder: Path, manifest: dict[str, Any], cubin: bytes) -> None:
 
 
 def has_kernels(arch: int) -> bool:
-    """Return whether the cache holds kernels for an architecture."""
+    """Return whether the package or the cache holds kernels for an architecture."""
+    if arch in archive.architectures():
+        return True
     for path in cache_folder().glob("*.json"):
         try:
             if json.loads(path.read_text())["arch"] == arch:
@@ -121,19 +124,19 @@ def has_kernels(arch: int) -> bool:
 
 
 def get(launch: Launch, arch: int, folder: Path | None = None) -> tuple[dict[str, Any], bytes]:
-    """Return manifest and cubin of a launch's kernel, from the cache or compiled. Raises BackendError."""
+    """Return manifest and cubin of a launch's kernel, compiled now if need be. Raises BackendError."""
     folder = folder or cache_folder()
     name = key(launch, arch)
-    entry = find(name, folder)
+    entry = find(name, arch, folder)
     if entry is None:
         entry = build(launch, arch, name)
         store(folder, *entry)
     return entry
 
 
-def find(name: str, folder: Path | None = None) -> tuple[dict[str, Any], bytes] | None:
-    """Return manifest and cubin of a kernel that need not be compiled, or None."""
-    return load(folder or cache_folder(), name)
+def find(name: str, arch: int, folder: Path | None = None) -> tuple[dict[str, Any], bytes] | None:
+    """Return manifest and cubin of a kernel in the cache or the package's archive, or None."""
+    return load(folder or cache_folder(), name) or archive.find(name, arch)
 
 
 def build(launch: Launch, arch: int, name: str) -> tuple[dict[str, Any], bytes]:

@@ -26,10 +26,10 @@ FAKE = ctypes.CDLL(os.environ["FAKE_CUDA"])  # before the extension looks for a 
 from conftest import TINY, TINY_PARSER  # noqa: E402
 
 from e4s_engine import _native, backends, regions, weights  # noqa: E402
+from e4s_engine.backends.cuda import archive, workers  # noqa: E402
 from e4s_engine.backends.cuda import backend as cuda  # noqa: E402
 from e4s_engine.backends.cuda import compile as compiling  # noqa: E402
 from e4s_engine.backends.cuda import swap as swaps  # noqa: E402
-from e4s_engine.backends.cuda import workers  # noqa: E402
 from e4s_engine.engine import Engine  # noqa: E402
 from e4s_engine.errors import (  # noqa: E402
     ArgumentError,
@@ -74,6 +74,9 @@ def fail(name: str, code: int, after: int = 0, forever: bool = False) -> None:
 
 def limit(bytes_: int) -> None:
     ctypes.c_long.in_dll(FAKE, "fake_limit").value = bytes_
+
+
+GET, READY = compiling.get, workers.ready  # not the fixture's
 
 
 @pytest.fixture(autouse=True)
@@ -123,6 +126,36 @@ def test_a_card_with_kernels_is_what_auto_takes(
         assert precisions == {"encode": "bf16", "decode": "bf16", "parse": "fp16"}
     with Engine(file, device="cpu") as engine:
         assert (engine.backend, engine.device) == ("native", "cpu")
+
+
+def test_an_archive_of_kernels_stands_in_for_the_compiler(
+    tiny_weights: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With all kernels in the archive an engine needs neither a cache nor Triton."""
+    entries: dict[str, archive.Entry] = {}
+    fake = compiling.get
+
+    def noted(launch: Any, arch: int) -> archive.Entry:
+        key = compiling.key(launch, arch)
+        more = {"key": key, "kernel": launch.kernel, "arch": arch, "cubin": "c", "registers": 1, "spills": 0}
+        entries[key] = fake(launch, arch)[0] | more, b"cubin"
+        return entries[key]
+
+    monkeypatch.setenv("E4S_CACHE", str(tmp_path))
+    file = tiny_weights / "model.safetensors"
+    with monkeypatch.context() as patch, Engine(file, backend="native", device="cuda") as engine:
+        patch.setattr(compiling, "get", noted)
+        swap(engine)
+    archive.write(tmp_path / "kernels.zip", {90: list(entries.values())})
+    monkeypatch.setattr(compiling, "get", GET)
+    monkeypatch.setattr(workers, "ready", READY)
+    monkeypatch.setattr(compiling.language, "triton", None)
+    with Engine(file, backend="native", device="cuda") as engine:
+        with pytest.raises(BackendError, match="Triton is not installed"):
+            swap(engine)
+        monkeypatch.setattr(archive, "SHIPPED", tmp_path / "kernels.zip")
+        assert swap(engine).image.shape == B.shape
+    assert not (tmp_path / "kernels").exists()
 
 
 def test_swaps_take_memory_once_and_closing_frees_it(made: Engine) -> None:

@@ -27,11 +27,13 @@ ALL = """
 import json, sys
 from e4s_engine import ops
 from e4s_engine.backends import plans
-from e4s_engine.backends.cuda import ahead, compile, workers
+from e4s_engine.backends.cuda import ahead, compile, swap, workers
 from e4s_engine.kernels.launch import Program
 from e4s_engine.networks.retinaface.config import DetectorConfig
 from e4s_engine.plan import Plan
+from e4s_engine.pipeline.loading import BUNDLED
 from e4s_engine.plan.fuse import fuse
+from e4s_engine.weights import open_model
 
 def affine(precision):
     plan = Plan(precision)
@@ -40,12 +42,16 @@ def affine(precision):
     plan.output(ops.record.activation(ops.record.conv2d(pixels, w["w"], relu=True), prelu=w["slope"]))
     return Program(fuse(plan)).launches
 
+def demo(precision):
+    swapped = swap.record(open_model(BUNDLED, "rgi").config, precision, 1, None, swap.Recipe(0, True))
+    return swapped.composition + swapped.paste
+
 def detector(precision):
     return Program(plans.example(DetectorConfig(), "detect", precision)).launches
 
 if __name__ == "__main__":
     arch, precision = int(sys.argv[1]), sys.argv[2]
-    listed = ahead.launches(precision, arch) + affine(precision)
+    listed = ahead.launches(precision, arch) + affine(precision) + demo(precision)
     launches = compile.distinct(listed + (detector(precision) if arch == 90 else []), arch)
     for manifest in workers.warm(launches.values(), arch, jobs=2):
         print(json.dumps(manifest))
@@ -75,7 +81,7 @@ def test_every_kernel_compiles_without_spills(tmp_path: Path, arch: int, precisi
     assert done.returncode == 0, done.stderr
     manifests = [json.loads(line) for line in done.stdout.splitlines()]
     assert {m["kernel"].partition(".")[0] for m in manifests} == {
-        *kernels.STEPS, "compose", "feather", "patches", "spread", "transposed",
+        *kernels.STEPS, "compose", "enlarge", "feather", "patches", "relight", "spread", "transposed",
     }  # fmt: skip
     for manifest in manifests:
         assert manifest["spills"] == 0, manifest["kernel"]
