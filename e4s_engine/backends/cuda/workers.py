@@ -29,7 +29,7 @@ from e4s_engine.kernels.launch import Launch, Operand
 
 logger = logging.getLogger("e4s_engine")
 
-_MOST = 32  # processes: each takes some 0.5 GB
+_MOST = 32  # processes: each takes 0.2 GB, and the assembler beside it
 _COMMAND = "from e4s_engine.backends.cuda import workers; workers.serve()"
 
 
