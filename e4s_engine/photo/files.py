@@ -79,8 +79,9 @@ def is_url(path: object) -> bool:
 
 
 def url_of(path: object) -> str:
-    """Return a URL as it was before `pathlib` dropped a slash."""
-    return re.sub(r"^(\w+):/(?!/)", r"\1://", str(path))
+    """Return a URL as it was before `pathlib` made one slash of two or, in those of files, three."""
+    slashes = "///" if str(path).lower().startswith("file:") else "//"
+    return re.sub(r"^(\w+):/(?!/)", rf"\1:{slashes}", str(path))
 
 
 def impostor(start: bytes) -> str:
