@@ -133,7 +133,7 @@ class Engine:
         source: an image, a Face, or {region or tuple of regions: image or Face} for several people;
             {number: any of these} puts one source each into several faces of the target (numbers as in
             `faces`).
-        target: an image.
+        target: an image, or a Face that keeps its photo (`encode(..., keep_photo=True)`).
         regions: names or presets to take from the source; None is the published whole-face swap
             (E4S section 3.4), [] changes nothing.
         options: how it is done; None: the defaults of `SwapOptions`.
@@ -146,7 +146,8 @@ class Engine:
 
         A swap (all options as they are) of two aligned crops [1024, 1024, 3] that lie on the GPU of a native
         engine (CuPy, torch, anything with DLPack or `__cuda_array_interface__`) is made there without a
-        copy, whatever the regions: `Result.resident` is the picture, still there.
+        copy, whatever the regions: `Result.resident` is the picture, still there. Beside `target_labels` it
+        is taken to have colours: whether it is grey is not looked for.
 
         Raises ArgumentError or one of its kinds: ImageError, LabelsError, RegionError, AlignmentError; and
         TypeError for a name that is no option.
@@ -314,10 +315,16 @@ class Engine:
         *,
         align: Align = "auto",
         landmarks: Landmarks | None = None,
+        keep_photo: bool = False,
     ) -> Face:
-        """Return an image as a reusable Face: labels uint8 [512, 512], style vectors float32 [12, D]."""
+        """Return an image as a reusable Face: labels uint8 [512, 512], style vectors float32 [12, D].
+
+        keep_photo: whether the Face keeps the photo and its crop in memory. It can then be the target of
+            swaps, which read, parse and encode nothing again: what a slider calls.
+        """
         pipeline, portrait = self._read(image, labels, SwapOptions(align=align), landmarks)
-        return pipeline.encode([portrait])[portrait]
+        face = pipeline.encode([portrait])[portrait]
+        return dataclasses.replace(face, crop=portrait.crop if keep_photo else None)
 
     def faces(self, image: Image) -> list[DetectedFace]:
         """Return the faces of a photo, largest first: the numbers by which swaps choose them.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 ALIGN = ("auto", True, False)
 
-Blend = Literal["feather", "multiband", "none"]
+Blend = Literal["feather", "multiband", "multiband10", "none"]
 Align = Literal["auto"] | bool
 
 
@@ -33,11 +33,16 @@ class SwapOptions:
     shape, texture: whether the source's shape and texture are taken at all.
     hair_first: in a whole-face swap the target's hair lies under the source's face, as published, else over
         it.
+    earrings_first: the same for the target's earrings: False leaves them over the face, True is as published.
     relight: whether the source's texture is brought into the target's light, by models that have learnt to
         (`engine.config.relight`; the official ones have not).
-    blend: "feather", "multiband" or "none".
+    blend: "feather" as published, "multiband" (five levels), "multiband10" (the published ten, which leave a
+        halo) or "none".
     align: "auto" (by the face that is found or by landmarks, unless the photo is a square portrait that is
-        aligned already), True (always, a face or landmarks needed) or False (the photo is aligned).
+        aligned already: where no detector is at hand, its parsed labels must look like one), True (always, a
+        face or landmarks needed) or False (the photo is aligned).
+    full_face: whether the whole face is generated at once, and not only what is pasted; the picture is the
+        same, and `Result.face` is then at hand.
     faces: which faces of the target: "largest", "all", "left", "right", a number (0 is the largest), a list
         of numbers, or a callable that chooses from the list of faces (`faces.choose.choose`).
 
@@ -55,6 +60,11 @@ class SwapOptions:
         "--hair-last",
         off="the target's hair lies over the source's face",
     )
+    earrings_first: bool = _option(
+        False,
+        "in whole-face swaps the source's face lies over the target's earrings, as published",
+        "--earrings-first",
+    )
     relight: bool = _option(
         True,
         "bring the source's texture into the target's light, by models that have learnt to",
@@ -62,10 +72,16 @@ class SwapOptions:
         off="keep the source's light in its texture",
     )
     blend: Blend = _option(
-        "feather", "how the face is pasted: feather, multiband or none", "--blend", choices=MODES
+        "feather",
+        "how the face is pasted: feather, multiband, multiband10 (the published ten levels) or none",
+        "--blend",
+        choices=MODES,
     )
     align: Align = _option(
         "auto", "whether photos are aligned by their faces: auto, True (yes) or False (no)", "--align"
+    )
+    full_face: bool = _option(
+        False, "generate the whole face at once, and not only what is pasted", "--full-face"
     )
     faces: choose.Which = _option(
         "largest",
@@ -84,7 +100,7 @@ class SwapOptions:
         if not isinstance(self.align, (str, bool)) or self.align not in ALIGN:
             raise ArgumentError(f"align: expected 'auto', True or False, got {self.align!r}")
         object.__setattr__(self, "faces", choose.check(self.faces))
-        for name in ("shape", "texture", "hair_first", "relight"):
+        for name in ("shape", "texture", "hair_first", "earrings_first", "relight", "full_face"):
             if not isinstance(getattr(self, name), (bool, np.bool_)):
                 raise ArgumentError(f"{name}: expected True or False, got {getattr(self, name)!r}")
 
@@ -97,12 +113,12 @@ class SwapOptions:
         return dataclasses.replace(self, **changes)
 
     @property
-    def published(self) -> bool:
-        """Whether a swap is done as in the published code, by models that do not relight.
+    def fused(self) -> bool:
+        """Whether backends that swap in one go do what these options ask for, by models that do not relight.
 
-        `align` and `faces` only tell where the faces are.
+        `align` and `faces` only tell where the faces are, `full_face` what is generated beside the picture.
         """
-        return dataclasses.replace(self, faces="largest") == SwapOptions(
+        return dataclasses.replace(self, faces="largest", full_face=False) == SwapOptions(
             align=self.align, relight=self.relight
         )
 
@@ -112,9 +128,11 @@ class EditChanges(TypedDict, total=False):
 
     texture: bool
     hair_first: bool
+    earrings_first: bool
     relight: bool
     blend: Blend
     align: Align
+    full_face: bool
     faces: choose.Which
 
 

@@ -126,7 +126,7 @@ def launch_labels(
 
     made: operands of the composed labels, the holes and the foreground.
     """
-    under, over = compose.layers(hair_first=True)
+    under, over = compose.layers(hair_first=True, earrings_first=False)
     pixels = regions.LABEL_SIZE**2
     return Launch(
         "compose.labels",

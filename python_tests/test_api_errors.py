@@ -276,11 +276,16 @@ def test_extents_that_are_fine(engine, face, extent):
 @pytest.mark.parametrize(
     ("option", "values", "words"),
     [
-        ("blend", ["poisson", None, ["feather"], np.array(["none"])], "feather, multiband, none"),
+        (
+            "blend",
+            ["poisson", None, ["feather"], np.array(["none"])],
+            "feather, multiband, multiband10, none",
+        ),
         ("align", ["yes", None, 1, 0, 1.0, [True], np.array(True)], "'auto', True or False"),
         ("shape", ["yes", None, 1, 0.0, []], "True or False"),
         ("texture", ["no", None, 1], "True or False"),
         ("hair_first", ["no", None, 0], "True or False"),
+        ("earrings_first", ["no", None, 1], "True or False"),
         ("relight", ["no", None, 0], "True or False"),
     ],
 )

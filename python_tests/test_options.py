@@ -72,8 +72,8 @@ def test_what_is_no_option_is_named(engine) -> None:
         engine.swap(picture, picture, options={"extent": 0.5})
 
 
-def test_options_are_published_or_not() -> None:
-    assert SwapOptions().published and SwapOptions(align=False, relight=False).published
-    assert not SwapOptions(extent=0.5).published and not SwapOptions(blend="none").published
+def test_options_are_fused_or_not() -> None:
+    assert SwapOptions().fused and SwapOptions(align=False, relight=False).fused
+    assert not SwapOptions(extent=0.5).fused and not SwapOptions(blend="none").fused
     with pytest.raises(dataclasses.FrozenInstanceError):
         SwapOptions().extent = 0.5  # type: ignore[misc]

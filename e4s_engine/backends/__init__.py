@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
+Boxes = npt.NDArray[np.int64]  # parts of maps [N,4]: top, left, bottom, right
 
 BACKENDS = ("auto", "native", "reference")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -72,6 +73,7 @@ class Backend(Protocol):
     device: str
     precision: str
     name: str
+    in_boxes: bool  # whether it computes boxes alone
 
     @property
     def swapper(self) -> Swapper | None:
@@ -80,8 +82,13 @@ class Backend(Protocol):
     def load(self, network: str, model: Model) -> None:
         """Take a model of a network, by its kind in the registry. Raises WeightsError for damaged tensors."""
 
-    def run(self, network: str, function: str, *arrays: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def run(
+        self, network: str, function: str, *arrays: npt.NDArray[Any], boxes: Boxes | None = None
+    ) -> npt.NDArray[Any]:
         """Run a function of a loaded network over inputs [N,...] as it declares them (networks/network.py).
+
+        boxes: the pixels of each sample's map that the caller reads, the same as without boxes; the others
+        may be anything. None: all.
 
         Returns maps as floats [N,H,W,C], vectors [N,R,C], or bytes [N,H,W].
         """

@@ -31,8 +31,8 @@ class Finder:
     """Finder of the faces for an engine.
 
     name: name for people; "none" if nothing does. detect: detector, or None. chosen: whether the caller
-    chose it; such a finder must find a face in every photo, while the best one at hand lets a square photo
-    without a face count as aligned.
+    chose it; such a finder crops every photo by the face it finds, while the best one at hand lets a square
+    photo that its face fills count as aligned.
     """
 
     name: str

@@ -13,6 +13,7 @@ from e4s_engine.pipeline import located, portraits
 from e4s_engine.pipeline.located import Portrait
 from e4s_engine.pipeline.portraits import Job, Part, Read, Request
 from e4s_engine.pipeline.stages import stage
+from e4s_engine.result import Face
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,9 +44,10 @@ class Reader:
         if is_largest(which):
             arguments = (target.image, target.argument, target.labels, target.points)
             return [portraits.picture(self.read(*arguments), target.argument)]
-        if isinstance(target.image, Portrait):
+        if isinstance(target.image, Portrait | Face):
+            kind = type(target.image).__name__
             raise ArgumentError(
-                f"{target.argument}: a Portrait is one face of its photo; pass the photo itself with faces"
+                f"{target.argument}: a {kind} is one face of its photo; pass the photo itself with faces"
             )
         with stage("read"):
             return located.portraits(

@@ -24,12 +24,13 @@ from e4s_engine.networks.bisenet.config import ParserConfig
 from e4s_engine.networks.rgi import relight as relighting
 from e4s_engine.options import SwapOptions
 from e4s_engine.photo import align as alignment
-from e4s_engine.photo import images
+from e4s_engine.photo import images, tone
 from e4s_engine.photo.images import Pixels
-from e4s_engine.pipeline import compose, inputs
+from e4s_engine.pipeline import aligned, compose, generate, inputs
 from e4s_engine.pipeline.compose import Composed
+from e4s_engine.pipeline.generate import Cover, Generated, cover
 from e4s_engine.pipeline.located import Portrait
-from e4s_engine.pipeline.paste import fused, paste, resident, to_uint8, together, untouched
+from e4s_engine.pipeline.paste import fused, paste, resident, together, untouched
 from e4s_engine.pipeline.portraits import Job, Person, Regions, Request, WholeFace
 from e4s_engine.pipeline.stages import stage
 from e4s_engine.regions import Labels, Mask
@@ -80,6 +81,8 @@ class Pipeline:
     def _parse(self, portrait: Portrait) -> Labels:
         with stage("parse"):
             labels = self._parsed(portrait)
+        if portrait.assumed:
+            aligned.check(labels, portrait.argument)
         # Neighbours in a group photo: to the parser their skin and hair are this face's.
         return labels if portrait.foreign is None else np.where(portrait.foreign, np.uint8(0), labels)
 
@@ -106,6 +109,8 @@ class Pipeline:
         known = dict(labels or {})
         known |= self.label(portrait for portrait in portraits if portrait not in known)
         faces: dict[Person, Face] = {person: person for person in people if isinstance(person, Face)}
+        faces |= {portrait: portrait.face for portrait in portraits if portrait.face is not None}
+        portraits = [portrait for portrait in portraits if portrait.face is None]
         if portraits:
             with stage("encode"):
                 encoded = self.backend.run("rgi", "encode", *_stacked(portraits, known))
@@ -115,11 +120,7 @@ class Pipeline:
 
     def decode(self, styles: compose.Styles, labels: Labels) -> npt.NDArray[np.float32]:
         """Decode style vectors [N,12,D] and labels [N,512,512] to images [N,S,S,3]. Raises ArgumentError."""
-        with stage("decode"):
-            decoded = self.backend.run("rgi", "decode", styles, labels)
-        if not np.isfinite(decoded).all():
-            raise ArgumentError("styles: the image is not finite; these are no style vectors of this model")
-        return decoded
+        return generate.decode(self.backend, styles, labels)
 
     def swap(self, jobs: Sequence[Job], options: SwapOptions) -> list[Result]:
         """Do every job, a few at a time, each into a photo of its own."""
@@ -141,10 +142,11 @@ class Pipeline:
             some = jobs[start : start + AT_ONCE]
             labels = self.label(job.target for job in some)
             composed = self._composed(some, labels, options)
-            for job, one, face in zip(some, composed, self._faces(composed), strict=True):
+            faces = self._faces([job.target for job in some], composed, options)
+            for job, one, (over, face) in zip(some, composed, faces, strict=True):
                 with stage("blend"):
                     crop = dataclasses.replace(job.target.crop, photo=photo)
-                    result = paste(crop, face, one, options.blend)
+                    result = paste(crop, face, one, over.alpha, options.blend)
                 photo = result.image
                 results.append(_told(result, job))
         return together(results, jobs[0].target.crop)
@@ -168,21 +170,22 @@ class Pipeline:
     def _route(self, job: Job, jobs: Sequence[Job], options: SwapOptions) -> Route:
         """Decide how a job is done.
 
-        Fused are swaps as published between two aligned crops. A source that comes again, or was encoded
-        already, goes through the stages: its style vectors are used again.
+        Fused are swaps as published between two aligned crops, the target in colour. A source that comes
+        again, or was encoded already, goes through the stages: its style vectors are used again.
         """
         if job.request == Regions(()):
             return Route.UNTOUCHED
         source, crop = job.parts[0].person, job.target.crop
         once = sum(source is part.person for other in jobs for part in other.parts) == 1
-        aligned = crop.quad is None and crop.photo.shape == crop.image.shape
-        fits = len(job.parts) == 1 and isinstance(source, Portrait) and once and aligned
-        return Route.FUSED if fits and self._can_fuse(options) else Route.STAGED
+        same_size = crop.quad is None and crop.photo.shape == crop.image.shape
+        fits = len(job.parts) == 1 and isinstance(source, Portrait) and once and same_size
+        fused = fits and self._can_fuse(options) and tone.of(crop.image) is None
+        return Route.FUSED if fused else Route.STAGED
 
     def _can_fuse(self, options: SwapOptions) -> bool:
         """Return whether the backend swaps in one go, and does what these options ask for."""
         lights = self._lights_for(options)
-        return self.backend.swapper is not None and options.published and lights is None
+        return self.backend.swapper is not None and options.fused and lights is None
 
     def _lights_for(self, options: SwapOptions) -> relighting.Layers | None:
         return self.lights if options.relight else None
@@ -229,8 +232,11 @@ class Pipeline:
         given, kept = swapper.resident(source), swapper.resident(target)
         if given is None or kept is None:
             return None
+        if labels[1] is None and tone.of(images.read(target, "target")) is not None:
+            return None  # the parser reads it on the CPU anyway; beside a caller's labels nothing is copied
+        assumed = options.align is not False
         masks = [
-            self._labels_of(image, mask, argument)
+            self._labels_of(image, mask, argument, assumed)
             for image, mask, argument in zip((source, target), labels, ("source", "target"), strict=True)
         ]
         flags = compose.request(_ids(request), masks[0])
@@ -241,11 +247,12 @@ class Pipeline:
         result = resident(swapped.pasted, swapped.faces, swapped.labels, holes, crop, foreground)
         return result.of_face(None, None, _names(request))
 
-    def _labels_of(self, image: Any, labels: Any, argument: str) -> Labels:
+    def _labels_of(self, image: Any, labels: Any, argument: str, assumed: bool) -> Labels:
         """Return labels checked, or the parser's, which sees a copy on the CPU."""
         if labels is not None:
             return inputs.check_labels(labels, f"{argument} labels")
-        return self._parse(Portrait(argument, alignment.whole(images.read(image, argument), argument)))
+        crop = alignment.whole(images.read(image, argument), argument)
+        return self._parse(Portrait(argument, crop, assumed=assumed))
 
     def invert(self, portrait: Portrait, steps: int, rate: float) -> Face:
         """Return the portrait as a Face: the encoder's style vectors, and so many steps down from them."""
@@ -270,18 +277,22 @@ class Pipeline:
         """Decode in one batch, then paste each face into its photo."""
         if not composed:
             return []
-        faces = self._faces([one for _, one in composed])
+        faces = self._faces([one for one, _ in composed], [one for _, one in composed], options)
         with stage("blend"):
             return [
-                paste(portrait.crop, face, one, options.blend)
-                for face, (portrait, one) in zip(faces, composed, strict=True)
+                paste(portrait.crop, face, one, over.alpha, options.blend)
+                for (over, face), (portrait, one) in zip(faces, composed, strict=True)
             ]
 
-    def _faces(self, composed: Sequence[Composed]) -> list[Pixels]:
-        """Decode in one batch."""
-        styles = np.stack([one.styles for one in composed])
-        decoded = self.decode(styles, np.stack([one.labels for one in composed]))
-        return [to_uint8(face) for face in decoded]
+    def _faces(
+        self, targets: Sequence[Portrait], composed: Sequence[Composed], options: SwapOptions
+    ) -> Iterable[tuple[Cover, Generated]]:
+        """Generate in one batch what is pasted of the faces, or all of them."""
+        with stage("compose"):
+            pairs = zip(targets, composed, strict=True)
+            covers = [cover(target.crop, one, options.blend, self.size) for target, one in pairs]
+        faces = generate.faces(self.backend, self.size, composed, covers, options.full_face)
+        return zip(covers, faces, strict=True)
 
 
 def _stacked(portraits: Sequence[Portrait], labels: PortraitLabels) -> tuple[Pixels, Labels]:
@@ -329,7 +340,8 @@ def _compose(
         given.append((face.labels, vectors, compose.shown(face.labels, part.ids)))
     if isinstance(job.request, WholeFace):
         source_labels, source_styles, _ = given[0]
-        labels, holes = compose.whole_face_labels(source_labels, target.labels, options.hair_first)
+        order = options.hair_first, options.earrings_first
+        labels, holes = compose.whole_face_labels(source_labels, target.labels, *order)
         styles = compose.whole_face_styles(source_styles, target.styles, options.extent)
         shaped: list[tuple[compose.Styles, Sequence[int]]] = [(source_styles, regions.FACE)]
     else:

@@ -89,15 +89,19 @@ def reader(finder: Finder, align: str | bool, style_dim: int) -> Read:
 
 
 def picture(person: Person, argument: str) -> Portrait:
-    """Return a person who comes with a picture. Raises ArgumentError for a Face."""
-    if isinstance(person, Face):
-        raise ArgumentError(f"{argument}: expected an image, got a Face, which has no picture")
-    return person
+    """Return a person who comes with a picture. Raises ArgumentError for a Face without one."""
+    if not isinstance(person, Face):
+        return person
+    if person.crop is None:
+        raise ArgumentError(
+            f"{argument}: expected an image, got a Face, which has no picture; encode it with keep_photo=True"
+        )
+    return Portrait(argument, person.crop, person.labels, face=person)
 
 
 def _from_face(face: Face, argument: str, style_dim: int) -> Face:
     mask = regions.check_labels(face.labels, f"{argument}.labels")
-    return Face(mask, check_styles(face.styles, f"{argument}.styles", style_dim))
+    return Face(mask, check_styles(face.styles, f"{argument}.styles", style_dim), face.crop)
 
 
 def requested(names: RegionNames | None) -> Request:

@@ -16,6 +16,8 @@ from e4s_engine.networks import registry
 from e4s_engine.weights.model import Model, check_shapes, log_unused, progress
 from e4s_engine.weights.tensorfile import not_finite
 
+_OTHERS = ("params_ema", "params")  # where BasicSR keeps the tensors of its networks
+
 
 def load_official(file: Path, argument: str, ema: bool = False) -> Model:
     """Read an official checkpoint; needs PyTorch.
@@ -101,7 +103,7 @@ def _state_dict(content: Any, file: Path, argument: str, ema: bool) -> dict[str,
     if not isinstance(content, Mapping):
         raise WeightsError(f"{argument}: {file} holds {type(content).__name__}, expected a dict of tensors")
     order = ("state_dict_ema", "state_dict") if ema else ("state_dict", "state_dict_ema")
-    chosen = next((name for name in order if isinstance(content.get(name), Mapping)), None)
+    chosen = next((name for name in (*order, *_OTHERS) if isinstance(content.get(name), Mapping)), None)
     if ema and chosen != "state_dict_ema":
         raise WeightsError(f"{argument}: {file} holds no averaged weights (state_dict_ema); use ema=False")
     tensors = content[chosen] if chosen else content

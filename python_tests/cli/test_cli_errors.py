@@ -272,7 +272,7 @@ def test_as_a_program_of_its_own(here, tiny_weights):
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     model = str(tiny_weights / "model.safetensors")
-    good = e4s(*SWAP, "--weights", model, "--regions", "eyes", "nose")
+    good = e4s(*SWAP, "--weights", model, "--align", "no", "--regions", "eyes", "nose")
     assert (good.returncode, good.stderr) == (0, "")
     assert images.read("out.png").shape == (SIDE, SIDE, 3)
     bad = e4s("swap", "a.png", "bad.png", "-o", "out.png", "--weights", model)

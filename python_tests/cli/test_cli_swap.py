@@ -27,6 +27,7 @@ def test_swap_is_what_the_engine_does(e4s, engine):
         (["--regions", "hair", "--no-shape"], {"regions": ["hair"], "shape": False}),
         (["--regions", "hair", "--no-texture"], {"regions": ["hair"], "texture": False}),
         (["--hair-last"], {"hair_first": False}),
+        (["--earrings-first"], {"earrings_first": True}),
         (["--no-relight"], {"relight": False}),
         (["--blend", "none"], {"blend": "none"}),
         (["--blend", "multiband"], {"blend": "multiband"}),

@@ -20,8 +20,14 @@ from e4s_engine.photo import images
 
 ROOT = Path(__file__).parents[2] / "e4s_engine"
 PYTHON = re.compile(r"Engine\(|\b[a-z_]+=(?:True|False|None|\.\.\.|[A-Z])")
-# About calls that commands never make: dicts of sources are built from --also and --put.
-NEVER = ("regions=None beside it", "Engine(landmarks=None)")
+# About calls that commands never make: dicts of sources are built from --also and --put, results are saved
+# while their engine is open, a target is a file.
+NEVER = (
+    "regions=None beside it",
+    "Engine(landmarks=None)",
+    "only its pasted part was generated",
+    "a Face, which",
+)
 
 
 def messages():

@@ -115,7 +115,7 @@ def test_composed_labels(given: str, kept: str) -> None:
             labels, holes = compose.region_labels([(source[i], ids)], target[i])
             foreground = compose.region_foreground(ids, labels, holes, target[i])
         else:
-            labels, holes = compose.whole_face_labels(source[i], target[i])
+            labels, holes = compose.whole_face_labels(source[i], target[i], earrings_first=False)
             foreground = compose.whole_face_foreground(labels, holes)
         for made, want in zip(out, (labels, holes, foreground), strict=True):
             assert np.array_equal(made[i], want.astype(np.uint8)), taken

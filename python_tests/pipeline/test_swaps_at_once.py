@@ -13,7 +13,8 @@ from e4s_engine.backends import Swapped
 from e4s_engine.engine import Engine
 from e4s_engine.networks.rgi import relight
 from e4s_engine.photo import align, blend, images
-from e4s_engine.pipeline import compose, pipeline
+from e4s_engine.pipeline import compose
+from e4s_engine.pipeline.generate import to_uint8
 from e4s_engine.testing.portraits import portrait
 
 RESAMPLING = images.Image.Resampling.LANCZOS
@@ -42,7 +43,7 @@ class AtOnce:
         pair = np.stack([source, target]), np.stack([source_labels, target_labels])
         given, kept = self._backend.run("rgi", "encode", *pair)
         if (chosen & compose.WHOLE).any():
-            labels, holes = compose.whole_face_labels(source_labels, target_labels)
+            labels, holes = compose.whole_face_labels(source_labels, target_labels, earrings_first=False)
             styles, ids = compose.whole_face_styles(given, kept), regions.FACE
             foreground = compose.whole_face_foreground(labels, holes)
         else:
@@ -51,7 +52,7 @@ class AtOnce:
             styles = compose.region_styles([(given, ids)], kept)
             foreground = compose.region_foreground(ids, labels, holes, target_labels)
         styles = compose.complete_styles(styles, [(given, ids)], kept)
-        face = pipeline.to_uint8(self._backend.run("rgi", "decode", styles[None], labels[None])[0])
+        face = to_uint8(self._backend.run("rgi", "decode", styles[None], labels[None])[0])
         alpha = blend.alpha(foreground, "feather")
         large = images.resize(face, align.CROP, align.CROP, RESAMPLING)
         return align.composite(target, large, alpha), face, labels, holes.astype(np.uint8)
@@ -101,7 +102,7 @@ def test_what_a_source_hides_stays_the_targets(at_once, engine):
 
 @pytest.mark.parametrize(
     "options",
-    [{"extent": 0.5}, {"texture": False}, {"shape": False}, {"hair_first": False},
+    [{"extent": 0.5}, {"texture": False}, {"shape": False}, {"hair_first": False}, {"earrings_first": True},
      {"blend": "none"}, {"blend": "multiband"}, {"regions": []}],
     ids=str,
 )  # fmt: skip
@@ -146,3 +147,29 @@ def test_batches_go_together_and_a_source_that_comes_again_is_encoded_once(at_on
         assert same(made, wanted)
     mixed = [whole.swap_batch(*jobs) for jobs in [([A, B], [C, B[::2, ::2].copy()])]]
     assert backend.batches == [2, 1] and len(mixed[0]) == 2
+
+
+def test_a_grey_target_goes_through_the_stages_and_stays_grey(at_once, engine):
+    whole, backend = at_once
+    grey = np.repeat(B[..., :1], 3, axis=2)
+    for chosen in (None, ["nose"]):
+        result = whole.swap(A, grey, chosen, **KNOWN)
+        assert (result.image == result.image[..., :1]).all() and result.changed.any()
+        assert same(result, engine.swap(A, grey, chosen, **KNOWN))
+    assert not backend.batches
+    assert (whole.swap(grey, B, **KNOWN).image != B).any() and backend.batches == [1]  # a grey source may be
+
+
+def test_the_targets_earrings_stay_where_the_sources_cheek_would_cover_them(at_once, engine):
+    """In the default, whatever the route; the published order paints them over."""
+    whole, _ = at_once
+    ringed = B_LABELS.copy()
+    ringed[300:330, 150:165] = regions.EARRINGS  # where the source shows skin
+    assert (A_LABELS[300:330, 150:165] == regions.SKIN).all()
+    known = {"source_labels": A_LABELS, "target_labels": ringed}
+    for kept in (whole.swap(A, B, **known), engine.swap(A, B, **known)):
+        assert (kept.labels[300:330, 150:165] == regions.EARRINGS).all()
+        np.testing.assert_array_equal(kept.image[620:640, 312:318], B[620:640, 312:318])
+    painted = engine.swap(A, B, earrings_first=True, **known)
+    assert (painted.labels[300:330, 150:165] == regions.SKIN).all()
+    assert (painted.image[620:640, 312:318] != B[620:640, 312:318]).any()
