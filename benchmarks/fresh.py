@@ -20,10 +20,11 @@ def main() -> None:
 
     imported = time.perf_counter()
     from e4s_engine import _native
+    from e4s_engine.backends import Precision
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(sys.argv[1]) if len(sys.argv) > 1 else _random(Path(folder))
-        precision = "bf16" if _native.kernels("")[1] else "fp32"
+        precision: Precision = "bf16" if _native.kernels("")[1] else "fp32"
         begun = time.perf_counter()
         engine = e4s_engine.Engine(
             file, parser=None, landmarks=None, device="cpu", backend="native", precision=precision

@@ -16,7 +16,7 @@ from benchmarks import gpu_kernels
 from e4s_engine import regions
 from e4s_engine.backends import Ask, Given
 from e4s_engine.engine import Engine
-from e4s_engine.pipeline import stages
+from e4s_engine.pipeline import compose, stages
 
 BATCHES, THREADS = (8, 32), 8
 _LEAST = 5  # calls, at least
@@ -122,7 +122,7 @@ def _graph(engine: Engine, runs: int) -> float:
     backend: Any = engine._pipeline.backend
     pictures, labels = gpu_kernels.inputs(2)
     lit = engine._pipeline.lights is not None
-    flags, settings = np.full((1, regions.COUNT), 2, np.uint8), np.ones(4, np.float32)
+    flags, settings = np.full((1, regions.COUNT), 2, np.uint8), np.ones(len(compose.SETTINGS), np.float32)
     given = Given(labels[0], pictures[0])
     backend.swapper.swap([Ask((given,), pictures[1], labels[1], flags, settings, lit)])  # leaves its inputs
     with backend.swap_graph(Recipe(0, lit), 1) as bound:

@@ -69,7 +69,7 @@ def set_portraits(graph: Any, batch: int) -> None:
     sources, targets = gpu_kernels.inputs(batch), gpu_kernels.inputs(batch, first=1)
     flags = np.stack([compose.request(None, labels) for labels in sources[1]])
     slot = swaps.SLOTS.index
-    settings = np.ones((batch, 4), np.float32)
+    settings = np.ones((batch, len(compose.SETTINGS)), np.float32)
     arrays = zip(swaps.Recipe().inputs, (*sources, *targets, flags, settings), strict=True)
     graph.run({slot(name): array for name, array in arrays}, {})
 

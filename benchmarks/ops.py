@@ -142,14 +142,14 @@ def main() -> None:
     for precision in arguments.precision.split(","):
         result[f"peak_gflops_{precision}"] = round(peak(precision) / 1e9, 1)
         print(f"{precision}: peak {result[f'peak_gflops_{precision}']} GFLOP/s, {result['isa']}")
-        print(f"{'network':<8}{'convolution':<34}{'ms':>9}{'GFLOP/s':>9}{'torch ms':>10}{'ratio':>7}")
+        print(f"{'network':<17}{'convolution':<34}{'ms':>9}{'GFLOP/s':>9}{'torch ms':>10}{'ratio':>7}")
         for shape, (network, count) in convolutions().items():
             mine, theirs, flop = compare(shape, precision, arguments.rounds)
             inputs, outputs, kernel, stride, height, width, upsample = shape
             name = f"{inputs}->{outputs} k{kernel} s{stride} {height}x{width}{' up' if upsample else ''}"
             rate = flop / mine / 1e9
             print(
-                f"{network:<8}{name:<34}{mine * 1e3:9.2f}{rate:9.1f}{theirs * 1e3:10.2f}{theirs / mine:7.2f}"
+                f"{network:<17}{name:<34}{mine * 1e3:9.2f}{rate:9.1f}{theirs * 1e3:10.2f}{theirs / mine:7.2f}"
             )
             row = {"network": network, "conv": name, "count": count, "precision": precision}
             row |= {"native_s": mine, "torch_s": theirs, "gflops": round(rate, 1)}

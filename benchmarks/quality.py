@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import warnings
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ from benchmarks import baselines, metrics
 from benchmarks.perceptual import Perceptual
 from e4s_engine import regions, synth
 from e4s_engine.engine import Engine
-from e4s_engine.errors import E4SError
+from e4s_engine.errors import DemoModelWarning, E4SError
 from e4s_engine.photo import align, blend, images
 from e4s_engine.photo.images import Pixels
 from e4s_engine.pipeline import compose
@@ -88,6 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print the metrics."""
     arguments = _arguments(argv)
     judge: Any = None
+    warnings.simplefilter("ignore", DemoModelWarning)  # these people are rendered
     if arguments.identity is not None:
         from benchmarks import identity
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from e4s_engine import ops
-from e4s_engine.backends import Floats
+from e4s_engine.backends import Boxes, Floats
 from e4s_engine.backends.native import Native
 from e4s_engine.networks.rgi import decode, encode
 from e4s_engine.networks.rgi.config import ModelConfig
@@ -92,14 +92,15 @@ class Variant:
     swapper = None
 
     def __init__(self, networks: Any, size: int) -> None:
-        self._networks = networks
+        self._networks, self.in_boxes = networks, isinstance(networks, Native)
         backend: Any = self  # as much of one as a swap needs
         self.pipeline = Pipeline(backend, None, None, size)
         self.picture: Any = None
 
-    def run(self, network: str, function: str, *arrays: Any) -> Floats:
+    def run(self, network: str, function: str, *arrays: Any, boxes: Boxes | None = None) -> Floats:
         """See `Backend`."""
-        out: Floats = self._networks.run(network, function, *arrays)
+        parts = {} if boxes is None else {"boxes": boxes}
+        out: Floats = self._networks.run(network, function, *arrays, **parts)
         if function == "decode":
             self.picture = out
         return out
@@ -128,14 +129,15 @@ def person(seed: int) -> Portrait:
     return Portrait(f"portrait {seed}", align.whole(image), labels)
 
 
-def swap(variant: Variant, count: int = 1, cached: Face | None = None) -> Times:
+def swap(variant: Variant, count: int = 1, cached: Face | None = None, full: bool = False) -> Times:
     """Time whole-face swaps of portraits in one batch: seconds of every stage.
 
+    full: flag that generates the whole face where the product generates only what is pasted.
     cached: source that is encoded already; else the first `count` portraits are the sources.
     """
     jobs = [Job(person(count + i), (Part(cached or person(i), ()),), WholeFace()) for i in range(count)]
     with stages.timed() as times:
-        variant.pipeline.swap(jobs, SwapOptions())
+        variant.pipeline.swap(jobs, SwapOptions(full_face=full))
     return times
 
 

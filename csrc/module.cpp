@@ -109,6 +109,15 @@ e4s::StepSpec step_spec(const py::dict& d) {
   return spec;
 }
 
+// Reads a box (top, left, bottom, right); returns whether there is one.
+bool box_of(const py::object& sides, e4s::Box& box) {
+  if (sides.is_none()) return false;
+  const auto [top, left, bottom, right] = sides.cast<std::array<int, 4>>();
+  box = {top, left, bottom, right};
+  if (box.empty()) throw e4s::ArgumentError("plan: the box is empty");
+  return true;
+}
+
 // A plan with the kernels that it is bound to.
 class BoundPlan {
  public:
@@ -121,7 +130,7 @@ class BoundPlan {
     plan_ = std::make_unique<e4s::Plan>(std::move(spec), std::move(weights), kernels_, options);
   }
 
-  std::vector<double> run(const std::vector<py::array>& arrays, bool timed) {
+  std::vector<double> run(const std::vector<py::array>& arrays, bool timed, const py::object& box) {
     const std::vector<std::int64_t> bytes = plan_->external_bytes();
     if (arrays.size() != bytes.size()) throw e4s::ArgumentError("plan: another number of arrays is expected");
     std::vector<void*> pointers;
@@ -135,9 +144,19 @@ class BoundPlan {
       pointers.push_back(const_cast<void*>(array.data()));
     }
     std::vector<double> times;
+    e4s::Box part;
+    const bool in_part = box_of(box, part);
     const e4s::GilReleased released;
-    plan_->run(pointers, timed ? &times : nullptr);
+    plan_->run(pointers, timed ? &times : nullptr, in_part ? &part : nullptr);
     return times;
+  }
+
+  std::vector<std::array<int, 4>> boxes(const py::object& box) const {
+    e4s::Box part;
+    std::vector<std::array<int, 4>> sides;
+    for (const e4s::Box& b : plan_->boxes(box_of(box, part) ? &part : nullptr))
+      sides.push_back({b.top, b.left, b.bottom, b.right});
+    return sides;
   }
 
   const e4s::Plan& plan() const { return *plan_; }
@@ -215,7 +234,8 @@ PYBIND11_MODULE(_native, m) {
            }),
            py::arg("buffers"), py::arg("steps"), py::arg("weights").none(false), py::arg("isa") = "",
            py::arg("threads") = 0, py::arg("guard") = false, py::arg("poison") = false)
-      .def("run", &BoundPlan::run, py::arg("arrays"), py::arg("timed") = false)
+      .def("run", &BoundPlan::run, py::arg("arrays"), py::arg("timed") = false, py::arg("box") = py::none())
+      .def("boxes", &BoundPlan::boxes, py::arg("box"))
       .def("offset", [](const BoundPlan& p, std::size_t buffer) { return p.plan().offset(buffer); })
       .def_property_readonly("isa", &BoundPlan::isa)
       .def_property_readonly("arena_bytes", [](const BoundPlan& p) { return p.plan().arena_bytes(); })

@@ -46,14 +46,21 @@ int Builder::buffer(const std::string& name) const {
   return found->second;
 }
 
-int Builder::read(const std::string& name) {
+int Builder::read(const std::string& name, const Window& window) {
   reads.push_back(buffer(name));
+  windows.push_back(window);
   return reads.back();
 }
 
-int Builder::write(const std::string& name) {
+int Builder::write(const std::string& name, int sides) {
   writes.push_back(buffer(name));
+  grid = writes.size() == 1 ? sides : 0;
   return writes.back();
+}
+
+int Builder::write_part(const std::string& name) {
+  in_parts = true;
+  return write(name);
 }
 
 const BufferSpec& Builder::spec(int index) const { return plan_.buffers[static_cast<std::size_t>(index)]; }
@@ -109,20 +116,20 @@ Plan::Plan(PlanSpec spec, std::shared_ptr<const Weights> weights, const Kernels&
   width_ = options_.threads > 0 ? std::min(options_.threads, threads) : threads;
   check_buffers();
   const std::size_t buffers = spec_.buffers.size();
-  std::vector<std::vector<int>> reads, writes;
   std::vector<std::int64_t> temporaries;
+  std::vector<bool> in_parts;
   for (const StepSpec& step : spec_.steps) {
     const auto factory = factories().find(step.kind);
     if (factory == factories().end()) throw ArgumentError("plan: unknown step " + step.kind);
     Builder builder(step, spec_, *weights_, cpu_);
     StepFn fn = factory->second(builder);
-    steps_.push_back({std::move(fn), buffers + steps_.size()});
-    reads.push_back(builder.reads);
-    writes.push_back(builder.writes);
+    steps_.push_back({std::move(fn), buffers + steps_.size(), builder.reads, builder.writes, builder.windows,
+                      builder.grid});
     temporaries.push_back(builder.temporary_);
+    in_parts.push_back(builder.in_parts);
     scratch_ = std::max(scratch_, builder.scratch_);
   }
-  check_order(reads, writes);
+  check_order(in_parts);
   const std::int64_t guard = options_.guard ? kGuard : 0;
   blocks_.assign(buffers + steps_.size(), Block{});
   for (std::size_t b = 0; b < buffers; ++b) {
@@ -131,7 +138,7 @@ Plan::Plan(PlanSpec spec, std::shared_ptr<const Weights> weights, const Kernels&
     if (spec_.buffers[b].external < 0) blocks_[b].bytes = aligned(m.n * image_bytes(m)) + guard;
   }
   for (std::size_t s = 0; s < steps_.size(); ++s) {
-    for (const std::vector<int>* used : {&reads[s], &writes[s]})
+    for (const std::vector<int>* used : {&steps_[s].reads, &steps_[s].writes})
       for (const int b : *used) {
         Block& block = blocks_[static_cast<std::size_t>(b)];
         block.first = std::min(block.first, static_cast<int>(s));
@@ -142,8 +149,8 @@ Plan::Plan(PlanSpec spec, std::shared_ptr<const Weights> weights, const Kernels&
     if (temporaries[s] > 0) block.bytes = aligned(temporaries[s]) + guard;
   }
   outputs_.assign(external_bytes().size(), false);
-  for (const std::vector<int>& written : writes)
-    for (const int b : written) {
+  for (const Step& step : steps_)
+    for (const int b : step.writes) {
       const int external = spec_.buffers[static_cast<std::size_t>(b)].external;
       if (external >= 0) outputs_[static_cast<std::size_t>(external)] = true;
     }
@@ -175,19 +182,19 @@ void Plan::check_buffers() const {
 }
 
 // Checks that a step reads only buffers that the caller or an earlier step wrote, and writes none that it
-// reads.
-void Plan::check_order(const std::vector<std::vector<int>>& reads,
-                       const std::vector<std::vector<int>>& writes) const {
+// reads, unless it works on parts of them.
+void Plan::check_order(const std::vector<bool>& in_parts) const {
   std::vector<bool> written(spec_.buffers.size(), false);
-  for (std::size_t s = 0; s < reads.size(); ++s) {
-    for (const int b : reads[s]) {
+  for (std::size_t s = 0; s < steps_.size(); ++s) {
+    const std::vector<int>& writes = steps_[s].writes;
+    for (const int b : steps_[s].reads) {
       const auto index = static_cast<std::size_t>(b);
       if (spec_.buffers[index].external < 0 && !written[index])
         throw ArgumentError("plan: step " + spec_.steps[s].kind + " reads what nothing wrote");
-      if (std::find(writes[s].begin(), writes[s].end(), b) != writes[s].end())
+      if (!in_parts[s] && std::find(writes.begin(), writes.end(), b) != writes.end())
         throw ArgumentError("plan: step " + spec_.steps[s].kind + " writes to what it reads");
     }
-    for (const int b : writes[s]) written[static_cast<std::size_t>(b)] = true;
+    for (const int b : writes) written[static_cast<std::size_t>(b)] = true;
   }
 }
 
@@ -245,6 +252,12 @@ void Plan::give_arena(std::unique_ptr<Memory> arena) {
   if (idle_.size() < kMostIdle) idle_.push_back(std::move(arena));
 }
 
+void Plan::poison(std::byte* arena, int step) const {
+  for (const Block& block : blocks_)
+    if (block.bytes != 0 && block.first == step)
+      std::memset(arena + block.offset, 0xFF, static_cast<std::size_t>(block.bytes));
+}
+
 void Plan::set_guards(std::byte* arena, int step) const {
   for (const Block& block : blocks_)
     if (block.bytes != 0 && block.first == step)
@@ -261,20 +274,22 @@ void Plan::check_guards(const std::byte* arena, int step) const {
   }
 }
 
-void Plan::run(const std::vector<void*>& externals, std::vector<double>* times) {
+void Plan::run(const std::vector<void*>& externals, std::vector<double>* times, const Box* box) {
   check_inputs(externals);
+  const std::vector<Box> parts = boxes(box);
   std::unique_ptr<Memory> memory = take_arena();
   std::byte* arena = memory->data();
-  if (options_.poison) std::memset(arena, 0xFF, static_cast<std::size_t>(arena_));
   const std::vector<Map> maps = bind(arena, externals);
   {
     const Pool::Lease lease(shared_pool(), width_);
     for (std::size_t s = 0; s < steps_.size(); ++s) {
       const auto start = std::chrono::steady_clock::now();
       const int number = static_cast<int>(s);
+      if (options_.poison) poison(arena, number);
       if (options_.guard) set_guards(arena, number);
       std::byte* temporary = arena + blocks_[steps_[s].temporary].offset;
-      steps_[s].run(Run{cpu_, lease, maps, temporary, arena + arena_, scratch_});
+      if (!parts[s].empty())
+        steps_[s].run(Run{cpu_, lease, maps, temporary, arena + arena_, scratch_, parts[s]});
       if (options_.guard) check_guards(arena, number);
       if (times != nullptr)
         times->push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());

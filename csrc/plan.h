@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "arena.h"
+#include "box.h"
 #include "cpu/kernels.h"
 #include "parallel.h"
 #include "weights.h"
@@ -45,6 +46,8 @@ struct Run {
   std::byte* temporary;  // the step's memory, shared by its tasks
   std::byte* scratch;    // `scratch_bytes` per worker
   std::int64_t scratch_bytes;
+  Box box;  // the part of its output that the step computes; the whole of it unless `Builder::write` has a
+            // grid
 
   const Map& map(int buffer) const { return maps[static_cast<std::size_t>(buffer)]; }
   std::byte* of_worker(int worker) const { return scratch + worker * scratch_bytes; }
@@ -61,9 +64,13 @@ class Builder {
   // Whether the step has a buffer of this name.
   bool has(const std::string& name) const { return step_.buffers.count(name) != 0; }
   bool has_weight(const std::string& name) const { return step_.weights.count(name) != 0; }
-  // Returns the index of a buffer that the step reads or writes.
-  int read(const std::string& name);
-  int write(const std::string& name);
+  // Returns the index of a buffer that the step reads or writes. window: what it reads of it for a part of
+  // its output. grid: the step computes any box whose sides are multiples of it, and nothing of a pixel
+  // depends on the box (see docs/adding.md); 0: all of its output at once.
+  int read(const std::string& name, const Window& window = kWhole);
+  int write(const std::string& name, int grid = 0);
+  // Returns the index of a buffer of which the step writes some channels, and may read others.
+  int write_part(const std::string& name);
   const BufferSpec& spec(int buffer) const;
   // Returns a number of the step; integers lie in [low, high], reals are finite.
   int integer(const std::string& name, int low, int high) const;
@@ -83,7 +90,10 @@ class Builder {
   void require(bool holds, const std::string& what) const;
 
   std::vector<int> reads, writes;
+  std::vector<Window> windows;  // of the reads
+  int grid = 0;
   std::int64_t temporary_ = 0, scratch_ = 0;
+  bool in_parts = false;  // whether it may write to a buffer that it reads
 
  private:
   int buffer(const std::string& name) const;
@@ -104,7 +114,7 @@ Map layout(const BufferSpec& spec);
 
 struct Options {
   bool guard = false;   // add guard bytes after every block and check them after each step
-  bool poison = false;  // fill the arena with NaN before each run
+  bool poison = false;  // fill every block with NaN before its first step
   int threads = 0;      // limit of threads; 0: none
 };
 
@@ -114,8 +124,12 @@ class Plan {
   Plan(PlanSpec spec, std::shared_ptr<const Weights> weights, const Kernels& cpu, Options options);
 
   // Runs all steps. externals: pointers by number, to external_bytes() bytes each. times: receives seconds
-  // per step, or null.
-  void run(const std::vector<void*>& externals, std::vector<double>* times);
+  // per step, or null. box: part of the result, of every sample, to compute, or null; its pixels are the same
+  // bit for bit as without it, the others are left as they are or written with whatever the steps needed.
+  void run(const std::vector<void*>& externals, std::vector<double>* times, const Box* box = nullptr);
+
+  // Returns the part of its output that every step computes for a part of the result; empty: none.
+  std::vector<Box> boxes(const Box* box) const;
 
   // Returns the size in bytes of each external buffer, by number.
   std::vector<std::int64_t> external_bytes() const;
@@ -129,13 +143,16 @@ class Plan {
   struct Step {
     StepFn run;
     std::size_t temporary;  // index of its block
+    std::vector<int> reads, writes;
+    std::vector<Window> windows;  // of the reads
+    int grid;
   };
 
   void check_buffers() const;
-  void check_order(const std::vector<std::vector<int>>& reads,
-                   const std::vector<std::vector<int>>& writes) const;
+  void check_order(const std::vector<bool>& in_parts) const;
   void check_inputs(const std::vector<void*>& externals) const;
   std::vector<Map> bind(std::byte* arena, const std::vector<void*>& externals) const;
+  void poison(std::byte* arena, int step) const;
   void set_guards(std::byte* arena, int step) const;
   void check_guards(const std::byte* arena, int step) const;
   std::unique_ptr<Memory> take_arena();

@@ -8,26 +8,28 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from e4s_engine import backends
 from e4s_engine._forks import Lock
-from e4s_engine.errors import ArgumentError, ClosedError
+from e4s_engine.errors import ArgumentError, ClosedError, NotPicklableError
 from e4s_engine.faces import landmarks as landmark_models
 from e4s_engine.faces.choose import Which
 from e4s_engine.faces.face import DetectedFace
 from e4s_engine.networks.rgi import invert
-from e4s_engine.options import SwapChanges, SwapOptions, checked
-from e4s_engine.pipeline import inputs, loading, located, portraits
+from e4s_engine.options import Align, Blend, EditChanges, SwapChanges, SwapOptions, checked
+from e4s_engine.pipeline import batches, inputs, loading, located, portraits
+from e4s_engine.pipeline.batches import OnError
 from e4s_engine.pipeline.jobs import Reader, Side, jobs
+from e4s_engine.pipeline.kinds import Image, LabelMap, LabelMaps, Landmarks, LandmarkSets, RegionNames, Source
 from e4s_engine.pipeline.located import Portrait
-from e4s_engine.pipeline.pipeline import Parser, Pipeline
-from e4s_engine.pipeline.portraits import Image, RegionNames, Source
+from e4s_engine.pipeline.pipeline import AT_ONCE, Parser, Pipeline
 from e4s_engine.result import Face, Result
 from e4s_engine.weights import Model
 
@@ -51,8 +53,8 @@ class Engine:
         parser: str | os.PathLike[str] | Parser | None = "auto",
         landmarks: landmark_models.LandmarkModel | str | None = "auto",
         device: str = "auto",
-        precision: str = "auto",
-        backend: str = "auto",
+        precision: backends.Precision = "auto",
+        backend: backends.BackendName = "auto",
         max_batch: int = 1,
         max_wait_ms: float = 2.0,
     ) -> None:
@@ -78,13 +80,14 @@ class Engine:
         """
         backends.check(backend, device, precision)
         gathering = inputs.check_gathering(max_batch, max_wait_ms)
-        model = weights if isinstance(weights, Model) else loading.weights_file(weights)
+        model, name = loading.choose(weights)
         auto = isinstance(landmarks, str) and landmarks == "auto"
         finder = None if auto else landmark_models.resolve(landmarks)  # before the slow loading
-        pipeline, self.config = loading.load(model, parser, (backend, device, precision), gathering)
+        pipeline, self.config = loading.load(model, name, parser, (backend, device, precision), gathering)
         self._finder = finder or loading.finder(model, pipeline.backend)
         self._pipeline: Pipeline | None = pipeline
         self.weights = None if isinstance(model, Model) else Path(model)
+        self._warning = self.weights == loading.BUNDLED
         runtime = pipeline.backend
         self.backend, self.device, self.precision = runtime.name, runtime.device, runtime.precision
         self.landmarks = self._finder.name
@@ -94,6 +97,17 @@ class Engine:
     def close(self) -> None:
         """Release the weights. Later calls raise ClosedError; calls under way finish first."""
         self._pipeline = None
+
+    def __repr__(self) -> str:
+        name = "a model in memory" if self.weights is None else self.weights.name
+        closed = ", closed" if self._pipeline is None else ""
+        return f"<Engine: {name}, {self.backend} backend on {self.device} in {self.precision}{closed}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise NotPicklableError(
+            "an Engine belongs to its process and cannot be pickled or copied; share it between threads, or "
+            "let every process create its own, for example in the initializer of a process pool"
+        )
 
     def __enter__(self) -> Engine:
         return self
@@ -108,10 +122,10 @@ class Engine:
         regions: RegionNames | None = None,
         *,
         options: SwapOptions | None = None,
-        source_labels: Any = None,
-        target_labels: Any = None,
-        source_landmarks: Any = None,
-        target_landmarks: Any = None,
+        source_labels: LabelMaps | None = None,
+        target_labels: LabelMap | None = None,
+        source_landmarks: LandmarkSets | None = None,
+        target_landmarks: Landmarks | None = None,
         **changes: Unpack[SwapChanges],
     ) -> Result:
         """Put the source's face, or some regions of it, into the target photo.
@@ -119,7 +133,7 @@ class Engine:
         source: an image, a Face, or {region or tuple of regions: image or Face} for several people;
             {number: any of these} puts one source each into several faces of the target (numbers as in
             `faces`).
-        target: an image.
+        target: an image, or a Face that keeps its photo (`encode(..., keep_photo=True)`).
         regions: names or presets to take from the source; None is the published whole-face swap
             (E4S section 3.4), [] changes nothing.
         options: how it is done; None: the defaults of `SwapOptions`.
@@ -132,7 +146,8 @@ class Engine:
 
         A feathered swap of two aligned crops [1024, 1024, 3], or of a Face into one, that lie on the GPU of
         a native engine (CuPy, torch, anything with DLPack or `__cuda_array_interface__`) is made there
-        without a copy, whatever regions and options: `Result.resident` is the picture, still there.
+        without a copy, whatever regions and options: `Result.resident` is the picture, still there. Beside
+        `target_labels` it is taken to have colours: whether it is grey is not looked for.
 
         Raises ArgumentError or one of its kinds: ImageError, LabelsError, RegionError, AlignmentError; and
         TypeError for a name that is no option.
@@ -176,21 +191,55 @@ class Engine:
         before any is swapped.
         """
         how = checked(options).changed(**changes)
-        if not isinstance(targets, (list, tuple)):
-            raise ArgumentError(f"targets: expected a list of images, got {type(targets).__name__}")
-        many = list(sources) if isinstance(sources, (list, tuple)) else [sources]
-        if len(many) not in (1, len(targets)):
-            raise ArgumentError(f"sources: expected 1 or {len(targets)} (one per target), got {len(many)}")
         pipeline, reader = self._open(how)
-        labels = inputs.per_item(source_labels, len(many), "source_labels")
-        points = inputs.per_item(source_landmarks, len(many), "source_landmarks")
-        given = [Side(source, f"sources[{i}]", labels[i], points[i]) for i, source in enumerate(many)]
-        labels = inputs.per_item(target_labels, len(targets), "target_labels")
-        points = inputs.per_item(target_landmarks, len(targets), "target_landmarks")
-        kept = [Side(target, f"targets[{i}]", labels[i], points[i]) for i, target in enumerate(targets)]
+        given, kept = (sources, source_labels, source_landmarks), (targets, target_labels, target_landmarks)
         request = portraits.requested(regions)
-        pairs = zip(given if len(given) > 1 else given * len(kept), kept, strict=True)
-        return pipeline.swap_groups([jobs(*pair, request, reader, how.faces) for pair in pairs], how)
+        ready = batches.all_read(pipeline, reader, given, kept, request, how.faces)
+        items = batches.told(batches.outcomes(pipeline, ready, how, AT_ONCE), len(ready), True, None)
+        return [item for item in items if isinstance(item, Result)]
+
+    def swap_each(
+        self,
+        sources: Source | Iterable[Source],
+        targets: Iterable[Image],
+        regions: RegionNames | None = None,
+        *,
+        options: SwapOptions | None = None,
+        source_labels: LabelMaps | Iterable[LabelMaps | None] | None = None,
+        target_labels: Iterable[Any] | None = None,
+        source_landmarks: LandmarkSets | Iterable[LandmarkSets | None] | None = None,
+        target_landmarks: Iterable[Any] | None = None,
+        on_error: OnError = "yield",
+        progress: batches.Progress | None = None,
+        **changes: Unpack[SwapChanges],
+    ) -> Generator[Result | Exception, None, None]:
+        """Do many swaps one after the other; yield each target's Result, or its exception, in order.
+
+        For long batches, video and services: targets are read only when it is their turn, so that memory does
+        not grow with their number, and one bad picture does not stop the others. The generator can be closed
+        between any two items; `tqdm(engine.swap_each(...), total=n)` shows a progress bar.
+
+        sources: one source for all targets, read and encoded before this returns (so its errors are raised),
+            or a list or an iterator with a source for every target.
+        targets: any iterable of images, such as a generator of frames.
+        source_labels, source_landmarks: as in `swap` for one source, else one value per target, like
+            target_labels and target_landmarks: lists or iterators.
+        on_error: "yield" exceptions in the place of their results, or "raise" the first one. An error that
+            every later item would have too (ClosedError, BackendError) is always raised.
+        progress: called with the number of finished items and of all, or None if targets has no length.
+
+        The rest is as in `swap`. On a GPU a few items are read and done together.
+        """
+        how = checked(options).changed(**changes)
+        pipeline, reader = self._open(how)
+        if on_error not in ("yield", "raise"):
+            raise ArgumentError(f"on_error: expected 'yield' or 'raise', got {on_error!r}")
+        side = Side(sources, "source", source_labels, source_landmarks)
+        kept = (targets, target_labels, target_landmarks)
+        request = portraits.requested(regions)
+        tasks, total = batches.tasks(pipeline, reader, side, kept, request, how.faces)
+        items = batches.outcomes(pipeline, tasks, how, 1 if self.device == "cpu" else AT_ONCE)
+        return batches.told(items, total, on_error == "raise", progress)
 
     def edit(
         self,
@@ -199,42 +248,35 @@ class Engine:
         regions: RegionNames | None,
         extent: float = 1.0,
         *,
-        relight: bool = True,
-        blend: str = "feather",
-        align: str | bool = "auto",
-        labels: Any = None,
-        reference_labels: Any = None,
-        landmarks: Any = None,
-        reference_landmarks: Any = None,
+        options: SwapOptions | None = None,
+        labels: LabelMap | None = None,
+        reference_labels: LabelMaps | None = None,
+        landmarks: Landmarks | None = None,
+        reference_landmarks: LandmarkSets | None = None,
+        **changes: Unpack[EditChanges],
     ) -> Result:
         """Mix the reference's texture into some regions of the image; every shape stays.
 
         Hair colour, make-up, eye colour: v = (1 - extent) * image's + extent * reference's, per region.
-        Arguments and errors as in `swap`.
+        Arguments and errors as in `swap`, but for `shape`, which is no option here.
         """
-        return self.swap(
-            reference,
-            image,
-            regions,
-            extent=extent,
-            shape=False,
-            relight=relight,
-            blend=blend,
-            align=align,
-            source_labels=reference_labels,
-            target_labels=labels,
-            source_landmarks=reference_landmarks,
-            target_landmarks=landmarks,
-        )
+        if "shape" in changes:
+            raise ArgumentError("shape: edit leaves every shape as it is; use swap")
+        how = checked(options).changed(**changes).changed(extent=extent, shape=False)
+        pipeline, reader = self._open(how)
+        given = Side(reference, "reference", reference_labels, reference_landmarks)
+        kept = Side(image, "image", labels, landmarks)
+        group = jobs(given, kept, portraits.requested(regions), reader, how.faces)
+        return pipeline.swap_groups([group], how)[0]
 
     def reconstruct(
         self,
         image: Image,
-        labels: Any = None,
+        labels: LabelMap | None = None,
         *,
-        blend: str = "feather",
-        align: str | bool = "auto",
-        landmarks: Any = None,
+        blend: Blend = "feather",
+        align: Align = "auto",
+        landmarks: Landmarks | None = None,
         steps: int = 0,
     ) -> Result:
         """Send the image through the model and back: its own codes in its own labels, pasted over it.
@@ -249,12 +291,12 @@ class Engine:
     def invert(
         self,
         image: Image,
-        labels: Any = None,
+        labels: LabelMap | None = None,
         *,
         steps: int = invert.STEPS,
         rate: float = invert.RATE,
-        align: str | bool = "auto",
-        landmarks: Any = None,
+        align: Align = "auto",
+        landmarks: Landmarks | None = None,
     ) -> Face:
         """Return an image as a Face whose style vectors render it better than the encoder's do.
 
@@ -271,30 +313,36 @@ class Engine:
     def encode(
         self,
         image: Image,
-        labels: Any = None,
+        labels: LabelMap | None = None,
         *,
-        align: str | bool = "auto",
-        landmarks: Any = None,
+        align: Align = "auto",
+        landmarks: Landmarks | None = None,
+        keep_photo: bool = False,
     ) -> Face:
-        """Return an image as a reusable Face: labels uint8 [512, 512], style vectors float32 [12, D]."""
+        """Return an image as a reusable Face: labels uint8 [512, 512], style vectors float32 [12, D].
+
+        keep_photo: whether the Face keeps the photo and its crop in memory. It can then be the target of
+            swaps, which read, parse and encode nothing again: what a slider calls.
+        """
         pipeline, portrait = self._read(image, labels, SwapOptions(align=align), landmarks)
-        return pipeline.encode([portrait])[portrait]
+        face = pipeline.encode([portrait])[portrait]
+        return dataclasses.replace(face, crop=portrait.crop if keep_photo else None)
 
     def faces(self, image: Image) -> list[DetectedFace]:
         """Return the faces of a photo, largest first: the numbers by which swaps choose them.
 
         Raises AlignmentError if this engine has no detector and no landmark model.
         """
-        self._open(SwapOptions())
+        self._running()
         return located.found(image, "image", self._finder)
 
     def portrait(
         self,
         image: Image,
-        labels: Any = None,
+        labels: LabelMap | None = None,
         *,
-        align: str | bool = "auto",
-        landmarks: Any = None,
+        align: Align = "auto",
+        landmarks: Landmarks | None = None,
         face: Which = "largest",
         argument: str = "image",
     ) -> Portrait:
@@ -313,19 +361,19 @@ class Engine:
 
         Returns float32 [S, S, 3], in [-1, 1] but not clamped.
         """
-        pipeline, _ = self._open(SwapOptions())
+        pipeline = self._running()
         vectors = inputs.check_styles(styles, "styles", self.config.style_dim)
         return pipeline.decode(vectors[None], inputs.check_labels(labels, "labels")[None])[0]
 
     def parse(
-        self, image: Image, *, align: str | bool = "auto", landmarks: Any = None
+        self, image: Image, *, align: Align = "auto", landmarks: Landmarks | None = None
     ) -> npt.NDArray[np.uint8]:
         """Return the regions of the image's aligned crop, uint8 [512, 512]."""
         pipeline, portrait = self._read(image, None, SwapOptions(align=align), landmarks)
         return pipeline.label([portrait])[portrait]
 
     def crop(
-        self, image: Image, *, align: str | bool = "auto", landmarks: Any = None
+        self, image: Image, *, align: Align = "auto", landmarks: Landmarks | None = None
     ) -> npt.NDArray[np.uint8]:
         """Return the aligned crop that the stages work on, uint8 [1024, 1024, 3]."""
         return self._read(image, None, SwapOptions(align=align), landmarks)[1].crop.image
@@ -335,8 +383,7 @@ class Engine:
 
         Raises BackendError on the reference backend.
         """
-        pipeline, _ = self._open(SwapOptions())
-        return pipeline.backend.describe()
+        return self._running().backend.describe()
 
     def _read(
         self, image: Image, labels: Any, options: SwapOptions, landmarks: Any, argument: str = "image"
@@ -348,13 +395,21 @@ class Engine:
             raise ArgumentError(f"{argument}: face names {len(more) + 1} faces; expected one")
         return pipeline, portrait
 
-    def _open(self, options: SwapOptions) -> tuple[Pipeline, Reader]:
+    def _running(self) -> Pipeline:
         """Return what one call works with, to its end even if the engine is closed meanwhile."""
         pipeline = self._pipeline
         if pipeline is None:
             raise ClosedError("this engine was closed; make a new one")
-        read = portraits.reader(self._finder, options.align, self.config.style_dim)
-        return pipeline, Reader(read, self._finder, options.align)
+        return pipeline
+
+    def _open(self, options: SwapOptions) -> tuple[Pipeline, Reader]:
+        """Return what a call works with that reads pictures. Warns once if the model is the demo's."""
+        pipeline = self._running()
+        if self._warning:
+            self._warning = False
+            loading.warn_of_demo_model()
+        new_read = partial(portraits.reader, self._finder, options.align, self.config.style_dim)
+        return pipeline, Reader(new_read(), self._finder, options.align, new_read)
 
 
 _default: list[Engine] = []  # the engine behind `swap`, once it is made

@@ -59,6 +59,14 @@ class ClosedError(E4SError, RuntimeError):
     """Call on an engine that is already closed."""
 
 
+class NotPicklableError(E4SError, TypeError):
+    """Attempt to pickle or copy an object that belongs to its process, such as an engine."""
+
+
+class DemoModelWarning(UserWarning):
+    """Use of the bundled demo model, which knows rendered faces only, on a caller's pictures."""
+
+
 @contextmanager
 def noted(note: str) -> Iterator[None]:
     """Let exceptions of a caller's own callable through, with a note that says whose they are."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy as np
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 ALIGN = ("auto", True, False)
+
+Blend = Literal["feather", "multiband", "multiband10", "none"]
+Align = Literal["auto"] | bool
 
 
 def _option(default: Any, meaning: str, flag: str, **more: Any) -> Any:
@@ -30,11 +33,16 @@ class SwapOptions:
     shape, texture: whether the source's shape and texture are taken at all.
     hair_first: in a whole-face swap the target's hair lies under the source's face, as published, else over
         it.
+    earrings_first: the same for the target's earrings: False leaves them over the face, True is as published.
     relight: whether the source's texture is brought into the target's light, by models that have learnt to
         (`engine.config.relight`; the official ones have not).
-    blend: "feather", "multiband" or "none".
+    blend: "feather" as published, "multiband" (five levels), "multiband10" (the published ten, which leave a
+        halo) or "none".
     align: "auto" (by the face that is found or by landmarks, unless the photo is a square portrait that is
-        aligned already), True (always, a face or landmarks needed) or False (the photo is aligned).
+        aligned already: where no detector is at hand, its parsed labels must look like one), True (always, a
+        face or landmarks needed) or False (the photo is aligned).
+    full_face: whether the whole face is generated at once, and not only what is pasted; the picture is the
+        same, and `Result.face` is then at hand.
     faces: which faces of the target: "largest", "all", "left", "right", a number (0 is the largest), a list
         of numbers, or a callable that chooses from the list of faces (`faces.choose.choose`).
 
@@ -52,19 +60,30 @@ class SwapOptions:
         "--hair-last",
         off="the target's hair lies over the source's face",
     )
+    earrings_first: bool = _option(
+        False,
+        "in whole-face swaps the source's face lies over the target's earrings, as published",
+        "--earrings-first",
+    )
     relight: bool = _option(
         True,
         "bring the source's texture into the target's light, by models that have learnt to",
         "--no-relight",
         off="keep the source's light in its texture",
     )
-    blend: str = _option(
-        "feather", "how the face is pasted: feather, multiband or none", "--blend", choices=MODES
+    blend: Blend = _option(
+        "feather",
+        "how the face is pasted: feather, multiband, multiband10 (the published ten levels) or none",
+        "--blend",
+        choices=MODES,
     )
-    align: str | bool = _option(
+    align: Align = _option(
         "auto", "whether photos are aligned by their faces: auto, True (yes) or False (no)", "--align"
     )
-    faces: choose.Which = _option(  # noqa: RUF009 (a field, as the others)
+    full_face: bool = _option(
+        False, "generate the whole face at once, and not only what is pasted", "--full-face"
+    )
+    faces: choose.Which = _option(
         "largest",
         "which faces of the target: largest, all, left, right, numbers (0 is the largest), or a callable",
         "--faces",
@@ -81,7 +100,7 @@ class SwapOptions:
         if not isinstance(self.align, (str, bool)) or self.align not in ALIGN:
             raise ArgumentError(f"align: expected 'auto', True or False, got {self.align!r}")
         object.__setattr__(self, "faces", choose.check(self.faces))
-        for name in ("shape", "texture", "hair_first", "relight"):
+        for name in ("shape", "texture", "hair_first", "earrings_first", "relight", "full_face"):
             if not isinstance(getattr(self, name), (bool, np.bool_)):
                 raise ArgumentError(f"{name}: expected True or False, got {getattr(self, name)!r}")
 
@@ -93,28 +112,25 @@ class SwapOptions:
             raise TypeError(f"{unknown!r} is no option of a swap; options are {', '.join(names)}")
         return dataclasses.replace(self, **changes)
 
-    @property
-    def published(self) -> bool:
-        """Whether a swap is done as in the published code, by models that do not relight.
 
-        `align` and `faces` only tell where the faces are.
-        """
-        return dataclasses.replace(self, faces="largest") == SwapOptions(
-            align=self.align, relight=self.relight
-        )
+class EditChanges(TypedDict, total=False):
+    """The fields of SwapOptions as keyword arguments of `Engine.edit`, which has an extent and no shape."""
+
+    texture: bool
+    hair_first: bool
+    earrings_first: bool
+    relight: bool
+    blend: Blend
+    align: Align
+    full_face: bool
+    faces: choose.Which
 
 
-class SwapChanges(TypedDict, total=False):
+class SwapChanges(EditChanges, total=False):
     """The fields of SwapOptions as keyword arguments."""
 
     extent: float
     shape: bool
-    texture: bool
-    hair_first: bool
-    relight: bool
-    blend: str
-    align: str | bool
-    faces: choose.Which
 
 
 def checked(options: Any) -> SwapOptions:

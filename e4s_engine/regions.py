@@ -59,6 +59,8 @@ PALETTE = np.array(
 def region_ids(regions: str | int | Iterable[str | int], argument: str = "regions") -> tuple[int, ...]:
     """Resolve region names, aliases, presets or ids to sorted ids without repeats.
 
+    A string may list several names, with commas: "eyes,nose".
+
     Raises RegionError for an unknown name (the message suggests the nearest) or an id outside 0..11.
     """
     items: Iterable[Any] = [regions] if isinstance(regions, (str, int, np.integer)) else regions
@@ -80,6 +82,8 @@ def _ids_of(item: Any, argument: str) -> tuple[int, ...]:
         raise RegionError(f"{argument}: region id {item} is outside 0..{COUNT - 1}")
     if not isinstance(item, str):
         raise RegionError(f"{argument}: expected region names such as 'eyes', got {item!r}")
+    if "," in item:
+        return tuple(region for name in item.split(",") for region in _ids_of(name, argument))
     name = item.strip().lower().replace("-", "_").replace(" ", "_")
     if name in PRESETS:
         return PRESETS[name]

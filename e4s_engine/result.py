@@ -13,7 +13,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from e4s_engine._forks import Lock
+from e4s_engine.errors import ClosedError
 from e4s_engine.photo import images
+from e4s_engine.photo.align import Crop
 from e4s_engine.photo.images import Pixels
 from e4s_engine.photo.original import Original
 from e4s_engine.regions import Labels, Mask
@@ -28,10 +30,15 @@ class Face:
     Faces compare by identity.
 
     labels: shape, uint8 [512, 512]. styles: texture, one vector per region, float32 [12, D].
+    crop: the photo and its aligned crop, for swaps into it; None unless `Engine.encode` was asked to keep it.
     """
 
     labels: Labels
     styles: npt.NDArray[np.float32]
+    crop: Crop | None = dataclasses.field(default=None, repr=False)
+
+    def __repr__(self) -> str:
+        return f"<Face: labels {_shape(self.labels)}, styles {_shape(self.styles)}>"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -43,16 +50,30 @@ class SwappedFace:
     quad: corners of its aligned crop in the photo [4, 2] (top left, bottom left, bottom right, top right);
         None if the photo is the crop.
     regions: names of the regions that were taken from the source; None for a whole-face swap.
-    face, labels, holes, crop: as in `Result`.
+    labels, holes, crop and `face`: as in `Result`. generated: `face`, or what computes it.
     """
 
     number: int | None
     quad: npt.NDArray[np.float64] | None
     regions: tuple[str, ...] | None
-    face: Pixels
+    generated: Pixels | Lazy[Pixels] = dataclasses.field(repr=False)
     labels: Labels
     holes: Mask
     crop: Pixels
+
+    @property
+    def face(self) -> Pixels:
+        """Generated aligned face, uint8 [S, S, 3]."""
+        return _value(self.generated)
+
+    def __reduce__(self) -> tuple[type[SwappedFace], tuple[Any, ...]]:
+        own = (self.labels, self.holes, self.crop)
+        return type(self), (self.number, self.quad, self.regions, _complete(self.generated), *own)
+
+    def __repr__(self) -> str:
+        name = "of landmarks or of the whole photo" if self.number is None else f"number {self.number}"
+        regions = "the whole face" if self.regions is None else ", ".join(self.regions) or "nothing"
+        return f"<SwappedFace: {name}, {regions} swapped>"
 
 
 class Lazy(Generic[Value]):
@@ -70,12 +91,16 @@ class Lazy(Generic[Value]):
                 self._compute = None  # it holds what it computes from
             return self._value
 
+    def __reduce__(self) -> tuple[type[Lazy[Value]], tuple[Any, ...]]:
+        return type(self), (self._compute,)
+
 
 class Result:
     """A finished picture and its intermediate results. Results compare by identity and do not change.
 
     image: target photo with its new face at full size, uint8 [H, W, 3].
-    face: generated aligned face, uint8 [S, S, 3].
+    face: generated aligned face, uint8 [S, S, 3]. Where only its pasted part was generated, the engine
+        completes it at the first access; once the engine is closed, that raises ClosedError.
     labels: composed regions, uint8 [512, 512]. holes: pixels without a known region, bool [512, 512].
     crop: aligned crop of the target that the face was pasted over, uint8 [1024, 1024, 3]; read-only, as
         results of one target share it.
@@ -85,7 +110,7 @@ class Result:
     resident: `image` on its GPU (DLPack, `__cuda_array_interface__`); None for results in main memory.
 
     Pictures on a GPU are copied to main memory at their first access. A copy of a result and a pickle hold
-    everything in main memory.
+    everything in main memory, the completed face too unless the engine is closed.
     """
 
     def __init__(
@@ -110,7 +135,7 @@ class Result:
         """Return this result of a single face with that face in `faces`."""
 
         def swapped() -> tuple[SwappedFace, ...]:
-            own = (self.face, self.labels, self.holes, self.crop)
+            own = (self._face, self.labels, self.holes, self.crop)
             return (SwappedFace(number, quad, regions, *own),)
 
         pictures = (self._image, self._face, self._labels, self._holes, self._crop, self._changed)
@@ -156,28 +181,51 @@ class Result:
         """`image` on its GPU (DLPack, `__cuda_array_interface__`); None for results in main memory."""
         return self._resident
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, quality: int | None = None) -> None:
         """Write `image` in the format of the name's ending; an existing file is never left damaged.
 
         The file is what the target's was, as far as its format allows: colour profile, alpha, EXIF (upright),
         resolution, a JPEG's quality, and 16 bits per channel, whose numbers stay where nothing was pasted.
 
-        Raises ArgumentError for an unknown ending, OutputError if the file cannot be written.
+        quality: of JPEG and WebP, 1 to 100, in place of the target's.
+
+        Raises ArgumentError for an unknown ending or quality, OutputError if the file cannot be written.
         """
-        images.write(self.image, path, original=self._original)
+        images.write(self.image, path, original=self._original, quality=quality)
 
     def __repr__(self) -> str:
         height, width = (self.image if self.resident is None else self.resident).shape[:2]
         return f"<Result: {width} x {height} pixels{'' if self.resident is None else ', on a GPU'}>"
 
     def __reduce__(self) -> tuple[type[Result], tuple[Any, ...]]:
-        pictures = (self.image, self.face, self.labels, self.holes, self.crop, self.changed)
+        face = _complete(self._face)
+        pictures = (self.image, face, self.labels, self.holes, self.crop, self.changed)
         return type(self), (*pictures, None, self._original, self.faces)
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()
         Image.fromarray(self.image).save(buffer, "PNG")
         return buffer.getvalue()
+
+
+def _complete(face: Pixels | Lazy[Pixels]) -> Pixels | Lazy[Pixels]:
+    """Return a face for a copy; where no engine can complete it any more, the copy's raises as well."""
+    try:
+        return _value(face)
+    except ClosedError:
+        return Lazy(_lost)
+
+
+def _lost() -> Pixels:
+    raise ClosedError(
+        "face: only its pasted part was generated, and the result was copied after its engine was closed; "
+        "swap with full_face=True"
+    )
+
+
+def _shape(array: Any) -> str:
+    """Return an array's dtype and shape, for people; a Face made by hand may hold anything."""
+    return f"{getattr(array, 'dtype', type(array).__name__)} {list(getattr(array, 'shape', []))}"
 
 
 def _value(value: Value | Lazy[Value]) -> Value:

@@ -12,9 +12,9 @@ from typing import Any
 # Kinds of the steps; each is the name of the file that builds their launches.
 STEPS = frozenset(
     {
-        "add", "affine", "argmax", "constant", "conv2d", "copy", "demodulate", "from_uint8", "gate",
-        "instance_norm", "max_pool", "norm_add", "region_linear", "region_pool", "regional_conv", "resize",
-        "resize_labels", "to_rgb", "to_uint8",
+        "add", "affine", "argmax", "blur", "constant", "conv2d", "copy", "demodulate", "from_uint8", "gate",
+        "instance_norm", "max_pool", "norm_add", "picture", "region_linear", "region_pool", "regional_conv",
+        "resize", "resize_labels", "rms_norm", "to_rgb", "to_uint8",
     }
 )  # fmt: skip
 

@@ -1,4 +1,7 @@
-"""The sum of two feature maps, then ReLU. The second one may be a single pixel, broadcast over the map."""
+"""The sum of a map and a multiple of another, then ReLU.
+
+The second one may be a single pixel, broadcast over the map.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,8 @@ from .launch import Context, Launch, blocks, constants
 def add(
     x, other, y,
     ROWS: tl.constexpr, X_PIXEL: tl.constexpr, CHANNELS: tl.constexpr, Y_PIXEL: tl.constexpr,
-    OTHER_PIXEL: tl.constexpr, OTHER_ROWS: tl.constexpr, RELU: tl.constexpr, BLOCK_P: tl.constexpr,
-    BLOCK_C: tl.constexpr,
+    OTHER_PIXEL: tl.constexpr, OTHER_ROWS: tl.constexpr, GAIN: tl.constexpr, RELU: tl.constexpr,
+    BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
     sample = tl.program_id(2).to(tl.int64)
     pixels = (tl.program_id(0) * BLOCK_P + tl.arange(0, BLOCK_P))[:, None]
@@ -24,7 +27,7 @@ def add(
         term = tl.load(other + sample * OTHER_PIXEL + channels, mask=channels < CHANNELS, other=0.0)
     else:
         term = tl.load(other + places * OTHER_PIXEL + channels, mask=live, other=0.0)
-    result += term.to(tl.float32)
+    result += term.to(tl.float32) * GAIN
     if RELU:
         result = tl.maximum(result, 0.0)
     tl.store(y + places * Y_PIXEL + channels, result.to(y.dtype.element_ty), mask=live)
@@ -41,7 +44,8 @@ def launch_add(c: Context) -> list[Launch]:
             ("y",),
             constants(
                 rows=x.pixels, x_pixel=x.pixel, channels=x.c, y_pixel=y.pixel, other_pixel=other.pixel,
-                other_rows=other.pixels, relu=c.flag("relu"), block_p=down, block_c=across,
+                other_rows=other.pixels, gain=c.real("gain"), relu=c.flag("relu"), block_p=down,
+                block_c=across,
             ),
             (blocks(y.pixels, down), blocks(x.c, across)),
             y.n,

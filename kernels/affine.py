@@ -1,4 +1,7 @@
-"""A scale and a shift per channel, then PReLU: norms and activations not fused into another step."""
+"""A scale and a shift per channel, then PReLU: norms and activations not fused into another step.
+
+The result may be a part of the channels of a wider map.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ def launch_affine(c: Context) -> list[Launch]:
                 "scale": c.vector("scale"),
                 "shift": c.vector("shift"),
                 "slope": c.vector("prelu"),
-                "y": c.buffer("y"),
+                "y": c.buffer("y", c.integer("to")),
             },
             ("y",),
             constants(

@@ -3,7 +3,7 @@
 The rules are those of pipeline/compose.py, one program per tile of pixels or per region, so that a swap is
 one graph: pixels and labels of the faces in, 8-bit pixels out. Sets of regions are bit masks. What a swap
 asks for comes with its pictures: the swap flags, one byte per region and source (see `compose.request`
-there), and four numbers (`SETTINGS`).
+there), and five numbers (`SETTINGS` there).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .language import jit, tl
 from .launch import Launch, Operand, blocks, constants, power
 
 BLOCK = 1024
-SETTINGS = ("extent", "shape", "texture", "hair_first")  # of `SwapOptions`, in this order, as floats
+SETTINGS = len(compose.SETTINGS)
 
 
 @jit
@@ -58,7 +58,8 @@ def labels(
     SOURCES: tl.constexpr, PIXELS: tl.constexpr, UNDER: tl.constexpr, FACE: tl.constexpr, OVER: tl.constexpr,
     FIXED: tl.constexpr, RANKS: tl.constexpr, MORE_RANKS: tl.constexpr, NOT_PASTED: tl.constexpr,
     REGIONS: tl.constexpr, POWER: tl.constexpr, TAKEN: tl.constexpr, WHOLE: tl.constexpr, SKIN: tl.constexpr,
-    HAIR: tl.constexpr, BACKGROUND: tl.constexpr, BLOCK: tl.constexpr,
+    HAIR: tl.constexpr, EARRINGS: tl.constexpr, BACKGROUND: tl.constexpr, SETTINGS: tl.constexpr,
+    BLOCK: tl.constexpr,
 ):  # fmt: skip
     sample = tl.program_id(2).to(tl.int64)
     first = sample * SOURCES
@@ -70,10 +71,12 @@ def labels(
     source_label = tl.minimum(source_label, REGIONS - 1)
     target_label = tl.load(target + places, mask=live, other=0).to(tl.int32)
     target_label = tl.minimum(target_label, REGIONS - 1)
-    shaped = tl.load(settings + sample * 4 + 1).to(tl.int32) != 0
-    hair_first = tl.load(settings + sample * 4 + 3).to(tl.int32) != 0
-    under = tl.where(hair_first, UNDER | 1 << HAIR, UNDER)
-    over = tl.where(hair_first, OVER, OVER | 1 << HAIR)
+    shaped = tl.load(settings + sample * SETTINGS + 1).to(tl.int32) != 0
+    hair_first = tl.load(settings + sample * SETTINGS + 3).to(tl.int32) != 0
+    earrings_first = tl.load(settings + sample * SETTINGS + 4).to(tl.int32) != 0
+    lower = tl.where(hair_first, 1 << HAIR, 0) | tl.where(earrings_first, 1 << EARRINGS, 0)
+    under = UNDER | lower
+    over = OVER | ((1 << HAIR | 1 << EARRINGS) & ~lower)
     face, face_hole = whole_face(source_label, target_label, under, over, FACE, BACKGROUND, BLOCK)
     whole, total = swap_flags(chosen, first, TAKEN, WHOLE, REGIONS, POWER)
     for number in range(1, SOURCES):
@@ -114,7 +117,7 @@ def styles(
     source, target, chosen, settings, mixed,
     SOURCES: tl.constexpr, REGIONS: tl.constexpr, POWER: tl.constexpr, TAKEN: tl.constexpr,
     WHOLE: tl.constexpr, LENGTH: tl.constexpr, KEPT: tl.constexpr, FACE: tl.constexpr, EARS: tl.constexpr,
-    MOUTH: tl.constexpr, BLOCK: tl.constexpr,
+    MOUTH: tl.constexpr, SETTINGS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     sample = tl.program_id(2).to(tl.int64)
     region = tl.program_id(0)
@@ -122,9 +125,9 @@ def styles(
     live = channels < LENGTH
     places = (sample * REGIONS + region) * LENGTH + channels
     first = sample * SOURCES
-    extent = tl.load(settings + sample * 4)
-    shaped = tl.load(settings + sample * 4 + 1).to(tl.int32) != 0
-    textured = tl.load(settings + sample * 4 + 2).to(tl.int32) != 0
+    extent = tl.load(settings + sample * SETTINGS)
+    shaped = tl.load(settings + sample * SETTINGS + 1).to(tl.int32) != 0
+    textured = tl.load(settings + sample * SETTINGS + 2).to(tl.int32) != 0
     target_style = tl.load(target + places, mask=live, other=0.0)
     source_style = tl.load(source + (first * REGIONS + region) * LENGTH + channels, mask=live, other=0.0)
     whole, total = swap_flags(chosen, first, TAKEN, WHOLE, REGIONS, POWER)
@@ -170,9 +173,10 @@ def launch_labels(
     """Build the launch from labels of all faces to the swap's label maps.
 
     given: operands of the sources' labels [N,P,512,512], the target's [N,512,512], swap flags [N,P,12] and
-    settings [N,4]. made: operands of the composed labels, the holes and the foreground.
+    settings [N,5]. made: operands of the composed labels, the holes and the foreground.
     """
-    under, over = compose.layers(hair_first=True)
+    under, _ = compose.layers(hair_first=False, earrings_first=False)
+    _, over = compose.layers(hair_first=True, earrings_first=True)
     pixels = regions.LABEL_SIZE**2
     return Launch(
         "compose.labels",
@@ -182,11 +186,12 @@ def launch_labels(
         },
         ("composed", "holes", "foreground"),
         constants(
-            sources=sources, pixels=pixels, under=mask(set(under) - {regions.HAIR}), face=mask(regions.FACE),
-            over=mask(over), fixed=mask(compose.KEPT_SHAPE), ranks=ranks(range(6)),
+            sources=sources, pixels=pixels, under=mask(under), face=mask(regions.FACE), over=mask(over),
+            fixed=mask(compose.KEPT_SHAPE), ranks=ranks(range(6)),
             more_ranks=ranks(range(6, regions.COUNT)), not_pasted=mask(compose.NOT_PASTED),
             regions=regions.COUNT, power=power(regions.COUNT), taken=compose.TAKEN, whole=compose.WHOLE,
-            skin=regions.SKIN, hair=regions.HAIR, background=regions.BACKGROUND, block=BLOCK,
+            skin=regions.SKIN, hair=regions.HAIR, earrings=regions.EARRINGS, background=regions.BACKGROUND,
+            settings=SETTINGS, block=BLOCK,
         ),
         (blocks(pixels, BLOCK), 1),
         batch,
@@ -203,7 +208,7 @@ def launch_styles(
     """Build the launch from style vectors of all faces to mixed vectors [N,12,D].
 
     given: operands of the sources' vectors [N,P,12,D], the target's [N,12,D], swap flags [N,P,12] and
-    settings [N,4].
+    settings [N,5].
     """
     return Launch(
         "compose.styles",
@@ -212,7 +217,7 @@ def launch_styles(
         constants(
             sources=sources, regions=regions.COUNT, power=power(regions.COUNT), taken=compose.TAKEN,
             whole=compose.WHOLE, length=length, kept=mask(compose.KEPT_TEXTURE), face=mask(regions.FACE),
-            ears=regions.EARS, mouth=regions.MOUTH, block=power(length),
+            ears=regions.EARS, mouth=regions.MOUTH, settings=SETTINGS, block=power(length),
         ),
         (regions.COUNT, 1),
         batch,

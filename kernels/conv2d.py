@@ -1,11 +1,12 @@
 """Dense convolution as one implicit GEMM: rows are output pixels, depth is input channels x taps.
 
-    acc[pixel, o] = sum over tap, c of x[pixel * stride + tap, c] * kernel[tap, c, o]
+    acc[pixel, o] = sum over tap, c of x[pixel * stride + tap - pad, c] * kernel[tap, c, o]
 
 then bias, PReLU or ReLU, residual, ReLU. The depth is one flat loop, so that loads stay in flight from one
-step to the next. Taps vary fastest and a tile is a rectangle of pixels, so that the first-level cache holds
-the pixels that the next taps read again. Where a step is deeper than the input has channels (pictures), it
-spans several taps. The plan's linear layers run here too, as 1 x 1 convolutions over [N,1,R,C].
+step to the next. Beyond its border x is zero, or mirrored.
+Taps vary fastest and a tile is a rectangle of pixels, so that the first-level cache holds the pixels that the
+next taps read again. Where a step is deeper than the input has channels (pictures), it spans several taps.
+The plan's linear layers run here too, as 1 x 1 convolutions over [N,1,R,C].
 
 A small map with many channels would keep only a fraction of the card busy for hundreds of steps: its depth
 is split over parallel programs, and a second pass (or the norm that follows) adds up their partial sums in a
@@ -58,13 +59,21 @@ def rows_of(tile, WIDTH: tl.constexpr, TILE_W: tl.constexpr, BLOCK_M: tl.constex
 
 
 @jit
+def mirrored(place, LENGTH: tl.constexpr):
+    """Return the place inside 0..LENGTH-1 that a place close to it mirrors; the edge is not repeated."""
+    place = tl.where(place < 0, -place, place)
+    return tl.where(place >= LENGTH, 2 * (LENGTH - 1) - place, place)
+
+
+@jit
 def conv2d(
     x, kernel, bias, slope, residual, sums, y,
     H: tl.constexpr, W: tl.constexpr, X_PIXEL: tl.constexpr, CHANNELS: tl.constexpr, DEPTH: tl.constexpr,
     ROWS: tl.constexpr, WIDTH: tl.constexpr, Y_PIXEL: tl.constexpr, OUTPUTS: tl.constexpr,
-    PADDED: tl.constexpr, RESIDUAL_PIXEL: tl.constexpr, SIZE: tl.constexpr, STRIDE: tl.constexpr,
-    RELU: tl.constexpr, RELU_LAST: tl.constexpr, PRECISION: tl.constexpr, SPLIT: tl.constexpr,
-    TILE_W: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
+    PADDED: tl.constexpr, RESIDUAL_PIXEL: tl.constexpr, SIZE: tl.constexpr, STRIDE: tl.constexpr, PAD:
+    tl.constexpr, REFLECT: tl.constexpr, RELU: tl.constexpr, RELU_LAST: tl.constexpr, PRECISION:
+    tl.constexpr, SPLIT: tl.constexpr, TILE_W: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
+    BLOCK_K: tl.constexpr,
 ):  # fmt: skip
     sample = tl.program_id(2).to(tl.int64)
     TILES: tl.constexpr = (ROWS + BLOCK_M - 1) // BLOCK_M
@@ -72,8 +81,8 @@ def conv2d(
     part = tl.program_id(0) // TILES
     rows = rows_of(tile, WIDTH, TILE_W, BLOCK_M)
     columns = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N)
-    top = rows // WIDTH * STRIDE - SIZE // 2
-    left = rows % WIDTH * STRIDE - SIZE // 2
+    top = rows // WIDTH * STRIDE - PAD
+    left = rows % WIDTH * STRIDE - PAD
     k = tl.arange(0, BLOCK_K)
     x += sample * (H * W * X_PIXEL)
     TAPS: tl.constexpr = SIZE * SIZE
@@ -90,6 +99,9 @@ def conv2d(
             channel = place % DEPTH
             row = top[:, None] + (place // DEPTH // SIZE)[None, :]
             column = left[:, None] + (place // DEPTH % SIZE)[None, :]
+        if REFLECT:
+            row = mirrored(row, H)
+            column = mirrored(column, W)
         inside = (row >= 0) & (row < H) & (column >= 0) & (column < W)
         if CHANNELS < DEPTH:
             inside = inside & (channel < CHANNELS)[None, :]
@@ -144,7 +156,8 @@ def launch_conv2d(c: Context) -> list[Launch]:
     kernel = c.step.weights["kernel"][0]
     outputs, inputs, size = kernel.shape[:3]  # type: ignore[union-attr]
     depth = 4 if inputs == 3 else padded(inputs)
-    problem = tiles.Problem("conv2d", y.pixels, outputs, depth, x.type, y.n, size * size)
+    form = "mirrored" if c.flag("reflect") else "conv2d"
+    problem = tiles.Problem(form, y.pixels, outputs, depth, x.type, y.n, size * size)
     block = tiles.choose(problem, c.table)
     if c.has("residual") and block.split == 1:  # its values take registers, and wider tiles spill
         block = dataclasses.replace(block, n=min(block.n, RESIDUAL))
@@ -153,16 +166,16 @@ def launch_conv2d(c: Context) -> list[Launch]:
         residual_pixel=c.view("residual").pixel if c.has("residual") else 0, relu=c.flag("relu"),
         relu_last=c.flag("relu_last"),
     )  # fmt: skip
-    split = block.split > 1
-    bare = not any(rest.values()) and not flags["RELU"] and not flags["RELU_LAST"]
+    split, to = block.split > 1, c.integer("to")
+    bare = not any(rest.values()) and not flags["RELU"] and not flags["RELU_LAST"] and outputs == y.c
     joined = split and bare and instance_norm.only_normalised(c, "y")
     sums: Argument = None
     out: Argument
     if split:
         out = c.add_partial("y", block.split) if joined else c.partials("y", block.split)
     else:
-        out = c.buffer("y")
-        if (y.h * y.w) % block.m == 0:
+        out = c.buffer("y", to)
+        if outputs == y.c and (y.h * y.w) % block.m == 0:
             sums = instance_norm.wanted_sums(c, "y", block.m)
     main = Launch(
         "conv2d.conv2d",
@@ -177,7 +190,8 @@ def launch_conv2d(c: Context) -> list[Launch]:
         constants(
             h=x.h, w=x.w, x_pixel=x.pixel, channels=4 if inputs == 3 else inputs, depth=depth,
             rows=y.pixels, width=y.w, y_pixel=padded(y.c) if split else y.pixel, outputs=outputs,
-            padded=padded(outputs), size=size, stride=c.integer("stride"), precision=c.precision,
+            padded=padded(outputs), size=size, stride=c.integer("stride"),
+            pad=c.integer("pad"), reflect=c.flag("reflect"), precision=c.precision,
             split=block.split, tile_w=tiles.rectangle(y.h, y.w, block.m), block_m=block.m,
             block_n=block.n, block_k=block.k,
         ) | (constants(residual_pixel=0, relu=False, relu_last=False) if split else flags),
@@ -186,22 +200,22 @@ def launch_conv2d(c: Context) -> list[Launch]:
         tile=block.tile,
         problem=problem,
     )  # fmt: skip
-    return [main] if joined or not split else [main, _finish(c, out, rest, flags, block.split)]
+    return [main] if joined or not split else [main, _finish(c, out, rest, flags, block.split, outputs)]
 
 
 def _finish(
-    c: Context, parts: Argument, rest: dict[str, Argument], flags: dict[str, int], split: int
+    c: Context, parts: Argument, rest: dict[str, Argument], flags: dict[str, int], split: int, outputs: int
 ) -> Launch:
     y = c.view("y")
-    down, across = 32, power(y.c, 16, 64)
+    down, across = 32, power(outputs, 16, 64)
     return Launch(
         "conv2d.finish",
-        {"x": parts, **rest, "y": c.buffer("y")},
+        {"x": parts, **rest, "y": c.buffer("y", c.integer("to"))},
         ("y",),
         constants(
-            rows=y.pixels, x_pixel=padded(y.c), y_pixel=y.pixel, outputs=y.c, split=split, block_p=down,
+            rows=y.pixels, x_pixel=padded(y.c), y_pixel=y.pixel, outputs=outputs, split=split, block_p=down,
             block_c=across,
         ) | flags,
-        (blocks(y.pixels, down), blocks(y.c, across)),
+        (blocks(y.pixels, down), blocks(outputs, across)),
         y.n,
     )  # fmt: skip

@@ -97,10 +97,10 @@ def patches(
         tl.store(y + (sample * AREA + pixels[:, None]) * Y_PIXEL + channel, colour, mask=seen)
 
 
-def shape_of(c: Context) -> tuple[int, int] | None:
+def shape_of(c: Context, outputs: int) -> tuple[int, int] | None:
     """Return the outputs of a layer's patches, (rows, columns); None for layers that are not for patches."""
     x, y = c.view("x"), c.view("y")
-    depth, width = padded(x.c), padded(y.c)
+    depth, width = padded(x.c), padded(outputs)
     if (
         c.has("styles")
         or y.pixels < LEAST
@@ -108,12 +108,12 @@ def shape_of(c: Context) -> tuple[int, int] | None:
         or width not in (16, 32, 64)
     ):
         return None
-    shape = (2, 2) if y.c <= SQUARES else (1, 2)
+    shape = (2, 2) if outputs <= SQUARES else (1, 2)
     if c.flag("upsample"):
         shape = (2, 2)
-        fits = y.c <= PHASES
+        fits = outputs <= PHASES
     else:
-        fits = y.c <= PAIRS and x.h % shape[0] == 0 and x.w % 2 == 0
+        fits = outputs <= PAIRS and x.h % shape[0] == 0 and x.w % 2 == 0
     wide = x.type == "f32" and shape[0] * shape[1] * width > tiles.FLOATS  # too many sums for registers
     return shape if fits and not wide else None
 
@@ -140,7 +140,8 @@ def patch_weights(conv: Conv, depth: int, shape: tuple[int, int], upsample: bool
 def launch_patches(c: Context, conv: Conv, shape: tuple[int, int], rgb: Context | None) -> list[Launch]:
     """Build the launch of a layer; rgb: the toRGB step that it computes as well."""
     x, y, upsample = c.view("x"), c.view("y"), c.flag("upsample")
-    depth, width = padded(x.c), padded(y.c)
+    outputs = conv.shape[0]  # y may have more channels
+    depth, width = padded(x.c), padded(outputs)
     tall, wide = shape
     down, along = (1, 1) if upsample else shape
     high, broad = x.h // down, x.w // along
@@ -165,7 +166,7 @@ def launch_patches(c: Context, conv: Conv, shape: tuple[int, int], rgb: Context 
             constants(
                 h=x.h, w=x.w, x_pixel=x.pixel, channels=x.c, depth=depth, down=down, along=along,
                 rows=window[0], columns=window[1], tall=tall, wide=wide,
-                y_pixel=rgb.view("y").pixel if rgb else y.pixel, outputs=y.c, padded=width,
+                y_pixel=rgb.view("y").pixel if rgb else y.pixel, outputs=outputs, padded=width,
                 precision=c.precision, tile_w=tiles.rectangle(high, broad, block.m), block_m=block.m,
                 block_k=k,
             ) | activation(c),

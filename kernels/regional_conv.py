@@ -245,14 +245,16 @@ def launch_regional_conv(c: Context) -> list[Launch]:
     depth, phases = padded(x.c), 4 if upsample else 1
     conv = c.step.weights["kernel"][0]
     assert isinstance(conv, Conv)
-    shape = patches.shape_of(c)
+    outputs = conv.shape[0]  # y may have more channels
+    shape = patches.shape_of(c, outputs)
     if shape:
-        return patches.launch_patches(c, conv, shape, None if upsample else _only_coloured(c))
+        rgb = None if upsample or outputs < y.c else _only_coloured(c)
+        return patches.launch_patches(c, conv, shape, rgb)
     if upsample and not c.has("styles") and depth % 16 == 0:
         return launch_transposed(c, conv)
     is_spread = spread.wanted(c)
     name = "spread" if is_spread else "regional_conv"
-    problem = tiles.Problem(name, x.pixels, y.c, depth, x.type, y.n * phases, 9)
+    problem = tiles.Problem(name, x.pixels, outputs, depth, x.type, y.n * phases, 9)
     block = tiles.choose(problem, c.table)
     styles = c.view("styles") if c.has("styles") else None
     epilogue = activation(c) | constants(
@@ -266,7 +268,7 @@ def launch_regional_conv(c: Context) -> list[Launch]:
     }
     scaling, read = spread.launches(c) if is_spread else (None, None)
     split = block.split > 1
-    rgb = None if split or upsample or styles or block.n < y.c else _only_coloured(c)
+    rgb = None if split or upsample or styles or block.n < outputs or outputs < y.c else _only_coloured(c)
     out = c.partials("y", block.split) if split else (rgb or c).buffer("y")
     first = Launch(
         "regional_conv.regional_conv",
@@ -285,17 +287,17 @@ def launch_regional_conv(c: Context) -> list[Launch]:
         ("y",),
         constants(
             h=x.h, w=x.w, x_pixel=x.pixel, channels=x.c, depth=depth,
-            y_pixel=padded(y.c) if split else (rgb.view("y") if rgb else y).pixel, outputs=y.c,
-            padded=padded(y.c), style_pixel=styles.pixel if styles else 0, upsample=upsample,
+            y_pixel=padded(outputs) if split else (rgb.view("y") if rgb else y).pixel, outputs=outputs,
+            padded=padded(outputs), style_pixel=styles.pixel if styles else 0, upsample=upsample,
             precision=c.precision, split=block.split, copies=spread.COPIES, overflow=spread.OVERFLOW,
             tile_w=tiles.rectangle(x.h, x.w, block.m), block_m=block.m, block_n=block.n, block_k=block.k,
         ) | epilogue,
-        (block.split * phases * blocks(x.pixels, block.m), blocks(y.c, block.n)),
+        (block.split * phases * blocks(x.pixels, block.m), blocks(outputs, block.n)),
         y.n,
         tile=block.tile,
         problem=problem,
     )  # fmt: skip
-    last = [_finish(y, out, c.buffer("y"), rest, epilogue, block.split)] if split else []
+    last = [_finish(y, outputs, out, c.buffer("y"), rest, epilogue, block.split)] if split else []
     return [*([scaling] if scaling else []), first, *last]
 
 
@@ -309,17 +311,23 @@ def _only_coloured(c: Context) -> Context | None:
 
 
 def _finish(
-    y: View, parts: Argument, out: Argument, rest: dict[str, Argument], epilogue: dict[str, float], split: int
+    y: View,
+    outputs: int,
+    parts: Argument,
+    out: Argument,
+    rest: dict[str, Argument],
+    epilogue: dict[str, float],
+    split: int,
 ) -> Launch:
-    down, across = 32, power(y.c, 16, 64)
+    down, across = 32, power(outputs, 16, 64)
     return Launch(
         "regional_conv.finish",
         {"x": parts, **rest, "y": out},
         ("y",),
         constants(
-            area=y.pixels, x_pixel=padded(y.c), y_pixel=y.pixel, outputs=y.c, split=split, block_p=down,
-            block_c=across,
+            area=y.pixels, x_pixel=padded(outputs), y_pixel=y.pixel, outputs=outputs, split=split,
+            block_p=down, block_c=across,
         ) | epilogue,
-        (blocks(y.pixels, down), blocks(y.c, across)),
+        (blocks(y.pixels, down), blocks(outputs, across)),
         y.n,
     )  # fmt: skip

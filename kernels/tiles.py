@@ -23,6 +23,7 @@ DEPTHS = (64, 32, 16)
 class Problem:
     """A kernel's product [rows, depth] x [depth, columns] of operands of type `kind`, `batch` times.
 
+    kernel: "mirrored" for conv2d with a mirrored border, whose places take registers from the sums.
     taps: number of passes over the depth, each with other pixels.
     """
 
@@ -78,7 +79,7 @@ def default(problem: Problem) -> Block:
         return dataclasses.replace(block, tile=Tile(4, 3, True)) if problem.kernel == "transposed" else block
     if problem.kernel == "regional_conv":
         block = _regional(problem, m, n, k)
-    elif problem.columns >= 256 and _programs(problem, 128, 256) >= FILL:
+    elif problem.columns >= 256 and problem.kernel != "mirrored" and _programs(problem, 128, 256) >= FILL:
         block = Block(128, 256, k, Tile(8, 3))
     else:
         # Halve tiles before splitting the depth, down to four warps' smallest tile; deep products stay wider.

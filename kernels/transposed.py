@@ -121,12 +121,13 @@ def transposed_weights(conv: Conv, depth: int) -> Packed:
 def launch_transposed(c: Context, conv: Conv) -> list[Launch]:
     """Build the launches of an upsampling layer whose styles are part of the weights."""
     x, y = c.view("x"), c.view("y")
-    depth, width = padded(x.c), padded(y.c)
+    outputs = conv.shape[0]  # y may have more channels
+    depth, width = padded(x.c), padded(outputs)
     pixels = (x.h + 1) * (x.w + 1)
     problem = tiles.Problem("transposed", pixels, 4 * width, depth, x.type, y.n)
     block = tiles.choose(problem, c.table)
     between = c.temporary(y.n * 4 * pixels * width, x.type)
-    down, across = 32, power(y.c, 16, 32)
+    down, across = 32, power(outputs, 16, 32)
     first = Launch(
         "transposed.transposed",
         {"x": c.buffer("x"), "kernel": transposed_weights(conv, depth), "y": between},
@@ -145,10 +146,10 @@ def launch_transposed(c: Context, conv: Conv) -> list[Launch]:
         {"x": between, "noise": c.vector("noise"), "bias": c.vector("bias"), "y": c.buffer("y")},
         ("y",),
         constants(
-            h=y.h, w=y.w, padded=width, outputs=y.c, y_pixel=y.pixel, lines=LINES, block_p=down,
+            h=y.h, w=y.w, padded=width, outputs=outputs, y_pixel=y.pixel, lines=LINES, block_p=down,
             block_c=across,
         ) | activation(c),
-        (blocks(y.h, LINES) * blocks(y.w, down), blocks(y.c, across)),
+        (blocks(y.h, LINES) * blocks(y.w, down), blocks(outputs, across)),
         y.n,
     )  # fmt: skip
     return [first, second]

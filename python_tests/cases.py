@@ -357,6 +357,104 @@ def _other_cases() -> Iterator[Case]:
             yield Case(f"{network.__name__}-{height}x{width}-n{batch}", network, inputs, weights)
 
 
+def _mirrored_cases() -> Iterator[Case]:
+    """Return cases of convolutions whose border mirrors the map, of leaky slopes and of pictures."""
+    for inner, out, stride, height, width, batch in (
+        (16, 24, 1, 2, 3, 1), (24, 16, 2, 7, 5, 3), (64, 64, 1, 16, 18, 1), (33, 48, 2, 9, 8, 1),
+    ):  # fmt: skip
+        name = f"mirrored-{inner}-{out}-s{stride}-{height}x{width}-n{batch}"
+        rng, inputs, weights = _base(name, inner, height, width, batch)
+        weights |= {
+            "w": _kernel(rng, out, inner, 3),
+            "v": _kernel(rng, out, inner, 3),
+            "b": _normal(rng, out),
+        }
+        weights |= {"stem": _kernel(rng, inner, 3, 3), "rgb": _kernel(rng, 3, out, 3), "rb": _normal(rng, 3)}
+
+        def network(ops: Any, x: Any, w: Any, stride: int = stride) -> Any:
+            """Read one map by a mirrored and an ordinary convolution."""
+            x = ops.conv2d(ops.from_uint8(x["pixels"], -1, 1), w["stem"], reflect=True, slope=0.2)
+            y = ops.conv2d(x, w["w"], bias=w["b"], stride=stride, reflect=True)
+            return ops.add(y, ops.conv2d(x, w["v"], stride=stride, slope=0.1), gain=-0.5)
+
+        def picture(ops: Any, x: Any, w: Any, stride: int = stride) -> Any:
+            y = ops.conv2d(_features(ops, x, w), w["w"], bias=w["b"], stride=stride, reflect=True, slope=0.2)
+            return ops.conv2d(y, w["rgb"], bias=w["rb"], reflect=min(y.shape[2:]) > 1)
+
+        yield Case(name, network, inputs, weights)
+        yield Case(name + "-picture", picture, inputs, weights)
+
+
+def _dense_cases() -> Iterator[Case]:
+    """Return cases of maps that grow by convolutions of all that there is."""
+    for width, grown, height, side, batch in ((16, 16, 5, 7, 3), (32, 16, 9, 4, 1), (20, 12, 3, 3, 1)):
+        name = f"dense-{width}-{grown}-{height}x{side}-n{batch}"
+        rng, inputs, weights = _base(name, width, height, side, batch)
+        for i in range(3):
+            weights |= {f"w{i}": _kernel(rng, grown, width + i * grown, 3), f"b{i}": _normal(rng, grown)}
+        weights["last"] = _kernel(rng, width, width + 3 * grown, 3)
+
+        def network(ops: Any, x: Any, w: Any) -> Any:
+            block = x = _features(ops, x, w)
+            for i in range(3):
+                y = ops.conv2d(block, w[f"w{i}"], bias=w[f"b{i}"], slope=0.2)
+                block = ops.concat([block, y])
+            y = ops.add(x, ops.conv2d(block, w["last"]), gain=0.2)
+            return ops.add(x, y, gain=0.5, relu=True)
+
+        def both(ops: Any, x: Any, w: Any) -> Any:
+            """Begin two wider maps with the same one."""
+            x = _features(ops, x, w)
+            pair = ops.concat([x, ops.conv2d(x, w["w0"])])
+            three = ops.concat([pair, ops.conv2d(pair, w["w1"])])
+            other = ops.concat([pair, ops.conv2d(pair, w["w1"], relu=True)])
+            return ops.add(ops.conv2d(three, w["w2"]), ops.conv2d(other, w["w2"]))
+
+        yield Case(name, network, inputs, weights)
+        yield Case(name + "-both", both, inputs, weights)
+
+
+def _style_cases() -> Iterator[Case]:
+    """Return cases of a generator whose styles and injected features come from an encoder."""
+    for inner, out, side, batch in ((16, 16, 2, 3), (24, 32, 3, 1), (20, 24, 4, 1)):
+        name = f"style-{inner}-{out}-{side}-n{batch}"
+        rng, inputs, weights = _base(name, inner, 2 * side, 2 * side, batch)
+        weights |= {"e0": _normal(rng, inner, 3, 1, 1), "f0": _normal(rng, inner)}
+        weights |= {"e1": _normal(rng, out, inner, 3, 3), "f1": _normal(rng, out)}
+        weights |= {"flat": _normal(rng, DIM, out * side * side), "fb": _normal(rng, DIM)}
+        weights |= {"map": 100 * _normal(rng, DIM, DIM), "mb": _normal(rng, DIM), "gain": _normal(rng, 1)}
+        for number, depth in (("1", out), ("2", 2 * out), ("3", out + inner)):
+            weights |= {f"mw{number}": _normal(rng, depth, DIM), f"mb{number}": np.ones(depth, np.float32)}
+        weights |= {"w1": _normal(rng, out, out, 3, 3), "b1": _normal(rng, 2 * out)}
+        weights |= {"w2": _normal(rng, out, 2 * out, 3, 3), "b2": _normal(rng, out + inner)}
+        weights |= {"rgb": _normal(rng, 3, out + inner, 1, 1), "rgb_bias": _normal(rng, 1, 3, 1, 1)}
+
+        def network(ops: Any, x: Any, w: Any) -> Any:
+            fine = ops.equal_conv(ops.from_uint8(x["pixels"], -1, 1), w["e0"], w["f0"])
+            coarse = ops.equal_conv(ops.blur(fine), w["e1"], w["f1"], stride=2)
+            z = ops.rms_norm(ops.flat_linear(coarse, w["flat"], w["fb"]))
+            z = ops.equal_linear(z, w["map"], w["mb"], rate=0.01, activated=True)
+
+            def style(which: str) -> Any:
+                return ops.equal_linear(z, w[f"mw{which}"], w[f"mb{which}"])
+
+            y = ops.regional_conv(coarse, w["w1"], style("1"))
+            y = ops.inject(y, coarse, w["gain"], w["b1"])
+            y = ops.regional_conv(y, w["w2"], style("2"), upsample=True)
+            y = ops.inject(y, fine, w["gain"], w["b2"])
+            return ops.to_rgb(y, w["rgb"], style("3"), None, w["rgb_bias"])
+
+        def injected(ops: Any, x: Any, w: Any) -> Any:
+            """Inject after what no bias can be folded into."""
+            x = _features(ops, x, w)
+            twice = ops.inject(x, x, w["gain"], w["both"])
+            return ops.blur(ops.add(twice, twice))
+
+        weights["both"] = _normal(rng, 2 * inner)
+        yield Case(name, network, inputs, weights)
+        yield Case(name + "-injected", injected, inputs, weights)
+
+
 CASES = [
     *_conv_cases(),
     *_stem_cases(),
@@ -365,5 +463,8 @@ CASES = [
     *_regional_cases(),
     *_chain_cases(),
     *_last_cases(),
+    *_mirrored_cases(),
+    *_dense_cases(),
+    *_style_cases(),
     *_other_cases(),
 ]

@@ -60,11 +60,13 @@ def call(launch: Launch, memory: Memory, arrays: Arrays, kept: dict[Packed, Any]
             arguments[parameter] = None
     if launch.count:
         arguments["count"] = launch.batch
-    # The graph's order relies on it: a launch writes nothing but the blocks it names.
+    # The graph's order relies on it: a launch writes nothing but the blocks it names. It may read other
+    # channels of a block that it writes.
+    written = {p.block for n, p in launch.pointers.items() if n in launch.writes and isinstance(p, Operand)}
     kept_as_they_are = [
         (n, memory.bytes(p.block), memory.bytes(p.block).clone())
         for n, p in launch.pointers.items()
-        if isinstance(p, Operand) and n not in launch.writes
+        if isinstance(p, Operand) and p.block not in written
     ]
     getattr(kernels.module(module), name)[launch.programs](**arguments, **launch.constants)
     for parameter, now, before in kept_as_they_are:

@@ -96,7 +96,7 @@ def test_the_default_engine(engine, tiny_weights, monkeypatch, no_default):
 def test_a_failure_of_the_default_engine_is_not_for_ever(monkeypatch, no_default, tiny_weights):
     monkeypatch.setenv("E4S_WEIGHTS", "absent.safetensors")
     for _ in range(2):
-        refused(WeightsError, lambda: e4s_engine.swap(A, B), "weights: ", "absent.safetensors")
+        refused(WeightsError, lambda: e4s_engine.swap(A, B), "E4S_WEIGHTS: ", "absent.safetensors")
     monkeypatch.setenv("E4S_WEIGHTS", str(tiny_weights / "model.safetensors"))
     assert e4s_engine.swap(A, B, []).image.shape == B.shape
 

@@ -24,6 +24,7 @@ from e4s_engine.errors import (
     RegionError,
     WeightsError,
 )
+from e4s_engine.options import SwapOptions
 from e4s_engine.result import Face
 
 
@@ -159,6 +160,37 @@ def test_a_face_brings_its_own_labels(engine, face):
     refused(ArgumentError, lambda: engine.swap(face, B, source_landmarks=FIVE), "source: a Face", "pass none")
 
 
+def test_edit_names_its_own_arguments(engine):
+    for more, error, word in (
+        ({}, ImageError, "reference: no such file"),
+        ({"reference": A, "image": "b.png"}, ImageError, "image: no such file"),
+        ({"reference": A, "reference_labels": LABELS + 12}, LabelsError, "reference labels: "),
+        ({"reference": A, "labels": LABELS + 12}, LabelsError, "image labels: "),
+        (
+            {"reference": {"eyes": A}, "regions": None, "reference_labels": LABELS},
+            ArgumentError,
+            "reference_labels: ",
+        ),
+    ):
+        given = {"image": B, "reference": "a.png", "regions": ["eyes"], **more}
+        message = refused(error, partial(engine.edit, **given), word)
+        assert message.startswith(word)
+    refused(ArgumentError, lambda: engine.edit(A, B, ["eyes"], shape=True), "shape: edit leaves", "use swap")
+
+
+def test_edit_takes_the_options_of_a_swap(engine):
+    options = SwapOptions(blend="none", extent=0.2)
+    one = engine.edit(A, B, ["hair"], 0.5, options=options)
+    expected = engine.swap(B, A, ["hair"], shape=False, extent=0.5, blend="none")
+    np.testing.assert_array_equal(one.image, expected.image)
+
+
+def test_weights_of_the_environment_are_named(monkeypatch):
+    monkeypatch.setenv("E4S_WEIGHTS", "absent.safetensors")
+    refused(WeightsError, Engine, "E4S_WEIGHTS: no such file: absent.safetensors")
+    refused(WeightsError, lambda: Engine("other.safetensors"), "weights: no such file: other.safetensors")
+
+
 # Labels
 
 
@@ -244,11 +276,16 @@ def test_extents_that_are_fine(engine, face, extent):
 @pytest.mark.parametrize(
     ("option", "values", "words"),
     [
-        ("blend", ["poisson", None, ["feather"], np.array(["none"])], "feather, multiband, none"),
+        (
+            "blend",
+            ["poisson", None, ["feather"], np.array(["none"])],
+            "feather, multiband, multiband10, none",
+        ),
         ("align", ["yes", None, 1, 0, 1.0, [True], np.array(True)], "'auto', True or False"),
         ("shape", ["yes", None, 1, 0.0, []], "True or False"),
         ("texture", ["no", None, 1], "True or False"),
         ("hair_first", ["no", None, 0], "True or False"),
+        ("earrings_first", ["no", None, 1], "True or False"),
         ("relight", ["no", None, 0], "True or False"),
     ],
 )

@@ -34,6 +34,16 @@ def test_unknown_regions_suggest_the_nearest(engine, face, name, nearest):
         refused(RegionError, call, f"unknown region {name!r}", f"did you mean {nearest!r}", "Known are")
 
 
+def test_a_string_lists_regions_with_commas(engine, face):
+    expected = engine.swap(face, B, ["eyes", "nose"])
+    for names in ("eyes,nose", "eyes, nose", ["nose,eyes"], ("eye", "nose , eyes")):
+        np.testing.assert_array_equal(engine.swap(face, B, names).image, expected.image)
+    several = engine.swap({"eyes,nose": face}, B)
+    np.testing.assert_array_equal(several.image, expected.image)
+    refused(RegionError, lambda: engine.swap(face, B, "eyes,nos"), "unknown region 'nos'", "'nose'")
+    refused(RegionError, lambda: engine.swap(face, B, "eyes,"), "unknown region ''")
+
+
 @pytest.mark.parametrize(
     ("regions", "words"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import e4s_engine
 from e4s_engine import synth, weights
 from e4s_engine.engine import Engine
+from e4s_engine.errors import DemoModelWarning
 from e4s_engine.pipeline.loading import BUNDLED
 
 FILE = Path(__file__).with_name("goldens") / "demo.npz"
@@ -38,6 +40,24 @@ def module_monkeypatch():
 
 def test_an_engine_without_arguments_takes_it(demo):
     assert demo.config.size == SIDE and demo.parser == "network"
+
+
+def test_a_callers_pictures_bring_a_warning_once(demo):
+    picture = synth.render(synth.person(1), synth.scene(1), SIDE).image
+    with Engine(device="cpu", landmarks=None) as engine:
+        engine.decode(np.zeros((12, engine.config.style_dim), np.float32), np.zeros((512, 512), np.uint8))
+        for first in (True, False):  # decoding showed no picture of the caller's
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                engine.encode(picture)
+            assert [w.category for w in caught] == ([DemoModelWarning] if first else [])
+            assert all("rendered faces only" in str(w.message) and w.filename == __file__ for w in caught)
+
+
+def test_other_models_bring_no_warning(engine):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        engine.parse(np.zeros((96, 96, 3), np.uint8))
 
 
 def test_it_stays_small():

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 
 import pytest
+
+from e4s_engine.cli import main
+from e4s_engine.engine import Engine
+from e4s_engine.photo import images, opening
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -52,7 +57,7 @@ def test_relative_links_lead_to_files(page: Path) -> None:
 
 
 def test_pages_are_linked_from_the_front() -> None:
-    """Every page of docs/ can be reached from the README or CONTRIBUTING in two steps."""
+    """Every page of docs/ can be reached from CONTRIBUTING, which the README names, in two steps."""
     front = {ROOT / "README.md", ROOT / "CONTRIBUTING.md"}
     reached = set(front)
     for _ in range(2):
@@ -63,9 +68,11 @@ def test_pages_are_linked_from_the_front() -> None:
 
 
 def test_the_readme_works_on_a_package_index() -> None:
-    """A package index does not serve the repository's files: a relative picture would be broken."""
-    pictures = re.findall(r"!\[[^\]]*\]\(([^)\s]+)|<img[^>]*src=\"([^\"]+)", (ROOT / "README.md").read_text())
+    """A package index does not serve the repository's files: relative pictures and links would be broken."""
+    text = (ROOT / "README.md").read_text()
+    pictures = re.findall(r"!\[[^\]]*\]\(([^)\s]+)|<img[^>]*src=\"([^\"]+)", text)
     assert all(source.startswith("https://") for names in pictures for source in names if source)
+    assert all(target.startswith(("https://", "#")) for target in LINK.findall(text))
 
 
 def python_examples() -> list[tuple[str, str]]:
@@ -111,3 +118,28 @@ def test_every_environment_variable_is_listed() -> None:
 def test_no_variable_of_ours_is_listed_in_vain() -> None:
     listed = set(re.findall(r"\b(E4S_[A-Z0-9_]+)", ENVIRONMENT.read_text()))
     assert listed <= set(variables())
+
+
+def test_the_readme_lists_every_picture_format() -> None:
+    rows = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| ")]
+    row = {suffix: line for line in rows for suffix in opening.SUFFIXES if re.search(rf"\{suffix}\b", line)}
+    assert set(row) == set(opening.SUFFIXES)
+    for suffix in opening.SUFFIXES:
+        written = "| yes | yes |" in row[suffix] and not re.search(rf"\([^)]*\{suffix}\b", row[suffix])
+        assert written == (suffix in images.FORMATS), suffix
+
+
+@pytest.mark.parametrize("name", ["encode", "parse", "crop", "edit", "invert", "reconstruct", "portrait"])
+def test_the_readme_has_every_argument(name: str) -> None:
+    (row,) = re.findall(rf"^\| `engine\.{name}\((.*?)\)` \|", (ROOT / "README.md").read_text(), re.M)
+    wanted = [n for n in inspect.signature(getattr(Engine, name)).parameters if n not in ("self", "argument")]
+    assert re.findall(r"(?:^|, )(?:\*\*)?(\w+)", row) == wanted
+
+
+@pytest.mark.parametrize("command", ["swap"])
+def test_the_readme_has_every_flag(command: str, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    flags = set(re.findall(r"(--[\w-]+)", capsys.readouterr().out)) - {"--help", "--verbose", "--output"}
+    usage = (ROOT / "README.md").read_text().partition(f"e4s {command} ")[2].partition("\ne4s ")[0]
+    assert flags <= set(re.findall(r"(--[\w-]+)", usage))

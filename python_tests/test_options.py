@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import get_type_hints
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
 
 import e4s_engine
+from e4s_engine import backends, options
 from e4s_engine.cli import main
 from e4s_engine.errors import ArgumentError
+from e4s_engine.faces import choose
 from e4s_engine.options import SwapChanges, SwapOptions
+from e4s_engine.photo import blend
 from e4s_engine.testing.portraits import portrait
 
 FIELDS = dataclasses.fields(SwapOptions)
@@ -22,6 +25,15 @@ README = (Path(__file__).parents[1] / "README.md").read_text()
 def test_keyword_arguments_are_its_fields() -> None:
     assert get_type_hints(SwapChanges) == get_type_hints(SwapOptions)
     assert e4s_engine.SwapOptions is SwapOptions
+
+
+def test_types_name_the_same_modes() -> None:
+    """Type checkers read the Literals, calls the tuples; `typed_calls.py` shows what they refuse."""
+    assert get_args(options.Blend) == blend.MODES
+    assert (*get_args(get_args(options.Align)[0]), True, False) == options.ALIGN
+    assert get_args(get_args(choose.Which)[0]) == choose.NAMES
+    assert get_args(backends.BackendName) == backends.BACKENDS
+    assert get_args(backends.Precision) == backends.PRECISIONS
 
 
 @pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.name)
@@ -60,8 +72,6 @@ def test_what_is_no_option_is_named(engine) -> None:
         engine.swap(picture, picture, options={"extent": 0.5})
 
 
-def test_options_are_published_or_not() -> None:
-    assert SwapOptions().published and SwapOptions(align=False, relight=False).published
-    assert not SwapOptions(extent=0.5).published and not SwapOptions(blend="none").published
+def test_options_do_not_change() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         SwapOptions().extent = 0.5  # type: ignore[misc]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from e4s_engine import regions
 from e4s_engine.engine import Engine
 from e4s_engine.pipeline import compose
-from e4s_engine.pipeline.paste import to_uint8
+from e4s_engine.pipeline.generate import to_uint8
 
 names = st.lists(st.sampled_from(regions.NAMES), min_size=1, max_size=4, unique=True)
 few = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -43,7 +43,7 @@ def pair(people):
     return source, target, labels
 
 
-@pytest.mark.parametrize("blend", ["feather", "multiband", "none"])
+@pytest.mark.parametrize("blend", ["feather", "multiband", "multiband10", "none"])
 @pytest.mark.parametrize("hair_first", [True, False])
 def test_a_face_onto_itself_is_its_reconstruction(engine, people, blend, hair_first):
     image, labels = people[0]

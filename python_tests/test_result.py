@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from e4s_engine import weights
+from e4s_engine.engine import Engine
+from e4s_engine.errors import NotPicklableError
 from e4s_engine.photo import blend, images
 from e4s_engine.pipeline import compose
 from e4s_engine.result import Face, Lazy, Result
@@ -41,6 +44,34 @@ def test_a_result_does_not_change() -> None:
 
 def test_a_result_is_one_line() -> None:
     assert repr(result(image=np.zeros((40, 30, 3), np.uint8))) == "<Result: 30 x 40 pixels>"
+
+
+def test_what_the_engine_returns_is_one_line(engine, face, tiny_weights) -> None:
+    swapped = engine.swap(face, np.zeros((96, 96, 3), np.uint8), ["eyes"])
+    portrait = engine.portrait(np.zeros((96, 96, 3), np.uint8))
+    model = weights.load(tiny_weights / "model.safetensors", "rgi")
+    shown = {
+        face: "<Face: labels uint8 [512, 512], styles float32 [12, 80]>",
+        swapped.faces[0]: "<SwappedFace: of landmarks or of the whole photo, eyes swapped>",
+        portrait: "<Portrait: image, 96 x 96 pixels, parsed>",
+        model: f"<Model: ModelConfig, {len(model.tensors)} tensors>",
+        engine: f"<Engine: model.safetensors, native backend on cpu in {engine.precision}>",
+    }
+    for value, text in shown.items():  # as keys of a dict: they can be hashed
+        assert repr(value) == text and value in [None, value]
+    assert repr(Face(None, [1])) == "<Face: labels NoneType [], styles list []>"  # made by hand
+
+
+@pytest.mark.parametrize("again", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_an_engine_says_how_to_use_processes(engine, again) -> None:
+    with pytest.raises(NotPicklableError, match=r"let every process create its own.* process pool"):
+        again(engine)
+
+
+def test_a_closed_engine_says_so(tiny_weights) -> None:
+    with Engine(tiny_weights / "model.safetensors", landmarks=None) as engine:
+        pass
+    assert repr(engine).endswith(", closed>")
 
 
 def test_a_lazy_value_is_computed_once_whoever_reads() -> None:
@@ -95,7 +126,7 @@ def test_everything_else_is_the_targets(engine, people, chosen, mode, place) -> 
     np.testing.assert_array_equal(made.image[~made.changed], photo[~made.changed])
     assert made.changed.any() == (chosen != [])
     np.testing.assert_array_equal(made.crop, engine.crop(photo, landmarks=points))
-    if place != "landmarks" and chosen is None and mode != "multiband":
+    if place != "landmarks" and chosen is None and not mode.startswith("multiband"):
         foreground = compose.whole_face_foreground(made.labels, made.holes)
         opacity = blend.alpha(foreground, mode)
         side = len(photo)

@@ -9,9 +9,10 @@ template <class T>
 void add_as(const AddRow& r) {
   const T *x = static_cast<const T*>(r.x), *other = static_cast<const T*>(r.other);
   T* out = static_cast<T*>(r.out);
+  const Vec gain = splat(r.gain);
   for (int p = 0; p < r.count; ++p, x += r.pixel, other += r.other_pixel, out += r.pixel) {
     for (int c = 0; c < r.channels; c += kLanes) {
-      Vec v = load(x + c) + load(other + c);
+      Vec v = load(x + c) + load(other + c) * gain;
       if (r.relu) v = relu(v);
       store(out + c, v);
     }

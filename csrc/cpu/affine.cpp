@@ -10,7 +10,7 @@ void affine_as(const AffineRow& r) {
   const T* x = static_cast<const T*>(r.x);
   const T* shortcut = static_cast<const T*>(r.shortcut);
   T* out = static_cast<T*>(r.out);
-  for (int p = 0; p < r.count; ++p, x += r.pixel, out += r.pixel) {
+  for (int p = 0; p < r.count; ++p, x += r.pixel, out += r.out_pixel) {
     for (int c = 0; c < r.channels; c += kLanes) {
       Vec v = load(x + c) * load(r.scale + c) + load(r.shift + c);
       if (r.slope != nullptr) v = leaky(v, load(r.slope + c));

@@ -75,7 +75,7 @@ struct AffineRow {
   void* out;
   Type type;
   int count, channels;
-  std::int64_t pixel, shortcut_pixel;
+  std::int64_t pixel, out_pixel, shortcut_pixel;
   const float *scale, *shift, *slope;            // slope may be null
   const float *shortcut_scale, *shortcut_shift;  // may be null
 };
@@ -145,8 +145,9 @@ struct ToRgbRow {
   const float* bias;           // [3]
   const float* skip_near;      // rows of the smaller picture (4 floats per pixel), or null
   const float* skip_far;
-  int skip_width;
-  float* blend;  // scratch [skip_width + 2][4]
+  int skip_width;                // pixels of it under the row, which begins at an even column
+  bool skip_before, skip_after;  // whether the picture has a pixel before and after them
+  float* blend;                  // scratch [skip_width + 2][4]
   float* out;
   int out_pixel;  // floats per pixel: 3 or 4
 };
@@ -190,13 +191,23 @@ struct GateRow {  // out = x * gate (+ x), then ReLU
   bool residual, relu;
 };
 
-struct AddRow {  // out = x + other, then ReLU
+struct AddRow {  // out = x + gain * other, then ReLU
   const void *x, *other;
   void* out;
   Type type;
   int count, channels;
   std::int64_t pixel, other_pixel;  // other_pixel 0: broadcast
+  float gain;
   bool relu;
+};
+
+struct BlurRow {        // out[i] = sum over 4 x 4 taps of rows[a][i + b]
+  const void* rows[4];  // null outside the map; the first pixel is two to the left of the output's
+  const float* taps;    // [4][4]
+  void* out;
+  Type type;
+  int count, width, channels;  // width: of the input
+  std::int64_t pixel;
 };
 
 struct CubicHalfRow {  // one row of the reduction of 8-bit pictures to half size
@@ -231,6 +242,7 @@ struct Kernels {
   void (*resize_row)(const ResizeRow&);
   void (*max_pool_row)(const MaxPoolRow&);
   void (*cubic_half_row)(const CubicHalfRow&);
+  void (*blur_row)(const BlurRow&);
   void (*winograd_in)(const WinogradIn&);
   void (*winograd_out)(const WinogradOut&);
 };

@@ -33,6 +33,8 @@ void max_pool_row(const MaxPoolRow& r);
 void add_row(const AddRow& r);
 // Gates a row [count][channels].
 void gate_row(const GateRow& r);
+// Filters a row [count][channels] from four input rows.
+void blur_row(const BlurRow& r);
 // Reduces eight rows [width][3] to one [width / 2][3].
 void cubic_half_row(const CubicHalfRow& r);
 // Transforms inputs to [16][tiles][channels].

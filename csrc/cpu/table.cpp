@@ -27,6 +27,7 @@ const Kernels kernels = {E4S_TEXT(E4S_NAMESPACE),
                          resize_row,
                          max_pool_row,
                          cubic_half_row,
+                         blur_row,
                          winograd_in,
                          winograd_out};
 

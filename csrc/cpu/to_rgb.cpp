@@ -6,13 +6,21 @@ namespace e4s {
 namespace E4S_NAMESPACE {
 namespace {
 
+using Four = float __attribute__((vector_size(16)));
+
 // Blends two rows of the smaller picture. Two taps per axis and phase reach real pixels: output 2i is 1/4 of
 // pixel i - 1 plus 3/4 of i, output 2i + 1 is 3/4 of i plus 1/4 of i + 1. Pixels outside the picture are
-// zero, so the first and last pixel of `blend` are too.
+// zero. A pixel at a time, so that nothing of it depends on where the row begins.
 E4S_INLINE void blend_rows(const ToRgbRow& r) {
   for (int c = 0; c < 4; ++c) r.blend[c] = r.blend[(r.skip_width + 1) * 4 + c] = 0;
-  for (int i = 0; i < 4 * r.skip_width; ++i)
-    r.blend[4 + i] = kFirInner * r.skip_near[i] + kFirOuter * r.skip_far[i];
+  const int first = r.skip_before ? -1 : 0, last = r.skip_after ? r.skip_width + 1 : r.skip_width;
+  for (int i = first; i < last; ++i) {
+    Four near, far;
+    std::memcpy(&near, r.skip_near + 4 * i, sizeof(near));
+    std::memcpy(&far, r.skip_far + 4 * i, sizeof(far));
+    const Four blended = kFirInner * near + kFirOuter * far;
+    std::memcpy(r.blend + 4 * (i + 1), &blended, sizeof(blended));
+  }
 }
 
 E4S_INLINE void add_skip(const ToRgbRow& r, int p, float* rgb) {

@@ -1,5 +1,5 @@
 // A scale and a shift per channel, the same for every sample, then PReLU: norms and activations not fused
-// into another step.
+// into another step. They may fill a part of the channels of a wider map.
 #include "ops/elementwise.h"
 #include "ops/factories.h"
 #include "ops/halo.h"
@@ -8,16 +8,21 @@ namespace e4s {
 
 StepFn make_affine(Builder& b) {
   const int x = b.read("x"), y = b.write("y");
-  const BufferSpec& in = b.spec(x);
-  require_same_features(b, in, b.spec(y));
+  const BufferSpec &in = b.spec(x), &out = b.spec(y);
+  const int to = b.integer("to", 0, 1 << 20);
+  require_part(b, out, to, in.c);
+  b.require(is_feature(in) && is_feature(out) && in.type == out.type && in.n == out.n && in.h == out.h &&
+                in.w == out.w,
+            "x and y must be feature maps of the same size and type");
   const Vector *scale = b.vector("scale", in.c), *shift = b.vector("shift", in.c);
   const Vector* slope = b.has_weight("prelu") ? b.vector("prelu", in.c) : nullptr;
   return [=](const Run& run) {
     const Map &source = run.map(x), &target = run.map(y);
     each_row_of(run, target, [&](std::int64_t n, std::int64_t row, int) {
       AffineRow r{};
-      r.x = source.at(n, row, 0), r.out = target.at(n, row, 0), r.type = source.type, r.count = source.w;
-      r.channels = static_cast<int>(source.pixel), r.pixel = source.pixel;
+      r.x = source.at(n, row, 0), r.out = target.at(n, row, 0) + to * size_of(target.type),
+      r.type = source.type, r.count = source.w;
+      r.channels = static_cast<int>(source.pixel), r.pixel = source.pixel, r.out_pixel = target.pixel;
       r.scale = scale->data(), r.shift = shift->data();
       if (slope != nullptr) r.slope = slope->data();
       run.cpu.affine_row(r);

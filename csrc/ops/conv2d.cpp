@@ -1,8 +1,11 @@
 // Dense convolution with bias, activation, residual and ReLU.
+#include <algorithm>
 #include <cstring>
 
 #include "ops/convolve.h"
+#include "ops/elementwise.h"
 #include "ops/factories.h"
+#include "ops/halo.h"
 
 namespace e4s {
 namespace {
@@ -44,35 +47,59 @@ Map dense_picture(const Run& run, const Map& x, int first, Map dense) {
   return dense;
 }
 
+// Throws ArgumentError unless the map, the kernel and the result fit together.
+void check_shapes(const Builder& b, const BufferSpec& in, const BufferSpec& out, const PackedConv& conv,
+                  const Reach& reach, int to) {
+  b.require(in.type == conv.type && out.type != Type::u8, "the types do not fit");
+  const int end = reach.first + conv.inputs;
+  b.require(end <= in.c && reach.first % kLanes == 0, "x has other channels");
+  b.require(end == in.c || in.type == Type::f32 || conv.inputs % 2 == 0, "x's channels make no whole words");
+  b.require(conv.kernel <= 7 && (conv.kernel % 2 == 1 || reach.pad == 0) && reach.pad <= conv.kernel / 2,
+            "expected a kernel of an odd side up to 7, or no border");
+  b.require(in.halo >= reach.pad, "x lacks a halo");
+  b.require(out.c != 3 && out.external < 0 && in.external < 0, "y has other channels");
+  require_part(b, out, to, conv.outputs);
+  const std::int64_t high = in.h + 2 * reach.pad - conv.kernel, wide = in.w + 2 * reach.pad - conv.kernel;
+  b.require(high >= 0 && wide >= 0 && out.n == in.n && out.h == high / reach.stride + 1 &&
+                out.w == wide / reach.stride + 1,
+            "y has another size");
+}
+
+// Returns the epilogue that the step's weights and flags ask for, but for the residual.
+Epilogue read_epilogue(const Builder& b, const PackedConv& conv, Type type) {
+  Epilogue epilogue;
+  epilogue.finish.type = type;
+  if (b.has_weight("bias")) epilogue.finish.bias = b.vector("bias", conv.outputs)->data();
+  if (b.flag("relu")) epilogue.finish.activation = Activation::relu;
+  if (b.has_weight("prelu")) {
+    epilogue.finish.slope = b.vector("prelu", conv.outputs)->data();
+    epilogue.finish.activation = Activation::prelu;
+  }
+  return epilogue;
+}
+
 }  // namespace
 
 StepFn make_conv2d(Builder& b) {
-  const int x = b.read("x"), y = b.write("y");
+  const int x = b.read("x"), y = b.write_part("y");
   const BufferSpec &in = b.spec(x), &out = b.spec(y);
   const PackedConv* conv = b.conv_of_any_form("kernel");
-  const int stride = b.integer("stride", 1, 4), first = b.integer("first", 0, 1 << 20);
-  const std::int64_t outputs = conv->outputs;
-  b.require(in.type == conv->type && out.type != Type::u8, "the types do not fit");
-  b.require(first + conv->inputs <= in.c && (first == 0 || first % kLanes == 0), "x has other channels");
-  b.require(conv->kernel % 2 == 1 && conv->kernel <= 7 && in.halo >= conv->kernel / 2, "x lacks a halo");
-  b.require(out.c == outputs && out.c != 3 && out.external < 0 && in.external < 0, "y has other channels");
-  b.require(out.n == in.n && out.h == (in.h - 1) / stride + 1 && out.w == (in.w - 1) / stride + 1,
-            "y has another size");
-  Epilogue epilogue;
-  epilogue.finish.type = out.type;
-  if (b.has_weight("bias")) epilogue.finish.bias = b.vector("bias", outputs)->data();
-  if (b.flag("relu")) epilogue.finish.activation = Activation::relu;
-  if (b.has_weight("prelu")) {
-    epilogue.finish.slope = b.vector("prelu", outputs)->data();
-    epilogue.finish.activation = Activation::prelu;
-  }
+  const Reach reach{b.integer("stride", 1, 4), b.integer("first", 0, 1 << 20), b.integer("pad", 0, 3)};
+  const int to = b.integer("to", 0, 1 << 20), outputs = conv->outputs;
+  const bool mirrored = b.flag("reflect");
+  check_shapes(b, in, out, *conv, reach, to);
+  b.require(!conv->winograd() || reach.first == 0, "Winograd's form reads from the first channel on");
+  b.require(x != y || reach.first + conv->inputs <= to || to + outputs <= reach.first,
+            "writes to the channels that it reads");
+  b.require(!mirrored || std::min(in.h, in.w) > reach.pad, "x is too small to be mirrored");
+  Epilogue epilogue = read_epilogue(b, *conv, out.type);
   int residual = -1;
   if (b.has("residual")) {
     residual = b.read("residual");
     const BufferSpec& r = b.spec(residual);
-    b.require(
-        r.n == out.n && r.h == out.h && r.w == out.w && r.c == out.c && r.type == out.type && r.external < 0,
-        "the residual has another shape");
+    b.require(r.n == out.n && r.h == out.h && r.w == out.w && r.c == outputs && r.type == out.type &&
+                  r.external < 0 && residual != y,
+              "the residual has another shape");
     epilogue.finish.relu_last = b.flag("relu_last");
   }
   prepare(b, in, out, *conv);
@@ -81,11 +108,15 @@ StepFn make_conv2d(Builder& b) {
   return [=](const Run& run) {
     Epilogue bound = epilogue;
     if (residual >= 0) bound.residual = &run.map(residual);
-    const Map& given = run.map(x);
+    const Map &source = run.map(x), target = part_of(run.map(y), to, outputs);
+    if (mirrored) mirror_halo(run, source, reach.pad);
     if (conv->rows())
-      convolve(run, dense_picture(run, given, first, dense), run.map(y), *conv, stride, 0, bound);
+      convolve(run, dense_picture(run, source, reach.first, dense), target, *conv,
+               {reach.stride, 0, reach.pad}, bound);
     else
-      convolve(run, given, run.map(y), *conv, stride, first, bound);
+      convolve(run, source, target, *conv, reach, bound);
+    if (mirrored) clear_halo(run, source);
+    clear_halo(run, run.map(y));
   };
 }
 

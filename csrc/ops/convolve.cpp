@@ -79,7 +79,7 @@ void finish_span(const Run& run, const Epilogue& e, const Map& y, int sample, in
     if (e.labels != nullptr)
       span.labels = reinterpret_cast<const std::uint8_t*>(e.labels->at(sample, row, column));
   }
-  if (e.noise != nullptr) span.noise = e.noise->data() + static_cast<std::int64_t>(row) * y.w + column;
+  if (e.noise != nullptr) span.noise = e.noise + row * e.noise_row + column;
   if (e.residual != nullptr) {
     span.residual = e.residual->at(sample, row, column) + channel * size_of(y.type);
     span.residual_pixel = e.residual->pixel;
@@ -89,10 +89,10 @@ void finish_span(const Run& run, const Epilogue& e, const Map& y, int sample, in
   run.cpu.finish(finish, span);
 }
 
-void convolve(const Run& run, const Map& x, const Map& y, const PackedConv& conv, int stride, int first,
+void convolve(const Run& run, const Map& x, const Map& y, const PackedConv& conv, const Reach& reach,
               const Epilogue& epilogue) {
   if (conv.winograd()) return convolve_winograd(run, x, y, conv, epilogue);
-  const int kernel = conv.kernel, pad = kernel / 2, groups = conv.groups();
+  const int kernel = conv.kernel, pad = reach.pad, stride = reach.stride, groups = conv.groups();
   const int tap_count = static_cast<int>(conv.taps()), columns = conv.rows() ? 1 : kernel;
   Tiler::Offset taps[kMostTaps];
   for (int t = 0; t < tap_count; ++t) taps[t] = {t / columns * x.row + t % columns * x.pixel, t};
@@ -110,7 +110,7 @@ void convolve(const Run& run, const Map& x, const Map& y, const PackedConv& conv
     auto** sources = reinterpret_cast<const void**>(scratch + kPointers);
     auto* sums = reinterpret_cast<float*>(scratch + 2 * kPointers);
     each_row(start, count, y.w, [&](int row, int column, int p, int length) {
-      const std::byte* source = x.at(sample, row * stride - pad, column * stride - pad) + first * size;
+      const std::byte* source = x.at(sample, row * stride - pad, column * stride - pad) + reach.first * size;
       std::byte* out = y.at(sample, row, column) + tiler.group() * kWidth * size_of(y.type);
       for (int r = 0; r < kernel; ++r)
         prefetch<Use::read>(source + r * x.row * size, ((length - 1) * stride + kernel) * x.pixel * size);

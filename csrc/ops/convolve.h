@@ -17,7 +17,8 @@ struct Epilogue {
   std::int64_t stride = 0;
   int regions = 1;
   const Map* labels = nullptr;
-  const Vector* noise = nullptr;  // [H*W], gain included
+  const float* noise = nullptr;  // of pixel (0, 0), gain included; rows are `noise_row` apart
+  std::int64_t noise_row = 0;
 
   // Whether the sums are the output and can be written directly to it.
   bool bare() const {
@@ -78,9 +79,14 @@ const ConvTileFn* conv_tiles(const Kernels& cpu, Type type);
 // Checks the maps of a convolution with these weights and requests the scratch that `convolve` needs.
 void prepare(Builder& b, const BufferSpec& in, const BufferSpec& out, const PackedConv& conv);
 
+// The pixels and channels of x that a convolution reads. pad: width of the border, which lies in the halo.
+struct Reach {
+  int stride, first, pad;
+};
+
 // Computes a dense convolution x [N,H,W,C] -> y [N,H/stride,W/stride,O] in the weights' form (direct or
-// Winograd), with padding k / 2 from the halo, over channels of x from `first` on.
-void convolve(const Run& run, const Map& x, const Map& y, const PackedConv& conv, int stride, int first,
+// Winograd), over channels of x from `first` on.
+void convolve(const Run& run, const Map& x, const Map& y, const PackedConv& conv, const Reach& reach,
               const Epilogue& epilogue);
 
 // Computes a 3 x 3 convolution of stride 1 in Winograd's form, x [N,H,W,C] -> y [N,H,W,O]: 16 products for 4

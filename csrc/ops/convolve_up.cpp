@@ -94,6 +94,12 @@ void make_strip(const Run& run, const Map& x, const Map& y, const Tiler& tiler, 
   }
 }
 
+// Returns an even length of at most `most` that splits a side into parts of about the same length.
+int even_share(int side, int most) {
+  const int parts = (side + most - 1) / most;
+  return ((side + parts - 1) / parts + 1) / 2 * 2;
+}
+
 }  // namespace
 
 std::int64_t convolve_up_scratch() { return 2 * kPointers + (kPlane + kSmooth + kColumns) * kWidth * 4; }
@@ -101,14 +107,14 @@ std::int64_t convolve_up_scratch() { return 2 * kPointers + (kPlane + kSmooth + 
 void convolve_up(const Run& run, const Map& x, const Map& y, const PackedConv& conv,
                  const Epilogue& epilogue) {
   const int groups = conv.groups();
-  const int high = y.h <= kRows ? std::max(kChunk, y.h / 4 / kChunk * kChunk) : kRows;  // enough tasks
-  const int down = (y.h + high - 1) / high, across = (y.w + kColumns - 1) / kColumns;
+  const int most = y.h <= kRows ? std::max(kChunk, y.h / 4 / kChunk * kChunk) : kRows;  // enough tasks
+  const int high = even_share(y.h, most), wide = even_share(y.w, kColumns);
+  const int down = (y.h + high - 1) / high, across = (y.w + wide - 1) / wide;
   const std::int64_t strips = static_cast<std::int64_t>(down) * across;
   run.pool.each(y.n * strips * groups, [&](std::int64_t task, int worker) {
     const int place = static_cast<int>(task / groups % strips);
-    Strip strip{static_cast<int>(task / groups / strips), place / across * high, place % across * kColumns, 0,
-                0};
-    strip.rows = std::min(high, y.h - strip.top), strip.columns = std::min(kColumns, y.w - strip.left);
+    Strip strip{static_cast<int>(task / groups / strips), place / across * high, place % across * wide, 0, 0};
+    strip.rows = std::min(high, y.h - strip.top), strip.columns = std::min(wide, y.w - strip.left);
     const Tiler tiler(run.cpu, conv, static_cast<int>(task % groups));
     make_strip(run, x, y, tiler, strip, Scratch(run.of_worker(worker)), epilogue);
   });

@@ -27,7 +27,7 @@ StepFn make_demodulate(Builder& b) {
     Epilogue epilogue;
     epilogue.finish.activation = Activation::rsqrt;
     epilogue.finish.epsilon = epsilon;
-    convolve(run, squares, run.map(y), *energy, 1, 0, epilogue);
+    convolve(run, squares, run.map(y), *energy, {1, 0, 0}, epilogue);
   };
 }
 

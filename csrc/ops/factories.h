@@ -5,15 +5,17 @@
 
 namespace e4s {
 
-// x + other, then ReLU: x, y [N,H,W,C], other like x or [N,1,1,C].
+// x + gain * other, then ReLU: x, y [N,H,W,C], other like x or [N,1,1,C].
 StepFn make_add(Builder& b);
-// A scale and a shift per channel, then PReLU: x, y [N,H,W,C].
+// A scale and a shift per channel, then PReLU: x [N,H,W,c] -> channels of y [N,H,W,C] from `to` on.
 StepFn make_affine(Builder& b);
 // Best class of resized logits: x [N,h,w,C] -> y [N,H,W,1], 8-bit.
 StepFn make_argmax(Builder& b);
+// A 4 x 4 filter of every channel, with two zero pixels around: x [N,H,W,C] -> y [N,H+1,W+1,C].
+StepFn make_blur(Builder& b);
 // The learned constant, repeated over the batch: values [H,W,C] -> y [N,H,W,C].
 StepFn make_constant(Builder& b);
-// Dense convolution with its epilogue: x [N,h,w,I] -> y [N,H,W,O].
+// Dense convolution with its epilogue: x [N,h,w,I] -> channels of y [N,H,W,O] from `to` on.
 StepFn make_conv2d(Builder& b);
 // Every stride-th pixel of x [N,h,w,c] -> channels of y [N,H,W,C] from `first` on.
 StepFn make_copy(Builder& b);
@@ -29,6 +31,8 @@ StepFn make_instance_norm(Builder& b);
 StepFn make_max_pool(Builder& b);
 // Instance norm times a gain, plus the shortcut: x, y [N,H,W,C], shortcut [N,h,w,C].
 StepFn make_norm_add(Builder& b);
+// The first three channels: x [N,H,W,C] -> y [N,H,W,3].
+StepFn make_picture(Builder& b);
 // One linear layer per region: x [N,1,R,I] -> y [N,1,R,O].
 StepFn make_region_linear(Builder& b);
 // Mean per region, or of all pixels: x [N,H,W,C], labels [N,H,W,1] -> y [N,1,R,C].
@@ -41,6 +45,8 @@ StepFn make_resize(Builder& b);
 StepFn make_resize_labels(Builder& b);
 // Modulated 1 x 1 convolution plus the upsampled skip: x [N,H,W,I], skip [N,H/2,W/2,3] -> y [N,H,W,3].
 StepFn make_to_rgb(Builder& b);
+// Vectors divided by their root mean square: x, y [N,1,R,C].
+StepFn make_rms_norm(Builder& b);
 // x [N,H,W,3] in -1..1 -> 8-bit y [N,H,W,3].
 StepFn make_to_uint8(Builder& b);
 

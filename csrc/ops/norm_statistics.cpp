@@ -56,6 +56,7 @@ void apply(const Run& run, const Map& x, const Map& y, Affine affine, const floa
     AffineRow r{};
     r.x = x.at(n, row, 0), r.out = y.at(n, row, 0), r.type = x.type;
     r.count = x.w, r.channels = static_cast<int>(x.pixel), r.pixel = x.pixel;
+    r.out_pixel = y.pixel;
     r.scale = affine.scale + first, r.shift = affine.shift + first, r.slope = slope;
     if (shortcut != nullptr) {
       r.shortcut = shortcut->at(n, row * stride, 0), r.shortcut_pixel = shortcut->pixel * stride;

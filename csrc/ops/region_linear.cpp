@@ -38,7 +38,7 @@ StepFn make_region_linear(Builder& b) {
         epilogue.finish.slope = slope->data();
         epilogue.finish.activation = Activation::prelu;
       }
-      convolve(run, along(run.map(x)), along(run.map(y)), *conv, 1, 0, epilogue);
+      convolve(run, along(run.map(x)), along(run.map(y)), *conv, {1, 0, 0}, epilogue);
     }
   };
 }

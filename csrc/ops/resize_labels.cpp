@@ -7,7 +7,7 @@
 namespace e4s {
 
 StepFn make_resize_labels(Builder& b) {
-  const int x = b.read("x"), y = b.write("y");
+  const int x = b.read("x"), y = b.write("y", 1);
   const BufferSpec &in = b.spec(x), &out = b.spec(y);
   b.require(in.type == Type::u8 && out.type == Type::u8 && in.c == 1 && out.c == 1 && in.n == out.n &&
                 in.halo == 0 && out.halo == 0 && out.external < 0,
@@ -17,10 +17,11 @@ StepFn make_resize_labels(Builder& b) {
   const auto most = static_cast<std::uint8_t>(std::min(in.limit, 256) - 1);
   return [=](const Run& run) {
     const Map &source = run.map(x), &target = run.map(y);
-    each_row_of(run, target, [&](std::int64_t n, std::int64_t row, int) {
+    each_row_in_box(run, target, [&](std::int64_t n, std::int64_t row, int) {
       const auto* from = reinterpret_cast<const std::uint8_t*>(source.at(n, row * source.h / target.h, 0));
       auto* to = reinterpret_cast<std::uint8_t*>(target.at(n, row, 0));
-      for (std::int64_t i = 0; i < target.w; ++i) to[i] = std::min(from[i * source.w / target.w], most);
+      for (std::int64_t i = run.box.left; i < run.box.right; ++i)
+        to[i] = std::min(from[i * source.w / target.w], most);
     });
   };
 }

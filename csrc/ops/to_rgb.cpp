@@ -36,18 +36,23 @@ void run_rgb(const Run& run, const Rgb& op) {
   const Map* skip = op.skip < 0 ? nullptr : &run.map(op.skip);
   float* zeros = table + x.n * per_sample;
   if (skip != nullptr) std::fill(zeros, zeros + skip->row, 0.0f);
-  each_row_of(run, y, [&](std::int64_t n, std::int64_t row, int worker) {
+  const int left = run.box.left;
+  each_row_in_box(run, y, [&](std::int64_t n, std::int64_t row, int worker) {
     ToRgbRow r{};
-    r.x = x.at(n, row, 0), r.type = x.type, r.count = x.w, r.channels = static_cast<int>(x.pixel);
-    r.pixel = x.pixel, r.table = table + n * per_sample, r.bias = op.bias;
-    if (op.labels >= 0) r.labels = reinterpret_cast<const std::uint8_t*>(run.map(op.labels).at(n, row, 0));
+    r.x = x.at(n, row, left), r.type = x.type, r.count = run.box.width();
+    r.channels = static_cast<int>(x.pixel), r.pixel = x.pixel;
+    r.table = table + n * per_sample, r.bias = op.bias;
+    if (op.labels >= 0) r.labels = reinterpret_cast<const std::uint8_t*>(run.map(op.labels).at(n, row, left));
     if (skip != nullptr) {
       const std::int64_t near = row / 2, far = row % 2 != 0 ? near + 1 : near - 1;
-      r.skip_near = reinterpret_cast<const float*>(skip->at(n, near, 0));
-      r.skip_far = far < 0 || far >= skip->h ? zeros : reinterpret_cast<const float*>(skip->at(n, far, 0));
-      r.skip_width = skip->w, r.blend = reinterpret_cast<float*>(run.of_worker(worker));
+      const std::int64_t first = left / 2;
+      r.skip_near = reinterpret_cast<const float*>(skip->at(n, near, first));
+      r.skip_far = far < 0 || far >= skip->h ? zeros + first * skip->pixel
+                                             : reinterpret_cast<const float*>(skip->at(n, far, first));
+      r.skip_width = run.box.width() / 2, r.skip_before = left > 0, r.skip_after = run.box.right < y.w;
+      r.blend = reinterpret_cast<float*>(run.of_worker(worker));
     }
-    r.out = reinterpret_cast<float*>(y.at(n, row, 0)), r.out_pixel = static_cast<int>(y.pixel);
+    r.out = reinterpret_cast<float*>(y.at(n, row, left)), r.out_pixel = static_cast<int>(y.pixel);
     run.cpu.to_rgb_row(r);
   });
 }
@@ -55,7 +60,7 @@ void run_rgb(const Run& run, const Rgb& op) {
 }  // namespace
 
 StepFn make_to_rgb(Builder& b) {
-  Rgb op{b.read("x"), b.write("y"), -1, -1, -1, nullptr, nullptr, 0};
+  Rgb op{b.read("x", kSame), b.write("y", b.has("skip") ? 2 : 1), -1, -1, -1, nullptr, nullptr, 0};
   const BufferSpec &in = b.spec(op.x), &out = b.spec(op.y);
   b.require(in.type != Type::u8 && in.external < 0 && in.c != 3, "impossible x");
   b.require(
@@ -75,7 +80,7 @@ StepFn make_to_rgb(Builder& b) {
   }
   b.require(regions == 1 || b.has("labels"), "labels are needed to tell regions apart");
   if (b.has("labels")) {
-    op.labels = b.read("labels");
+    op.labels = b.read("labels", kSame);
     const BufferSpec& labels = b.spec(op.labels);
     b.require(labels.type == Type::u8 && labels.external < 0 && labels.c == 1 && labels.n == in.n &&
                   labels.h == out.h && labels.w == out.w && labels.limit >= 1 && labels.limit <= regions,
@@ -83,7 +88,7 @@ StepFn make_to_rgb(Builder& b) {
   }
   std::int64_t zeros = 0;
   if (b.has("skip")) {
-    op.skip = b.read("skip");
+    op.skip = b.read("skip", {2, 1, 1});
     const BufferSpec& skip = b.spec(op.skip);
     b.require(skip.type == Type::f32 && skip.external < 0 && skip.halo == 0 && skip.c == 3 &&
                   skip.n == in.n && skip.h * 2 == out.h && skip.w * 2 == out.w,

@@ -13,7 +13,7 @@ constexpr std::int64_t kWidth = kGroup * kLanes;
 constexpr std::int64_t kTiles = 72;  // most tiles per block
 constexpr std::int64_t kLine = 64;   // bytes between the parts, so that they share no cache set
 // With fewer channels the transforms cost too much; with fewer pixels the weights, which grow by 16 / 9.
-constexpr int kLeastChannels = 64;
+constexpr int kLeastChannels = 32;
 constexpr std::int64_t kLeastPixels = 256;
 
 // Offsets in bytes of a block's intermediates in a worker's scratch: inputs [part][tile][channel], products
@@ -53,7 +53,7 @@ std::int64_t winograd_scratch(const PackedConv& conv) { return Layout(conv).tota
 
 void check_winograd(const Builder& b, const BufferSpec& in, const BufferSpec& out, const PackedConv& conv) {
   b.require(in.h == out.h && in.w == out.w && in.h % 2 == 0 && in.w % 2 == 0 && in.halo >= 1 &&
-                in.c == conv.inputs && in.c % kLanes == 0,
+                in.c >= conv.inputs && conv.inputs % kLanes == 0,
             "Winograd's form needs stride 1, even sides and whole vectors of channels");
 }
 

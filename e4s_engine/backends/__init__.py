@@ -9,7 +9,7 @@ import logging
 import os
 import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -25,9 +25,12 @@ logger = logging.getLogger("e4s_engine")
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
+Boxes = npt.NDArray[np.int64]  # parts of maps [N,4]: top, left, bottom, right
 
 BACKENDS = ("auto", "native", "reference")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+BackendName = Literal["auto", "native", "reference"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
 class Given(NamedTuple):
@@ -53,8 +56,8 @@ class Ask:
     """A swap that is asked of a `Swapper`.
 
     target: aligned crop uint8 [1024,1024,3], or a `Resident`: then pictures of the result stay on the device.
-    chosen: swap flags uint8 [P,12], a row per source (see `compose.request`). settings: extent, shape,
-    texture, hair_first as floats. relight: whether by the model's relighting layers. outputs: names of what
+    chosen: swap flags uint8 [P,12], a row per source (see `compose.request`). settings: options as floats, in
+    the order of `compose.SETTINGS`. relight: whether by the model's relighting layers. outputs: names of what
     to return.
     """
 
@@ -87,6 +90,7 @@ class Backend(Protocol):
     device: str
     precision: str
     name: str
+    in_boxes: bool  # whether it computes boxes alone
 
     @property
     def swapper(self) -> Swapper | None:
@@ -95,8 +99,13 @@ class Backend(Protocol):
     def load(self, network: str, model: Model) -> None:
         """Take a model of a network, by its kind in the registry. Raises WeightsError for damaged tensors."""
 
-    def run(self, network: str, function: str, *arrays: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def run(
+        self, network: str, function: str, *arrays: npt.NDArray[Any], boxes: Boxes | None = None
+    ) -> npt.NDArray[Any]:
         """Run a function of a loaded network over inputs [N,...] as it declares them (networks/network.py).
+
+        boxes: the pixels of each sample's map that the caller reads, the same as without boxes; the others
+        may be anything. None: all.
 
         Returns maps as floats [N,H,W,C], vectors [N,R,C], or bytes [N,H,W].
         """

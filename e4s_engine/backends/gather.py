@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from e4s_engine import _forks
-from e4s_engine.backends import Ask, Backend, Bytes, Floats, Swapper
+from e4s_engine.backends import Ask, Backend, Boxes, Bytes, Floats, Swapper
 from e4s_engine.weights import Model
 
 # Number of batches of a kind that run at once; calls that arrive meanwhile wait for the next batch. On a GPU
@@ -52,6 +52,7 @@ class Gathered:
         """max_batch: number of pictures per batch. max_wait_ms: time to wait for other calls, per network."""
         self._backend = backend
         self.name, self.device, self.precision = backend.name, backend.device, backend.precision
+        self.in_boxes = backend.in_boxes
         self._most, self._seconds = max_batch, max_wait_ms / 1000
         self._at_a_time = _AT_A_TIME[backend.device.partition(":")[0]]
         self.renew()
@@ -73,10 +74,17 @@ class Gathered:
         """See `Backend`."""
         self._backend.load(network, model)
 
-    def run(self, network: str, function: str, *arrays: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """See `Backend`."""
-        kind = (network, function, *(array.shape[1:] for array in arrays))
-        result: npt.NDArray[Any] = self.call(kind, partial(self._backend.run, network, function), *arrays)
+    def run(
+        self, network: str, function: str, *arrays: npt.NDArray[Any], boxes: Boxes | None = None
+    ) -> npt.NDArray[Any]:
+        """See `Backend`. Calls with boxes and calls without them go separately."""
+        kind = (network, function, boxes is None, *(array.shape[1:] for array in arrays))
+        run = partial(self._backend.run, network, function)
+        result: npt.NDArray[Any]
+        if boxes is None:
+            result = self.call(kind, run, *arrays)
+        else:
+            result = self.call(kind, lambda *joined: run(*joined[:-1], boxes=joined[-1]), *arrays, boxes)
         return result
 
     def invert(self, pictures: Bytes, labels: Bytes, styles: Floats, steps: int, rate: float) -> Floats:

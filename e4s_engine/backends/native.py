@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -121,6 +121,7 @@ class Native(Planned):
 
     name = "native"
     device = "cpu"
+    in_boxes = True
     swapper: Swapper | None = None  # on the CPU one plan for the whole swap gains nothing
 
     def __init__(self, precision: str = "auto", isa: str | None = None, threads: int = 0) -> None:
@@ -154,9 +155,19 @@ class Native(Planned):
     def _run(
         self, loaded: Loaded, name: str, arrays: list[npt.NDArray[Any]], out: npt.NDArray[Any] | None
     ) -> npt.NDArray[Any]:
+        return self._run_box(loaded, name, arrays, out, None)
+
+    def _run_box(
+        self,
+        loaded: Loaded,
+        name: str,
+        arrays: list[npt.NDArray[Any]],
+        out: npt.NDArray[Any] | None,
+        box: Sequence[int] | None,
+    ) -> npt.NDArray[Any]:
         compiled = self._plan(loaded, name, tuple(array.shape for array in arrays))
         out = result_of(compiled.plan) if out is None else out
-        compiled.runtime.run([*arrays, out])
+        compiled.runtime.run([*arrays, out], box=box)
         return out
 
     def _plan(self, loaded: Loaded, name: str, shapes: tuple[Shape, ...]) -> _Compiled:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from e4s_engine import ops, regions
-from e4s_engine.backends import Bytes, Floats
+from e4s_engine.backends import Boxes, Bytes, Floats
 from e4s_engine.errors import ArgumentError, BackendError
 from e4s_engine.networks import registry
 from e4s_engine.networks.network import Config, Function, Input, Network, Shape
@@ -34,6 +34,8 @@ def _input(plan: Plan, kind: Input, shape: Shape) -> Symbol:
     batch, first, second = shape[:3]
     if kind is Input.PIXELS:
         return plan.pixels(batch, first, second)
+    if kind is Input.MAPS:
+        return plan.maps(batch, first, second, shape[3])
     if kind is Input.LABELS:
         return plan.labels(batch, first, second, regions.COUNT)
     return plan.vectors(batch, first, second)
@@ -63,6 +65,8 @@ class Loaded:
 class Planned(ABC):
     """A backend whose networks are recorded plans. Subclasses pack a plan's weights and run it."""
 
+    in_boxes = False
+
     def __init__(self, precision: str) -> None:
         self.precision = precision
         self._loaded: dict[str, Loaded] = {}
@@ -79,8 +83,12 @@ class Planned(ABC):
         keeps = isinstance(model.tensors, TensorFile) or any(f.free for f in declared.functions.values())
         self._loaded[network] = Loaded(declared, model.config, model.tensors if keeps else {})
 
-    def run(self, network: str, function: str, *arrays: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def run(
+        self, network: str, function: str, *arrays: npt.NDArray[Any], boxes: Boxes | None = None
+    ) -> npt.NDArray[Any]:
         """Run a function of a network over inputs [N,...], a few samples at a time.
+
+        boxes: see `Backend`.
 
         Returns floats [N,H,W,C] or [N,R,C], or bytes [N,H,W]. Raises BackendError for a network that was not
         loaded.
@@ -89,13 +97,20 @@ class Planned(ABC):
         declared = loaded.network.function(function)
         ready = [_ready(array, kind) for array, kind in zip(arrays, declared.inputs, strict=True)]
         first, *others = slices(len(ready[0]), self._at_once(declared))
-        result = self._run(loaded, function, [np.ascontiguousarray(array[first]) for array in ready], None)
+
+        def run(part: slice, out: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
+            some = [np.ascontiguousarray(array[part]) for array in ready]
+            if boxes is None:
+                return self._run(loaded, function, some, out)
+            return self._run_box(loaded, function, some, out, _joined(boxes[part]))
+
+        result = run(first, None)
         if not others:
             return result
         whole = np.empty((len(ready[0]), *result.shape[1:]), result.dtype)
         whole[first] = result
         for part in others:
-            self._run(loaded, function, [np.ascontiguousarray(array[part]) for array in ready], whole[part])
+            run(part, whole[part])
         return whole
 
     def invert(self, pictures: Bytes, labels: Bytes, styles: Floats, steps: int, rate: float) -> Floats:
@@ -130,6 +145,17 @@ class Planned(ABC):
     ) -> npt.NDArray[Any]:
         """Run a function over inputs [N,...] as one batch, into `out` if it is not None."""
 
+    def _run_box(
+        self,
+        loaded: Loaded,
+        name: str,
+        arrays: list[npt.NDArray[Any]],
+        out: npt.NDArray[Any] | None,
+        box: Sequence[int],
+    ) -> npt.NDArray[Any]:
+        """Run as `_run`; only these pixels of every sample are read. By default all are computed."""
+        return self._run(loaded, name, arrays, out)
+
     @abstractmethod
     def _precision_of(self, function: Function) -> str:
         """Return the precision that a function runs in."""
@@ -139,11 +165,16 @@ class Planned(ABC):
         """Return the number of samples per batch."""
 
 
+def _joined(boxes: Boxes) -> list[int]:
+    """Return the smallest box that covers all."""
+    return [*boxes[:, :2].min(0).tolist(), *boxes[:, 2:].max(0).tolist()]
+
+
 def _ready(array: npt.NDArray[Any], kind: Input) -> npt.NDArray[Any]:
     """Return an input in its declared type. Raises ArgumentError for labels beyond the regions."""
     if kind is Input.LABELS:
         check_labels(array)
-    return np.asarray(array, np.float32) if kind is Input.VECTORS else array
+    return np.asarray(array, np.float32) if kind in (Input.VECTORS, Input.MAPS) else array
 
 
 def check_labels(labels: npt.NDArray[Any]) -> None:

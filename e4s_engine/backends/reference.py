@@ -11,10 +11,10 @@ import numpy.typing as npt
 import torch
 
 from e4s_engine import ops
-from e4s_engine.backends import Bytes, Floats, Swapper, check_device
+from e4s_engine.backends import Boxes, Bytes, Floats, Swapper, check_device
 from e4s_engine.errors import BackendError
 from e4s_engine.networks import registry
-from e4s_engine.networks.network import Config, Network
+from e4s_engine.networks.network import Config, Function, Input, Network
 from e4s_engine.networks.rgi import invert
 from e4s_engine.ops.ops import Ops
 from e4s_engine.weights import Model
@@ -27,6 +27,7 @@ class Reference:
     """Networks over an `ops` namespace, by default the one-pass reference operations."""
 
     name = "reference"
+    in_boxes = False
     swapper: Swapper | None = None
 
     def __init__(self, device: str, precision: str, operations: Ops[torch.Tensor] = ops.reference) -> None:
@@ -41,12 +42,15 @@ class Reference:
         placed = {name: torch.from_numpy(tensor).to(self.device) for name, tensor in model.tensors.items()}
         self._loaded[network] = registry.get(network), model.config, placed
 
-    def run(self, network: str, function: str, *arrays: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """See `Backend`."""
+    def run(
+        self, network: str, function: str, *arrays: npt.NDArray[Any], boxes: Boxes | None = None
+    ) -> npt.NDArray[Any]:
+        """See `Backend`; everything is computed."""
         declared, config, weights = self._loaded[network]
-        call = declared.function(function).call
+        called = declared.function(function)
         with self._running():
-            results = [call(self._ops, *batch, weights, config) for batch in self._batches(*arrays)]
+            batches = (_channels_first(called, batch) for batch in self._batches(*arrays))
+            results = [called.call(self._ops, *batch, weights, config) for batch in batches]
             return np.concatenate([_as_array(result) for result in results])
 
     def invert(self, pictures: Bytes, labels: Bytes, styles: Floats, steps: int, rate: float) -> Floats:
@@ -84,6 +88,12 @@ class Reference:
             raise BackendError(
                 f"device: {self.device} has too little memory for this model: {error}"
             ) from error
+
+
+def _channels_first(function: Function, batch: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    """Return a function's inputs with feature maps as [N,C,H,W]."""
+    pairs = zip(batch, function.inputs, strict=True)
+    return tuple(array.permute(0, 3, 1, 2) if kind is Input.MAPS else array for array, kind in pairs)
 
 
 def _as_array(result: torch.Tensor) -> npt.NDArray[Any]:

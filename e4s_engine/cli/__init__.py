@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from e4s_engine import __version__
 from e4s_engine.cli import bench, convert, demo, edit, faces, info, parse, reconstruct, swap
-from e4s_engine.cli.messages import complain
+from e4s_engine.cli.commands import Command
+from e4s_engine.cli.messages import Log, complain, say, warnings_shown
 from e4s_engine.errors import E4SError
 from e4s_engine.training import command as training
 
@@ -35,22 +35,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code."""
     arguments = _parser().parse_args(argv)
     level = logging.INFO if arguments.verbose else logging.WARNING
-    logging.basicConfig(level=level, format="e4s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(Log())
+    logging.basicConfig(level=level, handlers=[handler])
     try:
-        code: int = arguments.run(arguments)
-        return code
+        with warnings_shown():
+            code: int = arguments.run(arguments)
+            return code
     except (E4SError, OSError) as error:  # OSError: a folder that cannot be listed, a name that is too long
         complain(error)
         return 1
     except KeyboardInterrupt:
-        print("e4s: interrupted", file=sys.stderr)
+        say("interrupted")
         return 130
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="e4s", description="Fine-grained face swapping by region.")
     parser.add_argument("--version", action="version", version=f"e4s_engine {__version__}")
-    group = parser.add_subparsers(required=True, metavar="COMMAND")
+    group = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Command)
     for name, module in COMMANDS.items():
         module.add(_command(group, name, module.run, module.HELP))
     training.add(group, _command)  # a command with subcommands

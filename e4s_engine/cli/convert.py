@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 from argparse import Namespace
+from pathlib import Path
+
+from e4s_engine.cli import flags, outputs
 
 HELP = "an official checkpoint to safetensors"
 
@@ -12,6 +15,7 @@ def add(command: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     command.add_argument("official", metavar="OFFICIAL", help="iteration_300000.pt or 79999_iter.pth")
     command.add_argument("output", metavar="OUT", help="a .safetensors file")
+    flags.add_overwrite(command)
     command.add_argument("--ema", action="store_true", help="convert the EMA weights if the file has both")
 
 
@@ -20,6 +24,9 @@ def run(arguments: Namespace) -> int:
     from e4s_engine import weights
     from e4s_engine.networks import registry
 
+    outputs.check_free(
+        Path(arguments.output), "OUT", outputs.identities([Path(arguments.official)]), arguments.overwrite
+    )
     model = weights.convert(arguments.official, arguments.output, ema=arguments.ema)
     count = sum(tensor.size for tensor in model.tensors.values())
     kind = registry.kind_of(model.config)

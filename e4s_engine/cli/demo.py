@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from e4s_engine.cli import engines, files, flags
+from e4s_engine.cli import engines, flags, outputs
+from e4s_engine.errors import DemoModelWarning
 
 if TYPE_CHECKING:
     from e4s_engine.engine import Engine
@@ -18,14 +20,16 @@ if TYPE_CHECKING:
 HELP = "the whole chain on two made-up people, as a contact sheet"
 
 SIDE = 512
+SHEET = "out/demo.png"
 SWAPS: dict[str, Sequence[str] | None] = {"whole face": None, "eyes": ["eyes"], "hair": ["hair"]}
 
 
 def add(command: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     command.add_argument(
-        "-o", "--output", default="out/demo.png", metavar="SHEET", help="default: out/demo.png"
+        "-o", "--output", metavar="SHEET", help=f"default: {SHEET}, which is replaced if it exists"
     )
+    flags.add_overwrite(command)
     command.add_argument("--seed", type=flags.natural, default=0, metavar="N", help="other people")
     flags.add_engine(command)
 
@@ -34,9 +38,11 @@ def run(arguments: Namespace) -> int:
     """Write the sheet."""
     from e4s_engine.photo import images
 
-    output = Path(arguments.output)
+    output = Path(arguments.output or SHEET)
     output.parent.mkdir(parents=True, exist_ok=True)
-    files.check_output(output)
+    arguments.overwrite |= arguments.output is None
+    outputs.check(arguments, {"--output": output})
+    warnings.simplefilter("ignore", DemoModelWarning)  # rendered people; `main` restores the filters
     with engines.engine(arguments) as engine:
         images.write(sheet(engine, arguments.seed), output, "--output")
     print(f"look at {output}")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 from argparse import Namespace
 
-from e4s_engine.cli import engines, files, flags
+from e4s_engine.cli import engines, files, flags, outputs
 
 HELP = "mix another photo's texture into some regions"
+
+_NOT_HERE = ("shape", "hair_first")  # every shape stays
 
 
 def add(command: argparse.ArgumentParser) -> None:
@@ -15,31 +17,32 @@ def add(command: argparse.ArgumentParser) -> None:
     flags.add_image(command)
     command.add_argument("reference", metavar="REFERENCE")
     command.add_argument("--reference-landmarks", metavar="FILE", help=flags.LANDMARKS)
-    command.add_argument("--regions", nargs="+", required=True, metavar="REGION")
-    flags.add_options(command, "extent", "relight")
+    flags.add_regions(command, True, "regions or presets to take the texture of")
+    flags.add_options(command, without=_NOT_HERE)
     command.add_argument("--labels", metavar="FILE", help="labels of the image's aligned crop")
     command.add_argument("--reference-labels", metavar="FILE", help="labels of the reference's aligned crop")
     flags.add_output(command)
+    flags.add_quality(command)
     flags.add_engine(command)
     flags.add_label_format(command)
 
 
 def run(arguments: Namespace) -> int:
     """Edit and save."""
-    files.check_output(arguments.output)
-    with engines.photo_engine(arguments) as engine:
+    outputs.check(arguments, {"--output": arguments.output})
+    files.check_regions(arguments.regions)
+    options = engines.options(arguments)
+    with engines.engine(arguments) as engine:
         result = engine.edit(
             arguments.image,
             arguments.reference,
             arguments.regions,
-            arguments.extent,
-            relight=arguments.relight,
-            blend=arguments.blend,
-            align=engines.align(arguments),
+            options.extent,
+            options=options,
             labels=files.read_labels(arguments.labels, arguments, "--labels"),
             reference_labels=files.read_labels(arguments.reference_labels, arguments, "--reference-labels"),
             landmarks=files.read_landmarks(arguments.image_landmarks, "--image-landmarks"),
             reference_landmarks=files.read_landmarks(arguments.reference_landmarks, "--reference-landmarks"),
         )
-    result.save(arguments.output)
+    result.save(arguments.output, quality=arguments.quality)
     return 0

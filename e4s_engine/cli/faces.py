@@ -7,7 +7,7 @@ import json
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
-from e4s_engine.cli import engines, files, flags
+from e4s_engine.cli import engines, flags, outputs
 
 if TYPE_CHECKING:
     from e4s_engine.faces.face import DetectedFace
@@ -21,6 +21,7 @@ def add(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "-o", "--output", metavar="OVERLAY", help="also write the photo with the faces drawn in"
     )
+    flags.add_overwrite(command)
     command.add_argument("--json", action="store_true", help="print one object per face, with its landmarks")
     flags.add_engine(command)
 
@@ -30,8 +31,7 @@ def run(arguments: Namespace) -> int:
     from e4s_engine.faces import overlay
     from e4s_engine.photo import images
 
-    if arguments.output:
-        files.check_output(arguments.output)
+    outputs.check(arguments, {"--output": arguments.output})
     with engines.engine(arguments) as engine:
         photo = images.read(arguments.image, "image")
         faces = engine.faces(photo)

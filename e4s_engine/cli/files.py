@@ -1,62 +1,68 @@
-"""Files that commands read and write."""
+"""Label and landmark files that commands read, and checks before any work."""
 
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from e4s_engine.errors import ImageError, OutputError
+from e4s_engine.cli.targets import Target
+from e4s_engine.errors import ArgumentError
 
-_IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif"}
-
-
-def expand(targets: Sequence[str]) -> list[Path]:
-    """Return the target photos; a folder is replaced by the photos in it."""
-    photos: list[Path] = []
-    for target in map(Path, targets):
-        if not target.is_dir():
-            photos.append(target)
-            continue
-        inside = sorted(p for p in target.iterdir() if p.is_file() and p.suffix.lower() in _IMAGE_SUFFIXES)
-        if not inside:
-            raise ImageError(f"target: the folder {target} holds no pictures")
-        photos += inside
-    return photos
+_LABELS = (".png", ".npy", ".tif", ".tiff", ".bmp", ".gif")
+_LANDMARKS = (".json", ".npy", ".txt")
 
 
-def outputs(targets: Sequence[Path], output: Path, several: bool) -> list[Path]:
-    """Return one file per target: `output` itself, or files named after the targets in that folder."""
-    if not several and not output.is_dir():
-        return [output]
-    if not output.is_dir() and (output.exists() or output.suffix.lower() in _IMAGE_SUFFIXES):
-        raise OutputError(f"--output: for several photos expected a folder, got {output}")
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"--output: cannot make the folder {output}: {error.strerror}; choose another"
-        ) from error
-    names: list[Path] = []
+def check_regions(regions: Sequence[str] | None) -> None:
+    """Raise RegionError for a name that is no region."""
+    from e4s_engine.regions import region_ids
+
+    region_ids(regions or (), "--regions")
+
+
+def target_labels(arguments: Namespace, targets: Sequence[Target]) -> Iterator[Any] | None:
+    """Return the label maps of the targets, which are read one by one; all are checked before."""
+    paths = _per_target(arguments.target_labels, targets, "--target-labels", _LABELS)
+    for path in paths:
+        read_labels(path, arguments, "--target-labels")
+    return (read_labels(path, arguments, "--target-labels") for path in paths) if paths else None
+
+
+def target_landmarks(arguments: Namespace, targets: Sequence[Target]) -> list[Any] | None:
+    """Return the landmarks of the targets."""
+    paths = _per_target(arguments.target_landmarks, targets, "--target-landmarks", _LANDMARKS)
+    return [read_landmarks(path, "--target-landmarks") for path in paths] or None
+
+
+def _per_target(
+    path: str | None, targets: Sequence[Target], argument: str, suffixes: Sequence[str]
+) -> list[str]:
+    """Return a file for every target, from a folder in which files are named after photos; [] for no folder.
+
+    For sub/b.jpg it is sub/b.jpg.json or sub/b.json, say. A single target may have the file itself.
+    """
+    if path is None:
+        return []
+    folder = Path(path)
+    if not folder.is_dir():
+        if len(targets) > 1:
+            raise ArgumentError(
+                f"{argument}: {path} is one file for {len(targets)} targets; give a folder with a file for "
+                "every photo, named after it"
+            )
+        return [path] * len(targets)
+    found: list[str] = []
     for target in targets:
-        name, count = output / f"{target.stem}.png", 1
-        while name in names:
-            count += 1
-            name = output / f"{target.stem}_{count}.png"
-        names.append(name)
-    photos = {target.resolve() for target in targets}
-    clash = next((name for name in names if name.resolve() in photos), None)
-    if clash is not None and several:
-        raise OutputError(f"--output: would write over the target photo {clash}; choose another folder")
-    return names
-
-
-def check_output(path: str | Path, argument: str = "--output") -> None:
-    """Check, before any work, that a picture can be written."""
-    from e4s_engine.photo import images
-
-    images.check_output(path, argument)
+        names = [target.place.name + suffix for suffix in suffixes]
+        names += [target.place.stem + suffix for suffix in suffixes]
+        files = (folder / target.place.parent / name for name in names)
+        file = next((file for file in files if file.is_file()), None)
+        if file is None:
+            wanted = ", ".join(target.place.stem + suffix for suffix in suffixes[:3])
+            raise ArgumentError(f"{argument}: {folder} holds no file for {target.photo}; expected {wanted}")
+        found.append(str(file))
+    return found
 
 
 def read_labels(path: str | None, arguments: Namespace, argument: str) -> Any:

@@ -4,26 +4,73 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections.abc import Container
+from typing import Any
 
 from e4s_engine.options import SwapOptions
 
+ALIGN: dict[str, str | bool] = {"auto": "auto", "yes": True, "no": False}
+REGIONS = "--regions"
 LANDMARKS = "[68, 2] or [5, 2] landmarks in pixels of the photo (json, npy, txt)"
 
 
-def add_options(command: argparse.ArgumentParser, *names: str) -> None:
-    """Add the flags of some options of a swap, as their fields declare them."""
-    for field in dataclasses.fields(SwapOptions):
-        if field.name not in names:
-            continue
-        flag, more = field.metadata["flag"], field.metadata
-        if "off" in more:
-            command.add_argument(flag, dest=field.name, action="store_false", help=more["off"])
-        elif "choices" in more:
-            command.add_argument(flag, choices=more["choices"], default=field.default, help=more["meaning"])
-        else:
-            kind = faces if field.name == "faces" else type(field.default)
-            value = {"type": kind, "default": field.default, "metavar": more["metavar"]}
-            command.add_argument(flag, help=more["meaning"], **value)
+def add_options(
+    command: argparse.ArgumentParser,
+    only: Container[str] | None = None,
+    without: Container[str] = (),
+    options: type[Any] = SwapOptions,
+) -> None:
+    """Add the flags of the options of a swap, as their fields declare them, to be read by `chosen`.
+
+    only, without: names of the options to add, all by default, and of those to leave out.
+    """
+    for field in dataclasses.fields(options):
+        if field.name not in without and (only is None or field.name in only):
+            _add_option(command, field)
+
+
+def chosen(arguments: argparse.Namespace, options: type[Any] = SwapOptions) -> dict[str, Any]:
+    """Return the options whose flags the command has, by name."""
+    return {
+        field.name: getattr(arguments, field.name)
+        for field in dataclasses.fields(options)
+        if hasattr(arguments, field.name)
+    }
+
+
+def _add_option(command: argparse.ArgumentParser, field: dataclasses.Field[Any]) -> None:
+    flag, more = field.metadata["flag"], field.metadata
+    value: dict[str, Any] = {"dest": field.name, "default": field.default, "help": more["meaning"]}
+    if isinstance(field.default, bool):
+        # The flag changes the default: it switches off what is on, or on what is off.
+        value["action"] = "store_false" if field.default else "store_true"
+        value["help"] = more.get("off", more["meaning"])
+    elif field.name == "align":
+        value |= {"type": align, "metavar": "|".join(ALIGN)}
+    elif "choices" in more:
+        value["choices"] = more["choices"]
+    else:
+        value |= {"type": faces if field.name == "faces" else type(field.default), "metavar": more["metavar"]}
+    command.add_argument(flag, **value)
+
+
+def add_regions(command: argparse.ArgumentParser, required: bool, help_text: str) -> None:
+    """Add --regions: names with commas or spaces between them, before or after the photos."""
+    command.add_argument(
+        REGIONS, type=regions, required=required, metavar="REGION[,REGION...]", help=help_text
+    )
+
+
+def add_overwrite(command: argparse.ArgumentParser) -> None:
+    """Add the flag that lets a command replace a file."""
+    command.add_argument("--overwrite", action="store_true", help="replace files that exist, even inputs")
+
+
+def add_quality(command: argparse.ArgumentParser) -> None:
+    """Add the quality of pictures to write."""
+    command.add_argument(
+        "--quality", type=int, metavar="N", help="of JPEG and WebP, 1 to 100; default: the target's, else 95"
+    )
 
 
 def add_image(command: argparse.ArgumentParser) -> None:
@@ -32,11 +79,10 @@ def add_image(command: argparse.ArgumentParser) -> None:
     command.add_argument("--image-landmarks", metavar="FILE", help=LANDMARKS)
 
 
-def add_output(command: argparse.ArgumentParser, blend: bool = True) -> None:
-    """Add the file to write and, for pictures that are pasted, how."""
+def add_output(command: argparse.ArgumentParser) -> None:
+    """Add the file to write."""
     command.add_argument("-o", "--output", required=True, metavar="OUT", help="picture to write")
-    if blend:
-        add_options(command, "blend")
+    add_overwrite(command)
 
 
 def add_label_format(command: argparse.ArgumentParser) -> None:
@@ -50,7 +96,7 @@ def add_label_format(command: argparse.ArgumentParser) -> None:
 
 
 def add_engine(command: argparse.ArgumentParser) -> None:
-    """Add weights, parser, landmark model, alignment and machine."""
+    """Add weights, parser, landmark model and machine."""
     command.add_argument(
         "--weights",
         metavar="FILE",
@@ -64,7 +110,6 @@ def add_engine(command: argparse.ArgumentParser) -> None:
         metavar="MODULE:NAME",
         help="what finds the faces: auto (the best detector at hand), none, or a landmark model to import",
     )
-    command.add_argument("--align", choices=("auto", "yes", "no"), default="auto")
     add_machine(command)
 
 
@@ -73,6 +118,38 @@ def add_machine(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     command.add_argument("--precision", choices=("auto", "fp32", "bf16", "fp16"), default="auto")
     command.add_argument("--backend", choices=("auto", "native", "reference"), default="auto")
+
+
+def align(text: str) -> str | bool:
+    """Read the option `align`."""
+    if text not in ALIGN:
+        raise argparse.ArgumentTypeError(f"expected {', '.join(ALIGN)}, got {text!r}")
+    return ALIGN[text]
+
+
+def regions(text: str) -> tuple[str, ...]:
+    """Read a list of regions, separated by commas or spaces. A misspelt one is reported by the command."""
+    names = tuple(name for part in text.split(",") for name in _names(part))
+    if not names:
+        raise argparse.ArgumentTypeError("expected at least one region, such as eyes,nose")
+    return names
+
+
+def _names(text: str) -> list[str]:
+    """Return the names in a text without commas: "inner mouth" is one, "eyes nose" are two."""
+    return [text.strip()] if is_region(text) else text.split()
+
+
+def is_region(text: str) -> bool:
+    """Return whether a text names a region or a preset."""
+    from e4s_engine.errors import RegionError
+    from e4s_engine.regions import region_ids
+
+    try:
+        region_ids(text)
+    except RegionError:
+        return False
+    return True
 
 
 def faces(text: str) -> str | int | tuple[int, ...]:

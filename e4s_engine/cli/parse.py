@@ -6,7 +6,7 @@ import argparse
 from argparse import Namespace
 from pathlib import Path
 
-from e4s_engine.cli import engines, files, flags
+from e4s_engine.cli import engines, files, flags, outputs
 from e4s_engine.errors import ArgumentError
 
 HELP = "the regions of a photo, as a coloured overlay"
@@ -18,7 +18,8 @@ def add(command: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     flags.add_image(command)
     command.add_argument("--save-labels", metavar="FILE", help="also write the label map itself (png)")
-    flags.add_output(command, blend=False)
+    flags.add_options(command, only=("align",))
+    flags.add_output(command)
     flags.add_engine(command)
 
 
@@ -26,14 +27,12 @@ def run(arguments: Namespace) -> int:
     """Parse, and save the overlay and the labels."""
     from e4s_engine.photo import images, sheets
 
-    files.check_output(arguments.output)
-    if arguments.save_labels:
-        files.check_output(arguments.save_labels, "--save-labels")
-        if Path(arguments.save_labels).suffix.lower() not in _LOSSLESS:
-            raise ArgumentError("--save-labels: JPEG and WebP would change the labels; write .png")
-    with engines.photo_engine(arguments) as engine:
+    outputs.check(arguments, {"--output": arguments.output, "--save-labels": arguments.save_labels})
+    if arguments.save_labels and Path(arguments.save_labels).suffix.lower() not in _LOSSLESS:
+        raise ArgumentError("--save-labels: JPEG and WebP would change the labels; write .png")
+    with engines.engine(arguments) as engine:
         points = files.read_landmarks(arguments.image_landmarks, "--image-landmarks")
-        portrait = engine.portrait(arguments.image, align=engines.align(arguments), landmarks=points)
+        portrait = engine.portrait(arguments.image, align=arguments.align, landmarks=points)
         labels = engine.parse(portrait)
     images.write(sheets.overlay(portrait.crop.image, labels), arguments.output, "--output")
     if arguments.save_labels:

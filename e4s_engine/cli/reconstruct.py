@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from argparse import Namespace
 
-from e4s_engine.cli import engines, files, flags
+from e4s_engine.cli import engines, files, flags, outputs
 
 HELP = "a photo through the model and back"
 
@@ -18,22 +18,24 @@ def add(command: argparse.ArgumentParser) -> None:
         "--steps", type=int, default=0, metavar="N",
         help="optimisation steps, with --backend reference (200 as published); default: the encoder's codes",
     )  # fmt: skip
+    flags.add_options(command, only=("blend", "align"))
     flags.add_output(command)
+    flags.add_quality(command)
     flags.add_engine(command)
     flags.add_label_format(command)
 
 
 def run(arguments: Namespace) -> int:
     """Reconstruct and save."""
-    files.check_output(arguments.output)
-    with engines.photo_engine(arguments) as engine:
+    outputs.check(arguments, {"--output": arguments.output})
+    with engines.engine(arguments) as engine:
         result = engine.reconstruct(
             arguments.image,
             files.read_labels(arguments.labels, arguments, "--labels"),
             blend=arguments.blend,
-            align=engines.align(arguments),
+            align=arguments.align,
             landmarks=files.read_landmarks(arguments.image_landmarks, "--image-landmarks"),
             steps=arguments.steps,
         )
-    result.save(arguments.output)
+    result.save(arguments.output, quality=arguments.quality)
     return 0

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import argparse
 from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from e4s_engine.cli import engines, files, flags
-from e4s_engine.cli.messages import complain
-from e4s_engine.errors import ArgumentError, E4SError
+from e4s_engine.cli import batch, engines, files, flags, outputs, targets
+from e4s_engine.cli.targets import Target
+from e4s_engine.errors import ArgumentError
 
 if TYPE_CHECKING:
     from e4s_engine.engine import Engine
     from e4s_engine.pipeline.located import Portrait
-    from e4s_engine.result import Face
 
 HELP = "put a face, or some regions of it, into photos"
 
@@ -25,13 +25,11 @@ def add(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "target", metavar="TARGET", nargs="+", help="photos, or a folder of photos, to put it into"
     )
-    command.add_argument(
-        "--regions", nargs="*", metavar="REGION", help="regions or presets to take; default: whole face"
-    )
+    flags.add_regions(command, False, "regions or presets to take; default: whole face")
     command.add_argument(
         "--also", action="append", metavar="REGIONS=IMAGE", help="take regions from another photo too"
     )
-    flags.add_options(command, "extent", "shape", "texture", "hair_first", "relight", "faces")
+    flags.add_options(command)
     command.add_argument(
         "--put",
         action="append",
@@ -45,93 +43,93 @@ def add(command: argparse.ArgumentParser) -> None:
         "--source-labels", metavar="FILE", help="labels of the source's aligned crop (png, npy)"
     )
     command.add_argument(
-        "--target-labels", metavar="FILE", help="labels of the target's aligned crop (png, npy)"
+        "--target-labels", metavar="FILE", help="likewise of the target's; for several targets a folder"
     )
     command.add_argument("--source-landmarks", metavar="FILE", help=flags.LANDMARKS)
-    command.add_argument("--target-landmarks", metavar="FILE", help="likewise, of the target photo")
+    command.add_argument(
+        "--target-landmarks", metavar="FILE", help="likewise of the target; for several targets a folder"
+    )
     command.add_argument("--explain", metavar="SHEET", help="also write a contact sheet of the steps")
     flags.add_output(command)
+    flags.add_quality(command)
+    batch.add(command)
     flags.add_engine(command)
     flags.add_label_format(command)
 
 
 def run(arguments: Namespace) -> int:
     """Swap every target; report those that fail and go on."""
-    from tqdm import tqdm
+    _check_choices(arguments)
+    listed = targets.targets(arguments)
+    _check_explain(arguments, listed)
+    left = targets.check(arguments, listed)
+    batch.check_quality(arguments, left)
+    if not left:
+        return batch.report(arguments, len(listed), 0, len(listed))
+    points = files.target_landmarks(arguments, left)
+    labels = files.target_labels(arguments, left)
+    with engines.engine(arguments) as engine:
+        people = _people(engine, arguments)
+        if arguments.explain:
+            _explained(engine, arguments, people, left[0], (labels, points))
+            return 0
+        source, regions = _source(engine, arguments, people)
+        options = engines.options(arguments)
+        if arguments.put:
+            options = options.changed(faces="largest")  # the source names the faces itself
+        photos = [target.photo for target in left]
+        swaps = engine.swap_each(
+            source, photos, regions, options=options, target_labels=labels, target_landmarks=points
+        )
+        written = batch.save(arguments, left, swaps, single=len(listed) == 1)
+    return batch.report(arguments, len(listed), written, len(listed) - len(left))
 
-    regions = _check_choices(arguments)
-    targets = files.expand(arguments.target)
-    several = len(arguments.target) > 1 or Path(arguments.target[0]).is_dir()
-    outputs = files.outputs(targets, Path(arguments.output), several)
-    _check_outputs(arguments, targets, outputs)
-    with engines.photo_engine(arguments) as engine:
-        people = _people(engine, arguments, regions)
-        sources = {names: engine.encode(portrait) for names, portrait in people.items()}
-        others = {number: engine.encode(path) for number, path in _others(arguments).items()}
-        failed = 0
-        pairs = list(zip(targets, outputs, strict=True))
-        for target, output in tqdm(pairs, unit="photo", disable=None if len(targets) > 1 else True):
-            try:
-                _swap_one(engine, arguments, people, (sources, others), target, output)
-            except E4SError as error:
-                if len(targets) == 1:
-                    raise
-                failed += 1
-                complain(type(error)(f"{target}: {error}"))
-    if len(targets) > 1:
-        print(f"{len(targets) - failed} of {len(targets)} photos written to {arguments.output}")
-    return 1 if failed else 0
 
-
-def _check_choices(arguments: Namespace) -> tuple[str, ...] | None:
-    """Check regions and options before the model is loaded; return the regions."""
-    from e4s_engine.regions import region_ids
-
+def _check_choices(arguments: Namespace) -> None:
+    """Check regions and options before the model is loaded."""
     engines.options(arguments)
     _others(arguments)
     if arguments.explain and (arguments.put or not isinstance(_single(arguments.faces), (str, int))):
         raise ArgumentError("--explain: shows one swap; give --faces one number, and no --put")
-    if arguments.regions is None:
-        return None
-    region_ids(arguments.regions, "--regions")
-    return tuple(arguments.regions)
+    files.check_regions(arguments.regions)
 
 
-def _check_outputs(arguments: Namespace, targets: list[Path], outputs: list[Path]) -> None:
-    if arguments.explain and len(targets) > 1:
+def _check_explain(arguments: Namespace, listed: Sequence[Target]) -> None:
+    if not arguments.explain:
+        return
+    if len(listed) > 1:
         raise ArgumentError("--explain: shows one swap; give one target")
-    for output in outputs:
-        files.check_output(output)
-    if arguments.explain:
-        files.check_output(arguments.explain, "--explain")
-        if Path(arguments.explain).resolve() == outputs[0].resolve():
-            raise ArgumentError("--explain: is the same file as --output; give it another name")
+    if arguments.skip_existing:
+        raise ArgumentError("--explain: shows a swap; leave out --skip-existing")
+    outputs.check(arguments, {"--output": listed[0].output, "--explain": arguments.explain})
 
 
-def _people(
-    engine: Engine, arguments: Namespace, regions: tuple[str, ...] | None
-) -> dict[tuple[str, ...] | None, Portrait]:
+def _people(engine: Engine, arguments: Namespace) -> dict[tuple[str, ...] | None, Portrait]:
     """Read the sources, by the regions that each of them gives; None: a whole face."""
-    align = engines.align(arguments)
+    align = arguments.align
     people: dict[tuple[str, ...] | None, Portrait] = {
-        regions: engine.portrait(
+        arguments.regions: engine.portrait(
             arguments.source,
             files.read_labels(arguments.source_labels, arguments, "--source-labels"),
             align=align,
             landmarks=files.read_landmarks(arguments.source_landmarks, "--source-landmarks"),
             face=arguments.source_face,
+            argument="source",
         )
     }
-    if arguments.also and regions is None:
+    if arguments.also and arguments.regions is None:
         raise ArgumentError("--also: needs --regions, to tell what SOURCE itself gives")
     for item in arguments.also or []:
         names, separator, path = item.partition("=")
         if not separator:
             raise ArgumentError(f"--also: expected REGION[,REGION...]=IMAGE, got {item!r}")
-        key = tuple(names.split(","))
+        try:
+            key = flags.regions(names)
+        except argparse.ArgumentTypeError as error:
+            raise ArgumentError(f"--also: {item!r} names no region; {error}") from error
         if key in people:
             raise ArgumentError(f"--also: {names} given by two sources; every region needs exactly one")
-        people[key] = engine.portrait(path, align=align)
+        people[key] = engine.portrait(path, align=align, argument=f"--also {names}")
     return people
 
 
@@ -157,35 +155,39 @@ def _single(which: Any) -> Any:
     return None if which == "all" or isinstance(which, tuple) else which
 
 
-def _swap_one(
+def _source(engine: Engine, arguments: Namespace, people: dict[Any, Portrait]) -> tuple[Any, Any]:
+    """Return the source of a swap, and the regions beside it."""
+    # A single source takes any regions; several are a dict, which names them itself.
+    (regions, *more) = people
+    source: Any = people if more else people[regions]
+    regions = None if more else regions
+    others = _others(arguments)
+    if others:
+        align = arguments.align
+        source = {_single(arguments.faces): source}
+        for number, path in others.items():
+            source[number] = engine.portrait(path, align=align, argument=f"--put {number}")
+    return source, regions
+
+
+def _explained(
     engine: Engine,
     arguments: Namespace,
     people: dict[Any, Portrait],
-    encoded: tuple[dict[Any, Face], dict[int, Face]],
-    target: Path,
-    output: Path,
+    target: Target,
+    known: tuple[Any, Any],
 ) -> None:
-    sources, others = encoded
-    # A single source takes any regions, none among them; several are a dict.
-    (regions, *more) = sources
-    source: Any = sources if more else sources[regions]
-    regions = None if more else regions
-    options = engines.options(arguments)
-    labels = files.read_labels(arguments.target_labels, arguments, "--target-labels")
-    points = files.read_landmarks(arguments.target_landmarks, "--target-landmarks")
-    if others or _single(arguments.faces) is None:
-        if others:
-            source, options = {_single(arguments.faces): source, **others}, options.changed(faces="largest")
-        known = {"target_labels": labels, "target_landmarks": points}
-        engine.swap(source, target, regions, options=options, **known).save(output)
-        return
-    align = engines.align(arguments)
-    which = arguments.faces
-    portrait = engine.portrait(target, labels, align=align, landmarks=points, face=which, argument="target")
-    result = engine.swap(source, portrait, regions, options=options.changed(faces="largest"))
-    result.save(output)
-    if arguments.explain:
-        from e4s_engine.cli.explain import swap_sheet
-        from e4s_engine.photo import images
+    """Swap one target; write the result, and the contact sheet."""
+    from e4s_engine.cli.explain import swap_sheet
+    from e4s_engine.photo import images
 
-        images.write(swap_sheet(list(people.values()), portrait, result), arguments.explain, "--explain")
+    labels, points = (None if values is None else next(iter(values)) for values in known)
+    portrait = engine.portrait(
+        target.photo, labels, align=arguments.align, landmarks=points, face=arguments.faces, argument="target"
+    )
+    source, regions = _source(engine, arguments, people)
+    options = engines.options(arguments).changed(faces="largest")
+    result = engine.swap(source, portrait, regions, options=options)
+    result.save(target.output, quality=arguments.quality)
+    sheet = swap_sheet(list(people.values()), portrait, result)
+    images.write(sheet, Path(arguments.explain), "--explain")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,7 +14,7 @@ NAMES = ("largest", "all", "left", "right")
 _EXPECTED = f"expected {', '.join(map(repr, NAMES))}, a number, a list of numbers, or a callable"
 _NUMBERED = "numbers count from 0, the largest face (`e4s faces PHOTO -o overlay.jpg` draws them)"
 
-Which = str | int | Sequence[int] | Callable[[list[DetectedFace]], Any]
+Which = Literal["largest", "all", "left", "right"] | int | Sequence[int] | Callable[[list[DetectedFace]], Any]
 
 
 def choose(

@@ -6,6 +6,7 @@ import importlib.util
 from pathlib import Path
 
 from e4s_engine.errors import ArgumentError, BackendError
+from e4s_engine.photo.files import impostor
 
 INSTALL = "pip install e4s_engine[faces]"
 
@@ -26,6 +27,10 @@ def model(file: Path | None, argument: str, name: str, package: str, title: str)
         raise BackendError(f"faces: {missing}; `{INSTALL}` brings both")
     if not file.is_file():
         raise ArgumentError(f"{argument}: {file} does not exist; expected {name}")
+    with file.open("rb") as opened:
+        wrong = impostor(opened.read(1024))
+    if wrong:
+        raise ArgumentError(f"{argument}: {file} is {wrong}")
     return file
 
 

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from e4s_engine.errors import AlignmentError, ArgumentError, noted
-from e4s_engine.faces import auto
+from e4s_engine.faces import auto, handedness
 from e4s_engine.faces.face import DetectedFace, Detector, ordered
 from e4s_engine.photo import align
 from e4s_engine.photo.images import Pixels
 
-LandmarkModel = Callable[[Pixels], Sequence[Any]]
+
+class LandmarkModel(Protocol):
+    """A caller's model: finds the faces of an image."""
+
+    def __call__(self, image: Pixels, /) -> Iterable[Any]:
+        """Return a `DetectedFace` or landmarks [68, 2] or [5, 2] in pixels for every face."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,8 +31,8 @@ class Finder:
     """Finder of the faces for an engine.
 
     name: name for people; "none" if nothing does. detect: detector, or None. chosen: whether the caller
-    chose it; such a finder must find a face in every photo, while the best one at hand lets a square photo
-    without a face count as aligned.
+    chose it; such a finder crops every photo by the face it finds, while the best one at hand lets a square
+    photo that its face fills count as aligned.
     """
 
     name: str
@@ -93,5 +98,6 @@ def _face(answer: Any) -> DetectedFace:
     if isinstance(answer, DetectedFace):
         return answer
     points = align.check_landmarks(answer, "landmark model")
+    handedness.check(points, "landmark model")
     align.quad_of(points, "landmark model")
     return DetectedFace.around(points)

@@ -28,6 +28,7 @@ class Input(enum.Enum):
     PIXELS = "uint8 [N,H,W,3]"
     LABELS = "uint8 [N,h,w], regions below 12"
     VECTORS = "float32 [N,R,C]"
+    MAPS = "float32 [N,H,W,C]"
 
 
 @dataclasses.dataclass(frozen=True)

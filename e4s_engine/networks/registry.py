@@ -8,14 +8,20 @@ from typing import Any
 
 from e4s_engine.errors import WeightsError
 from e4s_engine.networks.bisenet.network import BISENET
+from e4s_engine.networks.gpen.network import GPEN
 from e4s_engine.networks.network import Network, Shape, Shapes
+from e4s_engine.networks.parsenet.network import PARSENET
 from e4s_engine.networks.retinaface.network import RETINAFACE
 from e4s_engine.networks.rgi.network import RGI
+from e4s_engine.networks.rrdbnet.network import RRDBNET
 
 NETWORKS: dict[str, Network] = {
     RGI.kind: RGI,
     BISENET.kind: BISENET,
     RETINAFACE.kind: RETINAFACE,
+    PARSENET.kind: PARSENET,
+    RRDBNET.kind: RRDBNET,
+    GPEN.kind: GPEN,
 }
 
 

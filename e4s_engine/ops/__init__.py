@@ -24,13 +24,18 @@ from e4s_engine.ops import (
     add,
     argmax,
     batch_norm,
+    blur,
     concat,
     constant,
     conv2d,
     cubic_half,
+    equal_conv,
+    equal_linear,
+    flat_linear,
     from_uint8,
     gate,
     global_mean,
+    inject,
     instance_norm,
     latent_codes,
     max_pool,
@@ -41,6 +46,7 @@ from e4s_engine.ops import (
     regional_conv,
     resize,
     resize_labels,
+    rms_norm,
     squeeze_excite,
     subsample,
     to_rgb,
@@ -53,9 +59,10 @@ if TYPE_CHECKING:
     from e4s_engine.ops.ops import Ops
 
 _OPS = (
-    activation, add, argmax, batch_norm, concat, constant, conv2d, cubic_half, from_uint8, gate, global_mean,
-    instance_norm, latent_codes, max_pool, modulation, normalize, region_linear, region_pool,
-    regional_conv, resize, resize_labels, squeeze_excite, subsample, to_rgb, to_uint8,
+    activation, add, argmax, batch_norm, blur, concat, constant, conv2d, cubic_half, equal_conv,
+    equal_linear, flat_linear, from_uint8, gate, global_mean, inject, instance_norm, latent_codes,
+    max_pool, modulation, normalize, region_linear, region_pool, regional_conv, resize, resize_labels,
+    rms_norm, squeeze_excite, subsample, to_rgb, to_uint8,
 )  # fmt: skip
 
 

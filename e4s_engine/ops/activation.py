@@ -1,12 +1,10 @@
-"""Activations: PReLU with a slope per channel, and ReLU; other ops offer them as keyword arguments."""
+"""Activations: PReLU, leaky ReLU and ReLU; other ops offer them as keyword arguments."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from e4s_engine.plan import Vector, vector
+from e4s_engine.plan import filled, vector
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -14,19 +12,23 @@ if TYPE_CHECKING:
     from e4s_engine.plan import Symbol, Weight
 
 
-def reference(x: Tensor, *, prelu: Tensor | None = None) -> Tensor:  # [N,C,H,W] -> [N,C,H,W]
-    """Return x where it is positive, else x times its channel's slope. prelu: slopes [C]; None: 0."""
+def reference(x: Tensor, *, prelu: Tensor | None = None, slope: float = 0.0) -> Tensor:
+    """Return x [N,C,H,W] where it is positive, else x times a slope.
+
+    prelu: slopes of the channels [C]; None: `slope` for all (0: ReLU).
+    """
     import torch.nn.functional as F
 
-    return x.relu() if prelu is None else F.prelu(x, prelu)
+    if prelu is not None:
+        return F.prelu(x, prelu)
+    return F.leaky_relu(x, slope) if slope else x.relu()
 
 
-def record(x: Symbol, *, prelu: Weight | None = None) -> Symbol:
-    """Append the activation."""
-    channels = x.shape[1]
-    zeros = Vector(("slopes", "0", str(channels)), lambda _: np.zeros(channels, np.float32))
-    weights = {"prelu": vector(prelu) or zeros}
-    return x.plan.emit("activation", x.shape, {"x": x}, type=x.type, weights=weights, relu=prelu is None)
+def record(x: Symbol, *, prelu: Weight | None = None, slope: float = 0.0) -> Symbol:
+    """Append the activation: ReLU, or PReLU with a vector of slopes."""
+    weights = {"prelu": vector(prelu) or filled(slope, x.shape[1])}
+    relu = prelu is None and slope == 0
+    return x.plan.emit("activation", x.shape, {"x": x}, type=x.type, weights=weights, relu=relu)
 
 
 def relu(x: Symbol) -> Symbol:

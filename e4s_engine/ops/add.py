@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from e4s_engine.plan import Symbol
 
 
-def reference(x: Tensor, y: Tensor, *, relu: bool = False) -> Tensor:
-    """Return x + y. x [N,C,H,W], y [N,C,H|1,W|1] -> [N,C,H,W]."""
-    z = x + y
+def reference(x: Tensor, y: Tensor, *, relu: bool = False, gain: float = 1.0) -> Tensor:
+    """Return x + gain * y. x [N,C,H,W], y [N,C,H|1,W|1] -> [N,C,H,W]."""
+    z = x + y if gain == 1 else x.add(y, alpha=gain)
     return z.relu() if relu else z
 
 
-def record(x: Symbol, y: Symbol, *, relu: bool = False) -> Symbol:
+def record(x: Symbol, y: Symbol, *, relu: bool = False, gain: float = 1.0) -> Symbol:
     """Append a sum, then the activation."""
-    z = x.plan.emit("add", x.shape, {"x": x, "other": y}, type=x.type, relu=0)
+    z = x.plan.emit("add", x.shape, {"x": x, "other": y}, type=x.type, relu=0, gain=gain)
     return activation.relu(z) if relu else z

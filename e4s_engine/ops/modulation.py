@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from e4s_engine.plan import Constant, Conv, unfoldable, vector
+from e4s_engine.plan import Constant, Conv, conv_numbers, unfoldable, vector
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,7 +53,5 @@ def record(
             "bias": vector(bias),
         },
         flop=2.0 * batch * regions * inputs * dim,
-        stride=1,
-        first=layer * dim,
-        relu=0,
+        **conv_numbers(first=layer * dim),
     )

@@ -21,7 +21,6 @@ from e4s_engine.photo.original import Original
 Points = npt.NDArray[np.float64]
 
 CROP = 1024  # side of the aligned crop that the stages work on
-_EDGE = 24  # width in crop pixels of the band in which a paste fades towards the crop's border
 _SMALL = 512  # the parser sees aligned photos with a side below this at their own size
 
 
@@ -156,6 +155,16 @@ def paste(crop: Crop, face: Pixels, alpha: Pixels) -> Pixels:
     return _paste_quad(crop.photo, crop.quad, face, alpha)
 
 
+def side_of(crop: Crop) -> int:
+    """Return the side to which `paste` resizes a face."""
+    return crop.photo.shape[0] if crop.quad is None else _side(crop.quad)
+
+
+def _side(quad: Points) -> int:
+    """Return about the side of a crop in its photo: bilinear sampling of a much larger face would alias."""
+    return min(CROP, max(1, round(float(np.hypot(*(quad[3] - quad[0]))))))
+
+
 def composite(photo: Pixels, face: Pixels, alpha: Pixels) -> Pixels:
     """Blend alpha / 255 of the face over the photo, rounded; all three have the same size."""
     return np.array(Image.composite(*(Image.fromarray(pixels) for pixels in (face, photo, alpha))))
@@ -165,10 +174,9 @@ def _paste_quad(photo: Pixels, quad: Points, face: Pixels, alpha: Pixels) -> Pix
     height, width = photo.shape[:2]
     left, top = np.clip(np.floor(quad.min(0)).astype(int), 0, (width, height))
     right, bottom = np.clip(np.ceil(quad.max(0)).astype(int) + 1, 0, (width, height))
-    # Reduce the face to about its size in the photo: bilinear sampling of a much larger one would alias.
-    side = min(CROP, max(1, round(float(np.hypot(*(quad[3] - quad[0]))))))
+    side = _side(quad)
     face = images.resize(face, side, side, Image.Resampling.LANCZOS)
-    alpha = images.resize(_fade_edges(alpha), side, side, Image.Resampling.BOX)
+    alpha = images.resize(alpha, side, side, Image.Resampling.BOX)
     size = (int(right - left), int(bottom - top))
     coefficients = _photo_to_crop(quad - (left, top), side)
 
@@ -182,13 +190,6 @@ def _paste_quad(photo: Pixels, quad: Points, face: Pixels, alpha: Pixels) -> Pix
     window = (slice(top, bottom), slice(left, right))
     out[window] = composite(photo[window], warp(face), warp(alpha))
     return out
-
-
-def _fade_edges(alpha: Pixels) -> Pixels:
-    """Fade alpha to 0 towards the crop's border, beyond which the photo continues."""
-    ramp = np.minimum(np.arange(len(alpha)), np.arange(len(alpha))[::-1]) / (_EDGE * len(alpha) / CROP)
-    ramp = ramp.clip(0, 1)
-    return (alpha * (ramp[:, None] * ramp)).astype(np.uint8)
 
 
 def _photo_to_crop(quad: Points, side: int) -> tuple[float, ...]:

@@ -1,15 +1,23 @@
-"""Safe file writing: to a temporary file beside the final one, which it then replaces by a rename."""
+"""Files, read with care and written safely.
+
+Writing goes to a temporary file beside the final one, which it then replaces by a rename.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from e4s_engine.errors import ArgumentError, OutputError
+
+_URL = re.compile(r"(?:https?|ftps?|sftp|s3|gs|file):/|data:[\w.+/-]*[;,]", re.IGNORECASE)
+_PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)?<(?:!doctype html|html|head|body)\b", re.I | re.S)
+_LFS = b"version https://git-lfs.github.com/spec/"
 
 
 def check_writable(path: str | os.PathLike[str], argument: str = "path") -> Path:
@@ -63,6 +71,29 @@ def _mode_of_new_files(path: Path) -> int:
     finally:
         os.close(handle)
         path.unlink()
+
+
+def is_url(path: object) -> bool:
+    """Return whether a path is in truth a URL; `pathlib` drops one of its slashes."""
+    return isinstance(path, (str, os.PathLike)) and bool(_URL.match(str(path)))
+
+
+def url_of(path: object) -> str:
+    """Return a URL as it was before `pathlib` made one slash of two or, in those of files, three."""
+    slashes = "///" if str(path).lower().startswith("file:") else "//"
+    return re.sub(r"^(\w+):/(?!/)", rf"\1:{slashes}", str(path))
+
+
+def impostor(start: bytes) -> str:
+    """Return what a file is that was downloaded wrongly, with the remedy, or "".
+
+    start: the first bytes of the file, a few hundred.
+    """
+    if start.startswith(_LFS):
+        return "a Git LFS pointer, not the file itself; run `git lfs pull`, or download the file"
+    if _PAGE.match(start):
+        return "a web page, not the file itself; open the link in a browser and download what it offers"
+    return ""
 
 
 def read_bounded(path: str | os.PathLike[str], most: int) -> bytes:

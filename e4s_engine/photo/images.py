@@ -15,12 +15,13 @@ from PIL import Image, ImageOps
 from e4s_engine._forks import Lock
 from e4s_engine.errors import ArgumentError, ImageError, OutputError
 from e4s_engine.photo import depth, opening, saving
-from e4s_engine.photo.files import check_writable, read_bounded, replacing
+from e4s_engine.photo.files import check_writable, is_url, read_bounded, replacing, url_of
 from e4s_engine.photo.original import Original, describe, is_turned
 
 Pixels = npt.NDArray[np.uint8]
 
 MIN_SIDE = 32
+_CHUNK = 1 << 20  # bytes read from a stream at once
 FORMATS = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
 _MAX_SIDE = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}  # limits of the formats
 
@@ -41,9 +42,10 @@ def read(image: Any, argument: str = "image") -> Pixels:
 
     Files have a format of `opening.DECODERS`.
 
-    Accepts a path, bytes, a PIL image, or an array (NumPy, CuPy, torch, anything with DLPack): uint8
-    [H, W, 3], [H, W] grey or [H, W, 4] with alpha, which is dropped. EXIF orientation is honoured; an
-    animation gives its first frame; 16 bits are scaled to 8; colours of a profile (ICC) are converted.
+    Accepts a path, bytes, an open file (binary; read from its start), a PIL image, or an array (NumPy, CuPy,
+    torch, anything with DLPack): uint8 [H, W, 3], [H, W] grey or [H, W, 4] with alpha, which is dropped. EXIF
+    orientation is honoured; an animation gives its first frame; 16 bits are scaled to 8; colours of a profile
+    (ICC) are converted.
     Raises ImageError.
     """
     return read_photo(image, argument).pixels
@@ -56,6 +58,9 @@ def read_photo(image: Any, argument: str = "image") -> Photo:
     elif isinstance(image, (bytes, bytearray, memoryview)):
         data = _bytes_of(image, argument)
         photo = _decode(data, argument, f"{len(data)} bytes")
+    elif is_stream(image):
+        data = _stream_bytes(image, argument)
+        photo = _decode(data, argument, f"the stream of {len(data)} bytes")
     elif isinstance(image, Image.Image):
         with _pillow_lock:
             photo = _from_pillow(image, argument, "the PIL image")
@@ -76,7 +81,41 @@ def _bytes_of(image: bytes | bytearray | memoryview, argument: str) -> bytes:
         raise ImageError(f"{argument}: these bytes cannot be read ({error})") from error
 
 
+def is_stream(image: Any) -> bool:
+    """Return whether an image is an open file. Attributes of a caller's object may raise anything."""
+    try:
+        return not isinstance(image, Image.Image) and callable(getattr(image, "read", None))
+    except Exception:
+        return False
+
+
+def _stream_bytes(stream: Any, argument: str) -> bytes:
+    """Return all bytes of an open file, from its start where it can seek. Raises ImageError."""
+    with contextlib.suppress(Exception):  # a pipe or a socket
+        stream.seek(0)
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        while chunk := stream.read(_CHUNK):
+            if isinstance(chunk, str):
+                raise ImageError(f"{argument}: the file was opened as text; open it with mode 'rb'")
+            chunks.append(bytes(chunk))
+            size += len(chunk)
+            if size > opening.MAX_FILE_BYTES:
+                raise ImageError(f"{argument}: the stream has more than {opening.MAX_FILE_BYTES} bytes")
+    except ImageError:
+        raise
+    except Exception as error:  # closed, written only, or a stream of the caller's own
+        raise ImageError(f"{argument}: the {type(stream).__name__} cannot be read ({error})") from error
+    return b"".join(chunks)
+
+
 def _file_bytes(path: str | os.PathLike[str], argument: str) -> bytes:
+    if is_url(path):
+        raise ImageError(
+            f"{argument}: {url_of(path):.80} is a URL, nothing is downloaded; fetch it and pass the file or "
+            "its bytes"
+        )
     try:
         file = Path(path)
         if not file.exists():
@@ -169,7 +208,7 @@ def _from_array(image: Any, argument: str) -> Pixels:
 def to_numpy(
     array: Any,
     argument: str,
-    expected: str = "a path, bytes, a PIL image or a uint8 array",
+    expected: str = "a path, bytes, an open file, a PIL image or a uint8 array",
     error_type: type[ArgumentError] = ImageError,
 ) -> npt.NDArray[Any]:
     """Convert any array on any device to NumPy. Raises error_type if the object is not an array."""
@@ -217,15 +256,19 @@ def write(
     path: str | os.PathLike[str],
     argument: str = "path",
     original: Original | None = None,
+    quality: int | None = None,
 ) -> None:
     """Write pixels [H, W, 3] or [H, W] in the format of the extension; an existing file is never damaged.
 
     original: what the photo was that these pixels were made of (`read_photo`): see `saving.save`. Without it,
-    JPEG and WebP are written with quality 95. Raises ArgumentError for an unknown extension, OutputError if
-    the file cannot be written.
+    JPEG and WebP are written with quality 95. quality: 1 to 100, for JPEG and WebP, in place of either.
+
+    Raises ArgumentError for an unknown extension or quality, OutputError if the file cannot be written.
     """
     check_output(path, argument)
     suffix = Path(path).suffix.lower()
+    if quality is not None:
+        saving.check_quality(quality, suffix)
     height, width = pixels.shape[:2]
     if max(height, width) > _MAX_SIDE.get(suffix, max(height, width)):
         raise OutputError(
@@ -233,4 +276,4 @@ def write(
             f"{width} x {height}; write .png"
         )
     with replacing(path, argument) as temporary:
-        saving.save(pixels, temporary, suffix, original)
+        saving.save(pixels, temporary, suffix, original, quality)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from e4s_engine import regions
 from e4s_engine.errors import AlignmentError, LabelsError
 from e4s_engine.photo.align import check_landmarks
-from e4s_engine.photo.files import read_bounded
+from e4s_engine.photo.files import impostor, read_bounded
 from e4s_engine.photo.opening import MAX_FILE_BYTES, open_picture
 
 _MAX_SIDE = 8192
@@ -45,6 +45,12 @@ def read(path: str, convention: str = "regions", argument: str = "labels") -> re
 def _load_npy(path: str, most: int = 16 * _MAX_SIDE**2) -> npt.NDArray[Any]:
     if not Path(path).is_file():  # a pipe would block
         raise ValueError("not a regular file")
+    with Path(path).open("rb") as opened:
+        start = opened.read(1024)
+    if not start.startswith(
+        (b"\x93NUMPY", b"PK")
+    ):  # np.load would take it for a pickle, and advise to run it
+        raise ValueError(impostor(start) or "no file of np.save")
     with np.errstate(all="raise"):  # for a shape that overflows
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     if not isinstance(array, np.ndarray):

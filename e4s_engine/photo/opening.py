@@ -17,6 +17,7 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 
 from e4s_engine.errors import ImageError
+from e4s_engine.photo.files import impostor
 
 MAX_PIXELS = 89_478_485  # Pillow's limit for decompression bomb warnings; 268 MB as RGB
 MAX_FILE_BYTES = 1 << 30  # the largest picture accepted, with 16 bits and alpha, uncompressed, has 716 MB
@@ -26,8 +27,20 @@ _MAX_WEBP_SIDE = 16_383  # the format's
 _MAX_RUNS_BYTES = 4 << 20  # Pillow decodes BMP's run lengths in Python, a microsecond a run
 EXPECTED = "PNG, JPEG, WebP, TIFF, BMP, GIF, binary PPM, AVIF or HEIC"
 
-# JPEG includes MPO, which phones write as .jpg. AVIF depends on Pillow's build, HEIF on pillow-heif.
-DECODERS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF", "HEIF")
+# Decoders, with the endings of their files' names. JPEG includes MPO, which phones write as .jpg. AVIF
+# depends on Pillow's build, HEIF on pillow-heif.
+DECODERS = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+    "PNG": (".png", ".apng"),
+    "WEBP": (".webp",),
+    "TIFF": (".tif", ".tiff"),
+    "BMP": (".bmp", ".dib"),
+    "GIF": (".gif",),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
+    "AVIF": (".avif",),
+    "HEIF": (".heic", ".heif", ".hif"),
+}
+SUFFIXES = frozenset(suffix for suffixes in DECODERS.values() for suffix in suffixes)
 _FORMATS = {*DECODERS, "MPO"}  # what opened pictures of these decoders call themselves
 _PLUGINS = ("WebPImagePlugin", "TiffImagePlugin", "MpoImagePlugin", "AvifImagePlugin")
 _HEIC = re.compile(rb"....ftyp(heic|heix|hevc|hevx|heim|heis|mif1|msf1)", re.DOTALL)
@@ -40,6 +53,8 @@ def open_picture(data: bytes, argument: str, name: str) -> Image.Image:
 
     The caller holds the lock on Pillow. name: the file's name for messages.
     """
+    if wrong := impostor(data[:1024]):
+        raise ImageError(f"{argument}: {name} is {wrong}")
     unusable = _unusable(data)
     if unusable:
         raise ImageError(f"{argument}: {name} {unusable}")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from e4s_engine.errors import ArgumentError
 from e4s_engine.photo import colour, depth
 from e4s_engine.photo.original import Original, Pixels, Samples, rounded
 
@@ -17,11 +18,14 @@ logger = logging.getLogger("e4s_engine")
 _DEEP = {".png": depth.write_png, ".tif": depth.write_tiff, ".tiff": depth.write_tiff}
 _ALPHA = (*_DEEP, ".webp")
 _JPEG = (".jpg", ".jpeg")
+LOSSY = (*_JPEG, ".webp")  # formats with a quality
 _PLAIN = (".bmp",)  # formats without profiles, whose colours are sRGB
 _MOST_JPEG_EXIF = 65_533
 
 
-def save(pixels: Pixels, path: Path, suffix: str, original: Original | None) -> None:
+def save(
+    pixels: Pixels, path: Path, suffix: str, original: Original | None, quality: int | None = None
+) -> None:
     """Write pixels [H, W, 3] or [H, W], as sRGB, in a format by its suffix.
 
     original: the file that the photo was. Its profile, alpha, EXIF, resolution, and a JPEG's compression are
@@ -29,7 +33,7 @@ def save(pixels: Pixels, path: Path, suffix: str, original: Original | None) -> 
     """
     if original is None or pixels.shape != original.pixels.shape:
         original = None
-        Image.fromarray(pixels).save(path, **_options(suffix, None))
+        Image.fromarray(pixels).save(path, **_options(suffix, None, quality))
         return
     plain = suffix in _PLAIN
     samples = pixels if plain or original.samples is None else merged(pixels, original)
@@ -51,7 +55,7 @@ def save(pixels: Pixels, path: Path, suffix: str, original: Original | None) -> 
     options = {
         name: value for name, value in about.items() if value is not None and not (plain and name == "exif")
     }
-    Image.fromarray(samples).save(path, **options, **_options(suffix, original))
+    Image.fromarray(samples).save(path, **options, **_options(suffix, original, quality))
 
 
 def merged(pixels: Pixels, original: Original) -> Samples:
@@ -72,8 +76,21 @@ def merged(pixels: Pixels, original: Original) -> Samples:
     return out
 
 
-def _options(suffix: str, original: Original | None) -> dict[str, Any]:
-    """Return Pillow's options: of JPEG and WebP quality 95, unless the photo's file says otherwise."""
+def check_quality(quality: Any, suffix: str) -> None:
+    """Raise ArgumentError for a quality that is none, or for a format that has none."""
+    whole = isinstance(quality, (int, np.integer)) and not isinstance(quality, bool)
+    if not whole or not 1 <= quality <= 100:
+        raise ArgumentError(f"quality: expected an integer from 1 to 100, got {quality!r}")
+    if suffix not in LOSSY:
+        raise ArgumentError(
+            f"quality: {suffix} is lossless and has none; write .jpg or .webp, or leave it out"
+        )
+
+
+def _options(suffix: str, original: Original | None, quality: int | None) -> dict[str, Any]:
+    """Return Pillow's options: of JPEG and WebP the caller's quality, the photo's tables, or quality 95."""
+    if quality is not None and suffix in LOSSY:
+        return {"quality": int(quality)} | ({"subsampling": 0} if suffix in _JPEG else {})
     if suffix in _JPEG:
         if original is not None and original.jpeg is not None:
             return {"qtables": list(original.jpeg.tables), "subsampling": original.jpeg.subsampling}

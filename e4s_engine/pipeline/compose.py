@@ -53,6 +53,9 @@ def shown(source: Labels, chosen: Sequence[int]) -> list[int]:
     return [region for region in chosen if region not in UNIVERSAL or bool((source == region).any())]
 
 
+# Options of a swap that backends which compose take as floats, in this order.
+SETTINGS = ("extent", "shape", "texture", "hair_first", "earrings_first")
+
 # Values of a `request`: the region is swapped; it belongs to a published swap of the whole face.
 TAKEN, WHOLE = 1, 2
 
@@ -66,14 +69,16 @@ def request(chosen: Sequence[int] | None, source: Labels) -> npt.NDArray[np.uint
     return said
 
 
-def whole_face_labels(source: Labels, target: Labels, hair_first: bool = True) -> tuple[Labels, Mask]:
+def whole_face_labels(
+    source: Labels, target: Labels, hair_first: bool = True, earrings_first: bool = True
+) -> tuple[Labels, Mask]:
     """Compose the published way: the source's inner face in the target's head -> labels, holes.
 
-    hair_first: whether the target's hair lies under the source's face, or over it. Pixels that no region
-    claims are holes and become skin.
+    hair_first, earrings_first: whether the target's hair and earrings lie under the source's face, or over
+    it. Both lie under it as published. Pixels that no region claims are holes and become skin.
     """
     out = np.full_like(target, 255)  # unclaimed
-    under, over = layers(hair_first)
+    under, over = layers(hair_first, earrings_first)
     _paint(out, target, under, np.ones_like(out, bool))
     _paint(out, source, regions.FACE, target != regions.BACKGROUND)
     _paint(out, target, over, np.ones_like(out, bool))
@@ -82,10 +87,11 @@ def whole_face_labels(source: Labels, target: Labels, hair_first: bool = True) -
     return out, holes
 
 
-def layers(hair_first: bool) -> tuple[list[int], list[int]]:
+def layers(hair_first: bool, earrings_first: bool) -> tuple[list[int], list[int]]:
     """Return the target's regions under the source's face and those over it."""
-    under = [regions.BACKGROUND, regions.NECK, regions.EARS, regions.EARRINGS]
+    under = [regions.BACKGROUND, regions.NECK, regions.EARS]
     over = [regions.GLASSES]
+    (under if earrings_first else over).append(regions.EARRINGS)
     (under if hair_first else over).append(regions.HAIR)
     return under, over
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
+import warnings
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import numpy as np
 
 from e4s_engine import backends
 from e4s_engine.backends import Backend, gather
-from e4s_engine.errors import ArgumentError, WeightsError
+from e4s_engine.errors import ArgumentError, DemoModelWarning, WeightsError
 from e4s_engine.faces import files, landmarks
 from e4s_engine.faces.retinaface import RetinaFace
 from e4s_engine.networks import registry
@@ -30,28 +32,45 @@ BUNDLED = Path(__file__).parents[1] / "models" / "demo.safetensors"
 File = str | os.PathLike[str]
 
 
-def weights_file(weights: File | None) -> File:
-    """Return the file to load: the caller's, else the environment's, else the bundled demo model."""
+def choose(weights: File | Model | None) -> tuple[File | Model, str]:
+    """Return what to load, and its name in error messages.
+
+    It is the caller's choice, else the file that the environment names, else the bundled demo model.
+    """
     if weights is not None:
-        return weights
+        return weights, "weights"
     if named := os.environ.get(WEIGHTS_VARIABLE):
-        return named
+        return named, WEIGHTS_VARIABLE
     logger.info("engine: no weights given, taking the bundled demo model: it knows rendered faces only")
-    return BUNDLED
+    return BUNDLED, "weights"
+
+
+def warn_of_demo_model() -> None:
+    """Warn that the bundled model knows rendered faces only; the warning names the caller's line."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith("e4s_engine"):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(
+        "the bundled demo model was trained on rendered faces only, and photos of people become cartoons; "
+        "pass weights for them (see the README, Official weights)",
+        DemoModelWarning,
+        stacklevel=level,
+    )
 
 
 def load(
     weights: File | Model,
+    name: str,
     parser: File | Parser | None,
     choice: tuple[str, str, str],
     gathering: tuple[int, float],
 ) -> tuple[Pipeline, ModelConfig]:
     """Load weights and parser into a backend; return the pipeline over it and the model's config.
 
-    choice: backend, device, precision. gathering: pictures of concurrent calls that go together, and the
-    milliseconds to wait for them.
+    name: name of the weights in error messages. choice: backend, device, precision. gathering: pictures of
+    concurrent calls that go together, and the milliseconds to wait for them.
     """
-    model = _model(weights)
+    model = _model(weights, name)
     own_parser, parser_model = _parser(parser, weights)
     assert isinstance(model.config, ModelConfig)
     classes = parser_model.config if parser_model is not None else None
@@ -83,9 +102,9 @@ def finder(weights: File | Model, runtime: Backend) -> landmarks.Finder:
     return landmarks.resolve("auto", folder, RetinaFace(partial(runtime.run, "retinaface", "detect")))
 
 
-def _model(weights: File | Model) -> Model:
+def _model(weights: File | Model, name: str) -> Model:
     if not isinstance(weights, Model):
-        return open_model(weights, "rgi", "weights")
+        return open_model(weights, "rgi", name)
     kind = registry.kind_of(weights.config)
     if kind != "rgi":
         raise WeightsError(f"weights: expected a model of kind 'rgi', got one of kind {kind!r}")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from e4s_engine.errors import AlignmentError, ArgumentError
-from e4s_engine.faces import files
+from e4s_engine.faces import files, handedness
 from e4s_engine.faces.choose import Which, choose, is_largest
 from e4s_engine.faces.face import DetectedFace
 from e4s_engine.faces.landmarks import Finder
@@ -19,6 +19,7 @@ from e4s_engine.photo.align import Points
 from e4s_engine.photo.images import Pixels
 from e4s_engine.pipeline.inputs import check_labels
 from e4s_engine.regions import LABEL_SIZE, Labels, Mask
+from e4s_engine.result import Face
 
 logger = logging.getLogger("e4s_engine")
 
@@ -33,7 +34,8 @@ class Portrait:
     argument: name of the photo in error messages. labels: regions of the crop; None: the parser's are wanted.
     number: which of the photo's faces it is, 0 the largest; None for landmarks of the caller's and for photos
         that are aligned already. foreign: where the crop shows other faces, bool [512, 512], which the parser
-        cannot tell from this one; None: nowhere.
+        cannot tell from this one; None: nowhere. face: the portrait encoded, if it was before. assumed: a
+        square photo that counts as aligned unless the parser's labels show that it is not (`aligned.check`).
     """
 
     argument: str
@@ -41,6 +43,13 @@ class Portrait:
     labels: Labels | None = None
     number: int | None = None
     foreign: Mask | None = None
+    face: Face | None = None
+    assumed: bool = False
+
+    def __repr__(self) -> str:
+        height, width = self.crop.photo.shape[:2]
+        known = "unparsed" if self.labels is None else "parsed"
+        return f"<Portrait: {self.argument}, {width} x {height} pixels, {known}>"
 
 
 def found(image: Any, argument: str, finder: Finder) -> list[DetectedFace]:
@@ -83,10 +92,12 @@ def portraits(
     if align is False:
         return [portrait(alignment.whole(photo, argument))]
     if points is not None:
+        handedness.check(alignment.check_landmarks(points, f"{argument} landmarks"), f"{argument} landmarks")
         return [portrait(_crop(photo, points, argument))]
-    chosen = _chosen(photo, argument, finder, align, which)
+    chosen = _chosen(photo, argument, finder, align, which, mask is not None)
     if chosen is None:
-        return [portrait(alignment.whole(photo, argument))]
+        whole = portrait(alignment.whole(photo, argument))
+        return [dataclasses.replace(whole, assumed=finder.detect is None)]
     faces, picked = chosen
     if mask is not None and len(picked) > 1:
         raise ArgumentError(f"{argument}: labels describe one crop, but faces names {len(picked)} faces")
@@ -105,9 +116,13 @@ def _crop(photo: Pixels, points: Any, argument: str) -> alignment.Crop:
 
 
 def _chosen(
-    photo: Pixels, argument: str, finder: Finder, align: str | bool, which: Which
+    photo: Pixels, argument: str, finder: Finder, align: str | bool, which: Which, labelled: bool
 ) -> tuple[list[DetectedFace], list[DetectedFace]] | None:
-    """Return all faces and those that are meant; None if the photo counts as aligned."""
+    """Return all faces and those that are meant; None if the photo counts as aligned.
+
+    A detector decides, where there is one; but labels describe an aligned crop, so a square photo that came
+    with them and shows no face is one.
+    """
     square = photo.shape[0] == photo.shape[1]
     may_be_aligned = square and align == "auto" and not finder.chosen and is_largest(which)
     if finder.detect is None:
@@ -116,7 +131,7 @@ def _chosen(
         what = "align=True needs landmarks" if align is True else _shape(photo)
         raise AlignmentError(f"{argument}: {what}; {_remedy()}")
     faces = _detect(photo, argument, finder)
-    if may_be_aligned and (not faces or _is_aligned(photo, faces[0])):
+    if may_be_aligned and (_is_aligned(photo, faces[0]) if faces else labelled):
         return None
     return faces, choose(faces, which, argument, finder.name)
 

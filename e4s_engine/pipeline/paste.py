@@ -6,40 +6,33 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
-from e4s_engine.photo import align, blend, images
+from e4s_engine.photo import align, blend, fade, images, tone
 from e4s_engine.photo.align import Crop
 from e4s_engine.photo.images import Pixels
 from e4s_engine.pipeline import compose
+from e4s_engine.pipeline.generate import Generated
 from e4s_engine.regions import Labels, Mask
 from e4s_engine.result import Lazy, Result
 
 
-def to_uint8(image: npt.NDArray[np.float32]) -> Pixels:
-    """Return a decoded image in [-1, 1] as 8 bits: clamped and truncated, as in the published code."""
-    return (((image + 1) / 2).clip(0, 1) * 255).astype(np.uint8)
-
-
-def paste(
-    crop: Crop, face: Pixels, composed: compose.Shape, mode: str, opacity: Pixels | None = None
-) -> Result:
+def paste(crop: Crop, face: Generated, composed: compose.Shape, alpha: Pixels, mode: str) -> Result:
     """Blend a face over the target's crop and put the crop back into the photo.
 
-    mode: see `blend.alpha`. opacity: what that would return, if it is known.
+    alpha: opacity of the face over the crop. mode: see `blend.alpha`.
     """
-    alpha = blend.alpha(composed.foreground, mode) if opacity is None else opacity
-    pasted = face
-    if mode == "multiband" and composed.foreground.any():
-        large = images.resize(face, align.CROP, align.CROP, Image.Resampling.BICUBIC)
-        pasted = blend.multiband(large, crop.image, composed.foreground)
+    pasted = tone.matched(face.pasted, crop.image)
+    if mode in blend.PYRAMIDS and composed.foreground.any():
+        large = images.resize(pasted, align.CROP, align.CROP, Image.Resampling.BICUBIC)
+        pasted = blend.multiband(large, crop.image, composed.foreground, blend.PYRAMIDS[mode])
         if crop.quad is None:
             alpha = np.full_like(alpha, 255)  # as published, the pyramids reach over the whole crop
+    alpha = fade.towards_edges(alpha, crop)
     shape, quad = crop.photo.shape[:2], crop.quad
     return Result(
         align.paste(crop, pasted, alpha),
-        face,
+        face.whole,
         composed.labels,
         composed.holes,
         read_only(crop.image),
@@ -71,7 +64,7 @@ def together(results: Sequence[Result], crop: Crop) -> Result:
     first, last = results[0], results[-1]
     return Result(
         last.image,
-        first.face,
+        Lazy(lambda: first.face),
         first.labels,
         first.holes,
         first.crop,

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -24,12 +24,13 @@ from e4s_engine.networks.bisenet.config import ParserConfig
 from e4s_engine.networks.rgi import relight as relighting
 from e4s_engine.options import SwapOptions
 from e4s_engine.photo import align as alignment
-from e4s_engine.photo import images
+from e4s_engine.photo import blend, images, tone
 from e4s_engine.photo.images import Pixels
-from e4s_engine.pipeline import compose, inputs
+from e4s_engine.pipeline import aligned, compose, generate, inputs
 from e4s_engine.pipeline.compose import Composed, Shape
+from e4s_engine.pipeline.generate import Cover, Generated, cover
 from e4s_engine.pipeline.located import Portrait
-from e4s_engine.pipeline.paste import fused, paste, resident, to_uint8, together, untouched
+from e4s_engine.pipeline.paste import fused, paste, resident, together, untouched
 from e4s_engine.pipeline.portraits import Job, Person, Regions, Request, WholeFace
 from e4s_engine.pipeline.stages import stage
 from e4s_engine.regions import Labels, Mask
@@ -37,8 +38,14 @@ from e4s_engine.result import Face, Result
 
 AT_ONCE = 8  # swaps of a batch that are in memory as floats at one time
 
-Parser = Callable[[Pixels], Any]
 PortraitLabels = dict[Portrait, Labels]
+
+
+class Parser(Protocol):
+    """A caller's own parser."""
+
+    def __call__(self, image: Pixels, /) -> Any:
+        """Return labels in 0..11, integers [h, w] of any array library, of an image uint8 [H, W, 3]."""
 
 
 class Route(enum.Enum):
@@ -74,6 +81,8 @@ class Pipeline:
     def _parse(self, portrait: Portrait) -> Labels:
         with stage("parse"):
             labels = self._parsed(portrait)
+        if portrait.assumed:
+            aligned.check(labels, portrait.argument)
         # Neighbours in a group photo: to the parser their skin and hair are this face's.
         return labels if portrait.foreign is None else np.where(portrait.foreign, np.uint8(0), labels)
 
@@ -100,6 +109,8 @@ class Pipeline:
         known = dict(labels or {})
         known |= self.label(portrait for portrait in portraits if portrait not in known)
         faces: dict[Person, Face] = {person: person for person in people if isinstance(person, Face)}
+        faces |= {portrait: portrait.face for portrait in portraits if portrait.face is not None}
+        portraits = [portrait for portrait in portraits if portrait.face is None]
         if portraits:
             with stage("encode"):
                 encoded = self.backend.run("rgi", "encode", *_stacked(portraits, known))
@@ -109,11 +120,7 @@ class Pipeline:
 
     def decode(self, styles: compose.Styles, labels: Labels) -> npt.NDArray[np.float32]:
         """Decode style vectors [N,12,D] and labels [N,512,512] to images [N,S,S,3]. Raises ArgumentError."""
-        with stage("decode"):
-            decoded = self.backend.run("rgi", "decode", styles, labels)
-        if not np.isfinite(decoded).all():
-            raise ArgumentError("styles: the image is not finite; these are no style vectors of this model")
-        return decoded
+        return generate.decode(self.backend, styles, labels)
 
     def swap(self, jobs: Sequence[Job], options: SwapOptions) -> list[Result]:
         """Do every job, each into a photo of its own; in stages a few at a time."""
@@ -135,10 +142,10 @@ class Pipeline:
         for start in range(0, len(jobs), AT_ONCE):
             some = jobs[start : start + AT_ONCE]
             labels = self.label(job.target for job in some)
-            for job, (face, shape, opacity) in zip(some, self._rendered(some, labels, options), strict=True):
+            for job, (face, shape, alpha) in zip(some, self._rendered(some, labels, options), strict=True):
                 with stage("blend"):
                     crop = dataclasses.replace(job.target.crop, photo=photo)
-                    result = paste(crop, face, shape, options.blend, opacity)
+                    result = paste(crop, face, shape, alpha, options.blend)
                 photo = result.image
                 results.append(_told(result, job))
         return together(results, jobs[0].target.crop)
@@ -160,13 +167,16 @@ class Pipeline:
         return [results[i] for i in range(len(jobs))]
 
     def _route(self, job: Job, options: SwapOptions) -> Route:
-        """Decide how a job is done. Fused are feathered pastes over photos that are aligned crops."""
+        """Decide how a job is done.
+
+        Fused are feathered pastes over photos that are aligned crops, in colour.
+        """
         if job.request == Regions(()):
             return Route.UNTOUCHED
         crop = job.target.crop
         whole = crop.quad is None and crop.photo.shape == crop.image.shape
         fits = whole and options.blend == "feather" and self.backend.swapper is not None
-        return Route.FUSED if fits else Route.APART
+        return Route.FUSED if fits and tone.of(crop.image) is None else Route.APART
 
     def _lights_for(self, options: SwapOptions) -> relighting.Layers | None:
         return self.lights if options.relight else None
@@ -175,25 +185,28 @@ class Pipeline:
         rendered = self._rendered(jobs, labels, options)
         with stage("blend"):
             return [
-                paste(job.target.crop, face, shape, options.blend, opacity)
-                for job, (face, shape, opacity) in zip(jobs, rendered, strict=True)
+                paste(job.target.crop, face, shape, alpha, options.blend)
+                for job, (face, shape, alpha) in zip(jobs, rendered, strict=True)
             ]
 
     def _rendered(
         self, jobs: Sequence[Job], labels: PortraitLabels, options: SwapOptions
-    ) -> list[tuple[Pixels, Shape, Pixels | None]]:
-        """Return every job's face, its shape, and the face's opacity if that is known already."""
+    ) -> list[tuple[Generated, Shape, Pixels]]:
+        """Return every job's face, its shape, and the face's opacity over the crop."""
         if not jobs:
             return []
         swapper = self.backend.swapper
         if swapper is None:
             composed = self._composed(jobs, labels, options)
-            return [(face, one, None) for face, one in zip(self._faces(composed), composed, strict=True)]
+            faces = self._faces([job.target for job in jobs], composed, options)
+            return [(face, one, over.alpha) for one, (over, face) in zip(composed, faces, strict=True)]
         outputs = APART if options.blend == "feather" else APART[:-1]
         rendered = []
         for _, made in self._asked(swapper, jobs, labels, options, outputs):
             shape = Shape(made["labels"], made["holes"] > 0, made["foreground"] > 0)
-            rendered.append((made["picture"], shape, made.get("opacity")))
+            face, alpha = made["picture"], made.get("opacity")
+            alpha = blend.alpha(shape.foreground, options.blend) if alpha is None else alpha
+            rendered.append((Generated(face, face), shape, alpha))
         return rendered
 
     def _composed(self, jobs: Sequence[Job], labels: PortraitLabels, options: SwapOptions) -> list[Composed]:
@@ -214,12 +227,7 @@ class Pipeline:
         people = {part.person: None for job in jobs for part in job.parts}
         portraits = [person for person in people if isinstance(person, Portrait)]
         labels = labels | self.label(portrait for portrait in portraits if portrait not in labels)
-        given = {
-            person: Given(person.labels, styles=person.styles)
-            if isinstance(person, Face)
-            else Given(labels[person], person.crop.image)
-            for person in people
-        }
+        given = {person: _given(person, labels) for person in people}
         asks = [
             Ask(
                 tuple(given[part.person] for part in job.parts),
@@ -260,11 +268,14 @@ class Pipeline:
         pixels = None if isinstance(source, Face) else swapper.resident(source)
         if kept is None or (pixels is None and not isinstance(source, Face)):
             return None
+        if labels[1] is None and tone.of(images.read(target, "target")) is not None:
+            return None  # the parser reads it on the CPU anyway; beside a caller's labels nothing is copied
+        assumed = options.align is not False
         if isinstance(source, Face):
             given = Given(source.labels, styles=source.styles)
         else:
-            given = Given(self._labels_of(source, labels[0], "source"), pixels)
-        mask = self._labels_of(target, labels[1], "target")
+            given = Given(self._labels_of(source, labels[0], "source", assumed), pixels)
+        mask = self._labels_of(target, labels[1], "target", assumed)
         flags = _flags(request, _ids(request) or (), given.labels)[None]
         lit = self._lights_for(options) is not None
         with stage("fused"):
@@ -275,11 +286,12 @@ class Pipeline:
         result = resident(*pictures, made["labels"], holes, made["target_pixels"], foreground)
         return result.of_face(None, None, _names(request))
 
-    def _labels_of(self, image: Any, labels: Any, argument: str) -> Labels:
+    def _labels_of(self, image: Any, labels: Any, argument: str, assumed: bool) -> Labels:
         """Return labels checked, or the parser's, which sees a copy on the CPU."""
         if labels is not None:
             return inputs.check_labels(labels, f"{argument} labels")
-        return self._parse(Portrait(argument, alignment.whole(images.read(image, argument), argument)))
+        crop = alignment.whole(images.read(image, argument), argument)
+        return self._parse(Portrait(argument, crop, assumed=assumed))
 
     def invert(self, portrait: Portrait, steps: int, rate: float) -> Face:
         """Return the portrait as a Face: the encoder's style vectors, and so many steps down from them."""
@@ -304,18 +316,22 @@ class Pipeline:
         """Decode in one batch, then paste each face into its photo."""
         if not composed:
             return []
-        faces = self._faces([one for _, one in composed])
+        faces = self._faces([one for one, _ in composed], [one for _, one in composed], options)
         with stage("blend"):
             return [
-                paste(portrait.crop, face, one, options.blend)
-                for face, (portrait, one) in zip(faces, composed, strict=True)
+                paste(portrait.crop, face, one, over.alpha, options.blend)
+                for (over, face), (portrait, one) in zip(faces, composed, strict=True)
             ]
 
-    def _faces(self, composed: Sequence[Composed]) -> list[Pixels]:
-        """Decode in one batch."""
-        styles = np.stack([one.styles for one in composed])
-        decoded = self.decode(styles, np.stack([one.labels for one in composed]))
-        return [to_uint8(face) for face in decoded]
+    def _faces(
+        self, targets: Sequence[Portrait], composed: Sequence[Composed], options: SwapOptions
+    ) -> Iterable[tuple[Cover, Generated]]:
+        """Generate in one batch what is pasted of the faces, or all of them."""
+        with stage("compose"):
+            pairs = zip(targets, composed, strict=True)
+            covers = [cover(target.crop, one, options.blend, self.size) for target, one in pairs]
+        faces = generate.faces(self.backend, self.size, composed, covers, options.full_face)
+        return zip(covers, faces, strict=True)
 
 
 def _stacked(portraits: Sequence[Portrait], labels: PortraitLabels) -> tuple[Pixels, Labels]:
@@ -343,6 +359,15 @@ def _ids(request: Request) -> tuple[int, ...] | None:
     return None if isinstance(request, WholeFace) else request.ids
 
 
+def _given(person: Person, labels: PortraitLabels) -> Given:
+    """Return a person as backends that compose take them."""
+    face = person if isinstance(person, Face) else person.face
+    if face is not None:
+        return Given(face.labels, styles=face.styles)
+    assert isinstance(person, Portrait)
+    return Given(labels[person], person.crop.image)
+
+
 def _flags(request: Request, ids: Sequence[int], labels: Labels) -> Labels:
     """Return the swap flags of one source."""
     return compose.request(None if isinstance(request, WholeFace) else ids, labels)
@@ -350,7 +375,7 @@ def _flags(request: Request, ids: Sequence[int], labels: Labels) -> Labels:
 
 def _settings(options: SwapOptions) -> npt.NDArray[np.float32]:
     """Return a swap's settings as backends take them, see `Ask`."""
-    return np.array([options.extent, options.shape, options.texture, options.hair_first], np.float32)
+    return np.array([getattr(options, name) for name in compose.SETTINGS], np.float32)
 
 
 def _foreground(flags: Labels, labels: Labels, holes: Mask, target: Labels) -> Mask:
@@ -373,7 +398,8 @@ def _compose(
         given.append((face.labels, vectors, compose.shown(face.labels, part.ids)))
     if isinstance(job.request, WholeFace):
         source_labels, source_styles, _ = given[0]
-        labels, holes = compose.whole_face_labels(source_labels, target.labels, options.hair_first)
+        order = options.hair_first, options.earrings_first
+        labels, holes = compose.whole_face_labels(source_labels, target.labels, *order)
         styles = compose.whole_face_styles(source_styles, target.styles, options.extent)
         shaped: list[tuple[compose.Styles, Sequence[int]]] = [(source_styles, regions.FACE)]
     else:

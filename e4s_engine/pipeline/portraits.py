@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from e4s_engine import regions
@@ -11,14 +11,11 @@ from e4s_engine.errors import ArgumentError, RegionError
 from e4s_engine.faces.landmarks import Finder
 from e4s_engine.pipeline import located
 from e4s_engine.pipeline.inputs import check_styles
+from e4s_engine.pipeline.kinds import RegionNames
 from e4s_engine.pipeline.located import Portrait
 from e4s_engine.pipeline.stages import stage
 from e4s_engine.result import Face
 
-Image = Any  # a path, bytes, a PIL image, an array (see images.read), or a Portrait
-RegionNames = str | Iterable[str]
-OneSource = Image | Face | Mapping[str | tuple[str, ...], Image | Face]
-Source = OneSource | Mapping[int, OneSource]  # by number of the target's face: one source each
 Ids = tuple[int, ...]
 
 
@@ -92,15 +89,19 @@ def reader(finder: Finder, align: str | bool, style_dim: int) -> Read:
 
 
 def picture(person: Person, argument: str) -> Portrait:
-    """Return a person who comes with a picture. Raises ArgumentError for a Face."""
-    if isinstance(person, Face):
-        raise ArgumentError(f"{argument}: expected an image, got a Face, which has no picture")
-    return person
+    """Return a person who comes with a picture. Raises ArgumentError for a Face without one."""
+    if not isinstance(person, Face):
+        return person
+    if person.crop is None:
+        raise ArgumentError(
+            f"{argument}: expected an image, got a Face, which has no picture; encode it with keep_photo=True"
+        )
+    return Portrait(argument, person.crop, person.labels, face=person)
 
 
 def _from_face(face: Face, argument: str, style_dim: int) -> Face:
     mask = regions.check_labels(face.labels, f"{argument}.labels")
-    return Face(mask, check_styles(face.styles, f"{argument}.styles", style_dim))
+    return Face(mask, check_styles(face.styles, f"{argument}.styles", style_dim), face.crop)
 
 
 def requested(names: RegionNames | None) -> Request:

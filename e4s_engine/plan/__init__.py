@@ -14,6 +14,8 @@ from e4s_engine.plan.recorder import (
     Symbol,
     Vector,
     Weight,
+    conv_numbers,
+    filled,
     unfoldable,
     vector,
 )
@@ -32,6 +34,8 @@ __all__ = [
     "Symbol",
     "Vector",
     "Weight",
+    "conv_numbers",
+    "filled",
     "unfoldable",
     "vector",
 ]

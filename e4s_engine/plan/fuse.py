@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from e4s_engine.errors import BackendError
-from e4s_engine.plan.recorder import Conv, Vector
+from e4s_engine.plan import parts
+from e4s_engine.plan.recorder import Conv, Vector, conv_numbers, filled
 
 if TYPE_CHECKING:
     from e4s_engine.plan.recorder import Array, Arrays, Plan, Step
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
 # Steps of the runtime; other kinds exist only between recording and fusing.
 RUNTIME = frozenset(
     {
-        "add", "affine", "argmax", "constant", "conv2d", "copy", "demodulate", "from_uint8", "gate",
-        "instance_norm", "max_pool", "norm_add", "region_linear", "region_pool", "regional_conv", "resize",
-        "resize_labels", "to_rgb", "to_uint8",
+        "add", "affine", "argmax", "blur", "constant", "conv2d", "copy", "demodulate", "from_uint8", "gate",
+        "instance_norm", "max_pool", "norm_add", "picture", "region_linear", "region_pool", "regional_conv",
+        "resize", "resize_labels", "rms_norm", "to_rgb", "to_uint8",
     }
 )  # fmt: skip
+
+_NOT_OF_PICTURES = {"resize": "a second resize", "affine": "a norm or an activation", "blur": "a blur"}
 
 _WHY = {
     "normalize": "a normalisation of anything but pixels",
@@ -224,6 +227,10 @@ def _add_residual(graph: Graph, step: Step) -> bool:
             continue
         if _is_activated(conv) or "residual" in conv.buffers or not graph.is_ready(residual, conv):
             continue
+        if step.numbers["gain"] != 1:
+            if mine == "x":
+                continue  # the residual would need a factor
+            _multiply(conv, step.numbers["gain"])
         conv.buffers["residual"] = residual
         conv.numbers["relu_last"] = 0
         graph.fold(step, conv)
@@ -231,18 +238,45 @@ def _add_residual(graph: Graph, step: Step) -> bool:
     return False
 
 
+def _multiply(conv: Step, factor: float) -> None:
+    """Multiply the result of a convolution that is followed by nothing but a bias."""
+    ((kernel,), biases) = conv.weights["kernel"], conv.weights.get("bias", [])
+    assert isinstance(kernel, Conv)
+    gain = np.float32(factor)
+
+    def scaled(arrays: Arrays) -> tuple[Array, Array | None, Array | None]:
+        weight, out_scale, in_scale = kernel.make(arrays)
+        every = np.full(kernel.shape[0], gain, np.float32)
+        return weight, every if out_scale is None else out_scale * gain, in_scale
+
+    conv.weights["kernel"] = [Conv((*kernel.key, str(factor)), kernel.shape, kernel.type, scaled)]
+    if biases:
+        (bias,) = biases
+        assert isinstance(bias, Vector)
+        plain = bias.make
+        conv.weights["bias"] = [Vector((*bias.key, str(factor)), lambda arrays: plain(arrays) * gain)]
+
+
 def _affine_apart(graph: Graph, step: Step) -> bool:
     """Scale and shift, or activate, in a step of its own."""
     channels = graph.plan.buffers[step.buffers["x"]].shape[3]
     step.kind = "affine"
-    step.numbers = {}
+    step.numbers = {"to": 0}
+    step.weights.pop("bias", None)
     for name, value in (("scale", 1.0), ("shift", 0.0)):
-        step.weights.setdefault(name, [_filled(value, channels)])
+        step.weights.setdefault(name, [filled(value, channels)])
     return True
 
 
-def _filled(value: float, count: int) -> Vector:
-    return Vector(("filled", str(value), str(count)), lambda _: np.full(count, value, np.float32))
+def _activate_regional(graph: Graph, step: Step) -> bool:
+    """Fold bias, leaky ReLU and gain into a modulated convolution that has none."""
+    conv = graph.before(step, "x", "regional_conv")
+    if conv is None or "bias" in conv.weights:
+        return False
+    conv.weights["bias"] = step.weights["bias"]
+    conv.numbers |= step.numbers
+    graph.fold(step, conv)
+    return True
 
 
 # Squeeze-and-excitation.
@@ -288,14 +322,14 @@ def _excite_apart(graph: Graph, step: Step) -> bool:
         width = kernel[0].shape[0] if kernel and isinstance(kernel[0], Conv) else channels
         y = plan.add_buffer((n, 1, 1, width), plan.type)
         flop = 2.0 * n * width * plan.buffers[source].shape[3] if kernel else 0
-        numbers: dict[str, float] = {"stride": 1, "first": 0, "relu": relu} if kernel else {}
+        numbers = conv_numbers(relu=bool(relu)) if kernel else {}
         new = NewStep(kind, {"x": source, "y": y}, {"kernel": kernel} if kernel else {}, numbers, flop)
         graph.steps.insert(index, new)
         index, source = index + 1, y
     y = plan.add_buffer(plan.buffers[x].shape, plan.type)
     gate = NewStep("gate", {"x": x, "gate": source, "y": y}, numbers={"residual": 0, "relu": 0})
     graph.steps.insert(index, gate)
-    step.kind, step.weights, step.numbers = "add", {}, {"relu": 0}
+    step.kind, step.weights, step.numbers = "add", {}, {"relu": 0, "gain": 1}
     step.buffers = {"x": y, "other": step.buffers["shortcut"], "y": step.buffers["y"]}
     return True
 
@@ -336,13 +370,13 @@ def _resize_logits(graph: Graph, step: Step) -> bool:
 
 
 def _write_picture(graph: Graph, step: Step) -> bool:
-    """Let toRGB write to the caller's buffer, without a copy of the largest picture."""
+    """Let the last step write to the caller's buffer, without a copy of the largest picture."""
     if graph.plan.buffers[step.buffers["y"]].external < 0:
         return False
-    to_rgb = graph.before(step, "x", "to_rgb")
-    if to_rgb is None:
+    last = graph.before(step, "x", "to_rgb", "picture")
+    if last is None:
         return False
-    graph.fold(step, to_rgb)
+    graph.fold(step, last)
     return True
 
 
@@ -351,20 +385,21 @@ RULES: dict[str, Sequence[Rule]] = {
     "resize": (_resize_pixels,),
     "cubic_half": (_halve_pixels,),
     "batch_norm": (_scale_kernel, _affine_apart),
+    "biased": (_activate_regional, _affine_apart),
     "activation": (_activate_conv, _activate_sum, _activate_norm, _affine_apart),
     "add": (_add_residual,),
     "squeeze_excite": (_norm_and_add, _excite_apart),
     "latent_codes": (_shift_biases,),
     "argmax": (_resize_logits,),
-    "copy": (_write_picture,),
+    "copy": (_write_picture, parts.grow, parts.write_part),
 }
 
 
 def _refuse_pictures(plan: Plan) -> None:
     """Raise BackendError where a step for feature maps meets the three channels of a picture."""
     for step in plan.steps:
-        if step.kind in ("resize", "affine") and plan.buffers[step.buffers["x"]].shape[3] == 3:
-            what = "a second resize" if step.kind == "resize" else "a norm or an activation"
+        if step.kind in _NOT_OF_PICTURES and plan.buffers[step.buffers["x"]].shape[3] == 3:
+            what = _NOT_OF_PICTURES[step.kind]
             raise BackendError(f"plan: the native backend has no step for {what} of a picture")
 
 

@@ -163,6 +163,12 @@ class Plan:
         buffer = self.external((batch, 1, regions, length), "f32")
         return Symbol(self, (batch, regions, length), buffer)
 
+    def maps(self, batch: int, height: int, width: int, channels: int) -> Symbol:
+        """Add an input of feature maps [N,H,W,C], and a step that brings them into the arena."""
+        buffer = self.external((batch, height, width, channels), "f32")
+        shape = (batch, channels, height, width)
+        return self.emit("copy", shape, {"x": Symbol(self, shape, buffer)}, stride=1, first=0)
+
     def weights(self, shapes: Mapping[str, Shape], network: str) -> dict[str, Weight]:
         """Return a network's tensors as symbols."""
         return {name: Weight(self, network, name, shape) for name, shape in shapes.items()}
@@ -252,6 +258,23 @@ def _layout(shape: Shape) -> tuple[int, int, int, int]:
         return (n, h, w, c)
     n, r, c = shape
     return (n, 1, r, c)
+
+
+def filled(value: float, count: int) -> Vector:
+    """Return a vector of equal values."""
+    return Vector(("filled", str(value), str(count)), lambda _: np.full(count, value, np.float32))
+
+
+def conv_numbers(
+    stride: int = 1,  # pixels of the input from one output pixel to the next
+    pad: int = 0,  # width of the border around the input
+    first: int = 0,  # first channel of the input
+    to: int = 0,  # first channel of the output
+    relu: bool = False,
+    reflect: bool = False,  # whether the border mirrors the input; else it is zero
+) -> dict[str, Any]:
+    """Return the numbers of a conv2d step."""
+    return {"stride": stride, "pad": pad, "first": first, "to": to, "relu": relu, "reflect": reflect}
 
 
 def vector(weight: Weight | None, *suffix: str) -> Vector | None:

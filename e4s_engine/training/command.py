@@ -33,6 +33,9 @@ def add(group: Any, command: Adder) -> None:
             "-o", "--output", required=True, metavar="FOLDER", help="checkpoint, sheets, weights"
         )
         kind.add_argument("--resume", action="store_true", help="continue from the folder's checkpoint")
+        kind.add_argument(
+            "--overwrite", action="store_true", help="train anew in a folder that holds a checkpoint"
+        )
         kind.add_argument("--init", metavar="FILE", help="start from the weights of this file")
         _add_data(kind)
         _add_pace(kind)
@@ -99,6 +102,11 @@ def _run(arguments: Namespace) -> int:
     chosen = _recipe(arguments)
     if registry.kind_of(chosen.model) != arguments.kind:
         raise ArgumentError(f"recipe: {arguments.recipe} trains no {arguments.kind}")
+    kept = Path(arguments.output) / loop.CHECKPOINT
+    if kept.exists() and not (arguments.resume or arguments.overwrite):
+        raise ArgumentError(
+            f"--output: {kept} exists already; --resume continues it, --overwrite replaces it"
+        )
     rank, world, device = spread.begin(_device(arguments.device))
     source, preview, close = _source(arguments, chosen, rank, device)
     try:

@@ -17,10 +17,9 @@ from PIL import Image
 
 from e4s_engine import regions
 from e4s_engine.errors import ArgumentError, E4SError, LabelsError
-from e4s_engine.photo import images, labelfile
+from e4s_engine.photo import images, labelfile, opening
 from e4s_engine.photo.images import Pixels
 
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
 _MERGED = ("labels", "CelebAMask-HQ-mask", "CelebA-HQ-mask", "mask")
 
 # The parts of CelebAMask-HQ, in the order of their ids from 1; later ones lie over earlier ones.
@@ -130,4 +129,9 @@ class _Parts:
 
 
 def _pictures(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in _SUFFIXES and p.is_file())
+    """Return the pictures in a folder and its folders, without hidden files (AppleDouble's "._1.jpg")."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in opening.SUFFIXES and path.name[0] != "." and path.is_file()
+    )

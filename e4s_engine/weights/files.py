@@ -10,7 +10,7 @@ from typing import Any
 
 from e4s_engine.errors import WeightsError
 from e4s_engine.networks import registry
-from e4s_engine.photo.files import check_writable
+from e4s_engine.photo.files import check_writable, impostor, is_url, url_of
 from e4s_engine.weights.converted import open_converted, save
 from e4s_engine.weights.model import Model, progress
 from e4s_engine.weights.official import load_official, unpickle
@@ -85,6 +85,10 @@ def find_parser(weights: str | os.PathLike[str]) -> Path | None:
 
 
 def _check_file(path: str | os.PathLike[str], argument: str) -> Path:
+    if is_url(path):
+        raise WeightsError(
+            f"{argument}: {url_of(path)} is a URL, nothing is downloaded; fetch it and give the file"
+        )
     try:
         file = Path(path)
         exists, size = file.is_file(), file.stat().st_size if file.is_file() else 0
@@ -99,6 +103,16 @@ def _check_file(path: str | os.PathLike[str], argument: str) -> Path:
         )
     if file.suffix not in _SUFFIXES:
         raise WeightsError(f"{argument}: {file} must end in one of {', '.join(sorted(_SUFFIXES))}")
+    if wrong := _impostor(file, argument):
+        raise WeightsError(f"{argument}: {file} is {wrong}")
     if not 0 < size <= MAX_FILE_BYTES:
         raise WeightsError(f"{argument}: {file} has {size} bytes; no such checkpoint has")
     return file
+
+
+def _impostor(file: Path, argument: str) -> str:
+    try:
+        with file.open("rb") as opened:
+            return impostor(opened.read(1024))
+    except OSError as error:
+        raise WeightsError(f"{argument}: {file} cannot be read ({error.strerror or error})") from error

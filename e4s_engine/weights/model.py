@@ -22,13 +22,19 @@ Tensors = Mapping[str, npt.NDArray[np.float32]]
 Item = TypeVar("Item")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Model:
-    """A model's config and its tensors, float32 by official name. extra: unused keys of the file."""
+    """A model's config and its tensors, float32 by official name. Compares by identity.
+
+    extra: unused keys of the file.
+    """
 
     config: Config
     tensors: Tensors
     extra: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Model: {type(self.config).__name__}, {len(self.tensors)} tensors>"
 
     def check(self) -> None:
         """Raise WeightsError for NaN or infinity in tensors of an opened file that are not read yet."""

@@ -16,6 +16,8 @@ from e4s_engine.networks import registry
 from e4s_engine.weights.model import Model, check_shapes, log_unused, progress
 from e4s_engine.weights.tensorfile import not_finite
 
+_OTHERS = ("params_ema", "params")  # where BasicSR keeps the tensors of its networks
+
 
 def load_official(file: Path, argument: str, ema: bool = False) -> Model:
     """Read an official checkpoint; needs PyTorch.
@@ -68,11 +70,20 @@ def unpickle(file: Path, argument: str) -> Any:
         _check_archive(file)
         return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds on damaged or hostile files
-        first = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        # From None: a traceback would show PyTorch's advice to read the file with weights_only=False.
         raise WeightsError(
-            f"{argument}: {file} cannot be read as plain tensors: it is damaged, or holds code, which is "
-            f"never executed ({first})"
-        ) from error
+            f"{argument}: {file} cannot be read as plain tensors: {_reason(error)}; download it again from "
+            "its authors"
+        ) from None
+
+
+def _reason(error: Exception) -> str:
+    """Return why a file cannot be read, without PyTorch's words: they advise to execute what is in it."""
+    foreign = re.search(r"GLOBAL ([\w.]+)", str(error))
+    if foreign:
+        return f"it holds code or objects ({foreign.group(1)}), which are never executed"
+    own = f" ({error})" if isinstance(error, ValueError) and "weights_only" not in str(error) else ""
+    return f"it is damaged, or holds code, which is never executed{own}"
 
 
 def _check_archive(file: Path) -> None:
@@ -92,7 +103,7 @@ def _state_dict(content: Any, file: Path, argument: str, ema: bool) -> dict[str,
     if not isinstance(content, Mapping):
         raise WeightsError(f"{argument}: {file} holds {type(content).__name__}, expected a dict of tensors")
     order = ("state_dict_ema", "state_dict") if ema else ("state_dict", "state_dict_ema")
-    chosen = next((name for name in order if isinstance(content.get(name), Mapping)), None)
+    chosen = next((name for name in (*order, *_OTHERS) if isinstance(content.get(name), Mapping)), None)
     if ema and chosen != "state_dict_ema":
         raise WeightsError(f"{argument}: {file} holds no averaged weights (state_dict_ema); use ema=False")
     tensors = content[chosen] if chosen else content

@@ -24,7 +24,7 @@ PARSE = ("parser", "parse")
 class Doubling:
     """Backend whose parser doubles its input, holds its first batch until released, and fails on 99."""
 
-    name, device, precision = "fake", "cpu", "fp32"
+    name, device, precision, in_boxes = "fake", "cpu", "fp32", False
 
     def __init__(self) -> None:
         self.sizes: list[int] = []

@@ -43,7 +43,7 @@ def test_info_prints_the_plan(e4s, fails):
 
 
 def test_landmarks_of_a_single_photo(e4s, engine):
-    five = ("--image-landmarks", "five.json", "-o", "out.png")
+    five = ("--image-landmarks", "five.json", "-o", "out.png", "--overwrite")
     done(e4s("reconstruct", "wide.png", *five))
     expected = engine.reconstruct("wide.png", landmarks=FIVE).image
     np.testing.assert_array_equal(images.read("out.png"), expected)

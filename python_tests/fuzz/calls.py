@@ -168,7 +168,9 @@ def _keywords(rng: np.random.Generator, kinds: dict[str, str]) -> dict[str, Any]
     }
 
 
-_OPTIONS = dict.fromkeys(("extent", "shape", "texture", "hair_first", "relight", "blend", "align"), "")
+_OPTIONS = dict.fromkeys(
+    ("extent", "shape", "texture", "hair_first", "earrings_first", "relight", "blend", "align"), ""
+)
 
 
 def _call(rng: np.random.Generator) -> None:

@@ -144,7 +144,7 @@ def test_composed_labels(given: str, kept: str) -> None:
             labels, holes = compose.region_labels([(source[i], ids)], target[i])
             foreground = compose.region_foreground(ids, labels, holes, target[i])
         else:
-            labels, holes = compose.whole_face_labels(source[i], target[i])
+            labels, holes = compose.whole_face_labels(source[i], target[i], earrings_first=False)
             foreground = compose.whole_face_foreground(labels, holes)
         for made, want in zip(out, (labels, holes, foreground), strict=True):
             assert np.array_equal(made[i], want.astype(np.uint8)), taken
@@ -213,7 +213,7 @@ ASKED = (
     SwapOptions(),
     SwapOptions(hair_first=False),
     SwapOptions(shape=False, extent=0.25),
-    SwapOptions(texture=False),
+    SwapOptions(texture=False, earrings_first=True),
     SwapOptions(extent=0.0),
 )
 
@@ -234,7 +234,7 @@ def test_composition_follows_the_options(people: int) -> None:
         for whole in (True, False) if people == 1 else (False,):
             parts = [None] if whole else shares[:people]
             chosen = np.stack([compose.request(ids, mask) for ids, mask in zip(parts, source, strict=True)])
-            settings = np.array([[getattr(options, name) for name in module("compose").SETTINGS]], np.float32)
+            settings = np.array([[getattr(options, name) for name in compose.SETTINGS]], np.float32)
             faces = [Face(mask, style) for mask, style in zip(source, vectors, strict=True)]
             want = stages_of(faces, Face(target[0], own[0]), parts, options)
             launch = module("compose").launch_labels(*composed_slots(), 1, people)

@@ -21,7 +21,7 @@ from e4s_engine.networks.rgi import decode
 from e4s_engine.networks.rgi.config import infer_model
 from e4s_engine.photo import align, blend, images
 from e4s_engine.pipeline import compose
-from e4s_engine.pipeline.paste import to_uint8
+from e4s_engine.pipeline.generate import to_uint8
 from e4s_engine.testing.loaded import loaded
 from e4s_engine.weights import Model
 
@@ -118,7 +118,7 @@ def test_engine_end_to_end(case: SimpleNamespace, tmp_path: Path) -> None:
     assert np.abs(result.face[::4, ::4].astype(int) - case.z["swapped_uint8_strided"]).max() <= 1
     close = np.abs(result.image[::4, ::4].astype(int) - case.z["blend_feather_strided"]) <= 1
     assert close.mean() >= 0.999
-    banded = engine.swap(source, case.target, blend="multiband", target_labels=case.z["target_labels"])
+    banded = engine.swap(source, case.target, blend="multiband10", target_labels=case.z["target_labels"])
     close = np.abs(banded.image[::4, ::4].astype(int) - case.z["blend_multiband_strided"]) <= 1
     assert close.mean() >= 0.999
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pickle
+import traceback
 
 import numpy as np
 import pytest
@@ -43,3 +45,17 @@ def test_lossy_labels_are_refused(tmp_path):
     Image.new("L", (40, 40)).save(path, "JPEG")
     with pytest.raises(LabelsError, match="JPEG is not one of PNG, TIFF, BMP, GIF"):
         labelfile.read(str(path))
+
+
+def test_numpys_advice_to_unpickle_is_not_passed_on(tmp_path):
+    np.save(tmp_path / "objects.npy", np.full((4, 4), None), allow_pickle=True)
+    (tmp_path / "pickle.npy").write_bytes(pickle.dumps([[1, 2]]))
+    (tmp_path / "page.npy").write_bytes(b"<!DOCTYPE html><html></html>")
+    for name, words in (
+        ("objects", "Python objects"),
+        ("pickle", "no file of np.save"),
+        ("page", "web page"),
+    ):
+        with pytest.raises(LabelsError, match=words) as caught:
+            labelfile.read(str(tmp_path / f"{name}.npy"))
+        assert "trust" not in "".join(traceback.format_exception(caught.value))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import struct
 import subprocess
 import sys
 import types
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -232,3 +234,72 @@ def test_bytes_that_were_released():
     view = memoryview(b"abc")
     view.release()
     refused(view, "cannot be read")
+
+
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 12345\n"
+PAGE = b"\n<!DOCTYPE html><html><head><title>Sign in</title></head></html>"
+
+
+def test_what_was_downloaded_wrongly_is_named(tmp_path):
+    refused(LFS, "source: 70 bytes is a Git LFS pointer", "`git lfs pull`")
+    refused(PAGE, "is a web page, not the file itself", "open the link in a browser")
+    (tmp_path / "photo.jpg").write_bytes(PAGE)
+    with pytest.raises(ImageError, match=r"photo\.jpg is a web page"):
+        images.read(tmp_path / "photo.jpg")
+    for start in (encoded("PNG"), encoded("JPEG"), b"", b"<svg xmlns='http://www.w3.org/2000/svg'/>"):
+        assert files.impostor(start) == ""
+    assert "web page" in files.impostor(b"\xef\xbb\xbf<!-- saved from --> <HTML lang='en'>")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://example.com/a.jpg",
+        "HTTP://x/a.png",
+        "file:///a.png",
+        "s3://b/a.png",
+        "data:image/png;base64,iVBO",
+    ],
+)
+def test_a_url_is_refused_by_name(url):
+    for kind in (str, Path):  # Path drops a slash
+        with pytest.raises(ImageError, match=rf"source: {re.escape(url)} is a URL, nothing"):
+            images.read(kind(url), "source")
+    assert not files.is_url("https.jpg") and not files.is_url("c:/photos/a.jpg") and not files.is_url(b"a:")
+
+
+def test_streams_are_read_from_their_start(tmp_path):
+    file = tmp_path / "a.jpg"
+    file.write_bytes(encoded("JPEG"))
+    expected = images.read_photo(file)
+    buffer = io.BytesIO(file.read_bytes())
+    buffer.seek(0, io.SEEK_END)  # as after writing into it
+    with file.open("rb") as opened, file.open("rb", buffering=0) as raw:
+        for stream in (buffer, opened, raw, buffer):
+            photo = images.read_photo(stream)
+            np.testing.assert_array_equal(photo.pixels, expected.pixels)
+            assert photo.original.jpeg == expected.original.jpeg  # saved as what the file was
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "wb") as out:
+        out.write(file.read_bytes())
+    with os.fdopen(reader, "rb", buffering=0) as pipe:  # cannot seek, and gives what it has
+        np.testing.assert_array_equal(images.read(pipe), expected.pixels)
+
+
+def test_streams_that_cannot_be_read(tmp_path, monkeypatch):
+    file = tmp_path / "a.txt"
+    file.write_text("no picture")
+    closed = io.BytesIO(b"")
+    closed.close()
+    with file.open() as text, file.open("ab") as writing:
+        for stream, words in (
+            (text, "opened as text; open it with mode 'rb'"),
+            (writing, "cannot be read"),
+            (closed, "closed file"),
+            (io.BytesIO(b""), "the stream of 0 bytes is not an image"),
+        ):
+            with pytest.raises(ImageError, match=words):
+                images.read(stream)
+    monkeypatch.setattr(opening, "MAX_FILE_BYTES", 10)
+    with pytest.raises(ImageError, match="the stream has more than 10 bytes"):
+        images.read(io.BytesIO(bytes(11)))

@@ -17,9 +17,9 @@ region_sets = st.sets(st.integers(0, 11), min_size=1, max_size=12).map(sorted)
 vectors = hnp.arrays(np.float32, (12, 6), elements=st.floats(-2, 2, width=32))
 
 
-@given(label_maps, label_maps, st.booleans())
-def test_whole_face_rules(source, target, hair_first):
-    labels, holes = compose.whole_face_labels(source, target, hair_first)
+@given(label_maps, label_maps, st.booleans(), st.booleans())
+def test_whole_face_rules(source, target, hair_first, earrings_first):
+    labels, holes = compose.whole_face_labels(source, target, hair_first, earrings_first)
     background = target == regions.BACKGROUND
     np.testing.assert_array_equal(labels == regions.BACKGROUND, background)
     np.testing.assert_array_equal(labels[target == regions.GLASSES], regions.GLASSES)
@@ -27,15 +27,18 @@ def test_whole_face_rules(source, target, hair_first):
     if not hair_first:
         assert (labels[target == regions.HAIR] == regions.HAIR).all()
         face &= target != regions.HAIR
+    if not earrings_first:
+        assert (labels[target == regions.EARRINGS] == regions.EARRINGS).all()
+        face &= target != regions.EARRINGS
     np.testing.assert_array_equal(labels[face], source[face])
     assert (labels[holes] == regions.SKIN).all()
     kept = np.isin(target, [regions.NECK, regions.EARS, regions.EARRINGS, regions.HAIR])
     assert not (holes & (kept | face | background)).any()
 
 
-@given(label_maps, st.booleans())
-def test_whole_face_onto_itself_changes_nothing(labels, hair_first):
-    swapped, holes = compose.whole_face_labels(labels, labels, hair_first)
+@given(label_maps, st.booleans(), st.booleans())
+def test_whole_face_onto_itself_changes_nothing(labels, hair_first, earrings_first):
+    swapped, holes = compose.whole_face_labels(labels, labels, hair_first, earrings_first)
     np.testing.assert_array_equal(swapped, labels)
     assert not holes.any()
 

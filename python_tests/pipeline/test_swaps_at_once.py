@@ -9,11 +9,12 @@ import pytest
 from conftest import TINY
 
 from e4s_engine import regions, weights
+from e4s_engine.backends import APART, PASTED
 from e4s_engine.engine import Engine
 from e4s_engine.networks.rgi import relight
 from e4s_engine.options import SwapOptions
 from e4s_engine.photo import align, blend, images
-from e4s_engine.pipeline import compose, pipeline
+from e4s_engine.pipeline import compose, generate, pipeline
 from e4s_engine.pipeline.portraits import Job, Part, Regions, WholeFace
 from e4s_engine.result import Face
 from e4s_engine.testing.portraits import portrait
@@ -25,7 +26,7 @@ class AtOnce:
     """Backend with the networks of another, and a fused `swap` composed of them."""
 
     def __init__(self, backend, lights=None):
-        self._backend, self.batches, self.lights = backend, [], lights
+        self._backend, self.batches, self.outputs, self.lights = backend, [], [], lights
 
     swapper = property(lambda self: self)
 
@@ -37,6 +38,7 @@ class AtOnce:
 
     def swap(self, asks):
         self.batches.append(len(asks))
+        self.outputs += [ask.outputs for ask in asks]
         return [self._one(ask) for ask in asks]
 
     def _face(self, pixels, labels):
@@ -53,11 +55,11 @@ class AtOnce:
         whole = (ask.chosen & compose.WHOLE).any()
         request = WholeFace() if whole else Regions(tuple(i for part in parts for i in part.ids))
         extent, *switches = ask.settings.tolist()
-        names = ("shape", "texture", "hair_first")
+        names = compose.SETTINGS[1:]
         options = SwapOptions(extent=extent, **dict(zip(names, map(bool, switches), strict=True)))
         lights = self.lights if ask.relight else None
         one = pipeline._compose(Job(target, tuple(parts), request), faces, options, lights)
-        face = pipeline.to_uint8(self._backend.run("rgi", "decode", one.styles[None], one.labels[None])[0])
+        face = generate.to_uint8(self._backend.run("rgi", "decode", one.styles[None], one.labels[None])[0])
         alpha = blend.alpha(one.foreground, "feather")
         large = images.resize(face, align.CROP, align.CROP, RESAMPLING)
         made = {
@@ -115,7 +117,7 @@ def test_what_a_source_hides_stays_the_targets(at_once, engine):
 
 @pytest.mark.parametrize(
     "options",
-    [{"extent": 0.5}, {"texture": False}, {"shape": False}, {"hair_first": False},
+    [{"extent": 0.5}, {"texture": False}, {"shape": False}, {"hair_first": False}, {"earrings_first": True},
      {"blend": "none"}, {"blend": "multiband"}, {"regions": []}, {"regions": "hair", "shape": False}],
     ids=str,
 )  # fmt: skip
@@ -166,3 +168,31 @@ def test_batches_go_together(at_once, engine):
         assert same(made, wanted)
     mixed = [whole.swap_batch(*jobs) for jobs in [([A, B], [C, B[::2, ::2].copy()])]]
     assert backend.batches == [2, 2, 1, 1] and len(mixed[0]) == 2
+
+
+def test_a_grey_target_stays_grey(at_once, engine):
+    """The face is made in one go, and pasted by the host."""
+    whole, backend = at_once
+    grey = np.repeat(B[..., :1], 3, axis=2)
+    for chosen in (None, ["nose"]):
+        result = whole.swap(A, grey, chosen, **KNOWN)
+        assert (result.image == result.image[..., :1]).all() and result.changed.any()
+        assert same(result, engine.swap(A, grey, chosen, **KNOWN))
+    assert backend.outputs == [APART, APART]
+    assert (whole.swap(grey, B, **KNOWN).image != B).any()
+    assert backend.outputs[2:] == [PASTED]  # a grey source may be
+
+
+def test_the_targets_earrings_stay_where_the_sources_cheek_would_cover_them(at_once, engine):
+    """In the default, whatever the route; the published order paints them over."""
+    whole, _ = at_once
+    ringed = B_LABELS.copy()
+    ringed[300:330, 150:165] = regions.EARRINGS  # where the source shows skin
+    assert (A_LABELS[300:330, 150:165] == regions.SKIN).all()
+    known = {"source_labels": A_LABELS, "target_labels": ringed}
+    for kept in (whole.swap(A, B, **known), engine.swap(A, B, **known)):
+        assert (kept.labels[300:330, 150:165] == regions.EARRINGS).all()
+        np.testing.assert_array_equal(kept.image[620:640, 312:318], B[620:640, 312:318])
+    for painted in (run.swap(A, B, earrings_first=True, **known) for run in (whole, engine)):
+        assert (painted.labels[300:330, 150:165] == regions.SKIN).all()
+        assert (painted.image[620:640, 312:318] != B[620:640, 312:318]).any()

@@ -119,10 +119,13 @@ def test_the_command_trains_and_the_engine_loads_it(faces_cache, tmp_path, capsy
     with Engine(out / "model.safetensors", parser=None, device="cpu") as engine:
         made = faces.synth.render(faces.synth.person(1), faces.synth.scene(1), 64, 1)
         assert engine.reconstruct(made.image, made.labels).face.shape == (32, 32, 3)
+    kept = (out / "checkpoint.pt").read_bytes()
+    assert cli.main(["train", "rgi", "-o", str(out), *options]) == 1  # hours of training would be lost
+    assert (out / "checkpoint.pt").read_bytes() == kept
     assert cli.main(["train", "rgi", "-o", str(out), *options, "--resume"]) == 0
     assert cli.main(["train", "rgi", "-o", str(out), "--recipe", "nonsense"]) == 1
     assert "expected a file or one of" in capsys.readouterr().err
-    assert cli.main(["train", "rgi", "-o", str(out), *options, "--data", str(tmp_path)]) == 1
+    assert cli.main(["train", "rgi", "-o", str(out), *options, "--overwrite", "--data", str(tmp_path)]) == 1
     assert "--labels-by: it is for rendered faces" in capsys.readouterr().err
 
 

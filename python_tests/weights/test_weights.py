@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import traceback
 from pathlib import Path
 
 import numpy as np
@@ -158,9 +159,28 @@ def test_nothing_in_a_file_is_executed(tmp_path, how):
     else:
         saved(path, Hostile(trace), _use_new_zipfile_serialization=how == "zip")
     rejected(path, "never executed")
-    with pytest.raises(WeightsError):
+    with pytest.raises(WeightsError) as caught:
         weights.convert(path, tmp_path / "out.safetensors")
     assert not trace.exists()
+    # PyTorch advises to load such a file with weights_only=False: neither message nor traceback passes it on.
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "weights_only`" not in shown and "False" not in shown and "trust" not in shown, shown
+
+
+def test_the_reason_names_the_code(tmp_path):
+    path = tmp_path / "evil.pt"
+    path.write_bytes(b"\x80\x02cos\nsystem\nX\x05\0\0\0touch\x85R.")
+    rejected(path, "it holds code or objects (os.system), which are never executed")
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".pth", ".safetensors"])
+def test_what_was_downloaded_wrongly_is_named(tmp_path, suffix):
+    path = tmp_path / f"e4s{suffix}"
+    path.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 12345\n")
+    rejected(path, "is a Git LFS pointer", "git lfs pull")
+    path.write_bytes(b"<!DOCTYPE html>\n<html><title>Google Drive - Quota exceeded</title></html>")
+    rejected(path, "is a web page", "browser")
+    rejected("https://example.com/e4s.pt", "is a URL, nothing is downloaded")
 
 
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])

@@ -129,7 +129,7 @@ def _sizes(config: ModelConfig, recipe: Recipe) -> list[int]:
     sizes = {
         "source_pixels": 1 if recipe.sources else pixels, "source_labels": area * people,
         "target_pixels": pixels, "target_labels": area, "chosen": regions.COUNT * people,
-        "settings": len(compose.SETTINGS) * 4, "source_styles": styles * people, "target_styles": styles,
+        "settings": compose.SETTINGS * 4, "source_styles": styles * people, "target_styles": styles,
         "relit": styles * people if recipe.relight else 1, "styles": styles, "labels": area, "holes": area,
         "foreground": area, "picture": config.size**2 * 3, "pasted": pixels, "opacity": CROP * CROP,
     }  # fmt: skip

@@ -22,6 +22,7 @@ from e4s_engine.backends.cuda import swap as swaps
 from e4s_engine.backends.cuda.memory import Memory
 from e4s_engine.errors import ArgumentError
 from e4s_engine.networks.bisenet.config import ParserConfig
+from e4s_engine.pipeline import compose
 from e4s_engine.testing.loaded import loaded
 
 PARSER = ParserConfig(widths=(16, 16, 24, 32, 32), context=16, fusion=32)
@@ -122,7 +123,7 @@ def test_a_whole_swap_takes_the_same_weights(backend: cuda.Cuda) -> None:
 def asked(count: int, sources: int = 1, **more: Any) -> list[Ask]:
     """Return swaps of blank pictures, each with its own sources."""
     crop, labels = np.zeros((1024, 1024, 3), np.uint8), np.zeros((512, 512), np.uint8)
-    flags, settings = np.zeros((sources, regions.COUNT), np.uint8), np.ones(4, np.float32)
+    flags, settings = np.zeros((sources, regions.COUNT), np.uint8), np.ones(len(compose.SETTINGS), np.float32)
     return [
         Ask(tuple(Given(labels, crop) for _ in range(sources)), crop, labels, flags, settings, **more)
         for _ in range(count)

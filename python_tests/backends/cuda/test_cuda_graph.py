@@ -126,7 +126,7 @@ def test_arguments_are_the_manifests_parameters(swap: Any) -> None:
         source = (folder / f"{module}.py").read_text()
         found = re.search(rf"def {name}\((.*?)\):", source, re.DOTALL)
         assert found is not None
-        signature = re.findall(r"(\w+)(: tl\.constexpr)?(?=,|$)", found.group(1).strip())
+        signature = re.findall(r"(\w+)(:\s+tl\.constexpr)?(?=,|$)", found.group(1).strip())
         taken = [n for n, constant in signature if not constant and n in listed]
         assert taken == listed
         assert {n for n, constant in signature if constant} == set(launch.constants)

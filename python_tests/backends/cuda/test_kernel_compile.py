@@ -22,14 +22,19 @@ from e4s_engine.kernels.launch import Launch, Operand
 WANTED = [(arch, "bf16") for arch in compiling.ARCHITECTURES] + [(90, "fp32")]
 
 # Every kernel of the published networks, in a separate process: in this one kernels may be interpreted. The
-# detector has many sizes, which take time to compile: one card stands for all.
+# detector and the restoration have many sizes, which take time to compile: one card stands for all, and small
+# networks that take every one of their steps run on each.
 ALL = """
 import json, sys
 from e4s_engine import ops
 from e4s_engine.backends import plans
 from e4s_engine.backends.cuda import ahead, compile, swap, workers
 from e4s_engine.kernels.launch import Program
+from e4s_engine.networks import registry
+from e4s_engine.networks.gpen.config import GPENConfig
+from e4s_engine.networks.parsenet.config import ParseNetConfig
 from e4s_engine.networks.retinaface.config import DetectorConfig
+from e4s_engine.networks.rrdbnet.config import RRDBConfig
 from e4s_engine.plan import Plan
 from e4s_engine.pipeline.loading import BUNDLED
 from e4s_engine.plan.fuse import fuse
@@ -46,13 +51,19 @@ def demo(precision):
     swapped = swap.record(open_model(BUNDLED, "rgi").config, precision, 1, None, swap.Recipe(0, True))
     return swapped.composition + swapped.paste
 
-def detector(precision):
-    return Program(plans.example(DetectorConfig(), "detect", precision)).launches
+def whole(config, precision):
+    names = registry.of(config).functions
+    return [l for name in names for l in Program(plans.example(config, name, precision)).launches]
+
+LARGE = [DetectorConfig(), ParseNetConfig(), RRDBConfig(), GPENConfig()]
+SMALL = [ParseNetConfig(widths=(32, 64), blocks=1), RRDBConfig(blocks=1), GPENConfig(channels=(64, 64, 32))]
 
 if __name__ == "__main__":
     arch, precision = int(sys.argv[1]), sys.argv[2]
     listed = ahead.launches(precision, arch) + affine(precision) + demo(precision)
-    launches = compile.distinct(listed + (detector(precision) if arch == 90 else []), arch)
+    for config in LARGE if arch == 90 else SMALL:
+        listed += whole(config, precision)
+    launches = compile.distinct(listed, arch)
     for manifest in workers.warm(launches.values(), arch, jobs=2):
         print(json.dumps(manifest))
 """

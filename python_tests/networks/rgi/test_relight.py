@@ -44,7 +44,7 @@ def lit(tmp_path_factory, tiny_weights, model):
     """Make an engine that relights."""
     path = tmp_path_factory.mktemp("lit") / "lit.safetensors"
     weights.save(model, path)
-    return Engine(path, parser=tiny_weights / "parser.safetensors", device="cpu")
+    return Engine(path, parser=tiny_weights / "parser.safetensors", landmarks=None, device="cpu")
 
 
 def test_under_the_same_light_nothing_changes(layers, vectors):

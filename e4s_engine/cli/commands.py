@@ -1,0 +1,60 @@
+"""Parser of one command's arguments: a list of regions ends where the photos begin."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from e4s_engine.cli import flags
+
+_SHORTEST = "--reg"  # the shortest form in which argparse takes --regions
+
+
+class Command(argparse.ArgumentParser):
+    """An ArgumentParser that joins "--regions eyes nose" to one argument, so that photos may follow."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse as usual, after joining the regions. The parser above passes the arguments as a list."""
+        return super().parse_known_args(joined(args), namespace)
+
+
+def joined(arguments: Sequence[str]) -> list[str]:
+    """Return arguments in which the words after --regions are one, with commas.
+
+    The list ends at the next flag, and at the first word that is no region and looks like a file.
+    """
+    done: list[str] = []
+    waiting = list(arguments)
+    while waiting:
+        word = waiting.pop(0)
+        if word == "--":  # files alone follow
+            return [*done, word, *waiting]
+        done.append(word)
+        if not (word.startswith(_SHORTEST) and flags.REGIONS.startswith(word)):
+            continue
+        names = []
+        while waiting and _continues(waiting[0]):
+            names.append(waiting.pop(0))
+        if names:
+            done.append(",".join(name.strip(",") if len(names) > 1 else name for name in names))
+    return done
+
+
+def _continues(word: str) -> bool:
+    """Return whether a word goes on with a list of regions. Misspelt regions do, to be reported as such."""
+    if word.startswith("-"):
+        return False
+    if all(flags.is_region(part) for part in word.strip(",").split(",")):
+        return True
+    is_path = "." in word or os.sep in word or "=" in word or _exists(word)
+    return not is_path
+
+
+def _exists(word: str) -> bool:
+    try:
+        return Path(word).exists()
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,1 @@
+"""GPEN, the face restoration of the published pipeline."""

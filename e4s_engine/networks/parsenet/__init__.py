@@ -1,0 +1,1 @@
+"""ParseNet, the parser of restored faces."""

@@ -1,0 +1,1 @@
+"""RRDBNet, the fourfold super-resolution of the published pipeline (RealESRNet)."""

@@ -1,0 +1,27 @@
+"""Declaration of RRDBNet."""
+
+from __future__ import annotations
+
+from e4s_engine.networks.network import Function, Input, Network
+from e4s_engine.networks.rrdbnet.config import RRDBConfig, infer_rrdbnet
+from e4s_engine.networks.rrdbnet.enlarge import colours, enlarge, features
+from e4s_engine.networks.rrdbnet.tensors import scale, tensors
+
+SIDE = 256  # side of the picture that the published pipeline enlarges
+
+RRDBNET = Network(
+    kind="rrdbnet",
+    title="an RRDBNet",
+    config=RRDBConfig,
+    tensors=tensors,
+    infer=infer_rrdbnet,
+    recognise=lambda shapes: "body.0.rdb1.conv1.weight" in shapes,
+    functions={
+        "enlarge": Function(enlarge, (Input.PIXELS,), lambda config: ((SIDE, SIDE, 3),), free=True),
+        "enlarge_features": Function(features, (Input.PIXELS,), lambda config: ((SIDE, SIDE, 3),), free=True),
+        "enlarge_colours": Function(
+            colours, (Input.MAPS,), lambda config: ((SIDE, SIDE, config.features),), free=True
+        ),
+    },
+    scale=scale,
+)

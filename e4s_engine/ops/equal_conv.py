@@ -1,0 +1,63 @@
+"""Equalised convolution of StyleGAN2 without a border: scaled weights, bias, leaky ReLU times sqrt(2)."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from e4s_engine.plan import Conv, Vector, conv_numbers, filled
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from e4s_engine.plan import Array, Arrays, Symbol, Weight
+
+SLOPE = 0.2
+GAIN = 2**0.5
+
+
+def reference(
+    x: Tensor, weight: Tensor, bias: Tensor, *, stride: int = 1
+) -> Tensor:  # [N,I,H,W], [O,I,k,k], [O] -> [N,O,(H-k)//stride+1,(W-k)//stride+1]
+    """Return sqrt(2) * leaky(x * weight / sqrt(I k k) + bias), with slope 0.2; * is a convolution."""
+    import torch.nn.functional as F
+
+    y = F.conv2d(x, weight * weight[0].numel() ** -0.5, bias.to(weight.dtype), stride=stride)
+    return F.leaky_relu(y, SLOPE) * GAIN
+
+
+def record(x: Symbol, weight: Weight, bias: Weight, *, stride: int = 1) -> Symbol:
+    """Append a convolution; the gain becomes part of its weights, as leaky ReLU is homogeneous."""
+    n, _, height, width = x.shape
+    outputs, side = weight.shape[0], weight.shape[-1]
+    shape = (n, outputs, (height - side) // stride + 1, (width - side) // stride + 1)
+    return x.plan.emit(
+        "conv2d",
+        shape,
+        {"x": x},
+        weights={
+            "kernel": activated_kernel(weight, weight.shape, x.plan.type),
+            "bias": activated_bias(bias),
+            "prelu": filled(SLOPE, outputs),
+        },
+        flop=2.0 * n * shape[2] * shape[3] * math.prod(weight.shape),
+        **conv_numbers(stride),
+    )
+
+
+def activated_kernel(weight: Weight, shape: tuple[int, ...], type_name: str, rate: float = 1.0) -> Conv:
+    """Return the equalised kernel of this shape [O,I,k,k], times the gain of the activation."""
+    scale = np.float32(GAIN * rate * math.prod(shape[1:]) ** -0.5)
+
+    def scaled(arrays: Arrays) -> tuple[Array, Array, None]:
+        return weight.read(arrays).reshape(shape), np.full(shape[0], scale, np.float32), None
+
+    return Conv((weight.key, "equalised", str(GAIN * rate)), shape, type_name, scaled)
+
+
+def activated_bias(bias: Weight, rate: float = 1.0) -> Vector:
+    """Return the bias, times the gain of the activation."""
+    gain = np.float32(GAIN * rate)
+    return Vector((bias.key, str(GAIN * rate)), lambda arrays: bias.read(arrays) * gain)
