@@ -8,7 +8,7 @@
 3. Tunes tiles for some minutes (backends/cuda/tune.py), and checks the networks again with the result.
 4. Times CUDA graph replays on portraits by the device's events: networks and fused swaps at several batch
    sizes, every kernel alone beside the card's ceilings and cuDNN, and PyTorch in the published form and the
-   one-pass form under torch.compile.
+   one-pass form, both also under torch.compile. Step "api" times public calls, and the host's part of them.
 5. Runs small ops under compute-sanitizer's memcheck and racecheck, if installed.
 
 The report is written after every step, so that an interrupted run is not lost.
@@ -26,15 +26,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import gpu_checks, gpu_times, machine
+from benchmarks import gpu_api, gpu_checks, gpu_times, machine
 from e4s_engine import _native
 from e4s_engine.errors import E4SError
 
 BATCHES = (1, 2, 4, 8, 16, 32)
 CHECKS = ("compiled", "ops", "networks", "swaps", "goldens")
-TIMINGS = ("tuned", "networks_tuned", "stages_ms", "swap_ms", "kernels", "torch_ms", "sanitized")
+TIMINGS = ("tuned", "networks_tuned", "stages_ms", "swap_ms", "api", "kernels", "torch_ms", "sanitized")
 # Steps of `benchmarks.swap --device cuda`.
-SWAP = ("compiled", "networks", "swaps", "stages_ms", "swap_ms", "kernels", "torch_ms")
+SWAP = ("compiled", "networks", "swaps", "stages_ms", "swap_ms", "api", "kernels", "torch_ms")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "networks_tuned": lambda: gpu_checks.networks(options),
         "stages_ms": lambda: gpu_times.stages(options),
         "swap_ms": lambda: gpu_times.fused_swaps(device, options),
+        "api": lambda: gpu_api.calls(options),
         "kernels": lambda: gpu_times.kernels(device, options),
         "torch_ms": lambda: gpu_times.in_torch(options),
         "sanitized": gpu_checks.sanitize,

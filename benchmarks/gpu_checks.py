@@ -6,10 +6,12 @@ Each returns a part of the report, in which "failures" names what failed.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,14 @@ import numpy as np
 
 from benchmarks import gpu_kernels
 from e4s_engine import regions
+from e4s_engine.backends.cuda import ahead, workers
 from e4s_engine.backends.cuda import compile as compiling
-from e4s_engine.pipeline import compose
+from e4s_engine.networks.rgi import relight
+from e4s_engine.options import SwapOptions
+from e4s_engine.photo import align
+from e4s_engine.pipeline import loading, pipeline
+from e4s_engine.pipeline.located import Portrait
+from e4s_engine.pipeline.portraits import Job, Part, Regions, WholeFace
 from e4s_engine.testing.loaded import loaded
 from e4s_engine.testing.metrics import psnr
 
@@ -33,11 +41,15 @@ def kernels(arch: int, options: argparse.Namespace) -> dict[str, Any]:
     launches: list[Any] = []
     for precision in options.precisions:
         for batch in options.batches:
-            launches += compiling.published_launches(precision, batch)
+            launches += ahead.launches(precision, arch, batch)
         launches += [launch for case in _cases(options) for launch in program_of(case, precision).launches]
     wanted = compiling.distinct(launches, arch)
-    manifests = list(compiling.warm(wanted.values(), arch, options.jobs))
-    spilled = [m["kernel"] for m in manifests if m["spills"]]
+    manifests = list(workers.warm(wanted.values(), arch, options.jobs))
+    spilled = [
+        manifest["kernel"]
+        for launch, manifest in zip(wanted.values(), manifests, strict=True)
+        if manifest["spills"] and not ahead.may_spill(launch, arch)
+    ]
     return {"kernels": len(manifests), "failures": [f"{name} spills" for name in spilled]}
 
 
@@ -89,59 +101,95 @@ def networks(options: argparse.Namespace) -> dict[str, Any]:
     return results
 
 
-# Regions of the checked fused swaps; () is the whole face.
-TAKEN = ((), (regions.EYES, regions.NOSE), (regions.HAIR,), (regions.LIPS, regions.MOUTH, regions.SKIN))
+# The checked fused swaps: what each source gives (() is the whole face), and options other than the defaults.
+Asked = tuple[tuple[tuple[int, ...], ...], dict[str, Any]]
+ASKED: dict[str, Asked] = {
+    "face": (((),), {}),
+    "eyes+nose": (((regions.EYES, regions.NOSE),), {}),
+    "hair": (((regions.HAIR,),), {}),
+    "lips+mouth+skin": (((regions.LIPS, regions.MOUTH, regions.SKIN),), {}),
+    "hair, nose+eyes of another": (((regions.HAIR,), (regions.NOSE, regions.EYES)), {}),
+    "half of the texture": (((regions.HAIR,),), {"extent": 0.5, "shape": False}),
+    "under the hair": (((),), {"hair_first": False}),
+    "kept texture": (((),), {"texture": False}),
+}
 
 
 def fused_swaps(options: argparse.Namespace) -> dict[str, Any]:
-    """Check the fused swap against the stages in PyTorch, with pictures on the host and on the card."""
+    """Check fused swaps against the stages in PyTorch, by sources and options, of large and small models.
+
+    Each is done of pictures on the host, of sources encoded before, and of pictures on the card.
+    """
+    from e4s_engine import weights
     from e4s_engine.backends.cuda.backend import Cuda
     from e4s_engine.backends.reference import Reference
-    from e4s_engine.options import SwapOptions
-    from e4s_engine.photo import align
-    from e4s_engine.pipeline import pipeline
-    from e4s_engine.pipeline.located import Portrait
-    from e4s_engine.pipeline.portraits import Job, Part, Regions, WholeFace
+    from e4s_engine.networks.rgi.config import ModelConfig
 
-    model, _ = gpu_kernels.models()
-    images, labels = gpu_kernels.inputs(2)
-    source, target = (
-        Portrait("picture", align.whole(image, "picture"), mask)
-        for image, mask in zip(images, labels, strict=True)
-    )
-    stages = pipeline.Pipeline(loaded(Reference("cuda:0", "fp32"), model), None, None, model.config.size)
-    jobs = [
-        Job(target, (Part(source, chosen),), Regions(chosen) if chosen else WholeFace()) for chosen in TAKEN
-    ]
-    wanted = [stages.swap([job], SwapOptions())[0] for job in jobs]
+    large, small = gpu_kernels.models()[0], weights.open_model(loading.BUNDLED, "rgi", "weights")
     results: dict[str, Any] = {"failures": []}
-    for precision in options.precisions:
-        mine = loaded(Cuda("cuda:0", precision), model)
-        for chosen, want in zip(TAKEN, wanted, strict=True):
-            name = f"{precision} {'+'.join(regions.NAMES[r] for r in chosen) or 'face'}"
-            results[name] = one = _check_swap(mine, images, labels, chosen or None, want)
-            near = min(one["pasted_db"], one["face_db"]) >= LEAST_PSNR - 3  # allows for 8-bit rounding
-            if not (near and one["resident"] and one["labels"]):
-                results["failures"].append(name)
+    for size, model in ((large.config.size, large), (small.config.size, small)):
+        assert isinstance(model.config, ModelConfig)
+        lights = relight.layers(model.tensors, np.stack) if model.config.relight else None
+        stages = pipeline.Pipeline(loaded(Reference("cuda:0", "fp32"), model), None, None, size, lights)
+        wanted = {name: _swapped(stages, *asked) for name, asked in ASKED.items()}
+        for precision in options.precisions:
+            mine = dataclasses.replace(stages, backend=loaded(Cuda("cuda:0", precision), model))
+            for asked, want in wanted.items():
+                name = f"{size} {precision} {asked}"
+                results[name] = one = _check_swap(mine, want, *ASKED[asked])
+                near = min(one["pasted_db"], one["face_db"]) >= LEAST_PSNR - 3  # allows for 8-bit rounding
+                if not (near and one["resident"] and one["labels"] and one["cached_db"] > LEAST_PSNR):
+                    results["failures"].append(name)
     return results
 
 
-def _check_swap(mine: Any, images: Any, labels: Any, chosen: Any, want: Any) -> dict[str, Any]:
+def _people() -> list[Portrait]:
+    images, labels = gpu_kernels.inputs(2)
+    return [
+        Portrait("picture", align.whole(image, "picture"), mask)
+        for image, mask in zip(images, labels, strict=True)
+    ]
+
+
+def _swapped(
+    stages: pipeline.Pipeline,
+    given: tuple[tuple[int, ...], ...],
+    changes: dict[str, Any],
+    people: Sequence[Any] | None = None,
+) -> Any:
+    """Swap the first portrait, and for a second source the target's own, into the second one."""
+    everybody = people or _people()
+    target = everybody[1] if people is None else _people()[1]
+    parts = tuple(Part(person, ids) for person, ids in zip(everybody, given, strict=False))
+    request = Regions(tuple(sorted(sum(given, ())))) if given[0] else WholeFace()
+    return stages.swap([Job(target, parts, request)], SwapOptions(**changes))[0]
+
+
+def _check_swap(
+    mine: pipeline.Pipeline, want: Any, given: tuple[tuple[int, ...], ...], changes: dict[str, Any]
+) -> dict[str, Any]:
     import torch
     from torch.utils.dlpack import from_dlpack
 
-    flags = compose.request(chosen, labels[0])
-    got = mine.swap(images[:1], labels[:1], images[1:], labels[1:], flags[None])
-    source, target = (mine.resident(torch.from_numpy(image).cuda()) for image in images)
-    resident = mine.swap_resident(source, labels[0], target, labels[1], flags) if source and target else None
-    pasted, face = (psnr(a[0], b) for a, b in zip(got[:2], (want.image, want.face), strict=True))
-    exact = np.array_equal(got.labels[0], want.labels)
+    people = _people()
+    got = _swapped(mine, given, changes)
+    faces = list(mine.encode(people).values())
+    cached = _swapped(mine, given, changes, faces)
+    resident = True
+    if len(given) == 1:
+        source, target = (torch.from_numpy(person.crop.image.copy()).cuda() for person in people)
+        request = Regions(given[0]) if given[0] else WholeFace()
+        labels = [person.labels for person in people]
+        made = mine.swap_resident(source, target, labels, request, SwapOptions(**changes))
+        resident = made is not None and bool(
+            np.array_equal(from_dlpack(made.resident).cpu().numpy(), got.image)
+        )
     return {
-        "pasted_db": pasted,
-        "face_db": face,
-        "resident": resident is not None
-        and np.array_equal(from_dlpack(resident.pasted).cpu().numpy(), got.pasted[0]),
-        "labels": exact and np.array_equal(got.holes[0] > 0, want.holes),
+        "pasted_db": psnr(got.image, want.image),
+        "face_db": psnr(got.face, want.face),
+        "cached_db": psnr(cached.image, got.image),
+        "resident": resident,
+        "labels": np.array_equal(got.labels, want.labels) and np.array_equal(got.holes, want.holes),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import statistics
 from typing import Any
 
@@ -10,9 +11,9 @@ import numpy as np
 
 from benchmarks import gpu_kernels
 from e4s_engine import regions
+from e4s_engine.backends.cuda import measured, tune
 from e4s_engine.backends.cuda import swap as swaps
-from e4s_engine.backends.cuda import tune
-from e4s_engine.backends.cuda.backend import INPUTS, Linker, swap_graph
+from e4s_engine.backends.cuda.backend import Linker, swap_graph
 from e4s_engine.pipeline import compose
 from e4s_engine.testing.loaded import loaded
 
@@ -48,7 +49,7 @@ def stages(options: argparse.Namespace) -> dict[str, Any]:
 def fused_swaps(device: Any, options: argparse.Namespace) -> dict[str, float]:
     """Time fused swaps of aligned crops in milliseconds, 8-bit in and out, by precision and batch."""
     model, _ = gpu_kernels.models()
-    table = tune.shipped(device.arch) | tune.load(device.name)
+    table = measured.shipped(device.arch) | measured.load(device.name)
     times = {}
     for precision in options.precisions:
         linker = Linker(device)
@@ -68,7 +69,8 @@ def set_portraits(graph: Any, batch: int) -> None:
     sources, targets = gpu_kernels.inputs(batch), gpu_kernels.inputs(batch, first=1)
     flags = np.stack([compose.request(None, labels) for labels in sources[1]])
     slot = swaps.SLOTS.index
-    arrays = zip(INPUTS, (*sources, *targets, flags), strict=True)
+    settings = np.ones((batch, len(compose.SETTINGS)), np.float32)
+    arrays = zip(swaps.Recipe().inputs, (*sources, *targets, flags, settings), strict=True)
     graph.run({slot(name): array for name, array in arrays}, {})
 
 
@@ -78,8 +80,13 @@ def kernels(device: Any, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def in_torch(options: argparse.Namespace) -> dict[str, Any]:
-    """Time a swap's two encodes and its decode in PyTorch on the card: published, one pass, compiled."""
+    """Time a swap's two encodes and its decode in PyTorch on the card: published, one pass, compiled.
+
+    Weights are arguments of what is compiled, as constants they would be part of its guards; the limit of
+    recompiles is above the number of different layers.
+    """
     import torch
+    import torch._dynamo
 
     from e4s_engine import ops
     from e4s_engine.networks.rgi import decode, encode
@@ -87,30 +94,37 @@ def in_torch(options: argparse.Namespace) -> dict[str, Any]:
     model, _ = gpu_kernels.models()
     images, labels = (torch.from_numpy(a).cuda() for a in gpu_kernels.inputs(2))
     placed = {name: torch.from_numpy(t).cuda() for name, t in model.tensors.items()}
+    limits = {"recompile_limit": 512, "cache_size_limit": 512, "accumulated_recompile_limit": 4096}
+    for name, limit in limits.items():
+        if hasattr(torch._dynamo.config, name):
+            setattr(torch._dynamo.config, name, limit)
 
-    def published() -> Any:
-        return swap(ops.published)
-
-    def one_pass() -> Any:
-        return swap(ops.reference)
-
-    def swap(form: Any) -> Any:
-        styles = encode.encode_pixels(form, images, labels, placed, model.config)
-        return decode.decode(form, styles[:1], labels[:1], placed, model.config)
+    def swap(form: Any, weights: Any, pictures: Any, maps: Any) -> Any:
+        styles = encode.encode_pixels(form, pictures, maps, weights, model.config)
+        return decode.decode(form, styles[:1], maps[:1], weights, model.config)
 
     times: dict[str, Any] = {}
-    for name, run, tf32, dtype in (
-        ("published fp32", published, False, None),
-        ("published tf32", published, True, None),
-        ("published fp16", published, True, torch.float16),
-        ("onepass fp16", one_pass, True, torch.float16),
-        ("onepass fp16 compiled", torch.compile(one_pass, mode="reduce-overhead"), True, torch.float16),
+    for name, form, tf32, dtype in (
+        ("published fp32", ops.published, False, None),
+        ("published tf32", ops.published, True, None),
+        ("published fp16", ops.published, True, torch.float16),
+        ("published fp16 compiled", ops.published, True, torch.float16),
+        ("onepass fp16", ops.reference, True, torch.float16),
+        ("onepass fp16 compiled", ops.reference, True, torch.float16),
     ):
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+        form_of: Any = functools.partial(swap, form)
+        if "compiled" in name:
+            torch._dynamo.reset()
+            form_of = torch.compile(form_of, mode="reduce-overhead")
+        run = functools.partial(form_of, placed, images, labels)
         enabled = dtype is not None
         try:
             with torch.inference_mode(), torch.autocast("cuda", dtype or torch.float16, enabled=enabled):
                 times[name] = gpu_kernels.events(run, 3 if "published" in name else options.runs)
+                if "compiled" in name:
+                    failed = dict(torch._dynamo.utils.counters["graph_break"])
+                    times[f"{name}, breaks"] = sum(failed.values())
         except Exception as error:  # a compiler's failure is a result, too
             times[name] = f"{type(error).__name__}: {error}"[:300]
     return times

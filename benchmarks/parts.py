@@ -51,7 +51,7 @@ def measure(variant: Variant, repeat: int) -> dict[str, float]:
     for name, ids in PARTS.items():
         holes = np.zeros(face.labels.shape, bool)
         foreground = compose.foreground(ids, face.labels, holes, face.labels)
-        composed = compose.Composed(face.labels, holes, face.styles, foreground)
+        composed = compose.Composed(face.labels, holes, foreground, face.styles)
         cover = generate.cover(target.crop, composed, "feather", pipeline.size)
         boxes = np.array([cover.box])
         cases[f"decode_{name}"] = partial(generate.decode, pipeline.backend, *inputs, boxes)

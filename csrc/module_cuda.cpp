@@ -95,26 +95,35 @@ std::pair<e4s::cuda::Place, std::int64_t> place_of(const py::handle& value, bool
   return {{const_cast<void*>(array.data()), false}, array.nbytes()};
 }
 
-// Returns places by slot from {slot: value}, checked against the slots' sizes.
-std::vector<e4s::cuda::Place> places(const e4s::cuda::DeviceGraph& graph,
-                                     const std::map<int, py::object>& values, bool written) {
+// Returns places by slot from {slot: value or list of values}, checked against the slots' sizes.
+std::vector<e4s::cuda::Places> places(const e4s::cuda::DeviceGraph& graph,
+                                      const std::map<int, py::object>& values, bool written) {
   const std::vector<std::int64_t>& bytes = graph.slot_bytes();
-  std::vector<e4s::cuda::Place> found(bytes.size());
+  std::vector<e4s::cuda::Places> found(bytes.size());
   for (const auto& [slot, value] : values) {
     const auto index = static_cast<std::size_t>(slot);
     if (slot < 0 || index >= bytes.size()) throw e4s::ArgumentError("graph: no such slot");
-    const auto [place, size] = place_of(value, written);
-    if (size != bytes[index])
-      throw e4s::ArgumentError("graph: the array of slot " + std::to_string(slot) + " must be of " +
-                               std::to_string(bytes[index]) + " bytes");
-    found[index] = place;
+    const bool many = py::isinstance<py::list>(value);
+    const auto count = many ? static_cast<std::int64_t>(py::len(value)) : 1;
+    const auto add = [&, number = slot](const py::handle& share) {
+      const auto [place, size] = place_of(share, written);
+      if (size * count != bytes[index])
+        throw e4s::ArgumentError("graph: the array of slot " + std::to_string(number) + " must be of " +
+                                 std::to_string(bytes[index] / count) + " bytes");
+      found[index].push_back(place);
+    };
+    if (!many) {
+      add(value);
+      continue;
+    }
+    for (const py::handle share : value) add(share);
   }
   return found;
 }
 
 void run(e4s::cuda::DeviceGraph& graph, const std::map<int, py::object>& inputs,
          const std::map<int, py::object>& outputs, const std::vector<std::uint64_t>& after) {
-  const std::vector<e4s::cuda::Place> in = places(graph, inputs, false), out = places(graph, outputs, true);
+  const std::vector<e4s::cuda::Places> in = places(graph, inputs, false), out = places(graph, outputs, true);
   std::vector<e4s::cuda::Stream> streams;
   for (const std::uint64_t stream : after) streams.push_back(reinterpret_cast<e4s::cuda::Stream>(stream));
   const e4s::GilReleased released;
@@ -128,6 +137,8 @@ void bind_cuda(py::module_& m) {
   using e4s::cuda::DeviceGraph;
   m.def("cuda_nodes", lay_out, py::arg("slots"), py::arg("parts"), py::arg("kernels"), py::arg("weights"),
         "A graph's memory and nodes, without a device.");
+  m.def("cuda_architectures", e4s::cuda::architectures,
+        "The compute capabilities of this machine's GPUs (90 for 9.0), by number.");
   m.def("cuda_device_of", e4s::cuda::device_of, py::arg("pointer"),
         "The number of the device that memory lies on; -1 for what is no memory of a device.");
   py::class_<Device, std::shared_ptr<Device>> device_class(m, "CudaDevice");

@@ -148,10 +148,10 @@ class Engine:
         source_landmarks, target_landmarks: [68, 2] or [5, 2] in pixels of the photo, instead of the
             detector's (for a dict of sources a dict with the same keys).
 
-        A swap (all options as they are) of two aligned crops [1024, 1024, 3] that lie on the GPU of a native
-        engine (CuPy, torch, anything with DLPack or `__cuda_array_interface__`) is made there without a
-        copy, whatever the regions: `Result.resident` is the picture, still there. Beside `target_labels` it
-        is taken to have colours: whether it is grey is not looked for.
+        A feathered swap of two aligned crops [1024, 1024, 3], or of a Face into one, that lie on the GPU of
+        a native engine (CuPy, torch, anything with DLPack or `__cuda_array_interface__`) is made there
+        without a copy, whatever regions and options: `Result.resident` is the picture, still there. Beside
+        `target_labels` it is taken to have colours: whether it is grey is not looked for.
 
         Raises ArgumentError or one of its kinds: ImageError, LabelsError, RegionError, AlignmentError; and
         TypeError for a name that is no option.
@@ -161,6 +161,8 @@ class Engine:
         request = portraits.requested(regions)
         if self._takes_crops(how) and source_landmarks is target_landmarks is None:
             labels = (source_labels, target_labels)
+            if isinstance(source, Face):
+                source = reader.read(source, "source", source_labels, source_landmarks)
             resident = pipeline.swap_resident(source, target, labels, request, how)
             if resident is not None:
                 return resident

@@ -130,16 +130,6 @@ class SwapOptions:
             raise TypeError(f"{unknown!r} is no option of a swap; options are {', '.join(names)}")
         return dataclasses.replace(self, **changes)
 
-    @property
-    def fused(self) -> bool:
-        """Whether backends that swap in one go do what these options ask for, by models that do not relight.
-
-        `align` and `faces` only tell where the faces are, `full_face` what is generated beside the picture,
-        `reenact` and `restore` what is done before.
-        """
-        given = dataclasses.replace(self, faces="largest", full_face=False, reenact="auto", restore="auto")
-        return given == SwapOptions(align=self.align, relight=self.relight)
-
 
 class EditChanges(TypedDict, total=False):
     """The fields of SwapOptions as keyword arguments of `Engine.edit`, which has an extent and no shape."""

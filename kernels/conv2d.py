@@ -15,10 +15,14 @@ fixed order.
 
 from __future__ import annotations
 
+import dataclasses
+
 from . import instance_norm, tiles
 from .instance_norm import gathered, store_sums
 from .language import jit, tl
 from .launch import Argument, Context, Launch, blocks, constants, padded, power
+
+RESIDUAL = 128  # most columns of a tile that adds a residual
 
 
 @jit
@@ -155,6 +159,8 @@ def launch_conv2d(c: Context) -> list[Launch]:
     form = "mirrored" if c.flag("reflect") else "conv2d"
     problem = tiles.Problem(form, y.pixels, outputs, depth, x.type, y.n, size * size)
     block = tiles.choose(problem, c.table)
+    if c.has("residual") and block.split == 1:  # its values take registers, and wider tiles spill
+        block = dataclasses.replace(block, n=min(block.n, RESIDUAL))
     rest = {"bias": c.vector("bias"), "slope": c.vector("prelu"), "residual": c.buffer("residual")}
     flags = constants(
         residual_pixel=c.view("residual").pixel if c.has("residual") else 0, relu=c.flag("relu"),

@@ -1,8 +1,8 @@
 """Feathered paste of a generated face over its crop, both at twice the labels' side.
 
 The steps are those of photo/blend.py: the foreground is dilated at the labels' size, then eroded and blurred
-at the crop's; the result is the face's opacity. Windows are separable, one pass per axis: memory bandwidth is
-the limit, not arithmetic.
+at the crop's; the result is the face's opacity, which the last pass stores beside the paste. Windows are
+separable, one pass per axis: memory bandwidth is the limit, not arithmetic.
 """
 
 from __future__ import annotations
@@ -94,14 +94,15 @@ def blur(x, blurred, SIDE: tl.constexpr, RADIUS: tl.constexpr, SCALE: tl.constex
 
 @jit
 def paste(
-    x, face, photo, pasted,
+    x, face, photo, pasted, opacity,
     SIDE: tl.constexpr, RADIUS: tl.constexpr, SCALE: tl.constexpr, SPREAD: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     sample = tl.program_id(2).to(tl.int64) * (SIDE * SIDE)
     pixels = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     live = pixels < SIDE * SIDE
-    opacity = blurred_along(x + sample, pixels, live, SIDE, 1, RADIUS, SCALE, SPREAD, BLOCK)
-    alpha = (opacity + 0.5).to(tl.int32)
+    blurred = blurred_along(x + sample, pixels, live, SIDE, 1, RADIUS, SCALE, SPREAD, BLOCK)
+    alpha = (blurred + 0.5).to(tl.int32)
+    tl.store(opacity + sample + pixels, alpha.to(tl.uint8), mask=live)
     for channel in range(0, 3):
         places = (sample + pixels) * 3 + channel
         over = tl.load(face + places, mask=live, other=0).to(tl.int32)
@@ -113,8 +114,8 @@ def paste(
 def launches(slots: dict[str, Operand], between: Sequence[Operand], batch: int, side: int) -> list[Launch]:
     """Build the launches of the whole paste.
 
-    slots: operands of the foreground at `side`, and of face, photo and pasted at twice that. between: blocks
-    for `temporaries`.
+    slots: operands of the foreground at `side`, and of face, photo, pasted and opacity at twice that.
+    between: blocks for `temporaries`.
     """
     rows, wide, narrow, small, soft = between
     window = constants(radius=blend.RADIUS, block=BLOCK)
@@ -123,7 +124,8 @@ def launches(slots: dict[str, Operand], between: Sequence[Operand], batch: int, 
 
     def launch(name: str, pixels: int, writes: str, values: dict[str, float], **pointers: Operand) -> Launch:
         grid = (blocks(pixels, BLOCK), 1)
-        return Launch(f"feather.{name}", dict(pointers), (writes,), values | window, grid, batch)
+        written = tuple(writes.split())
+        return Launch(f"feather.{name}", dict(pointers), written, values | window, grid, batch)
 
     return [
         launch("widen", side * side, "wide", constants(side=side, axis=1), x=slots["foreground"], wide=rows),
@@ -133,8 +135,8 @@ def launches(slots: dict[str, Operand], between: Sequence[Operand], batch: int, 
         launch("shrink", full * full, "small", constants(side=side, width=full, axis=0),
                x=narrow, small=small),
         launch("blur", full * full, "blurred", constants(side=full) | curve, x=small, blurred=soft),
-        launch("paste", full * full, "pasted", constants(side=full) | curve,
-               x=soft, face=slots["face"], photo=slots["photo"], pasted=slots["pasted"]),
+        launch("paste", full * full, "pasted opacity", constants(side=full) | curve,
+               x=soft, **{name: slots[name] for name in ("face", "photo", "pasted", "opacity")}),
     ]  # fmt: skip
 
 

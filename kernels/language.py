@@ -17,7 +17,8 @@ except ImportError:
 else:
     triton, tl = _triton, _language
 
-VERSION: str = triton.__version__ if triton else ""
+# Where Triton is not installed, cubins in the cache come from the version that this package supports.
+VERSION: str = triton.__version__ if triton else "3.6.0"
 
 
 def jit(function: Any) -> Any:

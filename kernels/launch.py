@@ -20,7 +20,7 @@ from e4s_engine.plan import Arrays, Buffer, Conv, Plan, Step, Vector
 if TYPE_CHECKING:
     from .tiles import Problem, Table
 
-SIZES = {"f32": 4, "bf16": 2, "f16": 2, "u8": 1}
+SIZES = {"f32": 4, "bf16": 2, "f16": 2, "u8": 1, "i32": 4}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,6 +169,22 @@ class Program:
             self.launches += launches
             self.steps += [step] * len(launches)
 
+    def insert(self, launches: list[Launch], step: Step) -> None:
+        """Add a step's launches as early as what they read is written: see `order`."""
+        read = {
+            p.block
+            for launch in launches
+            for name, p in launch.pointers.items()
+            if isinstance(p, Operand) and name not in launch.writes
+        }
+        written = [
+            any(isinstance(p := launch.pointers[name], Operand) and p.block in read for name in launch.writes)
+            for launch in self.launches
+        ]
+        at = max((i + 1 for i, yes in enumerate(written) if yes), default=0)
+        self.launches[at:at] = launches
+        self.steps[at:at] = [step] * len(launches)
+
     def moved(self, launch: Launch, arrays: Arrays) -> int:
         """Return the bytes that a launch moves if it touches each operand once."""
         operands = {p.block for p in launch.pointers.values() if isinstance(p, Operand)}
@@ -292,6 +308,10 @@ class Context:
         """Return the context of a later step that this step's launches compute as well."""
         self._program.absorbed.add(index)
         return Context(self._program, self._program.plan.steps[index])
+
+    def early(self, launches: list[Launch]) -> None:
+        """Add launches on small operands that earlier steps made: see `order`."""
+        self._program.insert(launches, self.step)
 
     def has(self, name: str) -> bool:
         """Return whether the step has this buffer or weight."""

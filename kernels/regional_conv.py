@@ -6,7 +6,8 @@ The style is a property of the output pixel: the row of A that feeds it is scale
 
 and the epilogue demodulates with that region's scale, adds noise and bias and activates. A tile whose pixels
 share a region reads one row of styles; a tile on a border gathers a row per pixel. Channels are the outer
-loop and taps the inner one, so that a step's styles stay in the first-level cache.
+loop and taps the inner one, so that a step's styles stay in the first-level cache. Large maps are scaled
+ahead, see spread.py.
 
 Upsampling (transposed convolution and FIR) is four 3 x 3 convolutions of the small map, one per parity of the
 output pixel, each with a kernel folded from both: adjacent programs compute the four phases of one tile.
@@ -18,7 +19,7 @@ import numpy as np
 
 from e4s_engine.plan import Arrays, Conv
 
-from . import tiles
+from . import patches, spread, tiles
 from .conv2d import rows_of
 from .fir import add_skip, phase_kernels
 from .instance_norm import gathered
@@ -36,7 +37,7 @@ from .launch import (
     padded,
     power,
 )
-from .regional_epilogue import activation, finished
+from .regional_epilogue import activated, activation, demodulated, finished
 from .transposed import launch_transposed
 
 
@@ -46,10 +47,14 @@ def accumulate(
     H: tl.constexpr, W: tl.constexpr, X_PIXEL: tl.constexpr, CHANNELS: tl.constexpr, DEPTH: tl.constexpr,
     STYLE_PIXEL: tl.constexpr, PADDED: tl.constexpr, UNIFORM: tl.constexpr, PRECISION: tl.constexpr,
     SPLIT: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
+    STAGES: tl.constexpr,
 ):  # fmt: skip
-    """Return the sums of one tile. region: region of each row, or one for all rows if UNIFORM."""
+    """Return the sums of one tile.
+
+    region: region of each row, or one for all rows if UNIFORM. STAGES: loads in flight, or None.
+    """
     total = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
-    for step in range(0, 9 * (DEPTH // BLOCK_K // SPLIT)):
+    for step in tl.range(0, 9 * (DEPTH // BLOCK_K // SPLIT), num_stages=STAGES):
         tap = step % 9
         channel = (part * (DEPTH // BLOCK_K // SPLIT) + step // 9) * BLOCK_K + tl.arange(0, BLOCK_K)
         from_row = row + tap // 3 - 1
@@ -79,13 +84,45 @@ def accumulate(
 
 
 @jit
+def accumulate_spread(
+    copies, kernel, code, row, column, columns, part,
+    H: tl.constexpr, W: tl.constexpr, X_PIXEL: tl.constexpr, CHANNELS: tl.constexpr, DEPTH: tl.constexpr,
+    PADDED: tl.constexpr, PRECISION: tl.constexpr, SPLIT: tl.constexpr, BLOCK_M: tl.constexpr,
+    BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
+):  # fmt: skip
+    """Return the sums of one tile of a map that was spread. code: copies that each row's taps read."""
+    total = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
+    for step in range(0, 9 * (DEPTH // BLOCK_K // SPLIT)):
+        tap = step % 9
+        channel = (part * (DEPTH // BLOCK_K // SPLIT) + step // 9) * BLOCK_K + tl.arange(0, BLOCK_K)
+        from_row = row + tap // 3 - 1
+        from_column = column + tap % 3 - 1
+        inside = (from_row >= 0) & (from_row < H) & (from_column >= 0) & (from_column < W)
+        copy = (code >> (2 * tap)) & 3
+        pixel = (copy * (H * W) + from_row * W + from_column) * X_PIXEL
+        if CHANNELS % BLOCK_K == 0:
+            a = tl.load(copies + pixel[:, None] + channel[None, :], mask=inside[:, None], other=0.0)
+        else:
+            valid = inside[:, None] & (channel < CHANNELS)[None, :]
+            a = tl.load(copies + pixel[:, None] + channel[None, :], mask=valid, other=0.0)
+        weights = kernel + (tap * DEPTH + channel)[:, None] * PADDED + columns[None, :]
+        if PADDED % BLOCK_N == 0:
+            b = tl.load(weights)
+        else:
+            b = tl.load(weights, mask=(columns < PADDED)[None, :], other=0.0)
+        total = tl.dot(a, b, total, input_precision=PRECISION)
+    return total
+
+
+@jit
 def regional_conv(
-    x, kernel, styles, demodulation, labels, noise, bias, matrix, rgb_bias, skip, y,
+    x, kernel, styles, copies, codes, demodulation, labels, noise, bias, matrix, rgb_bias, skip, y,
     H: tl.constexpr, W: tl.constexpr, X_PIXEL: tl.constexpr, CHANNELS: tl.constexpr, DEPTH: tl.constexpr,
     Y_PIXEL: tl.constexpr, OUTPUTS: tl.constexpr, PADDED: tl.constexpr, REGIONS: tl.constexpr,
     STYLE_PIXEL: tl.constexpr, SCALE_PIXEL: tl.constexpr, SLOPE: tl.constexpr, GAIN: tl.constexpr,
-    UPSAMPLE: tl.constexpr, PRECISION: tl.constexpr, SPLIT: tl.constexpr, TILE_W: tl.constexpr,
-    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
+    UPSAMPLE: tl.constexpr, PRECISION: tl.constexpr, SPLIT: tl.constexpr, COPIES: tl.constexpr,
+    OVERFLOW: tl.constexpr, TILE_W: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
+    BLOCK_K: tl.constexpr,
 ):  # fmt: skip
     SCALE: tl.constexpr = 2 if UPSAMPLE else 1
     sample = tl.program_id(2).to(tl.int64)
@@ -105,17 +142,33 @@ def regional_conv(
     if labels is not None:
         region = tl.load(labels + sample * area + pixels, mask=inside, other=0).to(tl.int32)
         styles += sample * (REGIONS * STYLE_PIXEL)
+    if codes is not None:
+        code = tl.load(codes + sample * area + pixels, mask=inside, other=0)
+        if tl.max(code, axis=0) < OVERFLOW:
+            copies += sample * (COPIES * H * W * X_PIXEL)
+            total = accumulate_spread(
+                copies, kernel, code, row, column, columns, part, H, W, X_PIXEL, CHANNELS, DEPTH, PADDED,
+                PRECISION, SPLIT, BLOCK_M, BLOCK_N, BLOCK_K,
+            )  # fmt: skip
+        else:  # rare, and it must not take the other path's registers: small steps, one load in flight
+            total = accumulate(
+                x, kernel, styles, region, row, column, columns, part, H, W, X_PIXEL, CHANNELS, DEPTH,
+                STYLE_PIXEL, PADDED, False, PRECISION, SPLIT, BLOCK_M, BLOCK_N, 16, 1,
+            )  # fmt: skip
+    elif labels is not None:
         low = tl.min(tl.where(inside, region, REGIONS), axis=0)
         high = tl.max(region, axis=0)
         if low == high:
             total = accumulate(
                 x, kernel, styles, low, row, column, columns, part, H, W, X_PIXEL, CHANNELS, DEPTH,
                 STYLE_PIXEL, PADDED, True, PRECISION, SPLIT, BLOCK_M, BLOCK_N, BLOCK_K,
+                None,
             )  # fmt: skip
         else:
             total = accumulate(
                 x, kernel, styles, region, row, column, columns, part, H, W, X_PIXEL, CHANNELS, DEPTH,
                 STYLE_PIXEL, PADDED, False, PRECISION, SPLIT, BLOCK_M, BLOCK_N, BLOCK_K,
+                None,
             )  # fmt: skip
     else:
         region = tl.zeros((BLOCK_M,), tl.int32)
@@ -123,10 +176,15 @@ def regional_conv(
             styles += sample * (REGIONS * STYLE_PIXEL)
         total = accumulate(
             x, kernel, styles, 0, row, column, columns, part, H, W, X_PIXEL, CHANNELS, DEPTH, STYLE_PIXEL,
-            PADDED, True, PRECISION, SPLIT, BLOCK_M, BLOCK_N, BLOCK_K,
+            PADDED, True, PRECISION, SPLIT, BLOCK_M, BLOCK_N, BLOCK_K, None,
         )  # fmt: skip
     live = inside[:, None] & (columns < OUTPUTS)[None, :]
-    if SPLIT == 1:
+    if SPLIT == 1 and codes is not None:
+        total = demodulated(
+            total, demodulation, sample, region, columns, inside, OUTPUTS, REGIONS, SCALE_PIXEL
+        )
+        total = activated(total, noise, bias, pixels, columns, inside, OUTPUTS, SLOPE, GAIN)
+    elif SPLIT == 1:
         total = finished(
             total, demodulation, noise, bias, sample, pixels, region, columns, live, inside, OUTPUTS,
             REGIONS, SCALE_PIXEL, SLOPE, GAIN,
@@ -188,9 +246,15 @@ def launch_regional_conv(c: Context) -> list[Launch]:
     conv = c.step.weights["kernel"][0]
     assert isinstance(conv, Conv)
     outputs = conv.shape[0]  # y may have more channels
+    shape = patches.shape_of(c, outputs)
+    if shape:
+        rgb = None if upsample or outputs < y.c else _only_coloured(c)
+        return patches.launch_patches(c, conv, shape, rgb)
     if upsample and not c.has("styles") and depth % 16 == 0:
         return launch_transposed(c, conv)
-    problem = tiles.Problem("regional_conv", x.pixels, outputs, depth, x.type, y.n * phases, 9)
+    is_spread = spread.wanted(c)
+    name = "spread" if is_spread else "regional_conv"
+    problem = tiles.Problem(name, x.pixels, outputs, depth, x.type, y.n * phases, 9)
     block = tiles.choose(problem, c.table)
     styles = c.view("styles") if c.has("styles") else None
     epilogue = activation(c) | constants(
@@ -202,6 +266,7 @@ def launch_regional_conv(c: Context) -> list[Launch]:
         "noise": c.vector("noise"),
         "bias": c.vector("bias"),
     }
+    scaling, read = spread.launches(c) if is_spread else (None, None)
     split = block.split > 1
     rgb = None if split or upsample or styles or block.n < outputs or outputs < y.c else _only_coloured(c)
     out = c.partials("y", block.split) if split else (rgb or c).buffer("y")
@@ -211,6 +276,8 @@ def launch_regional_conv(c: Context) -> list[Launch]:
             "x": c.buffer("x"),
             "kernel": phase_weights(conv, depth) if upsample else c.conv("kernel", depth),
             "styles": c.buffer("styles"),
+            "copies": read.copies if read else None,
+            "codes": read.codes if read else None,
             **(dict.fromkeys(rest) | {"labels": rest["labels"]} if split else rest),
             "matrix": rgb.vector("matrix") if rgb else None,
             "rgb_bias": rgb.vector("bias") if rgb else None,
@@ -221,17 +288,17 @@ def launch_regional_conv(c: Context) -> list[Launch]:
         constants(
             h=x.h, w=x.w, x_pixel=x.pixel, channels=x.c, depth=depth,
             y_pixel=padded(outputs) if split else (rgb.view("y") if rgb else y).pixel, outputs=outputs,
-            padded=padded(outputs),
-            style_pixel=styles.pixel if styles else 0, upsample=upsample, precision=c.precision,
-            split=block.split, tile_w=tiles.rectangle(x.h, x.w, block.m), block_m=block.m,
-            block_n=block.n, block_k=block.k,
+            padded=padded(outputs), style_pixel=styles.pixel if styles else 0, upsample=upsample,
+            precision=c.precision, split=block.split, copies=spread.COPIES, overflow=spread.OVERFLOW,
+            tile_w=tiles.rectangle(x.h, x.w, block.m), block_m=block.m, block_n=block.n, block_k=block.k,
         ) | epilogue,
         (block.split * phases * blocks(x.pixels, block.m), blocks(outputs, block.n)),
         y.n,
         tile=block.tile,
         problem=problem,
     )  # fmt: skip
-    return [first, _finish(y, outputs, out, c.buffer("y"), rest, epilogue, block.split)] if split else [first]
+    last = [_finish(y, outputs, out, c.buffer("y"), rest, epilogue, block.split)] if split else []
+    return [*([scaling] if scaling else []), first, *last]
 
 
 def _only_coloured(c: Context) -> Context | None:

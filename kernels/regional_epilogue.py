@@ -7,6 +7,11 @@ from .launch import Context, constants
 
 
 @jit
+def either(a, b):
+    return a | b
+
+
+@jit
 def finished(
     total, demodulation, noise, bias, sample, pixels, region, columns, live, inside,
     OUTPUTS: tl.constexpr, REGIONS: tl.constexpr, SCALE_PIXEL: tl.constexpr, SLOPE: tl.constexpr,
@@ -16,6 +21,31 @@ def finished(
     if demodulation is not None:
         places = sample * (REGIONS * SCALE_PIXEL) + region[:, None] * SCALE_PIXEL + columns[None, :]
         total *= tl.load(demodulation + places, mask=live, other=0.0)
+    return activated(total, noise, bias, pixels, columns, inside, OUTPUTS, SLOPE, GAIN)
+
+
+@jit
+def demodulated(
+    total, demodulation, sample, region, columns, inside,
+    OUTPUTS: tl.constexpr, REGIONS: tl.constexpr, SCALE_PIXEL: tl.constexpr,
+):  # fmt: skip
+    """Apply demodulation region by region: a tile of all scales would not fit into registers."""
+    present = tl.reduce(tl.where(inside, 1 << region, 0), 0, either)
+    demodulation += sample * (REGIONS * SCALE_PIXEL)
+    known = columns < OUTPUTS
+    for r in range(REGIONS):
+        if (present >> r) & 1 != 0:
+            scale = tl.load(demodulation + r * SCALE_PIXEL + columns, mask=known, other=0.0)
+            total = tl.where((region == r)[:, None], total * scale[None, :], total)
+    return total
+
+
+@jit
+def activated(
+    total, noise, bias, pixels, columns, inside, OUTPUTS: tl.constexpr, SLOPE: tl.constexpr,
+    GAIN: tl.constexpr,
+):  # fmt: skip
+    """Apply noise, bias and leaky ReLU with its gain."""
     if noise is not None:
         total += tl.load(noise + pixels, mask=inside, other=0.0)[:, None]
     if bias is not None:

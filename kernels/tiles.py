@@ -51,10 +51,18 @@ Table = Mapping[Problem, Block]
 
 
 def choose(problem: Problem, table: Table) -> Block:
-    """Return the tile for a product: the table's, for the same or the nearest batch, else the default."""
-    batches = sorted({known.batch for known in table}, key=lambda b: abs(math.log2(b / problem.batch)))
-    known = (table.get(dataclasses.replace(problem, batch=batch)) for batch in batches)
-    return next(filter(None, known), None) or default(problem)
+    """Return the tile for a product: the table's, else the default."""
+    return known(problem, table) or default(problem)
+
+
+def known(problem: Problem, table: Table) -> Block | None:
+    """Return a table's tile for the same or the nearest batch, or None. Without one for f16 it is bf16's."""
+    batches = sorted({other.batch for other in table}, key=lambda b: abs(math.log2(b / problem.batch)))
+    kinds = ("f16", "bf16") if problem.kind == "f16" else (problem.kind,)
+    found = (
+        table.get(dataclasses.replace(problem, kind=kind, batch=batch)) for kind in kinds for batch in batches
+    )
+    return next(filter(None, found), None)
 
 
 def default(problem: Problem) -> Block:

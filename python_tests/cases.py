@@ -239,6 +239,49 @@ def _regional(
     return Case(name, network, inputs, weights)
 
 
+def _chain_cases() -> Iterator[Case]:
+    """Return cases of layers with regions that follow each other."""
+    for inner, out, side, batch in ((24, 16, 5, 3), (16, 40, 8, 1)):
+        for kind in ("twelve", "bands"):
+            name = f"chain-{inner}-{out}-{side}-{kind}-n{batch}"
+            rng, inputs, weights = _base(name, inner, side, side, batch)
+            inputs |= {
+                "labels": make_labels(kind, batch, 64, rng),
+                "vectors": _normal(rng, batch, REGIONS, 8),
+            }
+            for r in range(REGIONS):
+                weights |= {f"m{r}": _normal(rng, 3 * DIM, 8), f"b{r}": _normal(rng, 3 * DIM)}
+            weights |= {
+                "avg": _normal(rng, 4, DIM),
+                "bias": _normal(rng, out),
+                "rgb": _normal(rng, 3, out, 1, 1),
+            }
+            weights |= {"rgb_bias": _normal(rng, 1, 3, 1, 1)}
+            for number, width in ((0, inner), (1, out), (2, out)):
+                weights |= {
+                    f"w{number}": _normal(rng, out, width, 3, 3),
+                    f"mw{number}": _normal(rng, width, DIM),
+                }
+                weights[f"mb{number}"] = np.ones(width, np.float32)
+
+            def network(ops: Any, x: Any, w: Any, side: int = side) -> Any:
+                layers = [w[f"m{r}"] for r in range(REGIONS)], [w[f"b{r}"] for r in range(REGIONS)]
+                codes = ops.latent_codes(ops.region_linear(x["vectors"], *layers), w["avg"])
+                y, skip = _features(ops, x, w), None
+                for number, wide in enumerate((side, 2 * side, 2 * side)):
+                    masks = ops.resize_labels(x["labels"], wide, wide)
+                    styles = ops.modulation(codes, number, w[f"mw{number}"], w[f"mb{number}"])
+                    y = ops.regional_conv(
+                        y, w[f"w{number}"], styles, masks, upsample=number == 1, bias=w["bias"]
+                    )
+                    if number != 1:
+                        styles = ops.modulation(codes, 2, w["mw2"], w["mb2"])
+                        skip = ops.to_rgb(y, w["rgb"], styles, masks, w["rgb_bias"], skip)
+                return skip
+
+            yield Case(name, network, inputs, weights)
+
+
 def _last_cases() -> Iterator[Case]:
     """Return cases of a generator's end: a picture, upsampling, and a layer that only its toRGB reads."""
     for inner, out, side, batch in ((24, 16, 5, 1), (16, 40, 8, 3)):
@@ -539,6 +582,7 @@ CASES = [
     *_residual_cases(),
     *_norm_cases(),
     *_regional_cases(),
+    *_chain_cases(),
     *_last_cases(),
     *_mirrored_cases(),
     *_dense_cases(),

@@ -28,7 +28,7 @@ if importlib.util.find_spec("triton") is not None:
         scope.set_attr(tensor, "__index__", lambda self: self.handle.data.item())
 
     interpreter._patch_lang_tensor = _with_index
-    for _name in sorted({*kernels.STEPS, "compose", "feather"}):
+    for _name in sorted({*kernels.STEPS, "compose", "enlarge", "feather", "relight"}):
         kernels.module(_name)
 if _before is None:
     del os.environ["TRITON_INTERPRET"]

@@ -22,6 +22,7 @@ for _name in ("argmax", "to_rgb"):
     kernels.module(_name).PIXELS = 512
 
 TYPES = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16, "u8": torch.uint8}
+TYPES["i32"] = torch.int32
 GUARD = 256  # bytes after every block that no kernel may touch
 
 
@@ -94,12 +95,14 @@ def interpret(launch: Launch, inputs: list[np.ndarray], sizes: list[int]) -> lis
     return interpret_all([launch], dict(enumerate(inputs)), sizes)
 
 
-def interpret_all(launches: list[Launch], given: dict[int, np.ndarray], sizes: list[int]) -> list[np.ndarray]:
+def interpret_all(
+    launches: list[Launch], given: dict[int, np.ndarray], sizes: list[int], arrays: Arrays | None = None
+) -> list[np.ndarray]:
     """Run launches in order on blocks of these sizes, some of them filled; return the bytes of all."""
     memory = Memory(sizes)
     for i, value in given.items():
         memory.block(i, "u8")[: value.nbytes] = torch.from_numpy(value).flatten().view(torch.uint8)
     for launch in launches:
-        call(launch, memory, {}, {})
+        call(launch, memory, arrays or {}, {})
         assert memory.intact(), f"{launch.kernel} wrote beyond a block"
     return [memory.block(i, "u8")[:size].clone().numpy() for i, size in enumerate(sizes)]

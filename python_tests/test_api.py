@@ -119,7 +119,8 @@ def test_a_call_under_way_outlives_close(tiny_weights, people):
 
 
 def test_a_gpu_at_hand_is_preferred(tiny_weights, monkeypatch):
-    """backend="auto" takes the reference backend if there is a GPU; its device is this machine's own."""
+    """On a GPU that the engine has no kernels for backend="auto" takes the reference backend."""
     monkeypatch.setattr(backends, "_gpu_at_hand", lambda: True)
+    monkeypatch.setattr(backends, "_kernels_at_hand", lambda device: False)
     assert Engine(tiny_weights / "model.safetensors").backend == "reference"
     assert Engine(tiny_weights / "model.safetensors", backend="native").backend == "native"

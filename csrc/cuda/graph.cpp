@@ -4,15 +4,34 @@
 #include <cstring>
 
 #include "error.h"
+#include "parallel.h"
 
 namespace e4s::cuda {
 namespace {
+
+constexpr std::size_t kChunk = 256 * 1024;  // bytes of a copy per task
+constexpr int kCopiers = 4;                 // threads that saturate a copy within main memory
 
 constexpr int kCapabilityMajor = 75, kCapabilityMinor = 76;  // CUdevice_attribute
 constexpr int kMostDynamicShared = 8;                        // CUfunction_attribute
 constexpr int kSharedByDefault = 48 * 1024;
 constexpr unsigned kNoTiming = 2;     // CUevent_flags
 constexpr unsigned kNonBlocking = 1;  // CUstream_flags
+
+// Copies within main memory, by several threads unless another call has them.
+void copy_bytes(void* to, const void* from, std::size_t bytes) {
+  const std::size_t chunks = (bytes + kChunk - 1) / kChunk;
+  if (chunks < 2) {
+    std::memcpy(to, from, bytes);
+    return;
+  }
+  const Pool::Lease lease(shared_pool(), kCopiers);
+  lease.each(static_cast<std::int64_t>(chunks), [=](std::int64_t task, int) {
+    const std::size_t start = static_cast<std::size_t>(task) * kChunk;
+    std::memcpy(static_cast<char*>(to) + start, static_cast<const char*>(from) + start,
+                std::min(kChunk, bytes - start));
+  });
+}
 
 }  // namespace
 
@@ -45,6 +64,21 @@ HostMemory::HostMemory(Context context, std::int64_t bytes) : context_(context) 
 HostMemory::~HostMemory() {
   const Current current(context_, std::nothrow);
   driver().host_free(data_);
+}
+
+std::vector<int> architectures() {
+  const Driver& d = driver();
+  int count = 0;
+  d.check(d.device_count(&count), "counting devices");
+  std::vector<int> found;
+  for (int number = 0; number < count; ++number) {
+    int device = 0, major = 0, minor = 0;
+    d.check(d.device_get(&device, number), "opening the device");
+    d.check(d.device_attribute(&major, kCapabilityMajor, device), "reading the device's capability");
+    d.check(d.device_attribute(&minor, kCapabilityMinor, device), "reading the device's capability");
+    found.push_back(major * 10 + minor);
+  }
+  return found;
 }
 
 Device::Device(int number) : number_(number) {
@@ -188,27 +222,41 @@ DeviceGraph::~DeviceGraph() {
   release();
 }
 
-void DeviceGraph::copy_in(std::size_t slot, const Place& from) {
+void DeviceGraph::copy_in(std::size_t slot, const Places& from) {
   const Driver& d = driver();
-  const DevicePointer place = arena_->data() + static_cast<std::uint64_t>(nodes_.slots[slot]);
-  const auto size = static_cast<std::size_t>(slots_[slot]);
-  if (from.on_device) {
-    d.check(d.copy(place, reinterpret_cast<DevicePointer>(from.pointer), size, stream_), "copying an input");
-    return;
+  const auto size = static_cast<std::size_t>(slots_[slot]) / std::max<std::size_t>(from.size(), 1);
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    const auto start = static_cast<std::size_t>(nodes_.slots[slot]) + i * size;
+    if (from[i].on_device) {
+      const auto source = reinterpret_cast<DevicePointer>(from[i].pointer);
+      d.check(d.copy(arena_->data() + start, source, size, stream_), "copying an input");
+      continue;
+    }
+    // The device fetches one share while the next one is being staged.
+    copy_bytes(staging_->data() + start, from[i].pointer, size);
+    d.check(d.copy_in(arena_->data() + start, staging_->data() + start, size, stream_), "copying an input");
   }
-  char* staged = staging_->data() + nodes_.slots[slot];
-  std::memcpy(staged, from.pointer, size);
-  d.check(d.copy_in(place, staged, size, stream_), "copying an input");
 }
 
-void DeviceGraph::copy_out(std::size_t slot, const Place& to) {
+void DeviceGraph::copy_out(std::size_t slot, const Places& to) {
   const Driver& d = driver();
-  const DevicePointer place = arena_->data() + static_cast<std::uint64_t>(nodes_.slots[slot]);
-  const auto size = static_cast<std::size_t>(slots_[slot]);
-  if (to.on_device)
-    d.check(d.copy(reinterpret_cast<DevicePointer>(to.pointer), place, size, stream_), "copying an output");
-  else
-    d.check(d.copy_out(staging_->data() + nodes_.slots[slot], place, size, stream_), "copying an output");
+  const auto size = static_cast<std::size_t>(slots_[slot]) / std::max<std::size_t>(to.size(), 1);
+  for (std::size_t i = 0; i < to.size(); ++i) {
+    const auto start = static_cast<std::size_t>(nodes_.slots[slot]) + i * size;
+    if (to[i].on_device) {
+      const auto target = reinterpret_cast<DevicePointer>(to[i].pointer);
+      d.check(d.copy(target, arena_->data() + start, size, stream_), "copying an output");
+    } else {
+      d.check(d.copy_out(staging_->data() + start, arena_->data() + start, size, stream_),
+              "copying an output");
+    }
+  }
+}
+
+void DeviceGraph::unstage(std::size_t slot, const Places& to) const {
+  const auto size = static_cast<std::size_t>(slots_[slot]) / std::max<std::size_t>(to.size(), 1);
+  for (std::size_t i = 0; i < to.size(); ++i)
+    if (!to[i].on_device) copy_bytes(to[i].pointer, staging_->data() + nodes_.slots[slot] + i * size, size);
 }
 
 void DeviceGraph::wait_for(Stream other) {
@@ -220,27 +268,22 @@ void DeviceGraph::wait_for(Stream other) {
   d.check(d.stream_wait_event(stream_, event, 0), "waiting for another stream");
 }
 
-void DeviceGraph::run(const std::vector<Place>& inputs, const std::vector<Place>& outputs,
+void DeviceGraph::run(const std::vector<Places>& inputs, const std::vector<Places>& outputs,
                       const std::vector<Stream>& after) {
   const Driver& d = driver();
   const std::lock_guard<std::mutex> lock(mutex_);
   const Current current(device_->context_);
   try {
     for (const Stream other : after) wait_for(other);
-    for (std::size_t i = 0; i < inputs.size(); ++i)
-      if (inputs[i].pointer != nullptr) copy_in(i, inputs[i]);
+    for (std::size_t i = 0; i < inputs.size(); ++i) copy_in(i, inputs[i]);
     d.check(d.graph_launch(exec_, stream_), "launching a graph");
-    for (std::size_t i = 0; i < outputs.size(); ++i)
-      if (outputs[i].pointer != nullptr) copy_out(i, outputs[i]);
+    for (std::size_t i = 0; i < outputs.size(); ++i) copy_out(i, outputs[i]);
   } catch (...) {
     d.stream_wait(stream_);  // work in flight still uses the staging memory
     throw;
   }
   d.check(d.stream_wait(stream_), "running a graph");
-  for (std::size_t i = 0; i < outputs.size(); ++i)
-    if (outputs[i].pointer != nullptr && !outputs[i].on_device)
-      std::memcpy(outputs[i].pointer, staging_->data() + nodes_.slots[i],
-                  static_cast<std::size_t>(slots_[i]));
+  for (std::size_t i = 0; i < outputs.size(); ++i) unstage(i, outputs[i]);
 }
 
 float DeviceGraph::time(int runs) {

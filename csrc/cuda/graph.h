@@ -61,6 +61,10 @@ class HostMemory {
   void* data_ = nullptr;
 };
 
+// Returns the compute capability of every device (90 for 9.0), by number. Throws BackendError without a
+// driver.
+std::vector<int> architectures();
+
 // A device with its loaded kernels and weights, by number.
 class Device {
  public:
@@ -95,11 +99,14 @@ class Device {
   std::vector<std::unique_ptr<DeviceMemory>> weights_;
 };
 
-// Memory that a slot is copied from or to; null: no copy.
+// Memory that a slot, or an equal share of it, is copied from or to.
 struct Place {
   void* pointer = nullptr;
   bool on_device = false;
 };
+
+// The places of a slot's shares, in order; none: no copy.
+using Places = std::vector<Place>;
 
 // An executable graph with its own arena and stream. One run at a time.
 class DeviceGraph {
@@ -111,7 +118,7 @@ class DeviceGraph {
 
   // Copies inputs to their slots, runs the graph, copies outputs back and waits for completion. inputs,
   // outputs: places by slot. after: streams whose work so far produces the inputs.
-  void run(const std::vector<Place>& inputs, const std::vector<Place>& outputs,
+  void run(const std::vector<Places>& inputs, const std::vector<Places>& outputs,
            const std::vector<Stream>& after);
   // Returns milliseconds per run of the graph alone, by the device's events.
   float time(int runs);
@@ -121,8 +128,9 @@ class DeviceGraph {
  private:
   void build();
   void release();
-  void copy_in(std::size_t slot, const Place& from);
-  void copy_out(std::size_t slot, const Place& to);
+  void copy_in(std::size_t slot, const Places& from);
+  void copy_out(std::size_t slot, const Places& to);
+  void unstage(std::size_t slot, const Places& to) const;
   void wait_for(Stream other);
 
   std::shared_ptr<Device> device_;

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import importlib.util
+import logging
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -19,6 +21,8 @@ from e4s_engine.weights import Model
 if TYPE_CHECKING:
     from e4s_engine.backends.cuda.resident import Resident
 
+logger = logging.getLogger("e4s_engine")
+
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 Boxes = npt.NDArray[np.int64]  # parts of maps [N,4]: top, left, bottom, right
@@ -29,42 +33,55 @@ BackendName = Literal["auto", "native", "reference"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
-class Swapped(NamedTuple):
-    """Swaps of aligned crops, as `Swapper.swap` returns them."""
+class Given(NamedTuple):
+    """A person who gives regions to a swap. Compares by identity where it must: it is encoded once per call.
 
-    pasted: Any  # the faces blended into the target crops, [N,1024,1024,3]
-    faces: Any  # [N,1024,1024,3]
-    labels: Bytes  # [N,512,512]
-    holes: Bytes  # [N,512,512], 0 or 1
+    pixels: aligned crop uint8 [1024,1024,3], or a `Resident`; None for a person who was encoded before.
+    styles: style vectors float32 [12,D] of such a person.
+    """
+
+    labels: Bytes  # [512,512]
+    pixels: Any = None
+    styles: Floats | None = None
+
+
+# What a fused swap can return, by name: the face blended into the target's crop [1024,1024,3], the face
+# [S,S,3], labels, holes (0 or 1) and foreground (0 or 1) [512,512], and the face's opacity [1024,1024].
+PASTED = ("pasted", "picture", "labels", "holes")
+APART = ("picture", "labels", "holes", "foreground", "opacity")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Ask:
+    """A swap that is asked of a `Swapper`.
+
+    target: aligned crop uint8 [1024,1024,3], or a `Resident`: then pictures of the result stay on the device.
+    chosen: swap flags uint8 [P,12], a row per source (see `compose.request`). settings: options as floats, in
+    the order of `compose.SETTINGS`. relight: whether by the model's relighting layers. outputs: names of what
+    to return.
+    """
+
+    sources: tuple[Given, ...]
+    target: Any
+    target_labels: Bytes
+    chosen: Bytes
+    settings: Floats
+    relight: bool = False
+    outputs: tuple[str, ...] = PASTED
 
 
 class Swapper(Protocol):
-    """Fused swap with the published options, composition and feathered paste included.
+    """Fused swap, from 8-bit pictures to 8-bit pictures: encodes, relighting, composition, decode, paste."""
 
-    chosen: swap flags, one per region (see `compose.request`).
-    """
+    def swap(self, asks: Sequence[Ask]) -> list[dict[str, Any]]:
+        """Swap; return for each an array of its own per output that it asked for.
 
-    def swap(
-        self, sources: Bytes, source_labels: Bytes, targets: Bytes, target_labels: Bytes, chosen: Bytes
-    ) -> Swapped:
-        """Swap aligned crops [N,1024,1024,3], labels [N,512,512], chosen [N,12]; returns arrays of bytes."""
-
-    def swap_resident(
-        self,
-        source: Resident,
-        source_labels: Bytes,
-        target: Resident,
-        target_labels: Bytes,
-        chosen: Bytes,
-    ) -> tuple[Swapped, Any]:
-        """Swap two pictures on the device, labels [512,512], chosen [12].
-
-        Returns the swap, whose `pasted` and `faces` stay there, and a copy of the target there: the caller
-        may write over its own at any time.
+        For a target on the device "pasted" and "picture" are arrays there, as is "target_pixels", a copy of
+        the target: the caller may write over its own at any time.
         """
 
     def resident(self, image: Any) -> Resident | None:
-        """Return the picture for `swap_resident`; None if it is not on this device, or no aligned crop."""
+        """Return the picture as a `Resident`; None if it is not on this device, or no aligned crop."""
 
 
 class Backend(Protocol):
@@ -128,9 +145,14 @@ def create(models: Iterable[Model], backend: str, device: str, precision: str) -
 
 
 def _choose(backend: str, device: str, precision: str) -> Backend:
-    on_gpu = device.startswith("cuda") or (device == "auto" and backend != "native" and _gpu_at_hand())
-    if backend == "native" or (backend == "auto" and not on_gpu):
-        return _native(device if on_gpu else "cpu", precision)
+    if backend == "native":
+        return _native(device if device.startswith("cuda") else "cpu", precision)
+    if backend == "auto":
+        card = "cuda" if device == "auto" else device
+        if card.startswith("cuda") and _kernels_at_hand(card):
+            return _native(card, precision)
+        if device == "cpu" or (device == "auto" and not _gpu_at_hand()):
+            return _native("cpu", precision)
     if importlib.util.find_spec("torch") is None:
         raise BackendError(
             "backend: the reference backend needs PyTorch; install it with `pip install e4s_engine[torch]`"
@@ -138,6 +160,34 @@ def _choose(backend: str, device: str, precision: str) -> Backend:
     from e4s_engine.backends.reference import Reference
 
     return Reference(device, precision)
+
+
+def _kernels_at_hand(device: str) -> bool:
+    """Return whether the CUDA engine runs on a device: it exists, and has kernels or a compiler of them."""
+    if importlib.util.find_spec("e4s_engine._native") is None:
+        return False
+    from e4s_engine import _native
+
+    try:
+        cards = _native.cuda_architectures()
+    except BackendError:  # no driver
+        return False
+    number = int(device.partition(":")[2] or 0)
+    if number >= len(cards):
+        return False
+    from e4s_engine.backends.cuda import compile as compiling
+
+    if cards[number] >= min(compiling.ARCHITECTURES) and (
+        importlib.util.find_spec("triton") is not None or compiling.has_kernels(cards[number])
+    ):
+        return True
+    logger.info(
+        "engine: cuda:%d (sm_%d) without the engine's kernels, PyTorch runs there; `pip install "
+        "e4s_engine[cuda]` brings their compiler, which needs sm_80 or newer",
+        number,
+        cards[number],
+    )
+    return False
 
 
 def _gpu_at_hand() -> bool:

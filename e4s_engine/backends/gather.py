@@ -11,15 +11,16 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from e4s_engine import _forks
-from e4s_engine.backends import Backend, Boxes, Bytes, Floats, Swapped, Swapper
+from e4s_engine.backends import Ask, Backend, Boxes, Bytes, Floats, Swapper
 from e4s_engine.weights import Model
 
 # Number of batches of a kind that run at once; calls that arrive meanwhile wait for the next batch. On a GPU
@@ -155,21 +156,20 @@ class GatheredSwaps:
 
     def __init__(self, gathered: Gathered, swapper: Swapper) -> None:
         self._gathered, self._swapper = gathered, swapper
-        self.swap_resident, self.resident = swapper.swap_resident, swapper.resident
+        self.resident = swapper.resident
 
-    def swap(
-        self, sources: Bytes, source_labels: Bytes, targets: Bytes, target_labels: Bytes, chosen: Bytes
-    ) -> Swapped:
+    def swap(self, asks: Sequence[Ask]) -> list[dict[str, Any]]:
         """See `Swapper`."""
-        arrays = (sources, source_labels, targets, target_labels, chosen)
-        result: Swapped = self._gathered.call("swap", self._swapper.swap, *arrays)
-        return result
+        if not all(isinstance(ask.target, np.ndarray) for ask in asks):
+            return self._swapper.swap(asks)
+        made: list[dict[str, Any]] = self._gathered.call("swap", self._swapper.swap, list(asks))
+        return made
 
 
 def _run_together(run: Callable[..., Any], batch: list[_Request]) -> None:
     """Run a batch. If it fails, run its calls one by one, so that only the call at fault gets the error."""
     if len(batch) > 1:
-        joined = [np.concatenate(parts) for parts in zip(*(r.arrays for r in batch), strict=True)]
+        joined = [_joined(parts) for parts in zip(*(r.arrays for r in batch), strict=True)]
         try:
             result = run(*joined)
         except Exception:  # the loop below shows which call was at fault
@@ -186,8 +186,11 @@ def _run_together(run: Callable[..., Any], batch: list[_Request]) -> None:
             request.error = error
 
 
+def _joined(parts: Sequence[Any]) -> Any:
+    """Join arrays along their first axis, or lists."""
+    return list(chain(*parts)) if isinstance(parts[0], list) else np.concatenate(parts)
+
+
 def _share(result: Any, part: slice) -> Any:
-    """Copy a call's part of a batch's result; a view would keep the whole batch alive."""
-    if isinstance(result, Swapped):
-        return Swapped(*(array[part].copy() for array in result))
-    return result[part].copy()
+    """Return a call's part of a batch's result; of an array a copy, as a view would keep it all alive."""
+    return result[part] if isinstance(result, list) else result[part].copy()

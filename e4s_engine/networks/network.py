@@ -46,6 +46,7 @@ class Function:
         pipeline; weights are packed for these when a model is loaded.
     at_once: number of samples per batch on a CPU; larger batches only cost memory.
     cpu_precision: precision on CPUs, whatever the backend's precision; None: the backend's.
+    half: precision of the CUDA engine where that is bf16; None: bf16.
     free: flag of a function that takes pictures of any size, so that a convolution may need its weights in
         another form than the examples do; backends then keep the tensors.
     """
@@ -55,7 +56,12 @@ class Function:
     examples: Callable[[Any], tuple[Shape, ...]]
     at_once: int = 1
     cpu_precision: str | None = None
+    half: str | None = None
     free: bool = False
+
+    def on_cuda(self, precision: str) -> str:
+        """Return the precision that the function runs in by a CUDA engine of a precision."""
+        return self.half if self.half and precision == "bf16" else precision
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,6 +11,7 @@ from e4s_engine.photo.images import Pixels
 
 _WEIGHTS = (0.299, 0.587, 0.114)  # of the luma, ITU-R BT.601
 _STEP = 4  # of the pixels that are looked at
+_FIRST_STEP = 16  # of those that show most pictures to have colours
 _BINS = 32  # of luma
 # Distances of red and blue from a tone, in levels, up to which it is one. Sepia JPEGs reach 2.3 and 5.5, the
 # colour photo with the fewest colours in the tests 3.5 and 10.3.
@@ -37,9 +38,20 @@ class Tone:
 
 def of(pixels: Pixels) -> Tone | None:
     """Return the tone of a picture uint8 [H, W, 3] that has one only; None if it has colours."""
+    few = _fitted(pixels[::_FIRST_STEP, ::_FIRST_STEP].reshape(-1, 3))
+    if few is not None and few[1].mean() > 1.5 * _MEAN:  # within 5% of all pixels' in the photos of the tests
+        return None
     seen = pixels[::_STEP, ::_STEP].reshape(-1, 3)
     if (seen == seen[:, :1]).all():
         return Tone(np.zeros((256, 3))) if (pixels == pixels[..., :1]).all() else None
+    fitted = _fitted(seen)
+    if fitted is None or fitted[1].mean() > _MEAN or np.percentile(fitted[1], 95) > _MOST:
+        return None
+    return Tone(fitted[0])
+
+
+def _fitted(seen: Pixels) -> tuple[_Floats, _Floats] | None:
+    """Return the nearest tone of pixels [N, 3], and their distances from it; None if luma hardly varies."""
     luma, wide = _luma(seen), seen.astype(np.float64)
     low, high = np.percentile(luma, (5, 95))
     if high - low < _RANGE:
@@ -50,10 +62,7 @@ def of(pixels: Pixels) -> Tone | None:
     sums = [np.bincount(place, wide[:, k] - luma, _BINS)[shown] / count[shown] for k in range(3)]
     centres = np.flatnonzero(shown) * 256 / _BINS + 128 / _BINS
     offsets = np.stack([np.interp(np.arange(256), centres, one) for one in sums], axis=1)
-    distance = np.abs(wide - luma[:, None] - offsets[luma.astype(int)])[:, ::2].max(1)
-    if distance.mean() > _MEAN or np.percentile(distance, 95) > _MOST:
-        return None
-    return Tone(offsets)
+    return offsets, np.abs(wide - luma[:, None] - offsets[luma.astype(int)])[:, ::2].max(1)
 
 
 def matched(face: Pixels, crop: Pixels) -> Pixels:

@@ -19,13 +19,19 @@ Part = tuple[Labels, Sequence[int]]  # labels of one source and the regions that
 
 
 @dataclasses.dataclass(frozen=True)
-class Composed:
-    """Input of the decoder, and the part of its picture that is pasted."""
+class Shape:
+    """Shape of a swapped face, and the part of it that is pasted."""
 
     labels: Labels
     holes: Mask
-    styles: Styles
     foreground: Mask
+
+
+@dataclasses.dataclass(frozen=True)
+class Composed(Shape):
+    """Input of the decoder, and the part of its picture that is pasted."""
+
+    styles: Styles
 
 
 KEPT_TEXTURE = (regions.BACKGROUND, regions.HAIR, regions.GLASSES, regions.EARRINGS)
@@ -36,7 +42,7 @@ KEPT_SHAPE = (regions.BACKGROUND, regions.GLASSES, regions.HAIR)  # unless they 
 NOT_PASTED = (regions.BACKGROUND, regions.EARRINGS, regions.HAIR)
 
 # Painting order where parts of several sources claim one pixel; later regions win.
-_ORDER = (
+ORDER = (
     regions.BACKGROUND, regions.NECK, regions.EARS, regions.EARRINGS, regions.SKIN, regions.HAIR,
     regions.LIPS, regions.MOUTH, regions.NOSE, regions.EYES, regions.EYEBROWS, regions.GLASSES,
 )  # fmt: skip
@@ -44,9 +50,11 @@ _ORDER = (
 
 def shown(source: Labels, chosen: Sequence[int]) -> list[int]:
     """Return the chosen regions that a source shows: all except UNIVERSAL ones that it hides."""
-    hidden = set(UNIVERSAL) - set(np.unique(source).tolist())
-    return [region for region in chosen if region not in hidden]
+    return [region for region in chosen if region not in UNIVERSAL or bool((source == region).any())]
 
+
+# Options of a swap that backends which compose take as floats, in this order.
+SETTINGS = ("extent", "shape", "texture", "hair_first", "earrings_first")
 
 # Values of a `request`: the region is swapped; it belongs to a published swap of the whole face.
 TAKEN, WHOLE = 1, 2
@@ -106,7 +114,7 @@ def region_labels(parts: Sequence[Part], target: Labels) -> tuple[Labels, Mask]:
     over_background = free | (target == regions.BACKGROUND)
     vacated = np.isin(target, chosen) & (target != regions.BACKGROUND)
     out, claimed = target.copy(), np.zeros_like(free)
-    for region in _ORDER:
+    for region in ORDER:
         for labels, ids in parts:
             if region in ids:
                 mask = (labels == region) & (over_background if region == regions.HAIR else free)

@@ -50,10 +50,12 @@ class Driver:
             return list(jobs)
         return [job if job.request == Regions(()) else self._job(job, options) for job in jobs]
 
-    def drives(self, options: SwapOptions) -> bool:
-        """Return whether sources may be driven or restored at all."""
+    def drives(self, options: SwapOptions, source: Any = None) -> bool:
+        """Return whether a source may be driven or restored. source: as the caller gave it, if known."""
+        if options.reenact is True or options.restore is True:
+            return True
         by_itself = options.reenact == "auto" and options.shape and self.networks.has(*REENACT)
-        return by_itself or options.reenact is True or options.restore is True
+        return by_itself and not isinstance(source, Face)
 
     def restore_photo(self, image: Any, argument: str) -> Restoration:
         """Restore a whole photo, in the form that its file had."""

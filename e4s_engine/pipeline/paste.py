@@ -17,7 +17,7 @@ from e4s_engine.regions import Labels, Mask
 from e4s_engine.result import Lazy, Result
 
 
-def paste(crop: Crop, face: Generated, composed: compose.Composed, alpha: Pixels, mode: str) -> Result:
+def paste(crop: Crop, face: Generated, composed: compose.Shape, alpha: Pixels, mode: str) -> Result:
     """Blend a face over the target's crop and put the crop back into the photo.
 
     alpha: opacity of the face over the crop. mode: see `blend.alpha`.

@@ -17,17 +17,17 @@ import numpy.typing as npt
 from PIL import Image
 
 from e4s_engine import regions
-from e4s_engine.backends import Backend
+from e4s_engine.backends import APART, PASTED, Ask, Backend, Given, Swapper
 from e4s_engine.errors import ArgumentError, LabelsError, noted
 from e4s_engine.networks.bisenet import parse
 from e4s_engine.networks.bisenet.config import ParserConfig
 from e4s_engine.networks.rgi import relight as relighting
 from e4s_engine.options import SwapOptions
 from e4s_engine.photo import align as alignment
-from e4s_engine.photo import images, tone
+from e4s_engine.photo import blend, images, tone
 from e4s_engine.photo.images import Pixels
 from e4s_engine.pipeline import aligned, compose, generate, inputs
-from e4s_engine.pipeline.compose import Composed
+from e4s_engine.pipeline.compose import Composed, Shape
 from e4s_engine.pipeline.driving import NO_DRIVER, Driver
 from e4s_engine.pipeline.generate import Cover, Generated, cover
 from e4s_engine.pipeline.located import Portrait
@@ -53,8 +53,8 @@ class Route(enum.Enum):
     """The three ways that a swap takes."""
 
     UNTOUCHED = "nothing was asked for"
-    FUSED = "the backend swaps in one go"
-    STAGED = "stage by stage"
+    FUSED = "the backend swaps and pastes in one go"
+    APART = "the face is made, then pasted into its photo"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,10 +126,11 @@ class Pipeline:
         return generate.decode(self.backend, styles, labels)
 
     def swap(self, jobs: Sequence[Job], options: SwapOptions) -> list[Result]:
-        """Do every job, a few at a time, each into a photo of its own."""
+        """Do every job, each into a photo of its own; in stages a few at a time."""
+        step = AT_ONCE if self.backend.swapper is None else max(len(jobs), 1)
         results: list[Result] = []
-        for start in range(0, len(jobs), AT_ONCE):
-            some = self.driver.jobs(jobs[start : start + AT_ONCE], options)
+        for start in range(0, len(jobs), step):
+            some = self.driver.jobs(jobs[start : start + step], options)
             done = self._swap_some(some, options)
             results += [_told(result, job) for result, job in zip(done, some, strict=True)]
         return results
@@ -146,19 +147,17 @@ class Pipeline:
         for start in range(0, len(jobs), AT_ONCE):
             some = self.driver.jobs(jobs[start : start + AT_ONCE], options)
             labels = self.label(job.target for job in some)
-            composed = self._composed(some, labels, options)
-            faces = self._faces([job.target for job in some], composed, options)
-            for job, one, (over, face) in zip(some, composed, faces, strict=True):
+            for job, (face, shape, alpha) in zip(some, self._rendered(some, labels, options), strict=True):
                 with stage("blend"):
                     crop = dataclasses.replace(job.target.crop, photo=photo)
-                    result = paste(crop, face, one, over.alpha, options.blend)
+                    result = paste(crop, face, shape, alpha, options.blend)
                 photo = result.image
                 results.append(_told(result, job))
         return together(results, jobs[0].target.crop)
 
     def _swap_some(self, jobs: Sequence[Job], options: SwapOptions) -> list[Result]:
         labels = self.label(job.target for job in jobs)
-        routes = [self._route(job, jobs, options) for job in jobs]
+        routes = [self._route(job, options) for job in jobs]
         results: dict[int, Result] = {}
         for route in Route:
             numbers = [i for i, other in enumerate(routes) if other is route]
@@ -166,38 +165,54 @@ class Pipeline:
             if route is Route.UNTOUCHED:
                 done = [untouched(job.target.crop, labels[job.target], self.size) for job in some]
             elif route is Route.FUSED:
-                done = self._swap_fused(some, labels)
+                done = self._swap_fused(some, labels, options)
             else:
-                done = self._swap_staged(some, labels, options)
+                done = self._swap_apart(some, labels, options)
             results |= zip(numbers, done, strict=True)
         return [results[i] for i in range(len(jobs))]
 
-    def _route(self, job: Job, jobs: Sequence[Job], options: SwapOptions) -> Route:
+    def _route(self, job: Job, options: SwapOptions) -> Route:
         """Decide how a job is done.
 
-        Fused are swaps as published between two aligned crops, the target in colour. A source that comes
-        again, or was encoded already, goes through the stages: its style vectors are used again.
+        Fused are feathered pastes over photos that are aligned crops, in colour.
         """
         if job.request == Regions(()):
             return Route.UNTOUCHED
-        source, crop = job.parts[0].person, job.target.crop
-        once = sum(source is part.person for other in jobs for part in other.parts) == 1
-        same_size = crop.quad is None and crop.photo.shape == crop.image.shape
-        fits = len(job.parts) == 1 and isinstance(source, Portrait) and once and same_size
-        fused = fits and self._can_fuse(options) and tone.of(crop.image) is None
-        return Route.FUSED if fused else Route.STAGED
-
-    def _can_fuse(self, options: SwapOptions) -> bool:
-        """Return whether the backend swaps in one go, and does what these options ask for."""
-        lights = self._lights_for(options)
-        return self.backend.swapper is not None and options.fused and lights is None
+        crop = job.target.crop
+        whole = crop.quad is None and crop.photo.shape == crop.image.shape
+        fits = whole and options.blend == "feather" and self.backend.swapper is not None
+        return Route.FUSED if fits and tone.of(crop.image) is None else Route.APART
 
     def _lights_for(self, options: SwapOptions) -> relighting.Layers | None:
         return self.lights if options.relight else None
 
-    def _swap_staged(self, jobs: Sequence[Job], labels: PortraitLabels, options: SwapOptions) -> list[Result]:
-        composed = self._composed(jobs, labels, options)
-        return self._render([(job.target, one) for job, one in zip(jobs, composed, strict=True)], options)
+    def _swap_apart(self, jobs: Sequence[Job], labels: PortraitLabels, options: SwapOptions) -> list[Result]:
+        rendered = self._rendered(jobs, labels, options)
+        with stage("blend"):
+            return [
+                paste(job.target.crop, face, shape, alpha, options.blend)
+                for job, (face, shape, alpha) in zip(jobs, rendered, strict=True)
+            ]
+
+    def _rendered(
+        self, jobs: Sequence[Job], labels: PortraitLabels, options: SwapOptions
+    ) -> list[tuple[Generated, Shape, Pixels]]:
+        """Return every job's face, its shape, and the face's opacity over the crop."""
+        if not jobs:
+            return []
+        swapper = self.backend.swapper
+        if swapper is None:
+            composed = self._composed(jobs, labels, options)
+            faces = self._faces([job.target for job in jobs], composed, options)
+            return [(face, one, over.alpha) for one, (over, face) in zip(composed, faces, strict=True)]
+        outputs = APART if options.blend == "feather" else APART[:-1]
+        rendered = []
+        for _, made in self._asked(swapper, jobs, labels, options, outputs):
+            shape = Shape(made["labels"], made["holes"] > 0, made["foreground"] > 0)
+            face, alpha = made["picture"], made.get("opacity")
+            alpha = blend.alpha(shape.foreground, options.blend) if alpha is None else alpha
+            rendered.append((Generated(face, face), shape, alpha))
+        return rendered
 
     def _composed(self, jobs: Sequence[Job], labels: PortraitLabels, options: SwapOptions) -> list[Composed]:
         people = [person for job in jobs for person in (job.target, *(part.person for part in job.parts))]
@@ -205,56 +220,77 @@ class Pipeline:
         with stage("compose"):
             return [_compose(job, faces, options, lights) for job in jobs]
 
-    def _swap_fused(self, jobs: Sequence[Job], labels: PortraitLabels) -> list[Result]:
+    def _asked(
+        self,
+        swapper: Swapper,
+        jobs: Sequence[Job],
+        labels: PortraitLabels,
+        options: SwapOptions,
+        outputs: tuple[str, ...],
+    ) -> list[tuple[Ask, dict[str, Any]]]:
+        """Have jobs done by the backend in one go; return what was asked for, and what came."""
+        people = {part.person: None for job in jobs for part in job.parts}
+        portraits = [person for person in people if isinstance(person, Portrait)]
+        labels = labels | self.label(portrait for portrait in portraits if portrait not in labels)
+        given = {person: _given(person, labels) for person in people}
+        asks = [
+            Ask(
+                tuple(given[part.person] for part in job.parts),
+                job.target.crop.image,
+                labels[job.target],
+                np.stack([_flags(job.request, part.ids, given[part.person].labels) for part in job.parts]),
+                _settings(options),
+                self._lights_for(options) is not None,
+                outputs,
+            )
+            for job in jobs
+        ]
+        with stage("fused"):
+            return list(zip(asks, swapper.swap(asks), strict=True))
+
+    def _swap_fused(self, jobs: Sequence[Job], labels: PortraitLabels, options: SwapOptions) -> list[Result]:
         swapper = self.backend.swapper
         if not jobs or swapper is None:
             return []
-        sources = [job.parts[0].person for job in jobs]
-        portraits = [source for source in sources if isinstance(source, Portrait)]
-        labels = labels | self.label(portrait for portrait in portraits if portrait not in labels)
-        given, kept = _stacked(portraits, labels), _stacked([job.target for job in jobs], labels)
-        flags = [compose.request(_ids(job.request), mask) for job, mask in zip(jobs, given[1], strict=True)]
-        with stage("fused"):
-            swapped = swapper.swap(*given, *kept, np.stack(flags))
         results = []
-        for job, flag, *arrays in zip(jobs, flags, *swapped, strict=True):
-            # Copies: views would keep the whole batch alive.
-            image, face, mask, holes = (array.copy() for array in arrays)
-            foreground = partial(_foreground, flag, mask, holes > 0, labels[job.target])
-            results.append(fused(image, face, mask, holes > 0, job.target.crop, foreground))
+        for job, (ask, made) in zip(jobs, self._asked(swapper, jobs, labels, options, PASTED), strict=True):
+            mask, holes = made["labels"], made["holes"] > 0
+            foreground = partial(_foreground, ask.chosen, mask, holes, ask.target_labels)
+            results.append(fused(made["pasted"], made["picture"], mask, holes, job.target.crop, foreground))
         return results
 
     def swap_resident(
         self, source: Any, target: Any, labels: Sequence[Any], request: Request, options: SwapOptions
     ) -> Result | None:
-        """Swap two crops on the backend's device, where they lie; return None if they do not, or it cannot.
+        """Swap a crop, or a Face, into a crop on the backend's device; return None if this is no such swap.
 
         labels: of source and target; None for the parser's.
         """
         swapper = self.backend.swapper
-        if (
-            swapper is None
-            or request == Regions(())
-            or not self._can_fuse(options)
-            or self.driver.drives(options)
-        ):
+        if swapper is None or request == Regions(()) or options.blend != "feather":
             return None
-        given, kept = swapper.resident(source), swapper.resident(target)
-        if given is None or kept is None:
+        if self.driver.drives(options, source):
+            return None
+        kept = swapper.resident(target)
+        pixels = None if isinstance(source, Face) else swapper.resident(source)
+        if kept is None or (pixels is None and not isinstance(source, Face)):
             return None
         if labels[1] is None and tone.of(images.read(target, "target")) is not None:
             return None  # the parser reads it on the CPU anyway; beside a caller's labels nothing is copied
         assumed = options.align is not False
-        masks = [
-            self._labels_of(image, mask, argument, assumed)
-            for image, mask, argument in zip((source, target), labels, ("source", "target"), strict=True)
-        ]
-        flags = compose.request(_ids(request), masks[0])
+        if isinstance(source, Face):
+            given = Given(source.labels, styles=source.styles)
+        else:
+            given = Given(self._labels_of(source, labels[0], "source", assumed), pixels)
+        mask = self._labels_of(target, labels[1], "target", assumed)
+        flags = _flags(request, _ids(request) or (), given.labels)[None]
+        lit = self._lights_for(options) is not None
         with stage("fused"):
-            swapped, crop = swapper.swap_resident(given, masks[0], kept, masks[1], flags)
-        holes = swapped.holes > 0
-        foreground = partial(_foreground, flags, swapped.labels, holes, masks[1])
-        result = resident(swapped.pasted, swapped.faces, swapped.labels, holes, crop, foreground)
+            (made,) = swapper.swap([Ask((given,), kept, mask, flags, _settings(options), lit)])
+        holes = made["holes"] > 0
+        foreground = partial(_foreground, flags, made["labels"], holes, mask)
+        pictures = made["pasted"], made["picture"]
+        result = resident(*pictures, made["labels"], holes, made["target_pixels"], foreground)
         return result.of_face(None, None, _names(request))
 
     def _labels_of(self, image: Any, labels: Any, argument: str, assumed: bool) -> Labels:
@@ -281,7 +317,7 @@ class Pipeline:
         """Render a portrait's own style vectors in its own labels, and paste them over it."""
         holes = np.zeros(face.labels.shape, bool)
         foreground = compose.whole_face_foreground(face.labels, holes)
-        return self._render([(portrait, Composed(face.labels, holes, face.styles, foreground))], options)[0]
+        return self._render([(portrait, Composed(face.labels, holes, foreground, face.styles))], options)[0]
 
     def _render(self, composed: list[tuple[Portrait, Composed]], options: SwapOptions) -> list[Result]:
         """Decode in one batch, then paste each face into its photo."""
@@ -331,9 +367,28 @@ def _ids(request: Request) -> tuple[int, ...] | None:
     return None if isinstance(request, WholeFace) else request.ids
 
 
+def _given(person: Person, labels: PortraitLabels) -> Given:
+    """Return a person as backends that compose take them."""
+    face = person if isinstance(person, Face) else person.face
+    if face is not None:
+        return Given(face.labels, styles=face.styles)
+    assert isinstance(person, Portrait)
+    return Given(labels[person], person.crop.image)
+
+
+def _flags(request: Request, ids: Sequence[int], labels: Labels) -> Labels:
+    """Return the swap flags of one source."""
+    return compose.request(None if isinstance(request, WholeFace) else ids, labels)
+
+
+def _settings(options: SwapOptions) -> npt.NDArray[np.float32]:
+    """Return a swap's settings as backends take them, see `Ask`."""
+    return np.array([getattr(options, name) for name in compose.SETTINGS], np.float32)
+
+
 def _foreground(flags: Labels, labels: Labels, holes: Mask, target: Labels) -> Mask:
-    """Return the paste mask of a fused swap. flags: see `compose.request`."""
-    chosen = None if (flags == compose.WHOLE).any() else np.flatnonzero(flags).tolist()
+    """Return the paste mask of a fused swap. flags: see `compose.request`, a row per source."""
+    chosen = None if (flags == compose.WHOLE).any() else np.flatnonzero(flags.any(0)).tolist()
     return compose.foreground(chosen, labels, holes, target)
 
 
@@ -367,4 +422,4 @@ def _compose(
         labels, holes = target.labels, np.zeros(target.labels.shape, bool)
     whole = isinstance(job.request, WholeFace)
     chosen = None if whole else [region for _, _, ids in given for region in ids]
-    return Composed(labels, holes, styles, compose.foreground(chosen, labels, holes, target.labels))
+    return Composed(labels, holes, compose.foreground(chosen, labels, holes, target.labels), styles)

@@ -14,12 +14,19 @@ import pytest
 from cases import CASES, Case, make_labels
 from kernel_tools import interpret, interpret_all, run
 from native_tools import expected, record_case
+from PIL import Image
 
 from e4s_engine import regions
+from e4s_engine.backends.cuda import swap
 from e4s_engine.kernels import module
 from e4s_engine.kernels.launch import SIZES, Operand
-from e4s_engine.photo import align, blend
-from e4s_engine.pipeline import compose
+from e4s_engine.networks.rgi import relight as relighting
+from e4s_engine.options import SwapOptions
+from e4s_engine.photo import align, blend, images
+from e4s_engine.pipeline import compose, pipeline
+from e4s_engine.pipeline.located import Portrait
+from e4s_engine.pipeline.portraits import Job, Part, Regions, WholeFace
+from e4s_engine.result import Face
 
 # Largest error relative to the largest value; fp16 rounds to 11 bits after every step.
 TOLERANCE = {"fp32": 2e-5, "fp16": 1e-2}
@@ -53,6 +60,27 @@ def test_agrees_with_reference(case: Case) -> None:
 @pytest.mark.parametrize("case", SMALL[::9], ids=str)
 def test_half_precision(case: Case) -> None:
     check(case, "fp16")
+
+
+# Layers with regions, whose maps are spread first: border pixels have several copies, or too many regions.
+SPREAD = [case for case in SMALL if re.match(r"(regional|chain)-.*-(twelve|checkerboard|bands)", case.name)]
+
+
+@pytest.mark.parametrize("case", SPREAD, ids=str)
+def test_spread_maps(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module("spread"), "LEAST", 1)
+    check(case, "fp32")
+
+
+@pytest.mark.parametrize("limits", [(64, 64, 64), (0, 64, 0)])
+def test_patches_of_outputs(limits: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    patches = module("patches")
+    for name, limit in zip(("SQUARES", "PAIRS", "PHASES"), limits, strict=True):
+        monkeypatch.setattr(patches, name, limit)
+    monkeypatch.setattr(patches, "LEAST", 1)
+    for case in CASES:
+        if re.match(r"last-|regional-(16-16-1|20-40-7|16-24)-.*bands", case.name):
+            check(case, "fp32")
 
 
 # Tiles that a card may use and the interpreter's defaults do not cover: depths shared by two programs, and
@@ -105,10 +133,11 @@ def test_composed_labels(given: str, kept: str) -> None:
     count, area = len(TAKEN), 512 * 512
     source, target = (make_labels(kind, count, 512, rng) for kind in (given, kept))
     chosen = np.stack([compose.request(taken, mask) for taken, mask in zip(TAKEN, source, strict=True)])
-    slots = [Operand(i, "u8") for i in range(6)]
-    launch = module("compose").launch_labels(*slots[:3], tuple(slots[3:]), count)
-    sizes = [count * area, count * area, chosen.size, *[count * area] * 3]
-    out = [made.reshape(source.shape) for made in interpret(launch, [source, target, chosen], sizes)[3:]]
+    launch = module("compose").launch_labels(*composed_slots(), count)
+    settings = np.ones((count, 4), np.float32)
+    sizes = [count * area, count * area, chosen.size, settings.nbytes, *[count * area] * 3]
+    given = [source, target, chosen, settings]
+    out = [made.reshape(source.shape) for made in interpret(launch, given, sizes)[4:]]
     for i, taken in enumerate(TAKEN):
         if taken is not None:
             ids = compose.shown(source[i], taken)
@@ -121,6 +150,17 @@ def test_composed_labels(given: str, kept: str) -> None:
             assert np.array_equal(made[i], want.astype(np.uint8)), taken
 
 
+def composed_slots() -> tuple[tuple[Operand, ...], tuple[Operand, ...]]:
+    """Return the operands of `launch_labels`: those that it reads, and those that it writes."""
+    return (*(Operand(i, "u8") for i in range(3)), Operand(3, "f32")), tuple(
+        Operand(i, "u8") for i in range(4, 7)
+    )
+
+
+def style_slots() -> tuple[Operand, ...]:
+    return Operand(0, "f32"), Operand(1, "f32"), Operand(2, "u8"), Operand(3, "f32")
+
+
 def test_composed_styles() -> None:
     count = len(TAKEN)
     source, target = np.random.default_rng(4).standard_normal((2, 3 * count, 12, 40)).astype(np.float32)
@@ -128,10 +168,11 @@ def test_composed_styles() -> None:
     target[2::3, [1, 4, 9]] = 0
     every = np.arange(regions.COUNT, dtype=np.uint8)
     chosen = np.repeat([compose.request(taken, every) for taken in TAKEN], 3, axis=0)
-    f32, u8 = (lambda i: Operand(i, "f32")), (lambda i: Operand(i, "u8"))
-    launch = module("compose").launch_styles(f32(0), f32(1), u8(2), f32(3), 3 * count, 40)
-    sizes = [source.nbytes, source.nbytes, chosen.size, source.nbytes]
-    out = interpret(launch, [source, target, chosen], sizes)[3].view(np.float32).reshape(source.shape)
+    settings = np.ones((3 * count, 4), np.float32)
+    launch = module("compose").launch_styles(style_slots(), Operand(4, "f32"), 3 * count, 40)
+    sizes = [source.nbytes, source.nbytes, chosen.size, settings.nbytes, source.nbytes]
+    given = [source, target, chosen, settings]
+    out = interpret(launch, given, sizes)[4].view(np.float32).reshape(source.shape)
     for s, t, taken, got in zip(source, target, np.repeat(np.arange(count), 3), out, strict=True):
         ids = TAKEN[taken]
         whole = ids is None
@@ -151,10 +192,10 @@ def test_the_feathered_paste(side: int) -> None:
     foreground = compose.whole_face_foreground(labels, dice.random((2, side, side)) < 0.01)
     face, photo = dice.integers(0, 256, (2, 2, full, full, 3), dtype=np.uint8)
     feather = module("feather")
-    blocks = [("u8", area), *[("u8", 12 * area)] * 3, *feather.temporaries(side)]
+    blocks = [("u8", area), *[("u8", 12 * area)] * 3, ("u8", 4 * area), *feather.temporaries(side)]
     sizes = [2 * SIZES[kind] * count for kind, count in blocks]
-    slots = {n: Operand(i, "u8") for i, n in enumerate(("foreground", "face", "photo", "pasted"))}
-    temporaries = [Operand(i, kind) for i, (kind, _) in enumerate(blocks)][4:]
+    slots = {n: Operand(i, "u8") for i, n in enumerate(("foreground", "face", "photo", "pasted", "opacity"))}
+    temporaries = [Operand(i, kind) for i, (kind, _) in enumerate(blocks)][5:]
     given = {0: foreground.astype(np.uint8), 1: face, 2: photo}
     made = interpret_all(feather.launches(slots, temporaries, 2, side), given, sizes)
     pasted = made[3].reshape(2, full, full, 3)
@@ -163,7 +204,102 @@ def test_the_feathered_paste(side: int) -> None:
         want = align.composite(photo[i], face[i], alpha).astype(int)
         assert np.abs(pasted[i] - want).max() <= 1
         assert (pasted[i] == want).mean() > 0.999
+        opacity = made[4].reshape(2, full, full)[i].astype(int)
+        assert np.abs(opacity - alpha).max() <= 1 and (opacity == alpha).mean() > 0.999
     assert 0 < (pasted[0] == photo[0]).mean() < 1
+
+
+ASKED = (
+    SwapOptions(),
+    SwapOptions(hair_first=False),
+    SwapOptions(shape=False, extent=0.25),
+    SwapOptions(texture=False, earrings_first=True),
+    SwapOptions(extent=0.0),
+)
+
+
+@pytest.mark.parametrize("people", [1, 3])
+def test_composition_follows_the_options(people: int) -> None:
+    """Labels and styles of one source and of several, by every option, as the pipeline composes them."""
+    dice, area = np.random.default_rng(people), 512 * 512
+    shares = [[regions.HAIR, regions.NOSE], [regions.EYES, regions.SKIN, regions.EARS], [regions.LIPS]]
+    kinds = ["bands", "checkerboard", "twelve"]
+    source = np.stack([make_labels(kind, 1, 512, dice)[0] for kind in kinds[:people]])
+    target = make_labels("checkerboard", 1, 512, dice)
+    vectors, own = dice.standard_normal((people, 12, 40)), dice.standard_normal((1, 12, 40))
+    vectors, own = vectors.astype(np.float32), own.astype(np.float32)
+    own[0, [1, 3, 7]] = 0
+    vectors[-1, 1] = 0
+    for options in ASKED:
+        for whole in (True, False) if people == 1 else (False,):
+            parts = [None] if whole else shares[:people]
+            chosen = np.stack([compose.request(ids, mask) for ids, mask in zip(parts, source, strict=True)])
+            settings = np.array([[getattr(options, name) for name in compose.SETTINGS]], np.float32)
+            faces = [Face(mask, style) for mask, style in zip(source, vectors, strict=True)]
+            want = stages_of(faces, Face(target[0], own[0]), parts, options)
+            launch = module("compose").launch_labels(*composed_slots(), 1, people)
+            sizes = [people * area, area, chosen.size, settings.nbytes, *[area] * 3]
+            made = interpret(launch, [source, target, chosen, settings], sizes)[4:]
+            for got, wanted in zip(made, (want.labels, want.holes, want.foreground), strict=True):
+                assert np.array_equal(got.reshape(512, 512), wanted.astype(np.uint8)), (options, whole)
+            launch = module("compose").launch_styles(style_slots(), Operand(4, "f32"), 1, 40, people)
+            sizes = [vectors.nbytes, own.nbytes, chosen.size, settings.nbytes, own.nbytes]
+            made = interpret(launch, [vectors, own, chosen, settings], sizes)[4].view(np.float32)
+            assert np.allclose(made.reshape(12, 40), want.styles, atol=1e-6), (options, whole)
+
+
+def stages_of(
+    faces: list[Face], target: Face, parts: list[list[int] | None], options: SwapOptions
+) -> compose.Composed:
+    """Compose faces as the pipeline's stages do."""
+    kept = Portrait("target", None)  # type: ignore[arg-type]
+    given = tuple(Part(face, tuple(ids or ())) for face, ids in zip(faces, parts, strict=True))
+    request = (
+        WholeFace() if parts[0] is None else Regions(tuple(sorted(r for ids in parts for r in ids or ())))
+    )
+    known = {face: face for face in faces}
+    return pipeline._compose(Job(kept, given, request), {**known, kept: target}, options, None)
+
+
+@pytest.mark.parametrize("sides", [(16, 64), (24, 64), (96, 64)])
+def test_pictures_are_enlarged_as_pillow_does_it(sides: tuple[int, int]) -> None:
+    side, full = sides
+    pictures = np.random.default_rng(side).integers(0, 256, (2, side, side, 3), dtype=np.uint8)
+    pictures[1] = np.where(pictures[1] > 127, 255, 0)  # overshoots
+    enlarge = module("enlarge")
+    sizes = [pictures.nbytes, *(2 * count for _, count in enlarge.temporaries(side, full))]
+    slots = [Operand(i, "u8") for i in range(3)]
+    made = interpret_all(enlarge.launches(*slots, sides, 2), {0: pictures}, sizes)[2]
+    want = [images.resize(picture, full, full, Image.Resampling.LANCZOS) for picture in pictures]
+    assert np.array_equal(made.reshape(2, full, full, 3), np.stack(want))
+
+
+@pytest.mark.parametrize("people", [1, 2])
+def test_relit_styles(people: int) -> None:
+    length, hidden, batch = 40, 24, 2
+    dice = np.random.default_rng(8)
+    shapes = {"light.weight": (hidden, length), "inner.weight": (hidden, length), "inner.bias": (hidden,),
+              "shift.weight": (hidden, hidden), "outer.weight": (length, hidden)}  # fmt: skip
+    arrays = {
+        f"relight.{region}.{leaf}": dice.standard_normal(shape).astype(np.float32) / 4
+        for region in range(12)
+        for leaf, shape in shapes.items()
+    } | {"relight.light.bias": dice.standard_normal(hidden).astype(np.float32)}
+    source = dice.standard_normal((batch, people, 12, length)).astype(np.float32)
+    target = dice.standard_normal((batch, 12, length)).astype(np.float32)
+    source[1, :, 3] = 0
+    f32 = [Operand(i, "f32") for i in range(5)]
+    sizes = [source.nbytes, target.nbytes, batch * people * hidden * 4, batch * hidden * 4, source.nbytes]
+    listed = module("relight").launches(
+        f32[0], f32[1], (f32[2], f32[3]), f32[4], swap.relighting_layers(), relighting.SLOPE,
+        (length, hidden), batch, people,
+    )  # fmt: skip
+    made = interpret_all(listed, {0: source, 1: target}, sizes, arrays)[4].view(np.float32)
+    layers = relighting.layers(arrays, np.stack)
+    for number in range(people):
+        want = relighting.relight(source[:, number], target, layers)
+        got = made.reshape(source.shape)[:, number]
+        assert np.allclose(got, want, atol=1e-4) and not got[1, 3].any()
 
 
 def blend_at(foreground: np.ndarray, full: int) -> np.ndarray:

@@ -60,7 +60,7 @@ def test_a_pasted_neck_ends_without_a_seam():
     white = np.full((64, 64, 3), 255, np.uint8)
     foreground = np.ones((512, 512), bool)
     composed = Composed(
-        np.full((512, 512), 8, np.uint8), ~foreground, np.zeros((12, 4), np.float32), foreground
+        np.full((512, 512), 8, np.uint8), ~foreground, foreground, np.zeros((12, 4), np.float32)
     )
     image = paste(
         place, Generated(white, white), composed, blend.alpha(foreground, "feather"), "feather"

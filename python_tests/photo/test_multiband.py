@@ -17,7 +17,7 @@ def test_no_halo_round_a_pale_face_before_a_dark_background() -> None:
     foreground = np.hypot(rows - 256, columns - 256) < 140
     far = np.repeat(np.repeat(np.hypot(rows - 256, columns - 256) > 148, 2, 0), 2, 1)
     face, photo = (np.full((CROP, CROP, 3), value, np.uint8) for value in (220, 30))
-    composed = Composed(foreground.astype(np.uint8), ~foreground, np.zeros((12, 4), np.float32), foreground)
+    composed = Composed(foreground.astype(np.uint8), ~foreground, foreground, np.zeros((12, 4), np.float32))
 
     crop = Crop(photo, photo, None)
 

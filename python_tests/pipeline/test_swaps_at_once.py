@@ -9,12 +9,14 @@ import pytest
 from conftest import TINY
 
 from e4s_engine import regions, weights
-from e4s_engine.backends import Swapped
+from e4s_engine.backends import APART, PASTED
 from e4s_engine.engine import Engine
 from e4s_engine.networks.rgi import relight
+from e4s_engine.options import SwapOptions
 from e4s_engine.photo import align, blend, images
-from e4s_engine.pipeline import compose
-from e4s_engine.pipeline.generate import to_uint8
+from e4s_engine.pipeline import compose, generate, pipeline
+from e4s_engine.pipeline.portraits import Job, Part, Regions, WholeFace
+from e4s_engine.result import Face
 from e4s_engine.testing.portraits import portrait
 
 RESAMPLING = images.Image.Resampling.LANCZOS
@@ -23,8 +25,8 @@ RESAMPLING = images.Image.Resampling.LANCZOS
 class AtOnce:
     """Backend with the networks of another, and a fused `swap` composed of them."""
 
-    def __init__(self, backend):
-        self._backend, self.batches = backend, []
+    def __init__(self, backend, lights=None):
+        self._backend, self.batches, self.outputs, self.lights = backend, [], [], lights
 
     swapper = property(lambda self: self)
 
@@ -34,28 +36,41 @@ class AtOnce:
     def __getattr__(self, name):
         return getattr(self._backend, name)
 
-    def swap(self, sources, source_labels, targets, target_labels, chosen):
-        self.batches.append(len(targets))
-        one = zip(sources, source_labels, targets, target_labels, chosen, strict=True)
-        return Swapped(*map(np.stack, zip(*(self._one(*given) for given in one), strict=True)))
+    def swap(self, asks):
+        self.batches.append(len(asks))
+        self.outputs += [ask.outputs for ask in asks]
+        return [self._one(ask) for ask in asks]
 
-    def _one(self, source, source_labels, target, target_labels, chosen):
-        pair = np.stack([source, target]), np.stack([source_labels, target_labels])
-        given, kept = self._backend.run("rgi", "encode", *pair)
-        if (chosen & compose.WHOLE).any():
-            labels, holes = compose.whole_face_labels(source_labels, target_labels, earrings_first=False)
-            styles, ids = compose.whole_face_styles(given, kept), regions.FACE
-            foreground = compose.whole_face_foreground(labels, holes)
-        else:
-            ids = np.flatnonzero(chosen & compose.TAKEN).tolist()
-            labels, holes = compose.region_labels([(source_labels, ids)], target_labels)
-            styles = compose.region_styles([(given, ids)], kept)
-            foreground = compose.region_foreground(ids, labels, holes, target_labels)
-        styles = compose.complete_styles(styles, [(given, ids)], kept)
-        face = to_uint8(self._backend.run("rgi", "decode", styles[None], labels[None])[0])
-        alpha = blend.alpha(foreground, "feather")
+    def _face(self, pixels, labels):
+        return Face(labels, self._backend.run("rgi", "encode", pixels[None], labels[None])[0])
+
+    def _one(self, ask):
+        target = object()
+        faces = {target: self._face(ask.target, ask.target_labels)}
+        parts = []
+        for given, flags in zip(ask.sources, ask.chosen, strict=True):
+            face = self._face(*given[1::-1]) if given.styles is None else Face(given.labels, given.styles)
+            faces[face] = face
+            parts.append(Part(face, tuple(np.flatnonzero(flags & compose.TAKEN))))
+        whole = (ask.chosen & compose.WHOLE).any()
+        request = WholeFace() if whole else Regions(tuple(i for part in parts for i in part.ids))
+        extent, *switches = ask.settings.tolist()
+        names = compose.SETTINGS[1:]
+        options = SwapOptions(extent=extent, **dict(zip(names, map(bool, switches), strict=True)))
+        lights = self.lights if ask.relight else None
+        one = pipeline._compose(Job(target, tuple(parts), request), faces, options, lights)
+        face = generate.to_uint8(self._backend.run("rgi", "decode", one.styles[None], one.labels[None])[0])
+        alpha = blend.alpha(one.foreground, "feather")
         large = images.resize(face, align.CROP, align.CROP, RESAMPLING)
-        return align.composite(target, large, alpha), face, labels, holes.astype(np.uint8)
+        made = {
+            "pasted": align.composite(ask.target, large, alpha),
+            "picture": face,
+            "labels": one.labels,
+            "holes": one.holes.astype(np.uint8),
+            "foreground": one.foreground.astype(np.uint8),
+            "opacity": alpha,
+        }
+        return {name: made[name] for name in ask.outputs}
 
 
 @pytest.fixture
@@ -103,27 +118,31 @@ def test_what_a_source_hides_stays_the_targets(at_once, engine):
 @pytest.mark.parametrize(
     "options",
     [{"extent": 0.5}, {"texture": False}, {"shape": False}, {"hair_first": False}, {"earrings_first": True},
-     {"blend": "none"}, {"blend": "multiband"}, {"regions": []}],
+     {"blend": "none"}, {"blend": "multiband"}, {"regions": []}, {"regions": "hair", "shape": False}],
     ids=str,
 )  # fmt: skip
-def test_anything_else_goes_through_the_stages(at_once, engine, options):
+def test_it_follows_every_option(at_once, engine, options):
     whole, backend = at_once
     assert same(whole.swap(A, B, **options, **KNOWN), engine.swap(A, B, **options, **KNOWN))
-    assert backend.batches == []
+    assert backend.batches == ([1] if options.get("regions", "face") else [])
 
 
-def test_models_that_relight_go_through_the_stages(at_once):
+def test_models_that_relight(at_once):
     whole, backend = at_once
     lit = weights.random_model(dataclasses.replace(TINY, relight=8), 0)
     layers = relight.layers(lit.tensors, np.stack)
+    staged = dataclasses.replace(whole._pipeline, lights=layers, backend=backend._backend)
     whole._pipeline = dataclasses.replace(whole._pipeline, lights=layers)
+    backend.lights = layers
     relit = whole.swap(A, B, **KNOWN)
-    assert backend.batches == []
     assert not np.array_equal(whole.swap(A, B, relight=False, **KNOWN).face, relit.face)
-    assert backend.batches == [1]
+    assert backend.batches == [1, 1]
+    whole._pipeline = staged
+    assert same(whole.swap(A, B, **KNOWN), relit)
 
 
-def test_other_inputs_go_through_the_stages(at_once, engine):
+def test_other_inputs(at_once, engine):
+    """Faces, several sources, photos of other sizes and photos with landmarks come out as from the stages."""
     whole, backend = at_once
     small = np.ascontiguousarray(B[::2, ::2])
     face = engine.encode(A, A_LABELS)
@@ -132,13 +151,15 @@ def test_other_inputs_go_through_the_stages(at_once, engine):
         (A, small, {}),
         (face, B, {}),
         ({"hair": A, "nose": C}, B, {}),
+        ({"hair": face, "nose": C}, B, {}),
         (A, B, {"target_landmarks": five}),
+        (A, B, {"target_landmarks": five, "blend": "multiband"}),
     ):
         assert same(whole.swap(source, target, **more), engine.swap(source, target, **more))
-    assert backend.batches == []
+    assert backend.batches == [1] * 6
 
 
-def test_batches_go_together_and_a_source_that_comes_again_is_encoded_once(at_once, engine):
+def test_batches_go_together(at_once, engine):
     whole, backend = at_once
     for made, wanted in zip(whole.swap_batch([A, B], [C, A]), engine.swap_batch([A, B], [C, A]), strict=True):
         assert same(made, wanted)
@@ -146,18 +167,20 @@ def test_batches_go_together_and_a_source_that_comes_again_is_encoded_once(at_on
     for made, wanted in zip(whole.swap_batch(A, [B, C]), engine.swap_batch(A, [B, C]), strict=True):
         assert same(made, wanted)
     mixed = [whole.swap_batch(*jobs) for jobs in [([A, B], [C, B[::2, ::2].copy()])]]
-    assert backend.batches == [2, 1] and len(mixed[0]) == 2
+    assert backend.batches == [2, 2, 1, 1] and len(mixed[0]) == 2
 
 
-def test_a_grey_target_goes_through_the_stages_and_stays_grey(at_once, engine):
+def test_a_grey_target_stays_grey(at_once, engine):
+    """The face is made in one go, and pasted by the host."""
     whole, backend = at_once
     grey = np.repeat(B[..., :1], 3, axis=2)
     for chosen in (None, ["nose"]):
         result = whole.swap(A, grey, chosen, **KNOWN)
         assert (result.image == result.image[..., :1]).all() and result.changed.any()
         assert same(result, engine.swap(A, grey, chosen, **KNOWN))
-    assert not backend.batches
-    assert (whole.swap(grey, B, **KNOWN).image != B).any() and backend.batches == [1]  # a grey source may be
+    assert backend.outputs == [APART, APART]
+    assert (whole.swap(grey, B, **KNOWN).image != B).any()
+    assert backend.outputs[2:] == [PASTED]  # a grey source may be
 
 
 def test_the_targets_earrings_stay_where_the_sources_cheek_would_cover_them(at_once, engine):
@@ -170,6 +193,6 @@ def test_the_targets_earrings_stay_where_the_sources_cheek_would_cover_them(at_o
     for kept in (whole.swap(A, B, **known), engine.swap(A, B, **known)):
         assert (kept.labels[300:330, 150:165] == regions.EARRINGS).all()
         np.testing.assert_array_equal(kept.image[620:640, 312:318], B[620:640, 312:318])
-    painted = engine.swap(A, B, earrings_first=True, **known)
-    assert (painted.labels[300:330, 150:165] == regions.SKIN).all()
-    assert (painted.image[620:640, 312:318] != B[620:640, 312:318]).any()
+    for painted in (run.swap(A, B, earrings_first=True, **known) for run in (whole, engine)):
+        assert (painted.labels[300:330, 150:165] == regions.SKIN).all()
+        assert (painted.image[620:640, 312:318] != B[620:640, 312:318]).any()

@@ -1,8 +1,8 @@
 """Backend for NVIDIA GPUs: recorded plans, Triton kernels as cubins, one CUDA graph per call.
 
-No Python runs between the kernels, and PyTorch is not used. Kernels come from the cache on disk or are
-compiled for the installed card at the first call that needs them, which takes minutes
-(`python -m e4s_engine.backends.cuda.compile --jobs 8` does it ahead of time).
+No Python runs between the kernels, and PyTorch is not used. Kernels come from the cache on disk, or all cores
+compile them for the installed card at the first call that needs them, which may take minutes
+(`python -m e4s_engine.backends.cuda.ahead` does it before).
 """
 
 from __future__ import annotations
@@ -17,26 +17,24 @@ import numpy as np
 import numpy.typing as npt
 
 from e4s_engine import _native
-from e4s_engine.backends import Bytes, Swapped, Swapper
+from e4s_engine.backends import Swapper
 from e4s_engine.backends.cuda import compile as compiling
 from e4s_engine.backends.cuda import graph as graphs
-from e4s_engine.backends.cuda import resident, tune
+from e4s_engine.backends.cuda import measured, workers
 from e4s_engine.backends.cuda import swap as swaps
 from e4s_engine.backends.cuda.instances import Instances
-from e4s_engine.backends.cuda.resident import Resident
-from e4s_engine.backends.plans import Loaded, Planned, check_labels, result_of, slices, unpacked
+from e4s_engine.backends.cuda.memory import Memory
+from e4s_engine.backends.cuda.swap import Recipe
+from e4s_engine.backends.cuda.swapper import IN_FLIGHT, MOST_AT_ONCE, GraphSwapper
+from e4s_engine.backends.plans import Loaded, Planned, result_of, unpacked
 from e4s_engine.kernels.launch import Program
 from e4s_engine.networks.network import Function, Shape
-from e4s_engine.photo.align import CROP
 from e4s_engine.plan import Array, Plan
+from e4s_engine.weights import Model
 
 logger = logging.getLogger("e4s_engine")
 
-_MOST_AT_ONCE = 8  # pictures per graph: more do not fill the card better
-# Slots of a swap's graph that the caller fills, and those that it reads.
-INPUTS = ("source_pixels", "source_labels", "target_pixels", "target_labels", "chosen")
-OUTPUTS = ("pasted", "picture", "labels", "holes", "target_pixels")  # the last one: as it came
-_IN_FLIGHT = 2  # instances of a graph: one copies while the other computes
+_IDLE_BYTES = 256 << 20  # of main memory that wait for the next results: 32 swaps
 
 
 class Linker:
@@ -46,6 +44,11 @@ class Linker:
         self.device = device
         self._kernels: dict[str, int] = {}
         self._weights: dict[Any, int] = {}
+
+    def ready(self, launches: list[Any]) -> None:
+        """Compile the kernels of launches that are neither on the device nor on disk."""
+        arch = self.device.arch
+        workers.ready([one for one in launches if compiling.key(one, arch) not in self._kernels], arch)
 
     def kernel(self, launch: Any) -> int:
         """Return the number of a launch's kernel; compile and load it if needed."""
@@ -74,12 +77,14 @@ def graph_of(linker: Linker, program: Any, launches: list[Any] | None = None) ->
     """Build a graph of a program or of some of its launches; slots are the plan's externals by number."""
     externals = [v for v, b in zip(program.views, program.plan.buffers, strict=False) if b.external >= 0]
     slots = {number: number for number in range(len(externals))}
+    linker.ready(program.launches if launches is None else launches)
     part = graphs.part(program, slots, (linker.kernel, linker.weight), launches)
     return _native.CudaGraph(linker.device, [view.bytes for view in externals], [part])
 
 
 def swap_graph(linker: Linker, swap: Any) -> _native.CudaGraph:
     """Build the graph of a swap, whose weights must be loaded. Slots: see swap.py."""
+    linker.ready(swap.launches())
     parts = swap.parts((linker.kernel, linker.weight))
     return _native.CudaGraph(linker.device, swap.sizes, parts)
 
@@ -93,8 +98,15 @@ def run_program(linker: Linker, program: Any, inputs: list[npt.NDArray[Any]]) ->
     return out
 
 
+class _Layers:
+    """The relighting layers in the form that `Linker.add` takes."""
+
+    def packed(self) -> dict[Any, None]:
+        return dict.fromkeys(swaps.relighting_layers().values())
+
+
 @dataclasses.dataclass(frozen=True)
-class _Bound:
+class Bound:
     """A graph, and the plan that it runs; None for the swap's."""
 
     plan: Plan | None
@@ -110,68 +122,45 @@ class Cuda(Planned):
         """Open the device. Raises BackendError if there is no driver, no such device or no kernel for it."""
         number = int(device.partition(":")[2] or 0)
         self.device = f"cuda:{number}"
-        super().__init__("fp32" if precision == "auto" else precision)
-        self._linker = Linker(_native.CudaDevice(number))
-        card = self._linker.device
-        self._table = tune.shipped(card.arch) | tune.load(card.name)
-        self._graphs: Instances[_Bound] = Instances(_IN_FLIGHT)
+        super().__init__("bf16" if precision == "auto" else precision)
+        self.linker = Linker(_native.CudaDevice(number))
+        card = self.linker.device
+        self._table = measured.shipped(card.arch) | measured.load(card.name)
+        self._graphs: Instances[Bound] = Instances(IN_FLIGHT)
+        self.memory = Memory(_IDLE_BYTES)
         logger.info("engine: %s, sm_%d", card.name, card.arch)
 
     @property
-    def swapper(self) -> Swapper | None:
-        """Return this backend if faces have the crop's size: others must be resized before the paste."""
-        return self if self._network("rgi").config.size == CROP else None
+    def swapper(self) -> Swapper:
+        """Return what swaps in one graph."""
+        return GraphSwapper(self)
 
-    def swap(
-        self, sources: Bytes, source_labels: Bytes, targets: Bytes, target_labels: Bytes, chosen: Bytes
-    ) -> Swapped:
-        """Swap as `Swapper` specifies, with one graph launch per up to 8 pictures."""
-        arrays = (sources, source_labels, targets, target_labels, chosen)
-        for labels in (source_labels, target_labels):
-            check_labels(labels)
-        result = Swapped(*map(np.empty_like, (targets, targets, target_labels, target_labels)))
-        for part in slices(len(targets), _MOST_AT_ONCE):
-            inputs = [np.ascontiguousarray(array[part]) for array in arrays]
-            self._swap(inputs, [array[part] for array in result], len(targets[part]), ())
-        return result
+    def load(self, network: str, model: Model) -> None:
+        """Load a model as `Planned` does, and its relighting layers, which are in no plan of it."""
+        if network == "rgi" and model.config.relight:
+            self.linker.add(_Layers(), model.tensors)
+        super().load(network, model)
 
-    def swap_resident(
-        self,
-        source: Resident,
-        source_labels: Bytes,
-        target: Resident,
-        target_labels: Bytes,
-        chosen: Bytes,
-    ) -> tuple[Swapped, Any]:
-        """Swap crops that are on this device, as `Swapper` specifies."""
-        for labels in (source_labels, target_labels):
-            check_labels(labels)
-        source_array, target_array, flags = map(np.ascontiguousarray, (source_labels, target_labels, chosen))
-        pasted, face, crop = (_native.CudaArray(self._linker.device, (CROP, CROP, 3)) for _ in range(3))
-        result = Swapped(pasted, face, np.empty_like(target_array), np.empty_like(target_array))
-        inputs = [source.place, source_array, target.place, target_array, flags]
-        self._swap(inputs, [*result, crop], 1, sorted({source.stream, target.stream}))
-        return result, crop
+    def swap_graph(self, recipe: Recipe, batch: int) -> AbstractContextManager[Bound]:
+        """Lend a graph of `batch` swaps."""
 
-    def resident(self, image: Any) -> Resident | None:
-        """Return a crop on this device in the form that `swap_resident` takes; None for anything else."""
-        return resident.find(image, int(self.device.partition(":")[2]))
+        def build() -> Bound:
+            swap = swaps.record(self._network("rgi").config, self.precision, batch, self._table, recipe)
+            self.linker.add(swap, self._network("rgi").tensors)
+            return Bound(None, swap_graph(self.linker, swap))
 
-    def _swap(self, inputs: list[Any], outputs: list[Any], batch: int, after: Sequence[int]) -> None:
-        slot = swaps.SLOTS.index
-        with self._swap_graph(batch) as bound:
-            bound.graph.run(
-                {slot(name): value for name, value in zip(INPUTS, inputs, strict=True)},
-                {slot(name): value for name, value in zip(OUTPUTS, outputs, strict=False)},
-                after,
-            )
+        return self._graphs.use(("swap", recipe, batch), build)
 
-    def _swap_graph(self, batch: int) -> AbstractContextManager[_Bound]:
-        def build() -> _Bound:
-            swap = swaps.record(self._network("rgi").config, self.precision, batch, self._table)
-            return _Bound(None, swap_graph(self._linker, swap))
+    def encode_graph(self, batch: int) -> AbstractContextManager[Bound]:
+        """Lend a graph of `batch` encodes of crops."""
+        loaded = self._network("rgi")
+        shapes = tuple((batch, *shape) for shape in loaded.network.function("encode").examples(loaded.config))
+        return self._graph(loaded, "encode", shapes)
 
-        return self._graphs.use(("swap", batch), build)
+    @property
+    def model(self) -> Any:
+        """Return the config of the generator."""
+        return self._network("rgi").config
 
     def describe(self) -> str:
         """Return the plans at the published input sizes, as tables."""
@@ -193,7 +182,7 @@ class Cuda(Planned):
         return Program(plan, table=self._table)
 
     def _pack(self, plan: Plan, arrays: Mapping[str, Array]) -> None:
-        self._linker.add(self._program(plan), arrays)
+        self.linker.add(self._program(plan), arrays)
 
     def _run(
         self, loaded: Loaded, name: str, arrays: list[npt.NDArray[Any]], out: npt.NDArray[Any] | None
@@ -204,17 +193,17 @@ class Cuda(Planned):
             bound.graph.run(dict(enumerate(arrays)), {len(arrays): out})
         return out
 
-    def _graph(self, loaded: Loaded, name: str, shapes: tuple[Shape, ...]) -> AbstractContextManager[_Bound]:
-        def build() -> _Bound:
+    def _graph(self, loaded: Loaded, name: str, shapes: tuple[Shape, ...]) -> AbstractContextManager[Bound]:
+        def build() -> Bound:
             plan = self._record(loaded, name, shapes)
             program = self._program(plan)
-            self._linker.add(program, loaded.tensors)
-            return _Bound(plan, graph_of(self._linker, program))
+            self.linker.add(program, loaded.tensors)
+            return Bound(plan, graph_of(self.linker, program))
 
         return self._graphs.use((loaded.network.kind, name, shapes), build)
 
     def _precision_of(self, function: Function) -> str:
-        return self.precision
+        return function.on_cuda(self.precision)
 
     def _at_once(self, function: Function) -> int:
-        return _MOST_AT_ONCE
+        return MOST_AT_ONCE

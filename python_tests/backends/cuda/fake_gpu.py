@@ -11,6 +11,7 @@ import copy
 import ctypes
 import dataclasses
 import gc
+import importlib.util
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +25,8 @@ FAKE = ctypes.CDLL(os.environ["FAKE_CUDA"])  # before the extension looks for a 
 
 from conftest import TINY, TINY_PARSER  # noqa: E402
 
-from e4s_engine import _native, regions, weights  # noqa: E402
+from e4s_engine import _native, backends, regions, weights  # noqa: E402
+from e4s_engine.backends.cuda import archive, workers  # noqa: E402
 from e4s_engine.backends.cuda import backend as cuda  # noqa: E402
 from e4s_engine.backends.cuda import compile as compiling  # noqa: E402
 from e4s_engine.backends.cuda import swap as swaps  # noqa: E402
@@ -74,6 +76,9 @@ def limit(bytes_: int) -> None:
     ctypes.c_long.in_dll(FAKE, "fake_limit").value = bytes_
 
 
+GET, READY = compiling.get, workers.ready  # not the fixture's
+
+
 @pytest.fixture(autouse=True)
 def books(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Supply fake cubins; after every test, check that nothing leaked and no call was wrong."""
@@ -82,6 +87,7 @@ def books(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         return {"entry": launch.kernel, "shared": 0, "warps": launch.tile.warps, "scratch": 2}, b"cubin"
 
     monkeypatch.setattr(compiling, "get", get)
+    monkeypatch.setattr(workers, "ready", lambda launches, arch: None)
     fail("", 0)
     limit(0)
     yield
@@ -101,13 +107,64 @@ def swap(engine: Engine) -> Any:
     return engine.swap(A, B, source_labels=LABELS, target_labels=LABELS)
 
 
+def test_a_card_with_kernels_is_what_auto_takes(
+    tiny_weights: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert _native.cuda_architectures() == [90]
+    monkeypatch.setenv("E4S_CACHE", str(tmp_path))
+    file = tiny_weights / "model.safetensors"
+    spec = importlib.util.find_spec
+    without = lambda name, *rest: None if name == "triton" else spec(name, *rest)  # noqa: E731
+    monkeypatch.setattr(backends.importlib.util, "find_spec", without)
+    assert not backends._kernels_at_hand("cuda")
+    compiling.store(tmp_path / "kernels", {"key": "k", "cubin": "c", "arch": 90}, b"cubin")
+    assert backends._kernels_at_hand("cuda") and not backends._kernels_at_hand("cuda:3")
+    with Engine(file) as engine:
+        assert (engine.backend, engine.device, engine.precision) == ("native", "cuda:0", "bf16")
+        backend: Any = engine._pipeline.backend  # type: ignore[union-attr]
+        precisions = {name.partition(" ")[0]: plan.precision for name, plan in backend._examples()}
+        assert precisions == {"encode": "bf16", "decode": "bf16", "parse": "fp16"}
+    with Engine(file, device="cpu") as engine:
+        assert (engine.backend, engine.device) == ("native", "cpu")
+
+
+def test_an_archive_of_kernels_stands_in_for_the_compiler(
+    tiny_weights: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With all kernels in the archive an engine needs neither a cache nor Triton."""
+    entries: dict[str, archive.Entry] = {}
+    fake = compiling.get
+
+    def noted(launch: Any, arch: int) -> archive.Entry:
+        key = compiling.key(launch, arch)
+        more = {"key": key, "kernel": launch.kernel, "arch": arch, "cubin": "c", "registers": 1, "spills": 0}
+        entries[key] = fake(launch, arch)[0] | more, b"cubin"
+        return entries[key]
+
+    monkeypatch.setenv("E4S_CACHE", str(tmp_path))
+    file = tiny_weights / "model.safetensors"
+    with monkeypatch.context() as patch, Engine(file, backend="native", device="cuda") as engine:
+        patch.setattr(compiling, "get", noted)
+        swap(engine)
+    archive.write(tmp_path / "kernels.zip", {90: list(entries.values())})
+    monkeypatch.setattr(compiling, "get", GET)
+    monkeypatch.setattr(workers, "ready", READY)
+    monkeypatch.setattr(compiling.language, "triton", None)
+    with Engine(file, backend="native", device="cuda") as engine:
+        with pytest.raises(BackendError, match="Triton is not installed"):
+            swap(engine)
+        monkeypatch.setattr(archive, "SHIPPED", tmp_path / "kernels.zip")
+        assert swap(engine).image.shape == B.shape
+    assert not (tmp_path / "kernels").exists()
+
+
 def test_swaps_take_memory_once_and_closing_frees_it(made: Engine) -> None:
     assert (made.device, made.backend, made.precision) == ("cuda:0", "native", "bf16")
     assert swap(made).image.shape == B.shape
     before, nodes, launches = alive(), count("nodes"), count("launches")
     for _ in range(3):
         swap(made)
-    assert alive() == before and count("nodes") == nodes and count("launches") == launches + 6
+    assert alive() == before and count("nodes") == nodes and count("launches") == launches + 3
     assert made.parse(A).shape == (512, 512)
     made.close()
     assert not any(alive().values())
@@ -117,7 +174,7 @@ def test_threads_share_two_instances_of_each_graph(made: Engine) -> None:
     with ThreadPoolExecutor(6) as pool:
         results = list(pool.map(lambda _: swap(made), range(18)))
     assert all(np.array_equal(result.image, results[0].image) for result in results)
-    assert count("execs") <= 4  # encode and decode
+    assert count("execs") <= 2
 
 
 def test_short_memory_frees_what_lies_idle(made: Engine) -> None:
@@ -195,8 +252,31 @@ def test_a_published_swap_is_one_launch(whole: Engine) -> None:
     assert count("launches") == launches + 2 and count("execs") == 1
     assert np.array_equal(whole.swap(CROP, CROP, [], **KNOWN).image, CROP)
     assert count("launches") == launches + 2
-    whole.swap(CROP, CROP, "face", extent=0.5, **KNOWN)
-    assert count("launches") == launches + 4
+    whole.swap(CROP, CROP, "face", extent=0.5, shape=False, **KNOWN)
+    assert count("launches") == launches + 3 and count("execs") == 1
+
+
+def test_a_cached_face_is_one_launch(whole: Engine) -> None:
+    face = whole.encode(CROP, CROP_LABELS)
+    launches = count("launches")
+    for regions_ in (None, ["eyes"]):
+        made = whole.swap(face, CROP, regions_, target_labels=CROP_LABELS)
+        assert made.image.shape == (1024, 1024, 3)
+    assert count("launches") == launches + 2
+    resident = whole.swap(face, Interface(CROP), target_labels=CROP_LABELS)
+    assert resident.resident is not None and count("launches") == launches + 3
+    several = {"eyes": face, "nose": CROP}
+    whole.swap(several, CROP, source_labels={"nose": CROP_LABELS}, target_labels=CROP_LABELS)
+    assert count("launches") == launches + 5  # an encode, and the swap
+    many = whole.swap_batch(face, [CROP] * 20, target_labels=[CROP_LABELS] * 20)
+    assert len(many) == 20 and count("launches") == launches + 8
+
+
+def test_photos_with_landmarks_are_pasted_on_the_host(whole: Engine) -> None:
+    five = np.array([[400, 420], [620, 420], [512, 560], [430, 680], [600, 680]], float)
+    for blend in ("feather", "none", "multiband"):
+        made = whole.swap(CROP, CROP, target_landmarks=five, blend=blend, **KNOWN)
+        assert made.image.shape == CROP.shape and made.resident is None
 
 
 # Pictures on the device
@@ -253,6 +333,12 @@ def test_slots_are_copied_from_and_to_the_device() -> None:
     back = np.zeros(12, np.uint8)
     graph.run({0: (source.pointer, 12), 1: np.full(12, 7, np.uint8)}, {0: back, 1: target})
     assert bytes(back) == bytes(range(12)) and set(target.numpy()) == {7}
+    thirds = [np.full(4, i, np.uint8) for i in range(3)]
+    made = [np.zeros(4, np.uint8) for _ in thirds]
+    graph.run({0: thirds}, {0: made})
+    assert np.array_equal(made, thirds)
+    with pytest.raises(ArgumentError, match="must be of 6 bytes"):
+        graph.run({0: thirds[:2]}, {})
     for wrong in ({0: (source.pointer, 11)}, {2: source}, {0: _native.CudaArray(device, (13,))}):
         with pytest.raises(ArgumentError, match="graph: "):
             graph.run(wrong, {})
@@ -260,14 +346,14 @@ def test_slots_are_copied_from_and_to_the_device() -> None:
 
 def test_a_swap_of_resident_pictures_stays_on_the_device(whole: Engine) -> None:
     backend: Any = whole._pipeline
-    device = backend.backend._linker.device
+    device = backend.backend.linker.device
     a, b = lent(device, 1), lent(device, 2)
     whole.swap(a, b, **KNOWN)  # builds the graph
     copies, launches = count("copies"), count("launches")
     made = whole.swap(a, b, **KNOWN)
     assert count("launches") == launches + 1
-    # Two pictures, four label maps, the swap flags and three pictures; none for `image`.
-    assert count("copies") == copies + 10
+    # Two pictures, four label maps, flags, settings and three pictures; none for `image`.
+    assert count("copies") == copies + 11
     assert made.resident.shape == (1024, 1024, 3) and made.resident.__dlpack_device__() == (2, 0)
     assert made.image.shape == made.face.shape == (1024, 1024, 3)
     assert made.labels.shape == made.holes.shape == (512, 512) and made.holes.dtype == bool
@@ -315,7 +401,7 @@ def test_arrays_on_another_device_are_not_taken(whole: Engine) -> None:
 )
 def test_other_arrays_go_through_the_cpu(whole: Engine, other: Callable[[], Any]) -> None:
     assert whole.swap(Interface(CROP), other(), **KNOWN).resident is None
-    assert whole.swap(Interface(CROP), Interface(CROP), "face", extent=0.5, **KNOWN).resident is None
+    assert whole.swap(Interface(CROP), Interface(CROP), "face", blend="none", **KNOWN).resident is None
 
 
 def test_what_a_swap_left_on_the_device_goes_into_any_other(whole: Engine) -> None:
@@ -376,4 +462,21 @@ def test_benchmarks_time_portraits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cuda.Cuda, "time", timed)
     assert len(gpu_times.stages(options)) == 6
     assert len(portraits) == 8 + 2 * 6 * (1 + 3) and all(portraits)
+    gc.collect()
+
+
+def test_the_benchmark_of_public_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmarks import gpu_api, gpu_kernels
+
+    small = dataclasses.replace(TINY, size=1024, channels=(8,) * 9, latents=18)
+    models = weights.random_model(small), weights.random_model(TINY_PARSER)
+    monkeypatch.setattr(gpu_kernels, "models", lambda: models)
+    monkeypatch.setattr(gpu_api, "_on_card", Interface)
+    monkeypatch.setattr(gpu_api, "BATCHES", (3,))
+    monkeypatch.setattr(gpu_api, "_LEAST", 1)
+    report = gpu_api.calls(argparse.Namespace(runs=1))
+    assert set(report) == {"1024", "demo 256"} and report["demo 256"]["precision"] == "bf16"
+    for one in report.values():
+        assert len(one["ms"]) == 10 and all(ms > 0 for ms in one["ms"].values())
+        assert one["graph_ms"] > 0 and {"read", "fused", "total", "rest"} <= set(one["stages_ms"])
     gc.collect()

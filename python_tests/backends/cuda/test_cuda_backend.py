@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,11 +14,15 @@ import pytest
 from native_tools import SMALL, make_model
 
 from e4s_engine import _native, regions
+from e4s_engine.backends import APART, Ask, Given
+from e4s_engine.backends.cuda import ahead, workers
 from e4s_engine.backends.cuda import backend as cuda
 from e4s_engine.backends.cuda import compile as compiling
 from e4s_engine.backends.cuda import swap as swaps
+from e4s_engine.backends.cuda.memory import Memory
 from e4s_engine.errors import ArgumentError
 from e4s_engine.networks.bisenet.config import ParserConfig
+from e4s_engine.pipeline import compose
 from e4s_engine.testing.loaded import loaded
 
 PARSER = ParserConfig(widths=(16, 16, 24, 32, 32), context=16, fusion=32)
@@ -56,11 +62,14 @@ class Graph:
     def run(
         self, inputs: dict[int, np.ndarray], outputs: dict[int, np.ndarray], after: Sequence[int] = ()
     ) -> None:
-        arrays = inputs | outputs
-        assert all(array.nbytes == self.slots[i] for i, array in arrays.items())
-        for array in outputs.values():
-            array[...] = 1
-        Graph.runs.append([len(array) for array in arrays.values()])
+        arrays = {i: value if isinstance(value, list) else [value] for i, value in (inputs | outputs).items()}
+        assert all(
+            array.nbytes * len(shares) == self.slots[i] for i, shares in arrays.items() for array in shares
+        )
+        for i in outputs:
+            for array in arrays[i]:
+                array[...] = 1
+        Graph.runs.append([len(shares) if len(shares) > 1 else len(shares[0]) for shares in arrays.values()])
 
     def time(self, runs: int) -> float:
         return float(runs)
@@ -72,6 +81,7 @@ def backend(monkeypatch: pytest.MonkeyPatch) -> cuda.Cuda:
         return {"entry": launch.kernel, "shared": 0, "warps": launch.tile.warps, "scratch": 2}, b"cubin"
 
     monkeypatch.setattr(compiling, "get", get)
+    monkeypatch.setattr(workers, "ready", lambda launches, arch: None)
     monkeypatch.setattr(_native, "CudaDevice", Device)
     monkeypatch.setattr(_native, "CudaGraph", Graph)
     monkeypatch.setattr(Graph, "runs", [])
@@ -89,7 +99,7 @@ def test_batches_are_cut_and_sizes_fit(backend: cuda.Cuda) -> None:
 
 
 def test_weights_and_kernels_are_loaded_once(backend: cuda.Cuda) -> None:
-    device = backend._linker.device
+    device = backend.linker.device
     weights = len(device.weights)
     for _ in range(2):
         backend.run(
@@ -103,26 +113,96 @@ def test_weights_and_kernels_are_loaded_once(backend: cuda.Cuda) -> None:
 
 
 def test_a_whole_swap_takes_the_same_weights(backend: cuda.Cuda) -> None:
-    linker, swap = backend._linker, swaps.record(SMALL, "bf16", 2)
-    weights = len(linker.device.weights)
-    linker.add(swap, {})  # all of its kernels are there
+    linker, swap = backend.linker, swaps.record(SMALL, "bf16", 2)
+    weights = len(linker.device.weights) + 2
+    linker.add(swap, {})  # all of its kernels are there, but the tables of the enlargement
     graph = cuda.swap_graph(linker, swap)
     assert len(graph.nodes) == len(swap.launches()) and len(linker.device.weights) == weights
 
 
+def asked(count: int, sources: int = 1, **more: Any) -> list[Ask]:
+    """Return swaps of blank pictures, each with its own sources."""
+    crop, labels = np.zeros((1024, 1024, 3), np.uint8), np.zeros((512, 512), np.uint8)
+    flags, settings = np.zeros((sources, regions.COUNT), np.uint8), np.ones(len(compose.SETTINGS), np.float32)
+    return [
+        Ask(tuple(Given(labels, crop) for _ in range(sources)), crop, labels, flags, settings, **more)
+        for _ in range(count)
+    ]
+
+
 def test_swaps_in_one_go_fill_every_slot(backend: cuda.Cuda) -> None:
-    assert backend.swapper is None  # its pictures do not have the crop's size
     whole = loaded(cuda.Cuda("cuda:0", "bf16"), make_model(WHOLE))
-    assert whole.swapper is whole
-    crops, labels = np.zeros((9, 1024, 1024, 3), np.uint8), np.zeros((9, 512, 512), np.uint8)
-    Graph.runs.clear()
-    chosen = np.zeros((9, regions.COUNT), np.uint8)
-    made = whole.swap(crops, labels, crops, labels, chosen)
-    assert Graph.runs == [[8] * 9, [1] * 9]
-    assert [array.shape for array in made] == [crops.shape, crops.shape, labels.shape, labels.shape]
-    assert all((array == 1).all() for array in made)
+    for engine, size in ((whole, 1024), (backend, SMALL.size)):
+        Graph.runs.clear()
+        made = engine.swapper.swap(asked(9))
+        assert len(made) == 9 and [len(run) for run in Graph.runs] == [10, 10]
+        assert list(made[0]) == ["pasted", "picture", "labels", "holes"]
+        shapes = [array.shape for array in made[8].values()]
+        assert shapes == [(1024, 1024, 3), (size, size, 3), (512, 512), (512, 512)]
+        assert all((array == 1).all() for one in made for array in one.values())
+        assert not any(
+            np.shares_memory(a, b) for a, b in itertools.combinations([one["pasted"] for one in made], 2)
+        )
+    (wrong,) = asked(1)
     with pytest.raises(ArgumentError, match="labels"):
-        whole.swap(crops[:1], labels[:1], crops[:1], labels[:1] + 12, chosen[:1])
+        whole.swapper.swap([dataclasses.replace(wrong, target_labels=wrong.target_labels + 12)])
+
+
+def test_memory_of_results_is_used_again() -> None:
+    memory = Memory(2 * 12)
+    first, second, third = (memory.array((4, 3)) for _ in range(3))
+    first[...], second[...] = 1, 2
+    places, view = {first.ctypes.data, second.ctypes.data}, first[1:]
+    del first
+    gc.collect()
+    other = memory.array((4, 3))
+    other[...] = 7
+    assert view.sum() == 9  # a view keeps the memory
+    del view, second
+    gc.collect()
+    assert {memory.array((2, 6)).ctypes.data} <= places
+    del third
+    kept = [memory.array((12,)) for _ in range(3)]
+    assert not any(np.shares_memory(a, b) for a, b in itertools.combinations(kept, 2))
+
+
+def test_a_graphs_kernels_are_compiled_together(backend: cuda.Cuda, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked_for: list[list[str]] = []
+    monkeypatch.setattr(
+        workers,
+        "ready",
+        lambda launches, arch: asked_for.append([compiling.key(one, arch) for one in launches]),
+    )
+    for number in (1, 1, 2):
+        backend.swapper.swap(asked(number))
+    first, second = asked_for  # of one swap and of two; the graph of one is kept
+    assert len(set(first)) > 40 and not set(second) & set(first)
+
+
+def test_sources_that_come_again_are_encoded_once(backend: cuda.Cuda) -> None:
+    Graph.runs.clear()
+    first, *others = asked(3, relight=False)
+    backend.swapper.swap([first, *(dataclasses.replace(ask, sources=first.sources) for ask in others)])
+    assert [len(run) for run in Graph.runs] == [3, 10]  # one encode, one graph of three swaps
+    styles = np.zeros((regions.COUNT, SMALL.style_dim), np.float32)
+    before = [Given(first.target_labels, styles=styles)]
+    backend.swapper.swap([dataclasses.replace(first, sources=tuple(before), outputs=APART)])
+    assert [len(run) for run in Graph.runs] == [3, 10, 11]  # encoded before
+    backend.swapper.swap(asked(1, sources=3))
+    assert [len(run) for run in Graph.runs] == [3, 10, 11, 3, 10]
+    mixed = dataclasses.replace(
+        first, sources=(first.sources[0], *before), chosen=np.zeros((2, 12), np.uint8)
+    )
+    backend.swapper.swap([mixed])
+    assert [len(run) for run in Graph.runs][5:] == [3, 10]
+
+
+def test_models_that_relight_bring_their_layers(backend: cuda.Cuda) -> None:
+    lit = loaded(cuda.Cuda("cuda:0", "bf16"), make_model(dataclasses.replace(SMALL, relight=8)))
+    kernels = len(lit.linker.device.kernels)
+    lit.swapper.swap(asked(2, relight=True))
+    named = lit.linker.device.kernels[kernels:]
+    assert {"relight.light", "relight.move", "enlarge.enlarge"} <= set(named)
 
 
 def test_labels_beyond_the_regions_are_refused(backend: cuda.Cuda) -> None:
@@ -142,9 +222,10 @@ def test_every_kernel_is_timed_and_counted(backend: cuda.Cuda, monkeypatch: pyte
 
     plans = dict(backend._examples())
     programs = [backend._program(plan) for plan in plans.values()]
-    monkeypatch.setattr(compiling, "published_programs", lambda precision: programs)
+    monkeypatch.setattr(ahead, "programs", lambda precision, arch: programs)
     monkeypatch.setattr(gpu_kernels, "models", lambda: (make_model(SMALL), make_model(PARSER)))
-    monkeypatch.setattr(gpu_kernels, "events", lambda run, runs: (run(), 2.0)[1])
+    for name in ("events", "graphed"):
+        monkeypatch.setattr(gpu_kernels, name, lambda run, runs: (run(), 2.0)[1])
     monkeypatch.setattr(gpu_kernels, "ceilings", lambda *_: {})
     monkeypatch.setattr(gpu_kernels.ops, "in_torch", lambda *_: lambda: None)
     found = gpu_kernels.alone(Device(0), "bf16", 4)["kernels"]

@@ -28,7 +28,7 @@ ALL = """
 import json, sys
 from e4s_engine import ops
 from e4s_engine.backends import plans
-from e4s_engine.backends.cuda import compile
+from e4s_engine.backends.cuda import ahead, compile, swap, workers
 from e4s_engine.kernels.launch import Program
 from e4s_engine.networks import registry
 from e4s_engine.networks.gpen.config import GPENConfig
@@ -36,7 +36,9 @@ from e4s_engine.networks.parsenet.config import ParseNetConfig
 from e4s_engine.networks.retinaface.config import DetectorConfig
 from e4s_engine.networks.rrdbnet.config import RRDBConfig
 from e4s_engine.plan import Plan
+from e4s_engine.pipeline.loading import BUNDLED
 from e4s_engine.plan.fuse import fuse
+from e4s_engine.weights import open_model
 
 def affine(precision):
     plan = Plan(precision)
@@ -44,6 +46,10 @@ def affine(precision):
     pixels = ops.record.from_uint8(plan.pixels(1, 16, 16), -1, 1)
     plan.output(ops.record.activation(ops.record.conv2d(pixels, w["w"], relu=True), prelu=w["slope"]))
     return Program(fuse(plan)).launches
+
+def demo(precision):
+    swapped = swap.record(open_model(BUNDLED, "rgi").config, precision, 1, None, swap.Recipe(0, True))
+    return swapped.composition + swapped.paste
 
 def whole(config, precision):
     names = registry.of(config).functions
@@ -54,11 +60,11 @@ SMALL = [ParseNetConfig(widths=(32, 64), blocks=1), RRDBConfig(blocks=1), GPENCo
 
 if __name__ == "__main__":
     arch, precision = int(sys.argv[1]), sys.argv[2]
-    listed = compile.published_launches(precision) + affine(precision)
+    listed = ahead.launches(precision, arch) + affine(precision) + demo(precision)
     for config in LARGE if arch == 90 else SMALL:
         listed += whole(config, precision)
     launches = compile.distinct(listed, arch)
-    for manifest in compile.warm(launches.values(), arch, jobs=2):
+    for manifest in workers.warm(launches.values(), arch, jobs=2):
         print(json.dumps(manifest))
 """
 
@@ -86,7 +92,7 @@ def test_every_kernel_compiles_without_spills(tmp_path: Path, arch: int, precisi
     assert done.returncode == 0, done.stderr
     manifests = [json.loads(line) for line in done.stdout.splitlines()]
     assert {m["kernel"].partition(".")[0] for m in manifests} == {
-        *kernels.STEPS, "compose", "feather", "transposed",
+        *kernels.STEPS, "compose", "enlarge", "feather", "patches", "relight", "spread", "transposed",
     }  # fmt: skip
     for manifest in manifests:
         assert manifest["spills"] == 0, manifest["kernel"]
@@ -164,8 +170,8 @@ def test_nothing_needs_triton_to_import() -> None:
     code = (
         "import sys; sys.modules['triton'] = None; sys.modules['torch'] = None\n"
         "from e4s_engine import kernels\n"
-        "from e4s_engine.backends.cuda import compile\n"
-        "print(len(compile.published_launches('bf16')))"
+        "from e4s_engine.backends.cuda import ahead\n"
+        "print(len(ahead.launches('bf16', 90)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0 and int(done.stdout) > 200, done.stderr

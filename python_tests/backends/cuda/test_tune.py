@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from native_tools import SMALL
 
+from e4s_engine.backends.cuda import ahead, measured
 from e4s_engine.backends.cuda import compile as compiling
 from e4s_engine.backends.cuda import tune as tuning
 from e4s_engine.backends.plans import record
@@ -68,10 +69,10 @@ def test_time_is_up_between_measurements() -> None:
 
 def test_kept_under_the_cards_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     table = {LARGE: BEST, SMALLER: tiles.default(SMALLER)}
-    tuning.save("NVIDIA H200", table, tmp_path)
-    assert tuning.file_of("NVIDIA H200", tmp_path).name == "tiles-nvidia-h200.json"
-    assert tuning.load("NVIDIA H200", tmp_path) == table
-    assert tuning.load("another card", tmp_path) == {} and not caplog.records
+    measured.save("NVIDIA H200", table, tmp_path)
+    assert measured.file_of("NVIDIA H200", tmp_path).name == "tiles-nvidia-h200.json"
+    assert measured.load("NVIDIA H200", tmp_path) == table
+    assert measured.load("another card", tmp_path) == {} and not caplog.records
 
 
 @pytest.mark.parametrize(
@@ -87,20 +88,20 @@ def test_kept_under_the_cards_name(tmp_path: Path, caplog: pytest.LogCaptureFixt
     ],
 )
 def test_a_damaged_file_is_said_and_not_taken(damage, tmp_path, caplog) -> None:  # type: ignore[no-untyped-def]
-    tuning.save("card", {LARGE: BEST}, tmp_path)
-    path = tuning.file_of("card", tmp_path)
+    measured.save("card", {LARGE: BEST}, tmp_path)
+    path = measured.file_of("card", tmp_path)
     content = json.loads(path.read_text())
     damage(content)
     path.write_text(json.dumps(content))
-    assert tuning.load("card", tmp_path) == {}
+    assert measured.load("card", tmp_path) == {}
     assert "tune again" in caplog.text
 
 
 def test_another_versions_tiles_are_not_taken(tmp_path: Path) -> None:
-    tuning.save("card", {LARGE: BEST}, tmp_path)
-    path = tuning.file_of("card", tmp_path)
-    path.write_text(path.read_text().replace(tuning._version()[2], "0" * 16))
-    assert tuning.load("card", tmp_path) == {}
+    measured.save("card", {LARGE: BEST}, tmp_path)
+    path = measured.file_of("card", tmp_path)
+    path.write_text(path.read_text().replace(measured._version()[2], "0" * 16))
+    assert measured.load("card", tmp_path) == {}
 
 
 def test_a_table_changes_one_launch_and_its_kernel() -> None:
@@ -124,11 +125,16 @@ def test_without_a_gpu_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_tiles_that_ship_cover_the_published_networks() -> None:
     """Every product of a swap on Hopper has a measured tile; other cards use the defaults."""
-    table = tuning.shipped(90)
-    assert tuning.shipped(80) == {}
-    problems = {launch.problem for launch in compiling.published_launches("bf16")} - {None}
-    deep = {problem for problem in problems if problem.taps > 1 and problem.rows >= 64}
-    assert deep and deep <= set(table)
+    table = measured.shipped(90)
+    assert measured.shipped(80) == {}
+    problems = {
+        batch: {one.problem for one in ahead.launches("bf16", 90, batch)} - {None} for batch in (1, 8)
+    }
+    for listed in problems.values():
+        deep = {problem for problem in listed if problem.taps > 1 and problem.rows >= 64}
+        assert deep and all(tiles.known(problem, table) for problem in deep)
+    used = {dataclasses.replace(problem, kind="bf16") for listed in problems.values() for problem in listed}
+    assert set(table) <= used
     assert all(block.m * block.n // (32 * block.tile.warps) <= 128 for block in table.values())
 
 
@@ -139,5 +145,6 @@ def test_a_batch_that_was_not_measured_takes_the_nearest_one() -> None:
     wanted = {1: one, 2: one, 4: eight, 16: eight}
     found = {b: tiles.choose(dataclasses.replace(problem, batch=b), table) for b in wanted}
     assert found == wanted
-    other = dataclasses.replace(problem, rows=1024)
-    assert tiles.choose(other, table) == tiles.default(other)
+    assert tiles.choose(dataclasses.replace(problem, kind="f16", batch=7), table) == eight
+    for other in (dataclasses.replace(problem, rows=1024), dataclasses.replace(problem, kind="f32")):
+        assert tiles.choose(other, table) == tiles.default(other)
