@@ -84,6 +84,17 @@ def test_a_source_is_driven_and_restored_where_the_weights_are_at_hand(engine, a
     np.testing.assert_array_equal(engine.reenact(A, B, restore=True), driven.restored)
 
 
+def test_the_chain_is_that_of_pytorch(engine, folder, apart) -> None:
+    """8-bit pictures of every stage: at most half a level apart on average."""
+    ours = engine.swap(A, B)
+    with Engine(folder, landmarks=None, backend="reference", precision="fp32", device="cpu") as reference:
+        theirs = reference.swap(A, B)
+    (own,), (other,) = ours.faces[0].driven, theirs.faces[0].driven
+    pairs = ((own.reenacted, other.reenacted), (own.restored, other.restored), (ours.image, theirs.image))
+    for picture, expected in pairs:
+        assert np.abs(picture.astype(int) - expected).mean() <= 0.5
+
+
 def test_close_poses_leave_the_source_as_it_is(engine, apart) -> None:
     apart["yaw"] = driving.CLOSE_DEGREES
     assert engine.swap(A, B, target_labels=LABELS).faces[0].driven == ()
