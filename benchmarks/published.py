@@ -6,8 +6,8 @@ Every form runs in a process of its own, so that peak memory is its own: the nat
 processor has it) and fp32, and PyTorch in fp32 in the published form (every regional layer once per region).
 Weights are random; since they find faces anywhere, the detector's answer is replaced, after it has run, by
 one face in the middle of the picture. Medians over the swaps after the first, which loads the networks. The
-pictures of every form are compared with PyTorch's: mean differences of 8 bits, of the driven face, the restored
-one, and the result.
+pictures of every form (the driven face, the restored one, the result) are compared with PyTorch's: mean
+differences of 8 bits.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def main() -> int:
             weights.save(weights.random_model(network.config()), Path(folder) / f"{kind}.safetensors")
         found = {form: _in_a_process(form, folder, arguments.repeat) for form in forms}
         for form, values in found.items():
-            values |= _differences(Path(folder), form)
+            values.update(_differences(Path(folder), form))
     facts = machine.describe()
     print(", ".join(f"{name} {value}" for name, value in facts.items()))
     _print(found)
