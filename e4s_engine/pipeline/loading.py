@@ -74,6 +74,8 @@ def files_of(weights: File | Model, argument: str) -> Files:
     """
     if isinstance(weights, Model):
         return Files(weights, argument, {}, None)
+    if not isinstance(weights, (str, os.PathLike)):
+        raise WeightsError(f"{argument}: expected a path to a weight file or a folder, got {weights!r:.60}")
     if not weight_folder.is_folder(weights):
         file = Path(weights)
         return Files(file, argument, _beside(file), file.absolute().parent)

@@ -37,7 +37,10 @@ class Found:
 def is_folder(path: object) -> bool:
     """Return whether a path names a folder. Anything that is no path at all does not."""
     try:
-        return isinstance(path, (str, os.PathLike)) and Path(path).is_dir()
+        # An empty name would be the present folder.
+        return (
+            isinstance(path, (str, os.PathLike)) and os.fspath(path) not in ("", b"") and Path(path).is_dir()
+        )
     except (OSError, ValueError):
         return False
 
