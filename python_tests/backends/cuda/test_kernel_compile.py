@@ -98,9 +98,11 @@ def test_every_kernel_compiles_without_spills(tmp_path: Path, arch: int, precisi
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     manifests = [json.loads(line) for line in done.stdout.splitlines()]
-    assert {m["kernel"].partition(".")[0] for m in manifests} == {
-        *kernels.STEPS, "compose", "enlarge", "feather", "patches", "relight", "spread", "transposed",
-    }  # fmt: skip
+    # In fp32 a patch of the published layers has too many sums.
+    more = {"compose", "enlarge", "feather", "relight", "spread", "transposed"} | (
+        {"patches"} if precision != "fp32" else set()
+    )
+    assert {m["kernel"].partition(".")[0] for m in manifests} == {*kernels.STEPS, *more}
     for manifest in manifests:
         assert manifest["spills"] == 0, manifest["kernel"]
         assert 0 < manifest["registers"] <= compiling.REGISTERS
