@@ -1,4 +1,4 @@
-"""The networks of the published reenactment and restoration: the compiled runtime against PyTorch, in turns in one process.
+"""The networks of reenactment and restoration: the compiled runtime against PyTorch, in turns in one process.
 
     OMP_WAIT_POLICY=PASSIVE python -m benchmarks.networks [--only gpen] [--rounds 5] [--json]
 
@@ -77,8 +77,8 @@ def example_arrays(declared: Function, config: Config, side: int) -> list[np.nda
     rng, arrays = np.random.default_rng(0), []
     for kind, shape in zip(declared.inputs, declared.examples(config), strict=True):
         if kind is Input.PIXELS:
-            shape = (side, side, 3) if declared.free else shape
-            arrays.append(rng.integers(0, 256, (1, *shape), dtype=np.uint8))
+            size = (side, side, 3) if declared.free else shape
+            arrays.append(rng.integers(0, 256, (1, *size), dtype=np.uint8))
         else:
             arrays.append(rng.uniform(0, 0.5, (1, *shape)).astype(np.float32))
     return arrays
