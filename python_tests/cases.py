@@ -472,6 +472,8 @@ def _volume_cases() -> Iterator[Case]:
         weights["var"] = np.square(_normal(rng, out)) + np.float32(0.5)
         weights |= {"v": _deep_kernel(rng, out, out, 3), "vb": _normal(rng, out)}
         weights |= {"flat": _kernel(rng, 20, out * depth, 3), "fb": _normal(rng, 20)}
+        weights |= {"few": _kernel(rng, 2, inner * depth, 5), "fewb": _normal(rng, 2)}
+        weights |= {"one": _kernel(rng, 1, inner * depth, 7), "oneb": _normal(rng, 1)}
 
         def network(ops: Any, x: Any, w: Any, depth: int = depth) -> Any:
             x = ops.split_slices(_features(ops, x, w), depth)
@@ -479,6 +481,12 @@ def _volume_cases() -> Iterator[Case]:
             y = ops.batch_norm(ops.conv3d(x, w["w"], w["b"], depth=depth), *norm, relu=True)
             y = ops.add(ops.conv3d(y, w["v"], w["vb"], depth=depth), y, relu=True)
             return ops.conv_slices(y, w["flat"], w["fb"], depth=depth)
+
+        def few(ops: Any, x: Any, w: Any, depth: int = depth) -> Any:
+            """Convolve to a few outputs, whose taps are computed apart."""
+            x = ops.split_slices(_features(ops, x, w), depth)
+            y = ops.conv_slices(x, w["few"], w["fewb"], depth=depth)
+            return ops.concat([y, ops.conv_slices(x, w["one"], w["oneb"], depth=depth)])
 
         def joined(ops: Any, x: Any, w: Any, depth: int = depth) -> Any:
             """Concatenate what two convolutions make of a volume."""
@@ -488,6 +496,7 @@ def _volume_cases() -> Iterator[Case]:
 
         yield Case(name, network, inputs, weights)
         yield Case(name + "-joined", joined, inputs, weights)
+        yield Case(name + "-few", few, inputs, weights)
 
 
 def _motion_cases() -> Iterator[Case]:

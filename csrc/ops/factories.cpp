@@ -30,6 +30,7 @@ const std::map<std::string, Factory>& factories() {
       {"spade", make_spade},
       {"sparse_motion", make_sparse_motion},
       {"split_slices", make_split_slices},
+      {"sum_taps", make_sum_taps},
       {"to_rgb", make_to_rgb},
       {"to_uint8", make_to_uint8},
       {"warp", make_warp},

@@ -46,6 +46,8 @@ StepFn make_regional_conv(Builder& b);
 StepFn make_resize(Builder& b);
 // Nearest resize of labels: x [N,h,w,1] -> y [N,H,W,1].
 StepFn make_resize_labels(Builder& b);
+// Sums of channels that belong to taps: x [N*D,H,W,T*O] -> y [N*D,H,W,O].
+StepFn make_sum_taps(Builder& b);
 // Modulated 1 x 1 convolution plus the upsampled skip: x [N,H,W,I], skip [N,H/2,W/2,3] -> y [N,H,W,3].
 StepFn make_to_rgb(Builder& b);
 // Vectors divided by their root mean square: x, y [N,1,R,C].

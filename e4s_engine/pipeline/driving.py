@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
@@ -16,7 +17,7 @@ from e4s_engine.errors import ArgumentError, ImageError
 from e4s_engine.faces.retinaface import RetinaFace
 from e4s_engine.networks.rrdbnet.enlarge import SCALE
 from e4s_engine.options import SwapOptions
-from e4s_engine.photo import align, images
+from e4s_engine.photo import align, images, shrink
 from e4s_engine.photo.images import Pixels
 from e4s_engine.photo.original import rounded
 from e4s_engine.pipeline import reenact, restore
@@ -26,7 +27,7 @@ from e4s_engine.pipeline.portraits import Job, Part, Person, Regions
 from e4s_engine.pipeline.stages import stage
 from e4s_engine.result import Driven, Face, Restoration
 
-REENACT = ("facevid2vid",)  # networks of each step
+REENACT = (reenact.KIND,)  # networks of each step
 RESTORE = ("rrdbnet", "gpen", "parsenet", "retinaface")
 # Poses whose largest angle differs by no more than this are close: with "auto" the source stays as it is.
 CLOSE_DEGREES = 5.0
@@ -119,7 +120,7 @@ class Driver:
         small, angles = self._reenacted(source, target, options)
         if small is None and options.restore is not True:
             return source
-        picture = reenact.to_uint8(reenact.shrunk(source.crop.image)) if small is None else small
+        picture = _shrunk(source.crop.image) if small is None else small
         restores = options.restore is not False and self.networks.has(*RESTORE)
         large = self._restored(picture) if restores else _enlarged(picture)
         driven = Driven(small, large if restores else None, angles)
@@ -133,12 +134,12 @@ class Driver:
         if options.reenact is False or not (self.networks.has(*REENACT) and (options.shape or not auto)):
             return None, None
         with stage("reenact"):
-            run, config = self.networks.run, self.networks.config("facevid2vid")
-            own, wanted = (reenact.poses(one.crop.image, run, config) for one in (source, target))
-            yaw, pitch, roll = (float(angle) for angle in wanted.angles[0] - own.angles[0])
-            if auto and max(abs(yaw), abs(pitch), abs(roll)) <= CLOSE_DEGREES:
+            run, config = self.networks.run, self.networks.config(reenact.KIND)
+            own, wanted = (reenact.look(one.crop.image, run, config) for one in (source, target))
+            if auto and own.turn(wanted) <= CLOSE_DEGREES:
                 return None, None
-            return reenact.reenact(source.crop.image, own, wanted, run), (yaw, pitch, roll)
+            yaw, pitch, roll = (float(angle) for angle in wanted.pose.angles[0] - own.pose.angles[0])
+            return reenact.drive(own, wanted, run), (yaw, pitch, roll)
 
     def _restored(self, picture: Pixels) -> Pixels:
         with stage("restore"):
@@ -169,6 +170,11 @@ def _enlarged_alpha(alpha: npt.NDArray[Any] | None) -> Pixels | None:
     height, width = alpha.shape
     size = (SCALE * width, SCALE * height, Image.Resampling.BILINEAR)
     return images.resize(rounded(alpha), *size)
+
+
+def _shrunk(crop: Pixels) -> Pixels:
+    """Return a crop at the size that driven pictures have, as those are made of it."""
+    return np.rint(shrink.quarter(crop) * np.float32(255)).astype(np.uint8)
 
 
 def _enlarged(picture: Pixels) -> Pixels:

@@ -28,7 +28,7 @@ RUNTIME = frozenset(
         "add", "affine", "argmax", "blur", "constant", "conv2d", "copy", "demodulate", "from_uint8", "gate",
         "gaussian_quarter", "instance_norm", "max_pool", "norm_add", "picture", "region_linear",
         "region_pool", "regional_conv", "resize", "resize_labels", "rms_norm", "soft_argmax", "spade",
-        "sparse_motion", "split_slices", "to_rgb", "to_uint8", "warp",
+        "sparse_motion", "split_slices", "sum_taps", "to_rgb", "to_uint8", "warp",
     }
 )  # fmt: skip
 
@@ -371,7 +371,7 @@ def _resize_logits(graph: Graph, step: Step) -> bool:
 
 def _keep_floats(graph: Graph, step: Step, operand: str) -> bool:
     """Let a convolution write an operand as floats, unrounded."""
-    if graph.before(step, operand, "conv2d") is None:
+    if graph.before(step, operand, "conv2d", "sum_taps") is None:
         return False
     graph.plan.buffers[step.buffers[operand]].type = "f32"
     return True

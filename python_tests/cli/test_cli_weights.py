@@ -12,6 +12,7 @@ from weights_tools import content, saved
 
 from e4s_engine import weights
 from e4s_engine.faces import landmarks
+from e4s_engine.networks.facevid2vid.pose import Poses
 from e4s_engine.photo import images
 from e4s_engine.pipeline import loading, reenact, restore
 from e4s_engine.weights import folder
@@ -77,8 +78,8 @@ def test_restore_and_reenact(e4s, monkeypatch, fails) -> None:
     monkeypatch.setattr(loading, "finder", lambda *_: landmarks.resolve(None))
     monkeypatch.setattr("e4s_engine.pipeline.networks.Networks.has", lambda *_: True)
     monkeypatch.setattr("e4s_engine.pipeline.networks.Networks.config", lambda *_: None)
-    monkeypatch.setattr(reenact, "poses", lambda crop, *_: _Poses(crop[0, 0]))
-    monkeypatch.setattr(reenact, "reenact", lambda crop, *_: crop[::4, ::4])
+    monkeypatch.setattr(reenact, "look", lambda crop, *_: _Subject(crop))
+    monkeypatch.setattr(reenact, "drive", lambda own, *_: own.crop[::4, ::4])
     monkeypatch.setattr(restore, "restore", _four_times)
     assert e4s("restore", "a.png", "-o", "out.png") == (0, "out.png: 0 faces restored\n", "")
     np.testing.assert_array_equal(images.read("out.png")[::4, ::4], images.read("a.png"))
@@ -91,9 +92,13 @@ def test_restore_and_reenact(e4s, monkeypatch, fails) -> None:
     assert sheet.shape[1] == 6 * 392 + 8  # source, driven, restored, target, face, result
 
 
-class _Poses:
-    def __init__(self, first: np.ndarray) -> None:
-        self.angles = np.array([[30.0 * first[0], 0, 0]])
+class _Subject:
+    def __init__(self, crop: np.ndarray) -> None:
+        self.crop = crop
+        self.pose = Poses(*(np.full((1, 3), crop[0, 0], np.float32) for _ in range(3)))
+
+    def turn(self, _: _Subject) -> float:
+        return 30.0
 
 
 def _four_times(photo, run, find) -> restore.Restored:

@@ -42,7 +42,8 @@ def run_reference(call: Callable[..., Any], model: Model, *arrays: np.ndarray) -
     """Run a function over ops in PyTorch; return [N,H,W,C] or vectors."""
     tensors = {name: torch.from_numpy(array) for name, array in model.tensors.items()}
     with torch.inference_mode():
-        y = call(ops.reference, *map(torch.from_numpy, arrays), tensors, model.config)
+        inputs = (torch.from_numpy(a.transpose(0, 3, 1, 2) if a.ndim == 4 else a) for a in arrays)
+        y = call(ops.reference, *inputs, tensors, model.config)
     return y.permute(0, 2, 3, 1).numpy() if y.ndim == 4 else y.numpy()
 
 
@@ -55,7 +56,7 @@ def run_native(
     **options: Any,
 ) -> np.ndarray:
     """Record a function over ops and run it in the compiled runtime; return [N,H,W,C] or vectors."""
-    inputs = tuple(Input.PIXELS if array.dtype == np.uint8 else Input.VECTORS for array in arrays)
+    inputs = tuple(Input.MAPS if array.ndim == 4 else Input.VECTORS for array in arrays)
     function = Function(call, inputs, lambda config: ())
     plan = plans.record(model.config, function, precision, [array.shape for array in arrays])
     store = native.WeightStore(isa)
@@ -72,8 +73,8 @@ def relative(found: np.ndarray, expected: np.ndarray) -> float:
 def motion(part: Callable[..., Any]) -> Callable[..., Any]:
     """Return the function that computes a part of the dense motion from a picture and key points."""
 
-    def call(ops: Any, pixels: Any, source: Any, driving: Any, weights: Any, config: Any) -> Any:
-        x = generator.appearance(ops, pixels, weights, config)
+    def call(ops: Any, picture: Any, source: Any, driving: Any, weights: Any, config: Any) -> Any:
+        x = generator.appearance(ops, picture, weights, config)
         return part(ops, generator.motion_features(ops, x, source, driving, weights, config), weights, config)
 
     return call
@@ -86,7 +87,7 @@ class Published:
 
     @property
     def pictures(self) -> np.ndarray:
-        return np.stack([self.z["source"], self.z["driving"]])
+        return np.stack([self.z["source"], self.z["driving"]]) / np.float32(255)
 
 
 @pytest.fixture(scope="module")
@@ -165,8 +166,8 @@ def test_published_prediction(published: Published, runner: Run) -> None:
 def small_inputs(batch: int) -> tuple[np.ndarray, ...]:
     rng = np.random.default_rng(batch)
     side, points = SMALL.side, SMALL.points
-    pixels = rng.integers(0, 256, (batch, side, side, 3), dtype=np.uint8)
-    return pixels, *(rng.uniform(-1, 1, (batch, points, 3)).astype(np.float32) for _ in range(2))
+    pictures = rng.random((batch, side, side, 3), np.float32)
+    return pictures, *(rng.uniform(-1, 1, (batch, points, 3)).astype(np.float32) for _ in range(2))
 
 
 @pytest.mark.parametrize("name", FACEVID2VID.functions)

@@ -12,7 +12,6 @@ from e4s_engine import weights
 from e4s_engine.engine import Engine
 from e4s_engine.errors import ArgumentError, ImageError
 from e4s_engine.networks.facevid2vid.config import FaceVid2VidConfig
-from e4s_engine.networks.facevid2vid.pose import Poses
 from e4s_engine.networks.gpen.config import GPENConfig
 from e4s_engine.networks.parsenet.config import ParseNetConfig
 from e4s_engine.networks.retinaface.config import DetectorConfig
@@ -58,14 +57,16 @@ def engine(folder):
 def apart(monkeypatch):
     """Let targets' yaws differ from those of sources by so many degrees as the test sets."""
     degrees = {"yaw": 20.0}
-    estimated, seen = reenact.poses, []
+    look, seen = reenact.look, []
 
-    def poses(*arguments):
+    def looked(*arguments):
         seen.append(arguments)
         yaw = degrees["yaw"] * (len(seen) % 2 == 0)
-        return dataclasses.replace(estimated(*arguments), angles=np.array([[yaw, 1, -1]], np.float32))
+        subject = look(*arguments)
+        pose = dataclasses.replace(subject.pose, angles=np.array([[yaw, 1, -1]], np.float32))
+        return dataclasses.replace(subject, pose=pose)
 
-    monkeypatch.setattr(reenact, "poses", poses)
+    monkeypatch.setattr(reenact, "look", looked)
     return degrees
 
 
@@ -189,44 +190,6 @@ def test_a_restored_photo_keeps_the_form_of_its_file(engine, tmp_path) -> None:
     with Image.open(tmp_path / "restored.png") as saved:
         assert saved.mode == "RGBA" and saved.size == (160, 144)
         assert [round(value) for value in saved.info["dpi"]] == [300, 300]
-
-
-def test_the_shrink_is_that_of_scikit_image() -> None:
-    """A Gaussian of sigma 1.5 over 13 pixels, mirrored; then the mean of two pixels of four per axis."""
-    crop = np.random.default_rng(1).integers(0, 256, (1024, 1024, 3), dtype=np.uint8)
-    small = reenact.shrunk(crop)
-    assert small.shape == (256, 256, 3) and small.dtype == np.float32
-    taps = np.exp(-(np.arange(-6, 7) ** 2) / 4.5)
-    kernel = np.outer(taps, taps) / taps.sum() ** 2
-    padded = np.pad(crop / 255, ((6, 6), (6, 6), (0, 0)), mode="reflect")
-    for row, column in ((0, 0), (3, 255), (128, 77)):
-        expected = np.zeros(3)
-        for y in (4 * row + 1, 4 * row + 2):
-            for x in (4 * column + 1, 4 * column + 2):
-                expected += (padded[y : y + 13, x : x + 13] * kernel[..., None]).sum((0, 1)) / 4
-        np.testing.assert_allclose(small[row, column], expected, atol=1e-6)
-
-
-def test_key_points_are_those_of_the_source() -> None:
-    """Both sets start from the source's neutral ones; the driving photo gives pose and expression alone."""
-    calls = []
-
-    def run(kind, function, *arrays):
-        calls.append((function, *arrays))
-        if function == "key_points":
-            return np.full((1, 5, 3), 0.25, np.float32)
-        return np.full((1, 256, 256, 3), 0.999, np.float32)
-
-    own, wanted = (
-        Poses(*(np.full(shape, number, np.float32) for shape in ((1, 3), (1, 3), (1, 5, 3))))
-        for number in (0, 0.5)
-    )
-    picture = reenact.reenact(np.full((1024, 1024, 3), 10, np.uint8), own, wanted, run)
-    assert picture.dtype == np.uint8 and (picture == 254).all()  # cut off
-    function, pixels, source, driving = calls[-1]
-    assert function == "reenact" and pixels.shape == (1, 256, 256, 3) and (pixels == 10).all()
-    np.testing.assert_allclose(source, 0.25)
-    np.testing.assert_allclose(driving, 0.25 + 1, atol=0.02)  # turned by half a degree
 
 
 def test_photos_too_large_to_restore_are_refused_before_memory_is_taken(engine) -> None:

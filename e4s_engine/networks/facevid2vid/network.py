@@ -26,9 +26,9 @@ FACEVID2VID = Network(
     infer=infer_facevid2vid,
     recognise=lambda shapes: "generator.dense_motion_network.mask.weight" in shapes,
     functions={
-        "key_points": Function(key_points, (Input.PIXELS,), lambda config: (_picture(config),)),
-        "head_pose": Function(head_pose, (Input.PIXELS,), lambda config: (_picture(config),)),
-        "reenact": Function(reenact, (Input.PIXELS, Input.VECTORS, Input.VECTORS), _moved),
+        "key_points": Function(key_points, (Input.MAPS,), lambda config: (_picture(config),)),
+        "head_pose": Function(head_pose, (Input.MAPS,), lambda config: (_picture(config),)),
+        "reenact": Function(reenact, (Input.MAPS, Input.VECTORS, Input.VECTORS), _moved),
     },
     published=Published(
         "00000189-checkpoint.pth.tar",

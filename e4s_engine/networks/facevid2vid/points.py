@@ -16,10 +16,10 @@ from e4s_engine.ops.ops import Ops, T, Weights
 TEMPERATURE = 0.1
 
 
-def key_points(ops: Ops[T], pixels: T, weights: Weights[T], config: FaceVid2VidConfig) -> T:
-    """Find key points: uint8 [N,S,S,3] RGB -> [N,K,3], (x, y, z) in -1..1."""
+def key_points(ops: Ops[T], picture: T, weights: Weights[T], config: FaceVid2VidConfig) -> T:
+    """Find key points: [N,3,S,S] RGB in 0..1 -> [N,K,3], (x, y, z) in -1..1."""
     prefix, depth = "kp_detector.predictor.", config.depth
-    x = ops.gaussian_quarter(ops.from_uint8(pixels, 0, 1))
+    x = ops.gaussian_quarter(picture)
     for i in range(config.levels):
         x = halved(ops, conv_norm(ops, x, weights, f"{prefix}down_blocks.down{i}."))
     x = ops.split_slices(conv(ops, x, weights, f"{prefix}conv."), depth)

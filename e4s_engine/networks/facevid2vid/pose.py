@@ -19,14 +19,13 @@ _PI = 3.14  # as published
 _STEP, _FIRST = 3, -99  # degrees of a bin, and of the first one
 
 
-def head_pose(ops: Ops[T], pixels: T, weights: Weights[T], config: FaceVid2VidConfig) -> T:
-    """Estimate poses and expressions: uint8 [N,S,S,3] RGB -> [N,1,3 B + 3 + 3 K].
+def head_pose(ops: Ops[T], picture: T, weights: Weights[T], config: FaceVid2VidConfig) -> T:
+    """Estimate poses and expressions: [N,3,S,S] RGB in 0..1 -> [N,1,3 B + 3 + 3 K].
 
     The result is logits of the bins of yaw, pitch and roll, a translation and an offset of each key point.
     """
     prefix = "he_estimator."
-    x = ops.from_uint8(pixels, 0, 1)
-    x = ops.max_pool(_layer(ops, x, weights, prefix, 1, stride=2))
+    x = ops.max_pool(_layer(ops, picture, weights, prefix, 1, stride=2))
     for stage, count in enumerate(config.blocks):
         x = _layer(ops, x, weights, prefix, stage + 2)
         if stage:

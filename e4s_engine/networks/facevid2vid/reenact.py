@@ -25,10 +25,10 @@ _THIRD_SLOPE = 0.01
 
 
 def reenact(
-    ops: Ops[T], pixels: T, source: T, driving: T, weights: Weights[T], config: FaceVid2VidConfig
+    ops: Ops[T], picture: T, source: T, driving: T, weights: Weights[T], config: FaceVid2VidConfig
 ) -> T:
-    """Move faces: uint8 [N,S,S,3] RGB, key points of theirs and wanted [N,K,3] -> [N,3,S,S], 0 to 1."""
-    x = appearance(ops, pixels, weights, config)
+    """Move faces: [N,3,S,S] RGB in 0..1, key points of theirs and wanted [N,K,3] -> [N,3,S,S], 0 to 1."""
+    x = appearance(ops, picture, weights, config)
     y = motion_features(ops, x, source, driving, weights, config)
     logits, occlusion = mixture(ops, y, weights, config), occlusion_logits(ops, y, weights, config)
     x = ops.warp(x, logits, source, driving, depth=config.depth)
@@ -36,9 +36,9 @@ def reenact(
     return decode(ops, ops.gate(x, occlusion), weights, config)
 
 
-def appearance(ops: Ops[T], pixels: T, weights: Weights[T], config: FaceVid2VidConfig) -> T:
-    """Compute the volume of features [N*D,C,S/4,S/4] of pictures uint8 [N,S,S,3]."""
-    x = conv_norm(ops, ops.from_uint8(pixels, 0, 1), weights, "generator.first.")
+def appearance(ops: Ops[T], picture: T, weights: Weights[T], config: FaceVid2VidConfig) -> T:
+    """Compute the volume of features [N*D,C,S/4,S/4] of pictures [N,3,S,S] in 0..1."""
+    x = conv_norm(ops, picture, weights, "generator.first.")
     for i in range(len(config.first) - 1):
         x = halved(ops, conv_norm(ops, x, weights, f"generator.down_blocks.{i}."))
     x = ops.split_slices(conv(ops, x, weights, "generator.second."), config.depth)
