@@ -26,9 +26,16 @@ FACEVID2VID = Network(
     infer=infer_facevid2vid,
     recognise=lambda shapes: "generator.dense_motion_network.mask.weight" in shapes,
     functions={
-        "key_points": Function(key_points, (Input.MAPS,), lambda config: (_picture(config),)),
-        "head_pose": Function(head_pose, (Input.MAPS,), lambda config: (_picture(config),)),
-        "reenact": Function(reenact, (Input.MAPS, Input.VECTORS, Input.VECTORS), _moved),
+        # In bf16 a golden's picture came to 31 dB of fp32's, and to 37 with all but the decoder in fp32.
+        "key_points": Function(
+            key_points, (Input.MAPS,), lambda config: (_picture(config),), cpu_precision="fp32"
+        ),
+        "head_pose": Function(
+            head_pose, (Input.MAPS,), lambda config: (_picture(config),), cpu_precision="fp32"
+        ),
+        "reenact": Function(
+            reenact, (Input.MAPS, Input.VECTORS, Input.VECTORS), _moved, cpu_precision="fp32"
+        ),
     },
     published=Published(
         "00000189-checkpoint.pth.tar",
