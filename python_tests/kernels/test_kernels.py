@@ -127,6 +127,10 @@ TAKEN = (None, (regions.EYES,), (regions.LIPS, regions.MOUTH, regions.SKIN), (re
          (regions.BACKGROUND, regions.GLASSES), tuple(range(regions.COUNT)), ())  # fmt: skip
 
 
+def settings_of(options: SwapOptions, count: int) -> np.ndarray:
+    return np.array([[getattr(options, name) for name in compose.SETTINGS]] * count, np.float32)
+
+
 @pytest.mark.parametrize(("given", "kept"), [("twelve", "twelve"), ("bands", "checkerboard")])
 def test_composed_labels(given: str, kept: str) -> None:
     rng = np.random.default_rng(3)
@@ -134,7 +138,7 @@ def test_composed_labels(given: str, kept: str) -> None:
     source, target = (make_labels(kind, count, 512, rng) for kind in (given, kept))
     chosen = np.stack([compose.request(taken, mask) for taken, mask in zip(TAKEN, source, strict=True)])
     launch = module("compose").launch_labels(*composed_slots(), count)
-    settings = np.ones((count, 4), np.float32)
+    settings = settings_of(SwapOptions(), count)
     sizes = [count * area, count * area, chosen.size, settings.nbytes, *[count * area] * 3]
     given = [source, target, chosen, settings]
     out = [made.reshape(source.shape) for made in interpret(launch, given, sizes)[4:]]
@@ -168,7 +172,7 @@ def test_composed_styles() -> None:
     target[2::3, [1, 4, 9]] = 0
     every = np.arange(regions.COUNT, dtype=np.uint8)
     chosen = np.repeat([compose.request(taken, every) for taken in TAKEN], 3, axis=0)
-    settings = np.ones((3 * count, 4), np.float32)
+    settings = settings_of(SwapOptions(), 3 * count)
     launch = module("compose").launch_styles(style_slots(), Operand(4, "f32"), 3 * count, 40)
     sizes = [source.nbytes, source.nbytes, chosen.size, settings.nbytes, source.nbytes]
     given = [source, target, chosen, settings]
@@ -234,7 +238,7 @@ def test_composition_follows_the_options(people: int) -> None:
         for whole in (True, False) if people == 1 else (False,):
             parts = [None] if whole else shares[:people]
             chosen = np.stack([compose.request(ids, mask) for ids, mask in zip(parts, source, strict=True)])
-            settings = np.array([[getattr(options, name) for name in compose.SETTINGS]], np.float32)
+            settings = settings_of(options, 1)
             faces = [Face(mask, style) for mask, style in zip(source, vectors, strict=True)]
             want = stages_of(faces, Face(target[0], own[0]), parts, options)
             launch = module("compose").launch_labels(*composed_slots(), 1, people)
