@@ -9,6 +9,7 @@ import numpy as np
 
 from e4s_engine.errors import ArgumentError
 from e4s_engine.faces import choose
+from e4s_engine.photo import match
 from e4s_engine.photo.blend import MODES
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ ALIGN = ("auto", True, False)
 
 Blend = Literal["feather", "multiband", "multiband10", "none"]
 Align = Literal["auto"] | bool
+Match = Literal["auto", "color", "none"]
 
 
 def _option(default: Any, meaning: str, flag: str, **more: Any) -> Any:
@@ -36,6 +38,10 @@ class SwapOptions:
     earrings_first: the same for the target's earrings: False leaves them over the face, True is as published.
     relight: whether the source's texture is brought into the target's light, by models that have learnt to
         (`engine.config.relight`; the official ones have not).
+    match: "color" brings skin that comes from the source (of face, nose, ears and neck) to the colours that
+        the same region has in the target, "none" leaves its colours; "auto" does so where the target's face
+        keeps its skin and nothing is relit. `engine.edit` and `shape=False`, whose point is the texture,
+        match only by "color".
     blend: "feather" as published, "multiband" (five levels), "multiband10" (the published ten, which leave a
         halo) or "none".
     align: "auto" (by the face that is found or by landmarks, unless the photo is a square portrait that is
@@ -69,6 +75,12 @@ class SwapOptions:
         "--no-relight",
         off="keep the source's light in its texture",
     )
+    match: Match = _option(
+        "auto",
+        "bring new skin to the target's colours: color, none, or auto (beside the target's skin, not relit)",
+        "--match",
+        choices=match.MODES,
+    )
     blend: Blend = _option(
         "feather",
         "how the face is pasted: feather, multiband, multiband10 (the published ten levels) or none",
@@ -91,6 +103,8 @@ class SwapOptions:
             raise ArgumentError(f"extent: expected a number in [0, 1], got {self.extent!r}")
         if not isinstance(self.blend, str) or self.blend not in MODES:
             raise ArgumentError(f"blend: expected one of {', '.join(MODES)}, got {self.blend!r}")
+        if not isinstance(self.match, str) or self.match not in match.MODES:
+            raise ArgumentError(f"match: expected one of {', '.join(match.MODES)}, got {self.match!r}")
         # Exactly these: 1 and 0 equal True and False, but would be taken for "auto" later.
         if not isinstance(self.align, (str, bool)) or self.align not in ALIGN:
             raise ArgumentError(f"align: expected 'auto', True or False, got {self.align!r}")
@@ -111,10 +125,11 @@ class SwapOptions:
     def fused(self) -> bool:
         """Whether backends that swap in one go do what these options ask for, by models that do not relight.
 
-        `align` and `faces` only tell where the faces are.
+        `align` and `faces` only tell where the faces are; whether `match` asks for anything depends on the
+        regions.
         """
         return dataclasses.replace(self, faces="largest") == SwapOptions(
-            align=self.align, relight=self.relight
+            align=self.align, relight=self.relight, match=self.match
         )
 
 
@@ -125,6 +140,7 @@ class EditChanges(TypedDict, total=False):
     hair_first: bool
     earrings_first: bool
     relight: bool
+    match: Match
     blend: Blend
     align: Align
     faces: choose.Which

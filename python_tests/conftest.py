@@ -52,7 +52,7 @@ def noise_counts_as_a_face(request: pytest.FixtureRequest, monkeypatch: pytest.M
         return
     monkeypatch.setattr(aligned, "check", lambda *_: None)
     if Path(request.path).parent.name != "faces":
-        monkeypatch.setattr(auto, "at_hand", lambda *_: False)
+        monkeypatch.setattr(auto, "at_hand", lambda *_: None)
 
 
 @pytest.fixture(scope="session")

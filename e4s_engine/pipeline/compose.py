@@ -20,12 +20,16 @@ Part = tuple[Labels, Sequence[int]]  # labels of one source and the regions that
 
 @dataclasses.dataclass(frozen=True)
 class Composed:
-    """Input of the decoder, and the part of its picture that is pasted."""
+    """Input of the decoder, and the part of its picture that is pasted.
+
+    matched: areas of the picture, and those of the target whose colours they take.
+    """
 
     labels: Labels
     holes: Mask
     styles: Styles
     foreground: Mask
+    matched: tuple[tuple[Mask, Mask], ...] = ()
 
 
 KEPT_TEXTURE = (regions.BACKGROUND, regions.HAIR, regions.GLASSES, regions.EARRINGS)
@@ -33,6 +37,7 @@ KEPT_TEXTURE = (regions.BACKGROUND, regions.HAIR, regions.GLASSES, regions.EARRI
 # published whole-face swap leaves skin there: a face without eyes.
 UNIVERSAL = (regions.LIPS, regions.EYES, regions.NOSE)
 KEPT_SHAPE = (regions.BACKGROUND, regions.GLASSES, regions.HAIR)  # unless they are themselves chosen
+SKINS = (regions.SKIN, regions.NOSE, regions.EARS, regions.NECK)
 NOT_PASTED = (regions.BACKGROUND, regions.EARRINGS, regions.HAIR)
 
 # Painting order where parts of several sources claim one pixel; later regions win.
@@ -165,6 +170,17 @@ def mix(target: Styles, source: Styles, extent: float) -> Styles:
     if extent in (0, 1):
         return (source if extent else target).copy()
     return (np.float32(1 - extent) * target + np.float32(extent) * source).astype(np.float32)
+
+
+def matched_skins(chosen: Sequence[int] | None, mode: str) -> list[int]:
+    """Return the regions whose colours become the target's. chosen: region ids; None: whole face.
+
+    mode: "color", "none", or "auto", which leaves all as they are where the face's skin is chosen: its colour
+    is then the wish.
+    """
+    if mode == "none" or (mode == "auto" and (chosen is None or regions.SKIN in chosen)):
+        return []
+    return [region for region in SKINS if chosen is None or region in chosen]
 
 
 def foreground(chosen: Sequence[int] | None, labels: Labels, holes: Mask, target: Labels) -> Mask:

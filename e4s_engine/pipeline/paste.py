@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from e4s_engine.photo import align, blend, fade, images, tone
+from e4s_engine.photo import align, blend, fade, images, match, tone
 from e4s_engine.photo.align import Crop
 from e4s_engine.photo.images import Pixels
 from e4s_engine.pipeline import compose
@@ -25,7 +25,7 @@ def to_uint8(image: npt.NDArray[np.float32]) -> Pixels:
 def paste(crop: Crop, face: Pixels, composed: compose.Composed, mode: str) -> Result:
     """Blend a face over the target's crop and put the crop back into the photo. mode: see `blend.alpha`."""
     alpha = blend.alpha(composed.foreground, mode)
-    pasted = tone.matched(face, crop.image)
+    pasted = tone.matched(match.matched(face, composed.matched, crop), crop.image)
     if mode in ("multiband", "multiband10") and composed.foreground.any():
         levels = blend.MILD_LEVELS if mode == "multiband" else blend.LEVELS
         large = images.resize(pasted, align.CROP, align.CROP, Image.Resampling.BICUBIC)

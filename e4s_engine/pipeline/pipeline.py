@@ -179,7 +179,8 @@ class Pipeline:
         once = sum(source is part.person for other in jobs for part in other.parts) == 1
         same_size = crop.quad is None and crop.photo.shape == crop.image.shape
         fits = len(job.parts) == 1 and isinstance(source, Portrait) and once and same_size
-        fused = fits and self._can_fuse(options) and tone.of(crop.image) is None
+        can = self._can_fuse(options) and not self._skins(job.request, options)
+        fused = fits and can and tone.of(crop.image) is None
         return Route.FUSED if fused else Route.STAGED
 
     def _can_fuse(self, options: SwapOptions) -> bool:
@@ -190,6 +191,12 @@ class Pipeline:
     def _lights_for(self, options: SwapOptions) -> relighting.Layers | None:
         return self.lights if options.relight else None
 
+    def _skins(self, request: Request, options: SwapOptions) -> list[int]:
+        """Return the regions of skin that take the target's colours."""
+        applies = self._lights_for(options) is None and options.shape and options.texture
+        mode = "none" if options.match == "auto" and not applies else options.match
+        return compose.matched_skins(_ids(request), mode)
+
     def _swap_staged(self, jobs: Sequence[Job], labels: PortraitLabels, options: SwapOptions) -> list[Result]:
         composed = self._composed(jobs, labels, options)
         return self._render([(job.target, one) for job, one in zip(jobs, composed, strict=True)], options)
@@ -198,7 +205,16 @@ class Pipeline:
         people = [person for job in jobs for person in (job.target, *(part.person for part in job.parts))]
         faces, lights = self.encode(people, labels), self._lights_for(options)
         with stage("compose"):
-            return [_compose(job, faces, options, lights) for job in jobs]
+            return [
+                self._matched(_compose(job, faces, options, lights), job, faces[job.target].labels, options)
+                for job in jobs
+            ]
+
+    def _matched(self, composed: Composed, job: Job, target: Labels, options: SwapOptions) -> Composed:
+        """Add what takes the target's colours. target: its labels."""
+        skins = self._skins(job.request, options)
+        areas = tuple((composed.labels == skin, target == skin) for skin in skins)
+        return dataclasses.replace(composed, matched=areas)
 
     def _swap_fused(self, jobs: Sequence[Job], labels: PortraitLabels) -> list[Result]:
         swapper = self.backend.swapper
@@ -227,7 +243,8 @@ class Pipeline:
         labels: of source and target; None for the parser's.
         """
         swapper = self.backend.swapper
-        if swapper is None or request == Regions(()) or not self._can_fuse(options):
+        asked = request != Regions(()) and not self._skins(request, options)
+        if swapper is None or not asked or not self._can_fuse(options):
             return None
         given, kept = swapper.resident(source), swapper.resident(target)
         if given is None or kept is None:
