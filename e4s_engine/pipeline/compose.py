@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from e4s_engine import regions
+from e4s_engine.photo import blend
+from e4s_engine.photo.match import Area
 from e4s_engine.regions import Labels, Mask
 
 Styles = npt.NDArray[np.float32]
@@ -22,14 +24,14 @@ Part = tuple[Labels, Sequence[int]]  # labels of one source and the regions that
 class Composed:
     """Input of the decoder, and the part of its picture that is pasted.
 
-    matched: areas of the picture, and those of the target whose colours they take.
+    matched: areas of the picture that take the target's colours.
     """
 
     labels: Labels
     holes: Mask
     styles: Styles
     foreground: Mask
-    matched: tuple[tuple[Mask, Mask], ...] = ()
+    matched: tuple[Area, ...] = ()
 
 
 KEPT_TEXTURE = (regions.BACKGROUND, regions.HAIR, regions.GLASSES, regions.EARRINGS)
@@ -38,6 +40,7 @@ KEPT_TEXTURE = (regions.BACKGROUND, regions.HAIR, regions.GLASSES, regions.EARRI
 UNIVERSAL = (regions.LIPS, regions.EYES, regions.NOSE)
 KEPT_SHAPE = (regions.BACKGROUND, regions.GLASSES, regions.HAIR)  # unless they are themselves chosen
 SKINS = (regions.SKIN, regions.NOSE, regions.EARS, regions.NECK)
+_NEAR = 32  # distance in label pixels to which skin is near a hole
 NOT_PASTED = (regions.BACKGROUND, regions.EARRINGS, regions.HAIR)
 
 # Painting order where parts of several sources claim one pixel; later regions win.
@@ -181,6 +184,22 @@ def matched_skins(chosen: Sequence[int] | None, mode: str) -> list[int]:
     if mode == "none" or (mode == "auto" and (chosen is None or regions.SKIN in chosen)):
         return []
     return [region for region in SKINS if chosen is None or region in chosen]
+
+
+def matched_areas(skins: Sequence[int], labels: Labels, holes: Mask, target: Labels) -> tuple[Area, ...]:
+    """Return what takes the target's colours: regions of skin, and the face's skin that fills holes.
+
+    A region is compared with itself in the target. Holes have the target's own skin, as well as it was
+    encoded: it is compared with the target's near them where both show skin.
+    """
+    if not skins:
+        return ()
+    areas = [Area(labels == skin, labels == skin, target == skin) for skin in skins]
+    if regions.SKIN not in skins:
+        filled = (labels == regions.SKIN) & blend.grown(holes, _NEAR)
+        both = filled & (target == regions.SKIN)
+        areas.append(Area(filled, both, both))
+    return tuple(areas)
 
 
 def foreground(chosen: Sequence[int] | None, labels: Labels, holes: Mask, target: Labels) -> Mask:

@@ -213,7 +213,7 @@ class Pipeline:
     def _matched(self, composed: Composed, job: Job, target: Labels, options: SwapOptions) -> Composed:
         """Add what takes the target's colours. target: its labels."""
         skins = self._skins(job.request, options)
-        areas = tuple((composed.labels == skin, target == skin) for skin in skins)
+        areas = compose.matched_areas(skins, composed.labels, composed.holes, target)
         return dataclasses.replace(composed, matched=areas)
 
     def _swap_fused(self, jobs: Sequence[Job], labels: PortraitLabels) -> list[Result]:
