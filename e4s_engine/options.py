@@ -9,6 +9,7 @@ import numpy as np
 
 from e4s_engine.errors import ArgumentError
 from e4s_engine.faces import choose
+from e4s_engine.photo import match
 from e4s_engine.photo.blend import MODES
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ CHOICES = ("auto", True, False)
 Blend = Literal["feather", "multiband", "multiband10", "none"]
 Choice = Literal["auto"] | bool
 Align = Choice
+Match = Literal["auto", "color", "none"]
 
 
 def _option(default: Any, meaning: str, flag: str, **more: Any) -> Any:
@@ -37,6 +39,10 @@ class SwapOptions:
     earrings_first: the same for the target's earrings: False leaves them over the face, True is as published.
     relight: whether the source's texture is brought into the target's light, by models that have learnt to
         (`engine.config.relight`; the official ones have not).
+    match: "color" brings skin that comes from the source (of face, nose, ears and neck) to the colours that
+        the same region has in the target, "none" leaves its colours; "auto" does so where the target's face
+        keeps its skin and nothing is relit. `engine.edit` and `shape=False`, whose point is the texture,
+        match only by "color".
     blend: "feather" as published, "multiband" (five levels), "multiband10" (the published ten, which leave a
         halo) or "none".
     align: "auto" (by the face that is found or by landmarks, unless the photo is a square portrait that is
@@ -77,6 +83,12 @@ class SwapOptions:
         "--no-relight",
         off="keep the source's light in its texture",
     )
+    match: Match = _option(
+        "auto",
+        "bring new skin to the target's colours: color, none, or auto (beside the target's skin, not relit)",
+        "--match",
+        choices=match.MODES,
+    )
     blend: Blend = _option(
         "feather",
         "how the face is pasted: feather, multiband, multiband10 (the published ten levels) or none",
@@ -112,6 +124,8 @@ class SwapOptions:
             raise ArgumentError(f"extent: expected a number in [0, 1], got {self.extent!r}")
         if not isinstance(self.blend, str) or self.blend not in MODES:
             raise ArgumentError(f"blend: expected one of {', '.join(MODES)}, got {self.blend!r}")
+        if not isinstance(self.match, str) or self.match not in match.MODES:
+            raise ArgumentError(f"match: expected one of {', '.join(match.MODES)}, got {self.match!r}")
         for name in ("align", "reenact", "restore"):
             value = getattr(self, name)
             # Exactly these: 1 and 0 equal True and False, but would be taken for "auto" later.
@@ -138,6 +152,7 @@ class EditChanges(TypedDict, total=False):
     hair_first: bool
     earrings_first: bool
     relight: bool
+    match: Match
     blend: Blend
     align: Align
     reenact: Choice

@@ -26,6 +26,7 @@ from e4s_engine.options import SwapOptions
 from e4s_engine.photo import align as alignment
 from e4s_engine.photo import blend, images, tone
 from e4s_engine.photo.images import Pixels
+from e4s_engine.photo.match import Area
 from e4s_engine.pipeline import aligned, compose, generate, inputs
 from e4s_engine.pipeline.compose import Composed, Shape
 from e4s_engine.pipeline.driving import NO_DRIVER, Driver
@@ -181,10 +182,22 @@ class Pipeline:
         crop = job.target.crop
         whole = crop.quad is None and crop.photo.shape == crop.image.shape
         fits = whole and options.blend == "feather" and self.backend.swapper is not None
-        return Route.FUSED if fits and tone.of(crop.image) is None else Route.APART
+        plain = fits and not self._skins(job.request, options) and tone.of(crop.image) is None
+        return Route.FUSED if plain else Route.APART
 
     def _lights_for(self, options: SwapOptions) -> relighting.Layers | None:
         return self.lights if options.relight else None
+
+    def _skins(self, request: Request, options: SwapOptions) -> list[int]:
+        """Return the regions of skin that take the target's colours."""
+        applies = self._lights_for(options) is None and options.shape and options.texture
+        mode = "none" if options.match == "auto" and not applies else options.match
+        return compose.matched_skins(_ids(request), mode)
+
+    def _areas(self, job: Job, shape: Shape, target: Labels, options: SwapOptions) -> tuple[Area, ...]:
+        """Return what takes the target's colours. target: its labels."""
+        skins = self._skins(job.request, options)
+        return compose.matched_areas(skins, shape.labels, shape.holes, target)
 
     def _swap_apart(self, jobs: Sequence[Job], labels: PortraitLabels, options: SwapOptions) -> list[Result]:
         rendered = self._rendered(jobs, labels, options)
@@ -207,18 +220,23 @@ class Pipeline:
             return [(face, one, over.alpha) for one, (over, face) in zip(composed, faces, strict=True)]
         outputs = APART if options.blend == "feather" else APART[:-1]
         rendered = []
-        for _, made in self._asked(swapper, jobs, labels, options, outputs):
+        for job, (ask, made) in zip(jobs, self._asked(swapper, jobs, labels, options, outputs), strict=True):
             shape = Shape(made["labels"], made["holes"] > 0, made["foreground"] > 0)
+            areas = self._areas(job, shape, ask.target_labels, options)
             face, alpha = made["picture"], made.get("opacity")
             alpha = blend.alpha(shape.foreground, options.blend) if alpha is None else alpha
-            rendered.append((Generated(face, face), shape, alpha))
+            rendered.append((Generated(face, face), dataclasses.replace(shape, matched=areas), alpha))
         return rendered
 
     def _composed(self, jobs: Sequence[Job], labels: PortraitLabels, options: SwapOptions) -> list[Composed]:
         people = [person for job in jobs for person in (job.target, *(part.person for part in job.parts))]
         faces, lights = self.encode(people, labels), self._lights_for(options)
         with stage("compose"):
-            return [_compose(job, faces, options, lights) for job in jobs]
+            composed = [_compose(job, faces, options, lights) for job in jobs]
+            return [
+                dataclasses.replace(one, matched=self._areas(job, one, faces[job.target].labels, options))
+                for job, one in zip(jobs, composed, strict=True)
+            ]
 
     def _asked(
         self,
@@ -268,6 +286,8 @@ class Pipeline:
         """
         swapper = self.backend.swapper
         if swapper is None or request == Regions(()) or options.blend != "feather":
+            return None
+        if self._skins(request, options):
             return None
         if self.driver.drives(options, source):
             return None
