@@ -118,6 +118,7 @@ def test_what_a_source_hides_stays_the_targets(at_once, engine):
 @pytest.mark.parametrize(
     "options",
     [{"extent": 0.5}, {"texture": False}, {"shape": False}, {"hair_first": False}, {"earrings_first": True},
+     {"hair_first": False, "earrings_first": True},
      {"blend": "none"}, {"blend": "multiband"}, {"regions": []}, {"regions": "hair", "shape": False},
      {"match": "color"}, {"regions": ["nose"]}],
     ids=str,
