@@ -91,9 +91,9 @@ def test_every_kernel_compiles_without_spills(tmp_path: Path, arch: int, precisi
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     manifests = [json.loads(line) for line in done.stdout.splitlines()]
-    assert {m["kernel"].partition(".")[0] for m in manifests} == {
-        *kernels.STEPS, "compose", "enlarge", "feather", "patches", "relight", "spread", "transposed",
-    }  # fmt: skip
+    others = {"compose", "enlarge", "feather", "relight", "spread", "transposed"}
+    others |= {"patches"} if precision == "bf16" else set()  # in fp32 their sums do not fit into registers
+    assert {m["kernel"].partition(".")[0] for m in manifests} == {*kernels.STEPS, *others}
     for manifest in manifests:
         assert manifest["spills"] == 0, manifest["kernel"]
         assert 0 < manifest["registers"] <= compiling.REGISTERS
