@@ -44,12 +44,12 @@ def main() -> None:
         "engine_ready_s": ready - begun,
         "first_swap_s": times[0],
         "second_swap_s": times[1],
-        f"peak_mb_{engine.precision}": _peak_mb(),
+        f"peak_mb_{engine.precision}": peak_mb(),
     }
     print(json.dumps(facts))
 
 
-def _peak_mb() -> float:
+def peak_mb() -> float:
     """Return this process's peak memory. On Linux it excludes the parent's memory at the fork."""
     status = Path("/proc/self/status")
     if status.exists():

@@ -1,4 +1,4 @@
-"""The networks of the published restoration: the compiled runtime against PyTorch, in turns in one process.
+"""The networks of reenactment and restoration: the compiled runtime against PyTorch, in turns in one process.
 
     OMP_WAIT_POLICY=PASSIVE python -m benchmarks.networks [--only gpen] [--rounds 5] [--json]
 
@@ -23,7 +23,9 @@ from benchmarks import machine
 from e4s_engine import _native, ops, weights
 from e4s_engine.backends.native import Native
 from e4s_engine.networks import registry
+from e4s_engine.networks.facevid2vid.config import FaceVid2VidConfig
 from e4s_engine.networks.gpen.config import GPENConfig
+from e4s_engine.networks.network import Config, Function, Input
 from e4s_engine.networks.parsenet.config import ParseNetConfig
 from e4s_engine.networks.rrdbnet import tiles
 from e4s_engine.networks.rrdbnet.config import RRDBConfig
@@ -34,64 +36,78 @@ MODELS = {
     "parsenet": (ParseNetConfig(), "parse_face"),
     "rrdbnet": (RRDBConfig(), "enlarge"),
     "gpen": (GPENConfig(), "restore"),
+    "key_points": (FaceVid2VidConfig(), "key_points"),
+    "head_pose": (FaceVid2VidConfig(), "head_pose"),
+    "reenact": (FaceVid2VidConfig(), "reenact"),
 }
 
 
-def native_runner(model: Model, function: str, precision: str, pixels: np.ndarray) -> Callable[[], Any]:
+def native_runner(model: Model, function: str, precision: str, arrays: list[np.ndarray]) -> Callable[[], Any]:
     """Return a function that runs the network in the compiled runtime, RRDBNet in tiles."""
     kind = registry.kind_of(model.config)
     backend = loaded(Native(precision), model)
     if kind == "rrdbnet":
-        return lambda: tiles.enlarged(lambda name, array: backend.run(kind, name, array), pixels)
-    return lambda: backend.run(kind, function, pixels)
+        return lambda: tiles.enlarged(lambda name, array: backend.run(kind, name, array), arrays[0])
+    return lambda: backend.run(kind, function, *arrays)
 
 
-def torch_runner(model: Model, function: str, last: bool, pixels: np.ndarray) -> Callable[[], Any]:
+def torch_runner(model: Model, function: str, last: bool, arrays: list[np.ndarray]) -> Callable[[], Any]:
     """Return a function that runs the network in PyTorch, with kernels channels_last or as usual."""
     tensors = {name: torch.from_numpy(tensor) for name, tensor in model.tensors.items()}
     if last:
+        layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
         tensors = {
-            name: tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
+            name: tensor.contiguous(memory_format=layouts.get(tensor.ndim, torch.contiguous_format))
             for name, tensor in tensors.items()
         }
-    call = registry.of(model.config).function(function).call
-    image = torch.from_numpy(pixels)
+    declared = registry.of(model.config).function(function)
+    inputs = [torch.from_numpy(array) for array in arrays]
+    if declared.inputs[0] is Input.MAPS:
+        inputs[0] = inputs[0].permute(0, 3, 1, 2)
 
     def run() -> Any:
         with torch.inference_mode():
-            return call(ops.reference, image, tensors, model.config)
+            return declared.call(ops.reference, *inputs, tensors, model.config)
 
     return run
 
 
-def measure(kind: str, rounds: int, side: int) -> dict[str, Any]:
+def example_arrays(declared: Function, config: Config, side: int) -> list[np.ndarray]:
+    """Return inputs at the published size; side: of a picture of any size."""
+    rng, arrays = np.random.default_rng(0), []
+    for kind, shape in zip(declared.inputs, declared.examples(config), strict=True):
+        if kind is Input.PIXELS:
+            size = (side, side, 3) if declared.free else shape
+            arrays.append(rng.integers(0, 256, (1, *size), dtype=np.uint8))
+        else:
+            arrays.append(rng.uniform(0, 0.5, (1, *shape)).astype(np.float32))
+    return arrays
+
+
+def measure(name: str, rounds: int, side: int) -> dict[str, Any]:
     """Time every form of a network, in turns. side: of RRDBNet's picture; the others have one size."""
-    config, function = MODELS[kind]
+    config, function = MODELS[name]
     model = weights.random_model(config)
-    declared = registry.get(kind).function(function)
-    (shape,) = declared.examples(config)
-    if declared.free:
-        shape = (side, side, 3)
-    pixels = np.random.default_rng(0).integers(0, 256, (1, *shape), dtype=np.uint8)
-    forms = {"native fp32": native_runner(model, function, "fp32", pixels)}
+    arrays = example_arrays(registry.of(config).function(function), config, side)
+    forms = {"native fp32": native_runner(model, function, "fp32", arrays)}
     if _native.kernels("")[1]:
-        forms["native bf16"] = native_runner(model, function, "bf16", pixels)
-    forms["torch"] = torch_runner(model, function, False, pixels)
-    forms["torch channels_last"] = torch_runner(model, function, True, pixels)
+        forms["native bf16"] = native_runner(model, function, "bf16", arrays)
+    forms["torch"] = torch_runner(model, function, False, arrays)
+    forms["torch channels_last"] = torch_runner(model, function, True, arrays)
     timed: dict[str, list[float]] = {}
     for number in range(rounds + 1):
-        for name, run in forms.items():
+        for form, run in forms.items():
             start = time.perf_counter()
             run()
             if number:  # the first round warms up
-                timed.setdefault(name, []).append(time.perf_counter() - start)
-    medians = {name: statistics.median(seconds) for name, seconds in timed.items()}
+                timed.setdefault(form, []).append(time.perf_counter() - start)
+    medians = {form: statistics.median(seconds) for form, seconds in timed.items()}
     fastest = min(medians["torch"], medians["torch channels_last"])
     return {
-        "network": kind,
-        "picture": " x ".join(map(str, shape[:2])),
+        "network": name,
+        "picture": " x ".join(map(str, arrays[0].shape[1:3])),
         "seconds": {n: {"median": medians[n], "min": min(s), "max": max(s)} for n, s in timed.items()},
-        "ratio": {name: fastest / medians[name] for name in medians if name.startswith("native")},
+        "ratio": {form: fastest / medians[form] for form in medians if form.startswith("native")},
     }
 
 

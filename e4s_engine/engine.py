@@ -30,7 +30,7 @@ from e4s_engine.pipeline.jobs import Reader, Side, jobs
 from e4s_engine.pipeline.kinds import Image, LabelMap, LabelMaps, Landmarks, LandmarkSets, RegionNames, Source
 from e4s_engine.pipeline.located import Portrait
 from e4s_engine.pipeline.pipeline import AT_ONCE, Parser, Pipeline
-from e4s_engine.result import Face, Result
+from e4s_engine.result import Face, Restoration, Result
 from e4s_engine.weights import Model
 
 if TYPE_CHECKING:
@@ -60,10 +60,12 @@ class Engine:
     ) -> None:
         """Load a model.
 
-        weights: converted safetensors or an official `.pt`, or a `weights.Model` as `e4s_engine.convert`
-            returns it; None is the file that the environment variable E4S_WEIGHTS names, and without that
-            the bundled demo model: 256 x 256, trained on faces that the project renders itself, no match for
-            photos of real people (models/README.md).
+        weights: converted safetensors or an official `.pt`; a folder of such files, each recognised by its
+            content, with the parser, the detector, and the networks of reenactment and restoration, which are
+            loaded at their first use (`e4s weights FOLDER` says what is there); or a `weights.Model` as
+            `e4s_engine.convert` returns it. None is what the environment variable E4S_WEIGHTS names, and
+            without that the bundled demo model: 256 x 256, trained on faces that the project renders itself,
+            no match for photos of real people (models/README.md).
         parser: "auto" (the parser beside the weights, if there is one), a path to converted or official
             parser weights, a callable image uint8 [H, W, 3] -> labels [h, w] in 0..11, or None.
         landmarks: what finds the faces: "auto" (the best detector at hand: RetinaFace if its weights lie
@@ -80,13 +82,15 @@ class Engine:
         """
         backends.check(backend, device, precision)
         gathering = inputs.check_gathering(max_batch, max_wait_ms)
-        model, name = loading.choose(weights)
+        chosen = loading.files_of(*loading.choose(weights))
         auto = isinstance(landmarks, str) and landmarks == "auto"
         finder = None if auto else landmark_models.resolve(landmarks)  # before the slow loading
-        pipeline, self.config = loading.load(model, name, parser, (backend, device, precision), gathering)
-        self._finder = finder or loading.finder(model, pipeline.backend)
+        pipeline, networks, self.config = loading.load(
+            chosen, parser, (backend, device, precision), gathering
+        )
+        self._finder = finder or loading.finder(chosen, networks)
         self._pipeline: Pipeline | None = pipeline
-        self.weights = None if isinstance(model, Model) else Path(model)
+        self.weights = chosen.model if isinstance(chosen.model, Path) else None
         self._warning = self.weights == loading.BUNDLED
         runtime = pipeline.backend
         self.backend, self.device, self.precision = runtime.name, runtime.device, runtime.precision
@@ -137,8 +141,9 @@ class Engine:
         regions: names or presets to take from the source; None is the published whole-face swap
             (E4S section 3.4), [] changes nothing.
         options: how it is done; None: the defaults of `SwapOptions`.
-        changes: single options by name, in place of those: extent, shape, texture, hair_first, relight,
-            blend, align, faces (see `SwapOptions`).
+        changes: single options by name, in place of those: extent, shape, texture, hair_first,
+            earrings_first, relight, match, blend, align, reenact, restore, full_face, faces (see
+            `SwapOptions`).
         source_labels, target_labels: uint8 [h, w] in 0..11 of the aligned crop, instead of the parser's
             (for a dict of sources a dict with the same keys).
         source_landmarks, target_landmarks: [68, 2] or [5, 2] in pixels of the photo, instead of the
@@ -194,7 +199,7 @@ class Engine:
         pipeline, reader = self._open(how)
         given, kept = (sources, source_labels, source_landmarks), (targets, target_labels, target_landmarks)
         request = portraits.requested(regions)
-        ready = batches.all_read(pipeline, reader, given, kept, request, how.faces)
+        ready = batches.all_read(pipeline, reader, given, kept, request, how)
         items = batches.told(batches.outcomes(pipeline, ready, how, AT_ONCE), len(ready), True, None)
         return [item for item in items if isinstance(item, Result)]
 
@@ -237,7 +242,7 @@ class Engine:
         side = Side(sources, "source", source_labels, source_landmarks)
         kept = (targets, target_labels, target_landmarks)
         request = portraits.requested(regions)
-        tasks, total = batches.tasks(pipeline, reader, side, kept, request, how.faces)
+        tasks, total = batches.tasks(pipeline, reader, side, kept, request, how)
         items = batches.outcomes(pipeline, tasks, how, 1 if self.device == "cpu" else AT_ONCE)
         return batches.told(items, total, on_error == "raise", progress)
 
@@ -318,15 +323,56 @@ class Engine:
         align: Align = "auto",
         landmarks: Landmarks | None = None,
         keep_photo: bool = False,
+        driving: Image | None = None,
     ) -> Face:
         """Return an image as a reusable Face: labels uint8 [512, 512], style vectors float32 [12, D].
 
+        driving: a photo to whose pose and expression the image is driven before (`reenact=True` of a swap),
+            and then restored if the weights are at hand; the Face remembers it (`Face.driven`).
         keep_photo: whether the Face keeps the photo and its crop in memory. It can then be the target of
             swaps, which read, parse and encode nothing again: what a slider calls.
         """
-        pipeline, portrait = self._read(image, labels, SwapOptions(align=align), landmarks)
+        options = SwapOptions(align=align, reenact=True)
+        pipeline, portrait = self._read(image, labels, options, landmarks)
+        if driving is not None:
+            target = self._read(driving, None, options, None, "driving")[1]
+            portrait = pipeline.driver.portrait(portrait, target, options)
         face = pipeline.encode([portrait])[portrait]
         return dataclasses.replace(face, crop=portrait.crop if keep_photo else None)
+
+    def reenact(
+        self,
+        source: Image,
+        driving: Image,
+        *,
+        restore: bool = False,
+        align: Align = "auto",
+        source_landmarks: Landmarks | None = None,
+        driving_landmarks: Landmarks | None = None,
+    ) -> npt.NDArray[np.uint8]:
+        """Return the source's face in the pose and with the expression of another photo (face-vid2vid).
+
+        Both are cropped by their faces. Returns uint8 [256, 256, 3], the size at which face-vid2vid draws;
+        with restore=True that picture restored, uint8 [1024, 1024, 3].
+
+        Raises ArgumentError without the weights.
+        """
+        options = SwapOptions(align=align, reenact=True, restore=restore)
+        pipeline, portrait = self._read(source, None, options, source_landmarks, "source")
+        target = self._read(driving, None, options, driving_landmarks, "driving")[1]
+        driven = pipeline.driver.portrait(portrait, target, options).driven
+        assert driven is not None
+        picture = driven.restored if restore else driven.reenacted
+        assert picture is not None
+        return picture
+
+    def restore(self, image: Image) -> Restoration:
+        """Return a photo at four times its size, every face in it drawn anew (RealESRNet, then GPEN).
+
+        The published enhancement flow; the photo needs no alignment and may show any number of faces, also
+        none. Raises ArgumentError without the weights.
+        """
+        return self._running().driver.restore_photo(image, "image")
 
     def faces(self, image: Image) -> list[DetectedFace]:
         """Return the faces of a photo, largest first: the numbers by which swaps choose them.
@@ -354,7 +400,8 @@ class Engine:
         pipeline, portrait = self._read(
             image, labels, SwapOptions(align=align, faces=face), landmarks, argument
         )
-        return dataclasses.replace(portrait, labels=pipeline.label([portrait])[portrait])
+        labelled = pipeline.label([portrait])[portrait]
+        return dataclasses.replace(portrait, labels=labelled, parsed=portrait.labels is None)
 
     def decode(self, styles: Any, labels: Any) -> npt.NDArray[np.float32]:
         """Decode style vectors [12, D] and labels [h, w] to an image.

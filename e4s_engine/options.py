@@ -9,15 +9,18 @@ import numpy as np
 
 from e4s_engine.errors import ArgumentError
 from e4s_engine.faces import choose
+from e4s_engine.photo import match
 from e4s_engine.photo.blend import MODES
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-ALIGN = ("auto", True, False)
+CHOICES = ("auto", True, False)
 
 Blend = Literal["feather", "multiband", "multiband10", "none"]
-Align = Literal["auto"] | bool
+Choice = Literal["auto"] | bool
+Align = Choice
+Match = Literal["auto", "color", "none"]
 
 
 def _option(default: Any, meaning: str, flag: str, **more: Any) -> Any:
@@ -36,11 +39,20 @@ class SwapOptions:
     earrings_first: the same for the target's earrings: False leaves them over the face, True is as published.
     relight: whether the source's texture is brought into the target's light, by models that have learnt to
         (`engine.config.relight`; the official ones have not).
+    match: "color" brings skin that comes from the source (of face, nose, ears and neck) to the colours that
+        the same region has in the target, "none" leaves its colours; "auto" does so where the target's face
+        keeps its skin and nothing is relit. `engine.edit` and `shape=False`, whose point is the texture,
+        match only by "color".
     blend: "feather" as published, "multiband" (five levels), "multiband10" (the published ten, which leave a
         halo) or "none".
     align: "auto" (by the face that is found or by landmarks, unless the photo is a square portrait that is
         aligned already: where no detector is at hand, its parsed labels must look like one), True (always, a
         face or landmarks needed) or False (the photo is aligned).
+    reenact: whether the source is driven to the target's pose and expression before (face-vid2vid), as
+        published: "auto" (where its weights are at hand, the shape is taken, the source is a photo without
+        labels of its own, and the poses are more than 5 degrees apart), True or False.
+    restore: whether a driven source is restored (RealESRNet, GPEN), as published: "auto" (where the weights
+        are at hand), True (also a source that is not driven) or False (it is only enlarged).
     full_face: whether the whole face is generated at once, and not only what is pasted; the picture is the
         same, and `Result.face` is then at hand.
     faces: which faces of the target: "largest", "all", "left", "right", a number (0 is the largest), a list
@@ -71,6 +83,12 @@ class SwapOptions:
         "--no-relight",
         off="keep the source's light in its texture",
     )
+    match: Match = _option(
+        "auto",
+        "bring new skin to the target's colours: color, none, or auto (beside the target's skin, not relit)",
+        "--match",
+        choices=match.MODES,
+    )
     blend: Blend = _option(
         "feather",
         "how the face is pasted: feather, multiband, multiband10 (the published ten levels) or none",
@@ -79,6 +97,16 @@ class SwapOptions:
     )
     align: Align = _option(
         "auto", "whether photos are aligned by their faces: auto, True (yes) or False (no)", "--align"
+    )
+    reenact: Choice = _option(
+        "auto",
+        "drive the source to the target's pose and expression first: auto, True (yes) or False (no)",
+        "--reenact",
+    )
+    restore: Choice = _option(
+        "auto",
+        "restore a driven source: auto, True (yes, and any other source) or False (no)",
+        "--restore",
     )
     full_face: bool = _option(
         False, "generate the whole face at once, and not only what is pasted", "--full-face"
@@ -96,9 +124,13 @@ class SwapOptions:
             raise ArgumentError(f"extent: expected a number in [0, 1], got {self.extent!r}")
         if not isinstance(self.blend, str) or self.blend not in MODES:
             raise ArgumentError(f"blend: expected one of {', '.join(MODES)}, got {self.blend!r}")
-        # Exactly these: 1 and 0 equal True and False, but would be taken for "auto" later.
-        if not isinstance(self.align, (str, bool)) or self.align not in ALIGN:
-            raise ArgumentError(f"align: expected 'auto', True or False, got {self.align!r}")
+        if not isinstance(self.match, str) or self.match not in match.MODES:
+            raise ArgumentError(f"match: expected one of {', '.join(match.MODES)}, got {self.match!r}")
+        for name in ("align", "reenact", "restore"):
+            value = getattr(self, name)
+            # Exactly these: 1 and 0 equal True and False, but would be taken for "auto" later.
+            if not isinstance(value, (str, bool)) or value not in CHOICES:
+                raise ArgumentError(f"{name}: expected 'auto', True or False, got {value!r}")
         object.__setattr__(self, "faces", choose.check(self.faces))
         for name in ("shape", "texture", "hair_first", "earrings_first", "relight", "full_face"):
             if not isinstance(getattr(self, name), (bool, np.bool_)):
@@ -120,8 +152,11 @@ class EditChanges(TypedDict, total=False):
     hair_first: bool
     earrings_first: bool
     relight: bool
+    match: Match
     blend: Blend
     align: Align
+    reenact: Choice
+    restore: Choice
     full_face: bool
     faces: choose.Which
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 from e4s_engine._forks import Lock
 from e4s_engine.errors import ClosedError
+from e4s_engine.faces.face import DetectedFace
 from e4s_engine.photo import images
 from e4s_engine.photo.align import Crop
 from e4s_engine.photo.images import Pixels
@@ -31,14 +32,36 @@ class Face:
 
     labels: shape, uint8 [512, 512]. styles: texture, one vector per region, float32 [12, D].
     crop: the photo and its aligned crop, for swaps into it; None unless `Engine.encode` was asked to keep it.
+    driven: what was made of the photo before, if it was driven or restored.
     """
 
     labels: Labels
     styles: npt.NDArray[np.float32]
     crop: Crop | None = dataclasses.field(default=None, repr=False)
+    driven: Driven | None = None
 
     def __repr__(self) -> str:
-        return f"<Face: labels {_shape(self.labels)}, styles {_shape(self.styles)}>"
+        driven = "" if self.driven is None else ", driven"
+        return f"<Face: labels {_shape(self.labels)}, styles {_shape(self.styles)}{driven}>"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Driven:
+    """What was made of a source before the swap read it.
+
+    reenacted: the source in the target's pose and with its expression, uint8 [256, 256, 3]; None if it was
+        only restored. restored: that picture at four times the size and its face drawn anew, uint8
+        [1024, 1024, 3]; None if it was only enlarged. angles: how far the target's yaw, pitch and roll are
+        from the source's, in degrees; None if it was only restored.
+    """
+
+    reenacted: Pixels | None
+    restored: Pixels | None
+    angles: tuple[float, float, float] | None
+
+    def __repr__(self) -> str:
+        done = [name for name in ("reenacted", "restored") if getattr(self, name) is not None]
+        return f"<Driven: {' and '.join(done) or 'nothing'}>"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -51,6 +74,8 @@ class SwappedFace:
         None if the photo is the crop.
     regions: names of the regions that were taken from the source; None for a whole-face swap.
     labels, holes, crop and `face`: as in `Result`. generated: `face`, or what computes it.
+    driven: the sources that were driven or restored before, in their order; those taken as they are have no
+        entry.
     """
 
     number: int | None
@@ -60,6 +85,7 @@ class SwappedFace:
     labels: Labels
     holes: Mask
     crop: Pixels
+    driven: tuple[Driven, ...] = ()
 
     @property
     def face(self) -> Pixels:
@@ -67,13 +93,14 @@ class SwappedFace:
         return _value(self.generated)
 
     def __reduce__(self) -> tuple[type[SwappedFace], tuple[Any, ...]]:
-        own = (self.labels, self.holes, self.crop)
+        own = (self.labels, self.holes, self.crop, self.driven)
         return type(self), (self.number, self.quad, self.regions, _complete(self.generated), *own)
 
     def __repr__(self) -> str:
         name = "of landmarks or of the whole photo" if self.number is None else f"number {self.number}"
         regions = "the whole face" if self.regions is None else ", ".join(self.regions) or "nothing"
-        return f"<SwappedFace: {name}, {regions} swapped>"
+        driven = ", source driven" if self.driven else ""
+        return f"<SwappedFace: {name}, {regions} swapped{driven}>"
 
 
 class Lazy(Generic[Value]):
@@ -95,8 +122,59 @@ class Lazy(Generic[Value]):
         return type(self), (self._compute,)
 
 
-class Result:
-    """A finished picture and its intermediate results. Results compare by identity and do not change.
+class Picture:
+    """A finished picture. Compares by identity and does not change."""
+
+    def __init__(self, image: Pixels | Lazy[Pixels], original: Original | None) -> None:
+        self._image, self._original = image, original
+
+    @property
+    def image(self) -> Pixels:
+        """The picture at full size, uint8 [H, W, 3]."""
+        return _value(self._image)
+
+    def save(self, path: str | os.PathLike[str], *, quality: int | None = None) -> None:
+        """Write `image` in the format of the name's ending; an existing file is never left damaged.
+
+        The file is what the photo's was, as far as its format allows: colour profile, alpha, EXIF (upright),
+        resolution, a JPEG's quality, and 16 bits per channel, whose numbers stay where nothing was pasted.
+
+        quality: of JPEG and WebP, 1 to 100, in place of the photo's.
+
+        Raises ArgumentError for an unknown ending or quality, OutputError if the file cannot be written.
+        """
+        images.write(self.image, path, original=self._original, quality=quality)
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        Image.fromarray(self.image).save(buffer, "PNG")
+        return buffer.getvalue()
+
+
+class Restoration(Picture):
+    """A restored photo.
+
+    image: the photo at four times its size, uint8 [4 H, 4 W, 3], its faces drawn anew. faces: these faces, by
+    descending score, in pixels of `image`. mask: their opacity, float32 [4 H, 4 W] in 0..1.
+    """
+
+    def __init__(
+        self,
+        image: Pixels,
+        faces: tuple[DetectedFace, ...],
+        mask: npt.NDArray[np.float32],
+        original: Original | None = None,
+    ) -> None:
+        super().__init__(image, original)
+        self.faces, self.mask = faces, mask
+
+    def __repr__(self) -> str:
+        height, width = self.image.shape[:2]
+        return f"<Restoration: {width} x {height} pixels, {len(self.faces)} faces>"
+
+
+class Result(Picture):
+    """A finished swap and its intermediate results. Results compare by identity and do not change.
 
     image: target photo with its new face at full size, uint8 [H, W, 3].
     face: generated aligned face, uint8 [S, S, 3]. Where only its pasted part was generated, the engine
@@ -125,26 +203,25 @@ class Result:
         original: Original | None = None,
         faces: tuple[SwappedFace, ...] | Lazy[tuple[SwappedFace, ...]] = (),
     ) -> None:
-        self._image, self._face, self._crop, self._changed = image, face, crop, changed
+        super().__init__(image, original)
+        self._face, self._crop, self._changed = face, crop, changed
         self._labels, self._holes, self._resident, self._faces = labels, holes, resident, faces
-        self._original = original
 
     def of_face(
-        self, number: int | None, quad: npt.NDArray[np.float64] | None, regions: tuple[str, ...] | None
+        self,
+        number: int | None,
+        quad: npt.NDArray[np.float64] | None,
+        regions: tuple[str, ...] | None,
+        driven: tuple[Driven, ...] = (),
     ) -> Result:
         """Return this result of a single face with that face in `faces`."""
 
         def swapped() -> tuple[SwappedFace, ...]:
-            own = (self._face, self.labels, self.holes, self.crop)
+            own = (self._face, self.labels, self.holes, self.crop, driven)
             return (SwappedFace(number, quad, regions, *own),)
 
         pictures = (self._image, self._face, self._labels, self._holes, self._crop, self._changed)
         return Result(*pictures, self._resident, self._original, Lazy(swapped))
-
-    @property
-    def image(self) -> Pixels:
-        """Target photo with its new face at full size, uint8 [H, W, 3]."""
-        return _value(self._image)
 
     @property
     def face(self) -> Pixels:
@@ -181,18 +258,6 @@ class Result:
         """`image` on its GPU (DLPack, `__cuda_array_interface__`); None for results in main memory."""
         return self._resident
 
-    def save(self, path: str | os.PathLike[str], *, quality: int | None = None) -> None:
-        """Write `image` in the format of the name's ending; an existing file is never left damaged.
-
-        The file is what the target's was, as far as its format allows: colour profile, alpha, EXIF (upright),
-        resolution, a JPEG's quality, and 16 bits per channel, whose numbers stay where nothing was pasted.
-
-        quality: of JPEG and WebP, 1 to 100, in place of the target's.
-
-        Raises ArgumentError for an unknown ending or quality, OutputError if the file cannot be written.
-        """
-        images.write(self.image, path, original=self._original, quality=quality)
-
     def __repr__(self) -> str:
         height, width = (self.image if self.resident is None else self.resident).shape[:2]
         return f"<Result: {width} x {height} pixels{'' if self.resident is None else ', on a GPU'}>"
@@ -201,11 +266,6 @@ class Result:
         face = _complete(self._face)
         pictures = (self.image, face, self.labels, self.holes, self.crop, self.changed)
         return type(self), (*pictures, None, self._original, self.faces)
-
-    def _repr_png_(self) -> bytes:
-        buffer = io.BytesIO()
-        Image.fromarray(self.image).save(buffer, "PNG")
-        return buffer.getvalue()
 
 
 def _complete(face: Pixels | Lazy[Pixels]) -> Pixels | Lazy[Pixels]:

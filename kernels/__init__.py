@@ -13,8 +13,9 @@ from typing import Any
 STEPS = frozenset(
     {
         "add", "affine", "argmax", "blur", "constant", "conv2d", "copy", "demodulate", "from_uint8", "gate",
-        "instance_norm", "max_pool", "norm_add", "picture", "region_linear", "region_pool", "regional_conv",
-        "resize", "resize_labels", "rms_norm", "to_rgb", "to_uint8",
+        "gaussian_quarter", "instance_norm", "max_pool", "norm_add", "picture", "region_linear",
+        "region_pool", "regional_conv", "resize", "resize_labels", "rms_norm", "soft_argmax", "spade",
+        "sparse_motion", "split_slices", "sum_taps", "to_rgb", "to_uint8", "warp",
     }
 )  # fmt: skip
 

@@ -6,6 +6,7 @@ then bias, PReLU or ReLU, residual, ReLU. The depth is one flat loop, so that lo
 step to the next. Beyond its border x is zero, or mirrored.
 Taps vary fastest and a tile is a rectangle of pixels, so that the first-level cache holds the pixels that the
 next taps read again. Where a step is deeper than the input has channels (pictures), it spans several taps.
+The slices of a volume are neighbouring samples of x; a kernel over them has more taps.
 The plan's linear layers run here too, as 1 x 1 convolutions over [N,1,R,C].
 
 A small map with many channels would keep only a fraction of the card busy for hundreds of steps: its depth
@@ -16,6 +17,8 @@ fixed order.
 from __future__ import annotations
 
 import dataclasses
+
+from e4s_engine.plan import Conv
 
 from . import instance_norm, tiles
 from .instance_norm import gathered, store_sums
@@ -71,7 +74,8 @@ def conv2d(
     H: tl.constexpr, W: tl.constexpr, X_PIXEL: tl.constexpr, CHANNELS: tl.constexpr, DEPTH: tl.constexpr,
     ROWS: tl.constexpr, WIDTH: tl.constexpr, Y_PIXEL: tl.constexpr, OUTPUTS: tl.constexpr,
     PADDED: tl.constexpr, RESIDUAL_PIXEL: tl.constexpr, SIZE: tl.constexpr, STRIDE: tl.constexpr, PAD:
-    tl.constexpr, REFLECT: tl.constexpr, RELU: tl.constexpr, RELU_LAST: tl.constexpr, PRECISION:
+    tl.constexpr, REFLECT: tl.constexpr, SLICES: tl.constexpr, VOLUME: tl.constexpr, OUT_VOLUME:
+    tl.constexpr, SLICE_PAD: tl.constexpr, RELU: tl.constexpr, RELU_LAST: tl.constexpr, PRECISION:
     tl.constexpr, SPLIT: tl.constexpr, TILE_W: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
     BLOCK_K: tl.constexpr,
 ):  # fmt: skip
@@ -84,29 +88,37 @@ def conv2d(
     top = rows // WIDTH * STRIDE - PAD
     left = rows % WIDTH * STRIDE - PAD
     k = tl.arange(0, BLOCK_K)
-    x += sample * (H * W * X_PIXEL)
-    TAPS: tl.constexpr = SIZE * SIZE
+    slices = sample % OUT_VOLUME - SLICE_PAD
+    x += (sample // OUT_VOLUME * VOLUME + slices) * (H * W * X_PIXEL)
+    AREA: tl.constexpr = SIZE * SIZE
+    TAPS: tl.constexpr = SLICES * AREA
     total = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
     for step in range(0, (TAPS * DEPTH // SPLIT + BLOCK_K - 1) // BLOCK_K):
         if DEPTH % BLOCK_K == 0:  # a step has one tap
             tap = step % TAPS
             channel = (part * (DEPTH // BLOCK_K // SPLIT) + step // TAPS) * BLOCK_K + k
             place = tap * DEPTH + channel
-            row = (top + tap // SIZE)[:, None]
+            further = tap // AREA
+            row = (top + tap % AREA // SIZE)[:, None]
             column = (left + tap % SIZE)[:, None]
         else:
             place = step * BLOCK_K + k
             channel = place % DEPTH
-            row = top[:, None] + (place // DEPTH // SIZE)[None, :]
+            further = (place // DEPTH // AREA)[None, :]
+            row = top[:, None] + (place // DEPTH % AREA // SIZE)[None, :]
             column = left[:, None] + (place // DEPTH % SIZE)[None, :]
         if REFLECT:
             row = mirrored(row, H)
             column = mirrored(column, W)
         inside = (row >= 0) & (row < H) & (column >= 0) & (column < W)
+        if SLICES > 1:
+            inside = inside & (slices + further >= 0) & (slices + further < VOLUME)
         if CHANNELS < DEPTH:
             inside = inside & (channel < CHANNELS)[None, :]
         if TAPS * DEPTH % BLOCK_K != 0:
             inside = inside & (place < TAPS * DEPTH)[None, :]
+        if SLICES > 1:
+            row += further * H
         a = tl.load(x + (row * W + column) * X_PIXEL + channel[None, :], mask=inside, other=0.0)
         weights = kernel + place[:, None] * PADDED + columns[None, :]
         if TAPS * DEPTH % BLOCK_K != 0:
@@ -154,10 +166,12 @@ def launch_conv2d(c: Context) -> list[Launch]:
     """Build the launches of a dense convolution, or of a linear layer over [N,1,R,C] from channel `first`."""
     x, y, first = c.view("x"), c.view("y"), c.integer("first")
     kernel = c.step.weights["kernel"][0]
-    outputs, inputs, size = kernel.shape[:3]  # type: ignore[union-attr]
+    assert isinstance(kernel, Conv)
+    outputs, inputs, *deep, size, _ = kernel.shape
+    slices, volume, slice_pad = deep[0] if deep else 1, c.integer("depth"), c.integer("depth_pad")
     depth = 4 if inputs == 3 else padded(inputs)
     form = "mirrored" if c.flag("reflect") else "conv2d"
-    problem = tiles.Problem(form, y.pixels, outputs, depth, x.type, y.n, size * size)
+    problem = tiles.Problem(form, y.pixels, outputs, depth, x.type, y.n, slices * size * size)
     block = tiles.choose(problem, c.table)
     if c.has("residual") and block.split == 1:  # its values take registers, and wider tiles spill
         block = dataclasses.replace(block, n=min(block.n, RESIDUAL))
@@ -191,7 +205,8 @@ def launch_conv2d(c: Context) -> list[Launch]:
             h=x.h, w=x.w, x_pixel=x.pixel, channels=4 if inputs == 3 else inputs, depth=depth,
             rows=y.pixels, width=y.w, y_pixel=padded(y.c) if split else y.pixel, outputs=outputs,
             padded=padded(outputs), size=size, stride=c.integer("stride"),
-            pad=c.integer("pad"), reflect=c.flag("reflect"), precision=c.precision,
+            pad=c.integer("pad"), reflect=c.flag("reflect"), slices=slices, volume=volume,
+            out_volume=volume + 2 * slice_pad - slices + 1, slice_pad=slice_pad, precision=c.precision,
             split=block.split, tile_w=tiles.rectangle(y.h, y.w, block.m), block_m=block.m,
             block_n=block.n, block_k=block.k,
         ) | (constants(residual_pixel=0, relu=False, relu_last=False) if split else flags),

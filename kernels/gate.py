@@ -1,4 +1,4 @@
-"""Channel attention: x * sigmoid(gate) (+ x), then ReLU. The gate is one pixel, broadcast over the map."""
+"""Attention: x * sigmoid(gate) (+ x), then ReLU. The gate is one pixel, or one channel, broadcast."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from .launch import Context, Launch, blocks, constants
 def gate(
     x, logits, y,
     ROWS: tl.constexpr, X_PIXEL: tl.constexpr, CHANNELS: tl.constexpr, Y_PIXEL: tl.constexpr,
-    GATE_PIXEL: tl.constexpr, RESIDUAL: tl.constexpr, RELU: tl.constexpr, BLOCK_P: tl.constexpr,
-    BLOCK_C: tl.constexpr,
+    GATE_PIXEL: tl.constexpr, BY_PIXEL: tl.constexpr, RESIDUAL: tl.constexpr, RELU: tl.constexpr,
+    BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
     sample = tl.program_id(2).to(tl.int64)
     pixels = (tl.program_id(0) * BLOCK_P + tl.arange(0, BLOCK_P))[:, None]
@@ -20,7 +20,10 @@ def gate(
     live = (pixels < ROWS) & (channels < CHANNELS)
     places = sample * ROWS + pixels
     value = tl.load(x + places * X_PIXEL + channels, mask=live, other=0.0).to(tl.float32)
-    logit = tl.load(logits + sample * GATE_PIXEL + channels, mask=channels < CHANNELS, other=0.0)
+    if BY_PIXEL:
+        logit = tl.load(logits + places * GATE_PIXEL, mask=pixels < ROWS, other=0.0)
+    else:
+        logit = tl.load(logits + sample * GATE_PIXEL + channels, mask=channels < CHANNELS, other=0.0)
     result = value / (1.0 + tl.exp(-logit.to(tl.float32)))
     if RESIDUAL:
         result += value
@@ -40,8 +43,8 @@ def launch_gate(c: Context) -> list[Launch]:
             ("y",),
             constants(
                 rows=x.pixels, x_pixel=x.pixel, channels=x.c, y_pixel=y.pixel,
-                gate_pixel=c.view("gate").pixel, residual=c.flag("residual"), relu=c.flag("relu"),
-                block_p=down, block_c=across,
+                gate_pixel=c.view("gate").pixel, by_pixel=c.view("gate").c != x.c,
+                residual=c.flag("residual"), relu=c.flag("relu"), block_p=down, block_c=across,
             ),
             (blocks(y.pixels, down), blocks(x.c, across)),
             y.n,

@@ -190,7 +190,10 @@ def only_normalised(c: Context, name: str) -> bool:
 def wanted_sums(c: Context, name: str, length: int) -> Argument:
     """Return memory for the sums per `length` pixels of a large map whose norm is used; else None."""
     y = c.view(name)
-    wanted = any(normalises(step, role) for _, step, role in c.readers(name) or [])
+    wanted = any(
+        normalises(step, role) or (step.kind == "spade" and role == "x")
+        for _, step, role in c.readers(name) or []
+    )
     fits = y.pixels > SMALL and y.pixels % length == 0 and y.pixels // length <= MOST_PARTS
     return c.add_sums(name, y.pixels // length, length) if wanted and fits else None
 

@@ -372,23 +372,25 @@ class Context:
 
 
 def kernel_of(conv: Conv, arrays: Arrays) -> np.ndarray:
-    """Return a convolution's weights [O,I,k,k] with its scales multiplied in."""
+    """Return a convolution's weights [O,I,k,k] or [O,I,d,k,k] with its scales multiplied in."""
     kernel, out_scale, in_scale = conv.make(arrays)
+    rest = (1,) * (kernel.ndim - 2)
     if out_scale is not None:
-        kernel = kernel * np.asarray(out_scale)[:, None, None, None]
-    return kernel if in_scale is None else kernel * np.asarray(in_scale)[None, :, None, None]
+        kernel = kernel * np.asarray(out_scale).reshape(-1, 1, *rest)
+    return kernel if in_scale is None else kernel * np.asarray(in_scale).reshape(1, -1, *rest)
 
 
 def taps(conv: Conv, arrays: Arrays, depth: int) -> np.ndarray:
-    """Return a convolution's scaled weights as [k*k, depth, O padded], zero in the padding."""
+    """Return a convolution's scaled weights as [taps, depth, O padded], zero in the padding."""
     return gemm_layout(kernel_of(conv, arrays), depth)
 
 
 def gemm_layout(kernel: np.ndarray, depth: int) -> np.ndarray:
-    """Lay out [O,I,k,k] as [k*k, depth, O padded], zero in the padding."""
-    outputs, inputs, size, _ = kernel.shape
-    laid_out = np.zeros((size * size, depth, padded(outputs)), np.float32)
-    laid_out[:, :inputs, :outputs] = kernel.transpose(2, 3, 1, 0).reshape(size * size, inputs, outputs)
+    """Lay out [O,I,k,k] or [O,I,d,k,k] as [taps, depth, O padded], zero in the padding."""
+    outputs, inputs = kernel.shape[:2]
+    by_tap = kernel.reshape(outputs, inputs, -1).transpose(2, 1, 0)
+    laid_out = np.zeros((len(by_tap), depth, padded(outputs)), np.float32)
+    laid_out[:, :inputs, :outputs] = by_tap
     return laid_out
 
 

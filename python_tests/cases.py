@@ -455,6 +455,136 @@ def _style_cases() -> Iterator[Case]:
         yield Case(name + "-injected", injected, inputs, weights)
 
 
+def _deep_kernel(rng: np.random.Generator, out: int, inner: int, size: int) -> np.ndarray:
+    return _normal(rng, out, inner, size, size, size) / np.float32(np.sqrt(inner * size**3))
+
+
+def _volume_cases() -> Iterator[Case]:
+    """Return cases of volumes: convolutions over slices, and channels as slices and back."""
+    for inner, out, size, depth, height, width, batch in (
+        (16, 24, 3, 1, 1, 1, 1), (20, 16, 3, 4, 5, 3, 3), (12, 40, 7, 5, 2, 4, 1), (16, 80, 1, 3, 7, 7, 1),
+        (33, 16, 3, 2, 9, 6, 2), (64, 48, 3, 3, 16, 18, 2),
+    ):  # fmt: skip
+        name = f"volume-{inner}-{out}-k{size}-{depth}x{height}x{width}-n{batch}"
+        rng, inputs, weights = _base(name, inner * depth, height, width, batch)
+        weights |= {"w": _deep_kernel(rng, out, inner, size), "b": _normal(rng, out)}
+        weights |= {n: _normal(rng, out) for n in ("gain", "bias", "mean")}
+        weights["var"] = np.square(_normal(rng, out)) + np.float32(0.5)
+        weights |= {"v": _deep_kernel(rng, out, out, 3), "vb": _normal(rng, out)}
+        weights |= {"flat": _kernel(rng, 20, out * depth, 3), "fb": _normal(rng, 20)}
+        weights |= {"few": _kernel(rng, 2, inner * depth, 5), "fewb": _normal(rng, 2)}
+        weights |= {"one": _kernel(rng, 1, inner * depth, 7), "oneb": _normal(rng, 1)}
+
+        def network(ops: Any, x: Any, w: Any, depth: int = depth) -> Any:
+            x = ops.split_slices(_features(ops, x, w), depth)
+            norm = [w[name] for name in ("gain", "bias", "mean", "var")]
+            y = ops.batch_norm(ops.conv3d(x, w["w"], w["b"], depth=depth), *norm, relu=True)
+            y = ops.add(ops.conv3d(y, w["v"], w["vb"], depth=depth), y, relu=True)
+            return ops.conv_slices(y, w["flat"], w["fb"], depth=depth)
+
+        def few(ops: Any, x: Any, w: Any, depth: int = depth) -> Any:
+            """Convolve to a few outputs, whose taps are computed apart."""
+            x = ops.split_slices(_features(ops, x, w), depth)
+            y = ops.conv_slices(x, w["few"], w["fewb"], depth=depth)
+            return ops.concat([y, ops.conv_slices(x, w["one"], w["oneb"], depth=depth)])
+
+        def joined(ops: Any, x: Any, w: Any, depth: int = depth) -> Any:
+            """Concatenate what two convolutions make of a volume."""
+            x = ops.split_slices(_features(ops, x, w), depth)
+            y = ops.conv3d(x, w["w"], w["b"], depth=depth)
+            return ops.concat([y, ops.conv3d(y, w["v"], w["vb"], depth=depth)])
+
+        yield Case(name, network, inputs, weights)
+        yield Case(name + "-joined", joined, inputs, weights)
+        yield Case(name + "-few", few, inputs, weights)
+
+
+def _motion_cases() -> Iterator[Case]:
+    """Return cases of key points and of volumes moved by them, some of them out of the volume."""
+    for channels, points, depth, height, width, batch in (
+        (4, 5, 3, 6, 5, 1), (17, 4, 4, 7, 9, 3), (16, 15, 1, 1, 1, 1),
+    ):  # fmt: skip
+        name = f"motion-{channels}-{points}-{depth}x{height}x{width}-n{batch}"
+        rng, inputs, weights = _base(name, channels * depth, height, width, batch)
+        weights |= {"k": _deep_kernel(rng, points, channels, 3), "kb": _normal(rng, points)}
+        every = (points + 1) * (1 + channels)
+        weights |= {"m": _deep_kernel(rng, points + 1, every, 3), "mb": _normal(rng, points + 1)}
+        inputs["vectors"] = rng.uniform(-1.5, 1.5, (batch, points, 3)).astype(np.float32)
+
+        def heat(ops: Any, x: Any, w: Any, depth: int = depth) -> Any:
+            x = ops.split_slices(_features(ops, x, w), depth)
+            return ops.soft_argmax(ops.conv3d(x, w["k"], w["kb"], depth=depth), depth=depth, temperature=0.5)
+
+        def moved(ops: Any, x: Any, w: Any, depth: int = depth) -> Any:
+            points = x["vectors"]
+            x = ops.split_slices(_features(ops, x, w), depth)
+            driving = ops.soft_argmax(
+                ops.conv3d(x, w["k"], w["kb"], depth=depth), depth=depth, temperature=0.5
+            )
+            return ops.sparse_motion(x, points, driving, depth=depth)
+
+        def warped(ops: Any, x: Any, w: Any, depth: int = depth) -> Any:
+            points = x["vectors"]
+            x = ops.split_slices(_features(ops, x, w), depth)
+            y = ops.sparse_motion(x, points, points, depth=depth)
+            logits = ops.conv3d(y, w["m"], w["mb"], depth=depth)
+            driving = ops.soft_argmax(
+                ops.conv3d(x, w["k"], w["kb"], depth=depth), depth=depth, temperature=0.5
+            )
+            return ops.warp(x, logits, points, driving, depth=depth)
+
+        yield Case(name + "-heat", heat, inputs, weights)
+        for network in (moved, warped):
+            yield Case(f"{name}-{network.__name__}", network, inputs, weights)
+
+
+def _spade_cases() -> Iterator[Case]:
+    for channels, style, height, width, batch in ((16, 24, 1, 1, 1), (24, 16, 5, 7, 3), (64, 40, 16, 18, 1)):
+        name = f"spade-{channels}-{style}-{height}x{width}-n{batch}"
+        rng, inputs, weights = _base(name, channels, height, width, batch)
+        weights |= {"s": _kernel(rng, style, 3, 3)}
+        for part in ("gamma", "beta"):
+            weights |= {part: _kernel(rng, channels, style, 3), f"{part}_b": _normal(rng, channels)}
+        weights |= {"w": _kernel(rng, channels, channels, 3), "u": _normal(rng, channels)}
+        weights |= {"v": _normal(rng, channels * 9), "rgb": _kernel(rng, 3, channels, 3)}
+        weights |= {"o": _kernel(rng, 1, style, 3), "rb": _normal(rng, 3)}
+
+        def network(ops: Any, x: Any, w: Any) -> Any:
+            style = ops.conv2d(ops.from_uint8(x["pixels"], 0, 1), w["s"], relu=True)
+            x = _features(ops, x, w)
+            maps = [w[name] for name in ("gamma", "gamma_b", "beta", "beta_b")]
+            y = ops.spade(x, style, *maps, slope=0.2)
+            y = ops.conv2d(y, ops.spectral_norm(w["w"], w["u"], w["v"]))
+            return ops.add(y, ops.spade(x, style, *maps))
+
+        def picture(ops: Any, x: Any, w: Any) -> Any:
+            """Gate pixels and draw them."""
+            style = ops.conv2d(ops.from_uint8(x["pixels"], 0, 1), w["s"], relu=True)
+            x = ops.gate(_features(ops, x, w), ops.conv2d(style, w["o"]))
+            return ops.sigmoid(ops.conv2d(ops.activation(x, slope=0.2), w["rgb"], bias=w["rb"]))
+
+        yield Case(name, network, inputs, weights)
+        yield Case(name + "-picture", picture, inputs, weights)
+
+
+def _quarter_cases() -> Iterator[Case]:
+    """Return cases of a picture reduced to a quarter, and of heads over the mean of a map."""
+    for height, width, batch in ((1, 1, 1), (18, 7, 3), (32, 45, 1)):
+        rng, inputs, weights = _base(f"quarter{height}", 16, height, width, batch)
+        weights |= {"a": _normal(rng, 7, 16), "ab": _normal(rng, 7), "b": _normal(rng, 3, 16)}
+        weights["bb"] = _normal(rng, 3)
+
+        def quarter(ops: Any, x: Any, w: Any) -> Any:
+            return ops.conv2d(ops.gaussian_quarter(ops.from_uint8(x["pixels"], 0, 1)), w["in"])
+
+        def heads(ops: Any, x: Any, w: Any) -> Any:
+            x = ops.global_mean(_features(ops, x, w))
+            return ops.linear(x, [w["a"], w["b"]], [w["ab"], w["bb"]])
+
+        for network in (quarter, heads):
+            yield Case(f"{network.__name__}-{height}x{width}-n{batch}", network, inputs, weights)
+
+
 CASES = [
     *_conv_cases(),
     *_stem_cases(),
@@ -466,5 +596,9 @@ CASES = [
     *_mirrored_cases(),
     *_dense_cases(),
     *_style_cases(),
+    *_volume_cases(),
+    *_motion_cases(),
+    *_spade_cases(),
+    *_quarter_cases(),
     *_other_cases(),
 ]

@@ -287,6 +287,7 @@ def test_extents_that_are_fine(engine, face, extent):
         ("hair_first", ["no", None, 0], "True or False"),
         ("earrings_first", ["no", None, 1], "True or False"),
         ("relight", ["no", None, 0], "True or False"),
+        ("match", ["colour", None, True, ["color"]], "one of auto, color, none"),
     ],
 )
 def test_other_options(engine, face, option, values, words):

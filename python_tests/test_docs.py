@@ -141,5 +141,6 @@ def test_the_readme_has_every_flag(command: str, capsys: pytest.CaptureFixture) 
     with pytest.raises(SystemExit):
         main([command, "--help"])
     flags = set(re.findall(r"(--[\w-]+)", capsys.readouterr().out)) - {"--help", "--verbose", "--output"}
-    usage = (ROOT / "README.md").read_text().partition(f"e4s {command} ")[2].partition("\ne4s ")[0]
+    section = (ROOT / "README.md").read_text().partition("## Command line")[2]
+    usage = section.partition(f"e4s {command} ")[2].partition("\ne4s ")[0]
     assert flags <= set(re.findall(r"(--[\w-]+)", usage))

@@ -15,7 +15,7 @@ from e4s_engine.cli import main
 from e4s_engine.errors import ArgumentError
 from e4s_engine.faces import choose
 from e4s_engine.options import SwapChanges, SwapOptions
-from e4s_engine.photo import blend
+from e4s_engine.photo import blend, match
 from e4s_engine.testing.portraits import portrait
 
 FIELDS = dataclasses.fields(SwapOptions)
@@ -30,7 +30,8 @@ def test_keyword_arguments_are_its_fields() -> None:
 def test_types_name_the_same_modes() -> None:
     """Type checkers read the Literals, calls the tuples; `typed_calls.py` shows what they refuse."""
     assert get_args(options.Blend) == blend.MODES
-    assert (*get_args(get_args(options.Align)[0]), True, False) == options.ALIGN
+    assert get_args(options.Match) == match.MODES
+    assert (*get_args(get_args(options.Choice)[0]), True, False) == options.CHOICES
     assert get_args(get_args(choose.Which)[0]) == choose.NAMES
     assert get_args(backends.BackendName) == backends.BACKENDS
     assert get_args(backends.Precision) == backends.PRECISIONS

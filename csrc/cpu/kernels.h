@@ -210,6 +210,26 @@ struct BlurRow {        // out[i] = sum over 4 x 4 taps of rows[a][i + b]
   std::int64_t pixel;
 };
 
+// out = leaky((x * scale + shift) * maps + maps further on by `channels`)
+struct SpadeRow {
+  const void *x, *maps;
+  void* out;
+  Type type;
+  int count, channels;  // channels: a multiple of 16
+  std::int64_t pixel, map_pixel;
+  const float *scale, *shift;
+  float slope;
+};
+
+struct Mix {  // out = sum of shares[i] * sources[i], over `count` pixels
+  const void* sources[8];
+  float shares[8];
+  int count;
+  void* out;
+  Type type;
+  int channels;  // a multiple of 16
+};
+
 struct CubicHalfRow {  // one row of the reduction of 8-bit pictures to half size
   const std::uint8_t* rows[8];
   const float* taps;
@@ -243,6 +263,8 @@ struct Kernels {
   void (*max_pool_row)(const MaxPoolRow&);
   void (*cubic_half_row)(const CubicHalfRow&);
   void (*blur_row)(const BlurRow&);
+  void (*spade_row)(const SpadeRow&);
+  void (*mix)(const Mix&);
   void (*winograd_in)(const WinogradIn&);
   void (*winograd_out)(const WinogradOut&);
 };

@@ -35,6 +35,10 @@ void add_row(const AddRow& r);
 void gate_row(const GateRow& r);
 // Filters a row [count][channels] from four input rows.
 void blur_row(const BlurRow& r);
+// Scales and shifts a row [count][channels] by its statistics, then by maps.
+void spade_row(const SpadeRow& r);
+// Adds up to eight pixels [channels], each times a share.
+void mix(const Mix& m);
 // Reduces eight rows [width][3] to one [width / 2][3].
 void cubic_half_row(const CubicHalfRow& r);
 // Transforms inputs to [16][tiles][channels].

@@ -28,6 +28,8 @@ const Kernels kernels = {E4S_TEXT(E4S_NAMESPACE),
                          max_pool_row,
                          cubic_half_row,
                          blur_row,
+                         spade_row,
+                         mix,
                          winograd_in,
                          winograd_out};
 

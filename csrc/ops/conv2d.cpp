@@ -1,4 +1,4 @@
-// Dense convolution with bias, activation, residual and ReLU.
+// Dense convolution, of maps or of volumes, with bias, activation, residual and ReLU.
 #include <algorithm>
 #include <cstring>
 
@@ -47,9 +47,29 @@ Map dense_picture(const Run& run, const Map& x, int first, Map dense) {
   return dense;
 }
 
+// Returns the step's kernels, one per slice that a slice of the result reads.
+Stack read_kernels(const Builder& b) {
+  Stack stack;
+  stack.depth = b.integer("depth", 1, 1 << 10), stack.pad = b.integer("depth_pad", 0, 3);
+  b.require(b.count("kernel") >= 1, "weight kernel is missing");
+  for (std::size_t k = 0; k < b.count("kernel"); ++k) {
+    stack.kernels.push_back(b.conv_of_any_form("kernel", k));
+    const PackedConv &one = *stack.kernels[0], &other = *stack.kernels[k];
+    b.require(one.outputs == other.outputs && one.inputs == other.inputs && one.kernel == other.kernel &&
+                  one.type == other.type && one.form == other.form,
+              "the kernels of its slices differ");
+  }
+  b.require(stack.count() > 2 * stack.pad && stack.out_depth() >= 1, "the slices do not fit");
+  return stack;
+}
+
 // Throws ArgumentError unless the map, the kernel and the result fit together.
-void check_shapes(const Builder& b, const BufferSpec& in, const BufferSpec& out, const PackedConv& conv,
+void check_shapes(const Builder& b, const BufferSpec& in, const BufferSpec& out, const Stack& stack,
                   const Reach& reach, int to) {
+  const PackedConv& conv = stack.first();
+  b.require(stack.count() == 1 || !conv.rows(), "volumes of three channels have no form");
+  b.require(in.n % stack.depth == 0 && out.n == in.n / stack.depth * stack.out_depth(),
+            "y has another number of samples or slices");
   b.require(in.type == conv.type && out.type != Type::u8, "the types do not fit");
   const int end = reach.first + conv.inputs;
   b.require(end <= in.c && reach.first % kLanes == 0, "x has other channels");
@@ -60,8 +80,7 @@ void check_shapes(const Builder& b, const BufferSpec& in, const BufferSpec& out,
   b.require(out.c != 3 && out.external < 0 && in.external < 0, "y has other channels");
   require_part(b, out, to, conv.outputs);
   const std::int64_t high = in.h + 2 * reach.pad - conv.kernel, wide = in.w + 2 * reach.pad - conv.kernel;
-  b.require(high >= 0 && wide >= 0 && out.n == in.n && out.h == high / reach.stride + 1 &&
-                out.w == wide / reach.stride + 1,
+  b.require(high >= 0 && wide >= 0 && out.h == high / reach.stride + 1 && out.w == wide / reach.stride + 1,
             "y has another size");
 }
 
@@ -83,11 +102,12 @@ Epilogue read_epilogue(const Builder& b, const PackedConv& conv, Type type) {
 StepFn make_conv2d(Builder& b) {
   const int x = b.read("x"), y = b.write_part("y");
   const BufferSpec &in = b.spec(x), &out = b.spec(y);
-  const PackedConv* conv = b.conv_of_any_form("kernel");
+  const Stack stack = read_kernels(b);
+  const PackedConv* conv = &stack.first();
   const Reach reach{b.integer("stride", 1, 4), b.integer("first", 0, 1 << 20), b.integer("pad", 0, 3)};
   const int to = b.integer("to", 0, 1 << 20), outputs = conv->outputs;
   const bool mirrored = b.flag("reflect");
-  check_shapes(b, in, out, *conv, reach, to);
+  check_shapes(b, in, out, stack, reach, to);
   b.require(!conv->winograd() || reach.first == 0, "Winograd's form reads from the first channel on");
   b.require(x != y || reach.first + conv->inputs <= to || to + outputs <= reach.first,
             "writes to the channels that it reads");
@@ -114,7 +134,7 @@ StepFn make_conv2d(Builder& b) {
       convolve(run, dense_picture(run, source, reach.first, dense), target, *conv,
                {reach.stride, 0, reach.pad}, bound);
     else
-      convolve(run, source, target, *conv, reach, bound);
+      convolve(run, source, target, stack, reach, bound);
     if (mirrored) clear_halo(run, source);
     clear_halo(run, run.map(y));
   };

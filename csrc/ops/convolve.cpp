@@ -9,7 +9,28 @@ namespace e4s {
 namespace {
 
 constexpr int kWidth = kGroup * kLanes;
-constexpr std::int64_t kPointers = kBlockPixels * static_cast<std::int64_t>(sizeof(void*));
+
+// The pixels of a block: where each is read, where its sums go, and its slice in a volume.
+struct BlockPixels {
+  const void* sources[kBlockPixels];
+  float* targets[kBlockPixels];
+  int slices[kBlockPixels];
+
+  // Collects the pixels whose slice `offset` further on exists, `bytes` further on; returns their number.
+  int beside(const BlockPixels& all, int count, int offset, int depth, std::int64_t bytes) {
+    int live = 0;
+    for (int p = 0; p < count; ++p) {
+      const int slice = all.slices[p] + offset;
+      if (slice < 0 || slice >= depth) continue;
+      sources[live] = static_cast<const std::byte*>(all.sources[p]) + bytes;
+      targets[live++] = all.targets[p];
+    }
+    return live;
+  }
+};
+
+constexpr std::int64_t kPlaces =
+    (static_cast<std::int64_t>(sizeof(BlockPixels)) + kAlign - 1) / kAlign * kAlign;
 
 }  // namespace
 
@@ -25,9 +46,9 @@ Tiler::Tiler(const Kernels& cpu, const PackedConv& conv, int group)
       pixels_((conv.type == Type::f32 ? cpu.conv_pixels_f32 : cpu.conv_pixels_bf16)[conv.vectors(group)]) {}
 
 void Tiler::sum(const void* const* pixels, std::int64_t count, const Offset* taps, int tap_count,
-                float* const* sums) const {
+                float* const* sums, bool accumulate) const {
   const std::int64_t words = conv_.words(), element = size_of(conv_.type), whole = count / pixels_ * pixels_;
-  alignas(64) float dump[kWidth];
+  alignas(64) float dump[kWidth] = {};
   const void* last_pixels[kTileMax];  // the last tile repeats a pixel and discards its sums
   float* last_sums[kTileMax];
   for (int p = 0; p < pixels_ && whole < count; ++p) {
@@ -44,7 +65,7 @@ void Tiler::sum(const void* const* pixels, std::int64_t count, const Offset* tap
     const std::int64_t depth = std::min(kDepth, words - word);
     tile.words = depth;
     tile.weights = conv_.memory.data() + conv_.chunk(group_, word) * 4;
-    tile.accumulate = word > 0;
+    tile.accumulate = accumulate || word > 0;
     for (int t = 0; t < tap_count; ++t)
       offsets[t] = {taps[t].x * element / 4 + word, taps[t].index * depth * lanes_};
     tile.pixel_count = pixels_;
@@ -63,7 +84,7 @@ void prepare(Builder& b, const BufferSpec& in, const BufferSpec& out, const Pack
   b.scratch(conv.winograd() ? winograd_scratch(conv) : convolve_scratch());
 }
 
-std::int64_t convolve_scratch() { return 2 * kPointers + kBlockPixels * kWidth * 4; }
+std::int64_t convolve_scratch() { return kPlaces + kBlockPixels * kWidth * 4; }
 
 void finish_span(const Run& run, const Epilogue& e, const Map& y, int sample, int row, int column, int count,
                  const Tiler& tiler, const float* sums, std::int64_t stride) {
@@ -89,28 +110,32 @@ void finish_span(const Run& run, const Epilogue& e, const Map& y, int sample, in
   run.cpu.finish(finish, span);
 }
 
-void convolve(const Run& run, const Map& x, const Map& y, const PackedConv& conv, const Reach& reach,
+void convolve(const Run& run, const Map& x, const Map& y, const Stack& stack, const Reach& reach,
               const Epilogue& epilogue) {
-  if (conv.winograd()) return convolve_winograd(run, x, y, conv, epilogue);
+  const PackedConv& conv = stack.first();
+  if (conv.winograd()) return convolve_winograd(run, x, y, stack, epilogue);
   const int kernel = conv.kernel, pad = reach.pad, stride = reach.stride, groups = conv.groups();
   const int tap_count = static_cast<int>(conv.taps()), columns = conv.rows() ? 1 : kernel;
   Tiler::Offset taps[kMostTaps];
   for (int t = 0; t < tap_count; ++t) taps[t] = {t / columns * x.row + t % columns * x.pixel, t};
   const std::int64_t size = size_of(x.type), step = stride * x.pixel * size;
   const bool bare = epilogue.bare();
-  const std::int64_t pixels = static_cast<std::int64_t>(y.h) * y.w;
+  const int out_depth = stack.out_depth();
+  // Blocks reach over samples, so that small maps fill them.
+  const std::int64_t pixels = static_cast<std::int64_t>(y.n) * y.h * y.w;
   const std::int64_t blocks = (pixels + kBlockPixels - 1) / kBlockPixels;
-  run.pool.each(y.n * blocks * groups, [&](std::int64_t task, int worker) {
+  run.pool.each(blocks * groups, [&](std::int64_t task, int worker) {
     const Tiler tiler(run.cpu, conv, static_cast<int>(task % groups));
-    const int sample = static_cast<int>(task / groups / blocks);
-    const std::int64_t start = task / groups % blocks * kBlockPixels;
+    const std::int64_t start = task / groups * kBlockPixels;
     const int count = static_cast<int>(std::min(kBlockPixels, pixels - start));
     std::byte* scratch = run.of_worker(worker);
-    auto** targets = reinterpret_cast<float**>(scratch);
-    auto** sources = reinterpret_cast<const void**>(scratch + kPointers);
-    auto* sums = reinterpret_cast<float*>(scratch + 2 * kPointers);
-    each_row(start, count, y.w, [&](int row, int column, int p, int length) {
-      const std::byte* source = x.at(sample, row * stride - pad, column * stride - pad) + reach.first * size;
+    BlockPixels& block = *reinterpret_cast<BlockPixels*>(scratch);
+    auto* sums = reinterpret_cast<float*>(scratch + kPlaces);
+    each_row(start, count, y.w, [&](int line, int column, int p, int length) {
+      const int sample = line / y.h, row = line % y.h, slice = sample % out_depth;
+      const std::byte* source =
+          x.at(sample / out_depth * stack.depth + slice, row * stride - pad, column * stride - pad) +
+          reach.first * size;
       std::byte* out = y.at(sample, row, column) + tiler.group() * kWidth * size_of(y.type);
       for (int r = 0; r < kernel; ++r)
         prefetch<Use::read>(source + r * x.row * size, ((length - 1) * stride + kernel) * x.pixel * size);
@@ -120,14 +145,22 @@ void convolve(const Run& run, const Map& x, const Map& y, const PackedConv& conv
           bare ? reinterpret_cast<float*>(out) : sums + static_cast<std::int64_t>(p) * tiler.lanes();
       const std::int64_t apart = bare ? y.pixel : tiler.lanes();
       for (int i = 0; i < length; ++i, source += step, target += apart) {
-        sources[p + i] = source;
-        targets[p + i] = target;
+        block.sources[p + i] = source;
+        block.targets[p + i] = target;
+        block.slices[p + i] = slice;
       }
     });
-    tiler.sum(sources, count, taps, tap_count, targets);
+    stack.each([&](const PackedConv& part, int offset) {
+      if (offset == 0) return tiler.sum(block.sources, count, taps, tap_count, block.targets);
+      BlockPixels moved;
+      const int live = moved.beside(block, count, offset, stack.depth, offset * x.image * size);
+      if (live != 0)
+        Tiler(run.cpu, part, tiler.group()).sum(moved.sources, live, taps, tap_count, moved.targets, true);
+    });
     if (bare) return;
-    each_row(start, count, y.w, [&](int row, int column, int p, int length) {
-      finish_span(run, epilogue, y, sample, row, column, length, tiler, targets[p], tiler.lanes());
+    each_row(start, count, y.w, [&](int line, int column, int p, int length) {
+      finish_span(run, epilogue, y, line / y.h, line % y.h, column, length, tiler, block.targets[p],
+                  tiler.lanes());
     });
   });
   clear_halo(run, y);

@@ -35,14 +35,14 @@ class Tiler {
   int lanes() const { return lanes_; }
   int group() const { return group_; }
 
-  // Writes the sums of pixels[i] to sums[i] [lanes]. A tap is an offset into x, in elements, and an index
-  // into the weights.
+  // Writes the sums of pixels[i] to sums[i] [lanes], or adds to what is there. A tap is an offset into x, in
+  // elements, and an index into the weights.
   struct Offset {
     std::int64_t x;
     int index;
   };
   void sum(const void* const* pixels, std::int64_t count, const Offset* taps, int tap_count,
-           float* const* sums) const;
+           float* const* sums, bool accumulate = false) const;
 
  private:
   const PackedConv& conv_;
@@ -84,14 +84,37 @@ struct Reach {
   int stride, first, pad;
 };
 
+// The kernels of a convolution over volumes, whose slices are neighbouring samples of a map: slice s of the
+// result is the sum of what kernel k makes of slice s + k - pad, where there is one.
+struct Stack {
+  std::vector<const PackedConv*> kernels;
+  int depth = 1, pad = 0;  // slices of a volume; slices of zeros before and after them
+
+  int count() const { return static_cast<int>(kernels.size()); }
+  int out_depth() const { return depth + 2 * pad - count() + 1; }
+  const PackedConv& first() const { return *kernels[static_cast<std::size_t>(pad)]; }
+  // Calls visit(kernel, offset of the slice that it reads): first the one that reads every slice of the
+  // result.
+  template <class F>
+  void each(const F& visit) const {
+    visit(first(), 0);
+    for (int k = 0; k < count(); ++k)
+      if (k != pad) visit(*kernels[static_cast<std::size_t>(k)], k - pad);
+  }
+};
+
 // Computes a dense convolution x [N,H,W,C] -> y [N,H/stride,W/stride,O] in the weights' form (direct or
 // Winograd), over channels of x from `first` on.
-void convolve(const Run& run, const Map& x, const Map& y, const PackedConv& conv, const Reach& reach,
+void convolve(const Run& run, const Map& x, const Map& y, const Stack& stack, const Reach& reach,
               const Epilogue& epilogue);
+inline void convolve(const Run& run, const Map& x, const Map& y, const PackedConv& conv, const Reach& reach,
+                     const Epilogue& epilogue) {
+  convolve(run, x, y, Stack{{&conv}}, reach, epilogue);
+}
 
 // Computes a 3 x 3 convolution of stride 1 in Winograd's form, x [N,H,W,C] -> y [N,H,W,O]: 16 products for 4
 // pixels instead of 36. Sides are even, input channels a multiple of 16.
-void convolve_winograd(const Run& run, const Map& x, const Map& y, const PackedConv& conv,
+void convolve_winograd(const Run& run, const Map& x, const Map& y, const Stack& stack,
                        const Epilogue& epilogue);
 // A convolution step, as far as the choice of its form depends on it. height, width: of the output.
 struct ConvShape {

@@ -15,6 +15,7 @@ const std::map<std::string, Factory>& factories() {
       {"demodulate", make_demodulate},
       {"from_uint8", make_from_uint8},
       {"gate", make_gate},
+      {"gaussian_quarter", make_gaussian_quarter},
       {"instance_norm", make_instance_norm},
       {"max_pool", make_max_pool},
       {"norm_add", make_norm_add},
@@ -25,8 +26,14 @@ const std::map<std::string, Factory>& factories() {
       {"resize", make_resize},
       {"resize_labels", make_resize_labels},
       {"rms_norm", make_rms_norm},
+      {"soft_argmax", make_soft_argmax},
+      {"spade", make_spade},
+      {"sparse_motion", make_sparse_motion},
+      {"split_slices", make_split_slices},
+      {"sum_taps", make_sum_taps},
       {"to_rgb", make_to_rgb},
       {"to_uint8", make_to_uint8},
+      {"warp", make_warp},
   };
   return all;
 }

@@ -15,7 +15,8 @@ StepFn make_argmax(Builder& b);
 StepFn make_blur(Builder& b);
 // The learned constant, repeated over the batch: values [H,W,C] -> y [N,H,W,C].
 StepFn make_constant(Builder& b);
-// Dense convolution with its epilogue: x [N,h,w,I] -> channels of y [N,H,W,O] from `to` on.
+// Dense convolution with its epilogue, over maps or volumes (neighbouring samples are slices): x [N,h,w,I] ->
+// channels of y [N,H,W,O] from `to` on.
 StepFn make_conv2d(Builder& b);
 // Every stride-th pixel of x [N,h,w,c] -> channels of y [N,H,W,C] from `first` on.
 StepFn make_copy(Builder& b);
@@ -23,15 +24,17 @@ StepFn make_copy(Builder& b);
 StepFn make_demodulate(Builder& b);
 // 8-bit pixels x [N,h,w,3] -> normalised y [N,H,W,3].
 StepFn make_from_uint8(Builder& b);
-// x * sigmoid(gate) (+ x), then ReLU: x, y [N,H,W,C], gate [N,1,1,C].
+// x * sigmoid(gate) (+ x), then ReLU: x, y [N,H,W,C], gate [N,1,1,C] or [N,H,W,1].
 StepFn make_gate(Builder& b);
+// A picture filtered by a Gaussian, every fourth pixel: x [N,h,w,3] -> y [N,(h+3)/4,(w+3)/4,3].
+StepFn make_gaussian_quarter(Builder& b);
 // Instance norm, then PReLU: x, y [N,H,W,C].
 StepFn make_instance_norm(Builder& b);
 // Max pooling 3 x 3 of stride 2: x [N,h,w,C] -> y [N,(h+1)/2,(w+1)/2,C].
 StepFn make_max_pool(Builder& b);
 // Instance norm times a gain, plus the shortcut: x, y [N,H,W,C], shortcut [N,h,w,C].
 StepFn make_norm_add(Builder& b);
-// The first three channels: x [N,H,W,C] -> y [N,H,W,3].
+// The first three channels, or their sigmoid: x [N,H,W,C] -> y [N,H,W,3].
 StepFn make_picture(Builder& b);
 // One linear layer per region: x [N,1,R,I] -> y [N,1,R,O].
 StepFn make_region_linear(Builder& b);
@@ -43,11 +46,23 @@ StepFn make_regional_conv(Builder& b);
 StepFn make_resize(Builder& b);
 // Nearest resize of labels: x [N,h,w,1] -> y [N,H,W,1].
 StepFn make_resize_labels(Builder& b);
+// Sums of channels that belong to taps: x [N*D,H,W,T*O] -> y [N*D,H,W,O].
+StepFn make_sum_taps(Builder& b);
 // Modulated 1 x 1 convolution plus the upsampled skip: x [N,H,W,I], skip [N,H/2,W/2,3] -> y [N,H,W,3].
 StepFn make_to_rgb(Builder& b);
 // Vectors divided by their root mean square: x, y [N,1,R,C].
 StepFn make_rms_norm(Builder& b);
+// Mean places under a softmax over the cells of volumes: x [N*D,H,W,K] -> y [N,1,K,3].
+StepFn make_soft_argmax(Builder& b);
+// Instance norm scaled and shifted by maps, then leaky ReLU: x, y [N,H,W,C], maps [N,H,W,2C].
+StepFn make_spade(Builder& b);
+// Heat maps and volumes moved by key points: x [N*D,H,W,C], points [N,1,K,3] -> y [N*D,H,W,(K+1)(1+C)].
+StepFn make_sparse_motion(Builder& b);
+// Channels as slices of a volume: x [N,H,W,C*D] -> y [N*D,H,W,C].
+StepFn make_split_slices(Builder& b);
 // x [N,H,W,3] in -1..1 -> 8-bit y [N,H,W,3].
 StepFn make_to_uint8(Builder& b);
+// Volumes moved by a mixture of motions: x, y [N*D,H,W,C], logits [N*D,H,W,K+1], points [N,1,K,3].
+StepFn make_warp(Builder& b);
 
 }  // namespace e4s

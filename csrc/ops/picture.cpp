@@ -1,4 +1,6 @@
-// The first three channels of a feature map as a picture: convolutions compute whole vectors of channels.
+// The first three channels of a feature map as a picture, or their sigmoid: convolutions compute whole
+// vectors of channels.
+#include <cmath>
 #include <cstring>
 
 #include "ops/elementwise.h"
@@ -9,6 +11,7 @@ namespace e4s {
 StepFn make_picture(Builder& b) {
   const int x = b.read("x"), y = b.write("y");
   const BufferSpec &in = b.spec(x), &out = b.spec(y);
+  const bool sigmoid = b.flag("sigmoid");
   b.require(is_feature(in) && in.type == Type::f32 && in.c > 3, "x must be a feature map of floats");
   b.require(
       out.type == Type::f32 && out.halo == 0 && out.c == 3 && out.n == in.n && out.h == in.h && out.w == in.w,
@@ -19,7 +22,11 @@ StepFn make_picture(Builder& b) {
       const std::byte* from = source.at(n, row, 0);
       std::byte* to = target.at(n, row, 0);
       for (int i = 0; i < target.w; ++i, from += source.pixel * 4, to += target.pixel * 4) {
-        std::memcpy(to, from, 12);
+        float values[3];
+        std::memcpy(values, from, 12);
+        if (sigmoid)
+          for (float& value : values) value = 1 / (1 + std::exp(-value));
+        std::memcpy(to, values, 12);
         if (target.pixel > 3) std::memset(to + 12, 0, 4);
       }
     });

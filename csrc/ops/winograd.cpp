@@ -57,9 +57,11 @@ void check_winograd(const Builder& b, const BufferSpec& in, const BufferSpec& ou
             "Winograd's form needs stride 1, even sides and whole vectors of channels");
 }
 
-void convolve_winograd(const Run& run, const Map& x, const Map& y, const PackedConv& conv,
+void convolve_winograd(const Run& run, const Map& x, const Map& y, const Stack& stack,
                        const Epilogue& epilogue) {
+  const PackedConv& conv = stack.first();
   const Layout places(conv);
+  const int out_depth = stack.out_depth();
   const int across = y.w / 2;
   const std::int64_t tiles = static_cast<std::int64_t>(across) * (y.h / 2);
   const std::int64_t per = block_tiles(tiles, run.pool.width()), blocks = (tiles + per - 1) / per;
@@ -70,24 +72,30 @@ void convolve_winograd(const Run& run, const Map& x, const Map& y, const PackedC
     std::byte* scratch = run.of_worker(worker);
     std::byte* products = scratch + places.products;
     auto* pictures = reinterpret_cast<float*>(scratch + places.pictures);
-    each_row(start, count, across, [&](int row, int column, int first, int length) {
-      WinogradIn r{};
-      r.x = x.at(sample, 2 * row - 1, 2 * column - 1), r.type = x.type;
-      r.count = length, r.channels = conv.inputs, r.row = x.row, r.pixel = x.pixel;
-      r.out = scratch + first * places.in_tile, r.part = places.in_part / size_of(x.type);
-      run.cpu.winograd_in(r);
-    });
-    for (int part = 0; part < kParts; ++part) {  // outermost, so that the inputs of all groups stay in cache
-      const void* sources[kTiles];
-      float* targets[kTiles];
-      const Tiler::Offset tap{0, part};
-      for (int t = 0; t < count; ++t) sources[t] = scratch + part * places.in_part + t * places.in_tile;
-      for (int group = 0; group < conv.groups(); ++group) {
-        std::byte* first = products + part * places.out_part + group * kWidth * 4;
-        for (int t = 0; t < count; ++t) targets[t] = reinterpret_cast<float*>(first + t * places.out_tile);
-        Tiler(run.cpu, conv, group).sum(sources, count, &tap, 1, targets);
+    stack.each([&](const PackedConv& kernel, int offset) {
+      const int slice = sample % out_depth + offset;
+      if (slice < 0 || slice >= stack.depth) return;
+      const int source = sample / out_depth * stack.depth + slice;
+      each_row(start, count, across, [&](int row, int column, int first, int length) {
+        WinogradIn r{};
+        r.x = x.at(source, 2 * row - 1, 2 * column - 1), r.type = x.type;
+        r.count = length, r.channels = conv.inputs, r.row = x.row, r.pixel = x.pixel;
+        r.out = scratch + first * places.in_tile, r.part = places.in_part / size_of(x.type);
+        run.cpu.winograd_in(r);
+      });
+      for (int part = 0; part < kParts;
+           ++part) {  // outermost, so that the inputs of all groups stay in cache
+        const void* sources[kTiles];
+        float* targets[kTiles];
+        const Tiler::Offset tap{0, part};
+        for (int t = 0; t < count; ++t) sources[t] = scratch + part * places.in_part + t * places.in_tile;
+        for (int group = 0; group < conv.groups(); ++group) {
+          std::byte* first = products + part * places.out_part + group * kWidth * 4;
+          for (int t = 0; t < count; ++t) targets[t] = reinterpret_cast<float*>(first + t * places.out_tile);
+          Tiler(run.cpu, kernel, group).sum(sources, count, &tap, 1, targets, offset != 0);
+        }
       }
-    }
+    });
     for (int group = 0; group < conv.groups(); ++group) {
       const Tiler tiler(run.cpu, conv, group);
       const int lanes = tiler.lanes();

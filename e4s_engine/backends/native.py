@@ -41,7 +41,7 @@ class WeightStore:
         """Return a step's weights by name, with its convolution in the forms that the runtime wants."""
         weights = dict(step.weights)
         for name, form in self._forms(plan, step).items():
-            weights[name] = [dataclasses.replace(_kernel_of(step), form=form)]
+            weights[name] = [dataclasses.replace(kernel, form=form) for kernel in _slices_of(step)]
         return weights
 
     def form(self, plan: Plan, step: Step) -> str:
@@ -50,9 +50,11 @@ class WeightStore:
 
     def _forms(self, plan: Plan, step: Step) -> dict[str, str]:
         """Return the forms of a step's convolution by the names of its weights; {} for other steps."""
-        if "kernel" not in step.weights or self._direct:
+        if "kernel" not in step.weights:
             return {}
-        kernel = _kernel_of(step)
+        if self._direct:
+            return {"kernel": "direct"}
+        kernel = _slices_of(step)[0]
         x, y = (plan.buffers[step.buffers[name]].shape for name in ("x", "y"))
         first, has_labels = int(step.numbers.get("first", 0)), "labels" in step.buffers
         return _native.conv_forms(self._isa, kernel.shape, kernel.type, x, y, first, has_labels)
@@ -86,6 +88,23 @@ def _kernel_of(step: Step) -> Conv:
     (kernel,) = step.weights["kernel"]
     assert isinstance(kernel, Conv)
     return kernel
+
+
+def _slices_of(step: Step) -> list[Conv]:
+    """Return a step's kernel as those of single slices: one for maps, several for volumes."""
+    kernel = _kernel_of(step)
+    if len(kernel.shape) == 4:
+        return [kernel]
+    outputs, inputs, depth, *sides = kernel.shape
+
+    def part(arrays: Mapping[str, Array], number: int) -> tuple[Array, Array | None, Array | None]:
+        whole, out_scale, in_scale = kernel.make(arrays)
+        return whole[:, :, number], out_scale, in_scale
+
+    return [
+        Conv((*kernel.key, f"slice{i}"), (outputs, inputs, *sides), kernel.type, partial(part, number=i))
+        for i in range(depth)
+    ]
 
 
 def compile_plan(plan: Plan, store: WeightStore, isa: str = "", **options: Any) -> _native.Plan:

@@ -1,4 +1,4 @@
-"""Command line: e4s swap, edit, reconstruct, faces, parse, convert, info, bench, demo, train.
+"""Command line: e4s swap, edit, reconstruct, reenact, restore, faces, parse, weights, convert, info ...
 
 A module per command: HELP says what it does, `add` adds its arguments, `run` returns its exit code. Exit
 codes: 0 success, 1 something failed (one line on stderr says what), 2 wrong usage.
@@ -12,7 +12,20 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from e4s_engine import __version__
-from e4s_engine.cli import bench, convert, demo, edit, faces, info, parse, reconstruct, swap
+from e4s_engine.cli import (
+    bench,
+    convert,
+    demo,
+    edit,
+    faces,
+    info,
+    parse,
+    reconstruct,
+    reenact,
+    restore,
+    swap,
+    weights,
+)
 from e4s_engine.cli.commands import Command
 from e4s_engine.cli.messages import Log, complain, say, warnings_shown
 from e4s_engine.errors import E4SError
@@ -22,8 +35,11 @@ COMMANDS: dict[str, Any] = {
     "swap": swap,
     "edit": edit,
     "reconstruct": reconstruct,
+    "reenact": reenact,
+    "restore": restore,
     "faces": faces,
     "parse": parse,
+    "weights": weights,
     "convert": convert,
     "info": info,
     "bench": bench,

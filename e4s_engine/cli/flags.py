@@ -9,7 +9,7 @@ from typing import Any
 
 from e4s_engine.options import SwapOptions
 
-ALIGN: dict[str, str | bool] = {"auto": "auto", "yes": True, "no": False}
+CHOICES: dict[str, str | bool] = {"auto": "auto", "yes": True, "no": False}
 REGIONS = "--regions"
 LANDMARKS = "[68, 2] or [5, 2] landmarks in pixels of the photo (json, npy, txt)"
 
@@ -45,8 +45,8 @@ def _add_option(command: argparse.ArgumentParser, field: dataclasses.Field[Any])
         # The flag changes the default: it switches off what is on, or on what is off.
         value["action"] = "store_false" if field.default else "store_true"
         value["help"] = more.get("off", more["meaning"])
-    elif field.name == "align":
-        value |= {"type": align, "metavar": "|".join(ALIGN)}
+    elif field.default == "auto":
+        value |= {"type": choice, "metavar": "|".join(CHOICES)}
     elif "choices" in more:
         value["choices"] = more["choices"]
     else:
@@ -120,11 +120,11 @@ def add_machine(command: argparse.ArgumentParser) -> None:
     command.add_argument("--backend", choices=("auto", "native", "reference"), default="auto")
 
 
-def align(text: str) -> str | bool:
-    """Read the option `align`."""
-    if text not in ALIGN:
-        raise argparse.ArgumentTypeError(f"expected {', '.join(ALIGN)}, got {text!r}")
-    return ALIGN[text]
+def choice(text: str) -> str | bool:
+    """Read an option that is auto, yes or no."""
+    if text not in CHOICES:
+        raise argparse.ArgumentTypeError(f"expected {', '.join(CHOICES)}, got {text!r}")
+    return CHOICES[text]
 
 
 def regions(text: str) -> tuple[str, ...]:

@@ -11,9 +11,9 @@ from pathlib import Path
 from e4s_engine.errors import OutputError
 
 _INPUTS = (
-    "source", "target", "image", "reference", "official", "source_labels", "target_labels", "labels",
-    "reference_labels", "source_landmarks", "target_landmarks", "image_landmarks", "reference_landmarks",
-    "weights", "parser",
+    "source", "target", "image", "reference", "driving", "official", "labels", "source_labels",
+    "target_labels", "reference_labels", "image_landmarks", "source_landmarks", "target_landmarks",
+    "reference_landmarks", "driving_landmarks", "weights", "parser",
 )  # fmt: skip
 _PAIRS = ("also", "put")  # WHAT=IMAGE
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from argparse import Namespace
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -189,5 +190,5 @@ def _explained(
     options = engines.options(arguments).changed(faces="largest")
     result = engine.swap(source, portrait, regions, options=options)
     result.save(target.output, quality=arguments.quality)
-    sheet = swap_sheet(list(people.values()), portrait, result)
+    sheet = swap_sheet(list(people.values()), portrait, result, partial(engine.parse, align=False))
     images.write(sheet, Path(arguments.explain), "--explain")

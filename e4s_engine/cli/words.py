@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_POSITIONS = ("source", "target", "image", "reference")
+_POSITIONS = ("source", "target", "image", "reference", "driving")
 _NAMES = {
     "official_pt": "OFFICIAL",
     "out_safetensors": "OUT",
@@ -35,6 +35,8 @@ _PHRASES = [
     (r"pass align=False", "give --align no"),
     (r"align=False", "--align no"),
     (r"align=True", "--align yes"),
+    (r"(reenact|restore)=True", r"--\1 yes"),
+    (r"make the engine with a folder", "give --weights a folder"),
     (r"use ema=False", "leave out --ema"),
     (r"leave faces out", "leave out {faces}"),
     (r"\bfaces (asks|names)\b", r"{faces} \1"),

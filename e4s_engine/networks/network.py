@@ -21,6 +21,10 @@ Config = Any  # one of the frozen dataclasses that the registry's networks decla
 
 MAX_CHANNELS = 4096
 
+# Where the authors of GPEN offer its files, and what they say about their use.
+GPEN_FILES = "https://public-vigen-video.oss-cn-shanghai.aliyuncs.com/robin/models"
+GPEN_LICENCE = "for academic and non-commercial use only (https://github.com/yangxy/GPEN)"
+
 
 class Input(enum.Enum):
     """Kinds of a function's input arrays, each with a leading axis of samples."""
@@ -60,6 +64,20 @@ class Function:
         return self.half if self.half and precision == "bf16" else precision
 
 
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """The weights of a network as its authors offer them.
+
+    file: name that the published pipeline expects. purpose: what the file enables. source: page or address
+    where the authors offer it. licence: what they say about its use.
+    """
+
+    file: str
+    purpose: str
+    source: str
+    licence: str
+
+
 def scale(name: str, shape: Shape) -> tuple[float, float]:
     """Return mean and deviation of a random tensor: variances about 1, vectors small, kernels as by He."""
     if name.endswith("running_var"):
@@ -78,6 +96,7 @@ class Network:
     infer: function shapes of an official state dict -> config. Raises WeightsError if it is not one.
     recognise: function shapes of an official state dict -> whether it belongs to this network.
     functions: functions by name.
+    published: the authors' weights; None: nobody publishes any.
     scale: function (tensor, shape) -> mean and deviation of random weights that keep activations in range.
     """
 
@@ -88,6 +107,7 @@ class Network:
     infer: Callable[[Shapes], Any]
     recognise: Callable[[Shapes], bool]
     functions: Mapping[str, Function]
+    published: Published | None = None
     scale: Callable[[str, Shape], tuple[float, float]] = scale
 
     def function(self, name: str) -> Function:

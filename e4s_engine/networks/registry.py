@@ -8,6 +8,7 @@ from typing import Any
 
 from e4s_engine.errors import WeightsError
 from e4s_engine.networks.bisenet.network import BISENET
+from e4s_engine.networks.facevid2vid.network import FACEVID2VID
 from e4s_engine.networks.gpen.network import GPEN
 from e4s_engine.networks.network import Network, Shape, Shapes
 from e4s_engine.networks.parsenet.network import PARSENET
@@ -22,6 +23,7 @@ NETWORKS: dict[str, Network] = {
     PARSENET.kind: PARSENET,
     RRDBNET.kind: RRDBNET,
     GPEN.kind: GPEN,
+    FACEVID2VID.kind: FACEVID2VID,
 }
 
 

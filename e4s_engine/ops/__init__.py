@@ -28,16 +28,20 @@ from e4s_engine.ops import (
     concat,
     constant,
     conv2d,
+    conv3d,
+    conv_slices,
     cubic_half,
     equal_conv,
     equal_linear,
     flat_linear,
     from_uint8,
     gate,
+    gaussian_quarter,
     global_mean,
     inject,
     instance_norm,
     latent_codes,
+    linear,
     max_pool,
     modulation,
     normalize,
@@ -47,10 +51,17 @@ from e4s_engine.ops import (
     resize,
     resize_labels,
     rms_norm,
+    sigmoid,
+    soft_argmax,
+    spade,
+    sparse_motion,
+    spectral_norm,
+    split_slices,
     squeeze_excite,
     subsample,
     to_rgb,
     to_uint8,
+    warp,
 )
 
 if TYPE_CHECKING:
@@ -59,10 +70,11 @@ if TYPE_CHECKING:
     from e4s_engine.ops.ops import Ops
 
 _OPS = (
-    activation, add, argmax, batch_norm, blur, concat, constant, conv2d, cubic_half, equal_conv,
-    equal_linear, flat_linear, from_uint8, gate, global_mean, inject, instance_norm, latent_codes,
-    max_pool, modulation, normalize, region_linear, region_pool, regional_conv, resize, resize_labels,
-    rms_norm, squeeze_excite, subsample, to_rgb, to_uint8,
+    activation, add, argmax, batch_norm, blur, concat, constant, conv2d, conv3d, conv_slices,
+    cubic_half, equal_conv, equal_linear, flat_linear, from_uint8, gate, gaussian_quarter, global_mean,
+    inject, instance_norm, latent_codes, linear, max_pool, modulation, normalize, region_linear,
+    region_pool, regional_conv, resize, resize_labels, rms_norm, sigmoid, soft_argmax, spade,
+    sparse_motion, spectral_norm, split_slices, squeeze_excite, subsample, to_rgb, to_uint8, warp,
 )  # fmt: skip
 
 

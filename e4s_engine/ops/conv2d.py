@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from e4s_engine.plan import Array, Arrays, Symbol, Weight
 
-_COLOURS = 3
+COLOURS = 3
 
 
 def reference(
@@ -61,12 +61,12 @@ def record(
     n, inputs, height, width = x.shape
     outputs, kernel = weight.shape[0], weight.shape[-1]
     shape = (n, outputs, -(-height // stride), -(-width // stride))
-    coloured = outputs == _COLOURS
+    coloured = outputs == COLOURS
     if coloured and prelu is not None:
         raise unfoldable("a PReLU of three channels")
     y = plan.emit(
         "conv2d",
-        (n, _COLOURS + 1, *shape[2:]) if coloured else shape,
+        (n, COLOURS + 1, *shape[2:]) if coloured else shape,
         {"x": x},
         type="f32" if coloured else "",
         weights={
@@ -78,7 +78,7 @@ def record(
     )
     if relu or slope or prelu is not None:
         y = activation.record(y, prelu=prelu, slope=slope)
-    return plan.emit("picture", shape, {"x": y}, type="f32") if coloured else y
+    return plan.emit("picture", shape, {"x": y}, type="f32", sigmoid=0) if coloured else y
 
 
 def whole_kernel(weight: Weight, type_name: str) -> Conv:
@@ -92,7 +92,7 @@ def whole_kernel(weight: Weight, type_name: str) -> Conv:
 
 def _four_kernels(weight: Weight, type_name: str) -> Conv:
     """Return a kernel of three outputs with a fourth one, zero: buffers of three channels are pictures."""
-    shape = (_COLOURS + 1, *weight.shape[1:])
+    shape = (COLOURS + 1, *weight.shape[1:])
 
     def four(arrays: Arrays) -> tuple[Array, None, None]:
         return np.concatenate([weight.read(arrays), np.zeros((1, *shape[1:]), np.float32)]), None, None

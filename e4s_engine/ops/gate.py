@@ -1,4 +1,4 @@
-"""Channel attention (BiSeNet)."""
+"""Attention: channels (BiSeNet) or pixels (an occlusion map) times a sigmoid."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def reference(x: Tensor, logits: Tensor, *, residual: bool = False) -> Tensor:
-    """Return x * sigmoid(logits), plus x if residual. x [N,C,H,W], logits [N,C,1,1]."""
+    """Return x * sigmoid(logits), plus x if residual. x [N,C,H,W], logits [N,C,1,1] or [N,1,H,W]."""
     y = x * logits.sigmoid()
     return y + x if residual else y
 

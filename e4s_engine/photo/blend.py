@@ -148,6 +148,11 @@ def _window(mask: Mask, radius: int, pick: np.ufunc) -> Mask:
     return values.view(np.bool_)
 
 
+def grown(mask: Mask, radius: int) -> Mask:
+    """Return a mask grown by a square of side 2 radius + 1."""
+    return _window(mask, radius, np.maximum)
+
+
 def _double(mask: Floats) -> Floats:
     """Resize [512, 512] -> [1024, 1024] bilinearly with half-pixel centres."""
     for axis in (0, 1):

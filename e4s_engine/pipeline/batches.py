@@ -11,7 +11,6 @@ from itertools import count, islice, repeat
 from typing import Any, Literal, TypeVar
 
 from e4s_engine.errors import ArgumentError, BackendError, ClosedError, DeviceMemoryError
-from e4s_engine.faces.choose import Which
 from e4s_engine.options import SwapOptions
 from e4s_engine.photo.images import is_stream
 from e4s_engine.pipeline import inputs
@@ -107,11 +106,12 @@ def _let_go(error: BaseException) -> None:
 
 
 def tasks(
-    pipeline: Pipeline, reader: Reader, source: Side, target: Columns, request: Request, which: Which
+    pipeline: Pipeline, reader: Reader, source: Side, target: Columns, request: Request, options: SwapOptions
 ) -> tuple[Iterator[Task], int | None]:
     """Return the tasks of `Engine.swap_each` and their number, None if only the end of the targets tells.
 
-    source: one source for all, which is read and encoded now, or many, as its `image`.
+    source: one source for all, which is read now, and encoded unless it is to be driven to every target, or
+        many, as its `image`.
     target: images, labels and landmarks of the targets.
 
     Raises ArgumentError, or what is wrong with a single source.
@@ -123,8 +123,11 @@ def tasks(
     known = (_in_step(labels, total, "target_labels"), _in_step(points, total, "target_landmarks"))
     kept = (Side(image, f"targets[{i}]", next(known[0]), next(known[1])) for i, image in enumerate(images))
     many = isinstance(source.image, (list, tuple, Iterator)) and not is_stream(source.image)
+    which = options.faces
     if not many:
-        people = _encoded(pipeline, givers(source, request, reader, which))
+        people = givers(source, request, reader, which)
+        if not pipeline.driver.drives(options):
+            people = _encoded(pipeline, people)
         return (partial(onto, people, side, reader.anew(), which) for side in kept), total
     columns = zip(
         _in_step(source.image, total, "sources"),
@@ -137,7 +140,12 @@ def tasks(
 
 
 def all_read(
-    pipeline: Pipeline, reader: Reader, source: Columns, target: Columns, request: Request, which: Which
+    pipeline: Pipeline,
+    reader: Reader,
+    source: Columns,
+    target: Columns,
+    request: Request,
+    options: SwapOptions,
 ) -> list[Task]:
     """Return the tasks of `Engine.swap_batch`: everything is read, and sources that come again are encoded.
 
@@ -151,8 +159,10 @@ def all_read(
         raise ArgumentError(f"sources: expected 1 or {total} (one per target), got {len(many)}")
     given, kept = _sides((many, *source[1:]), "source"), _sides(target, "target")
     pairs = zip(given if len(given) > 1 else given * total, kept, strict=True)
-    groups = [jobs(*pair, request, reader, which) for pair in pairs]
-    return [partial(list, group) for group in _repeated_encoded(pipeline, groups)]
+    groups = [jobs(*pair, request, reader, options.faces) for pair in pairs]
+    if not pipeline.driver.drives(options):
+        groups = _repeated_encoded(pipeline, groups)
+    return [partial(list, group) for group in groups]
 
 
 def _sides(columns: Columns, name: str) -> list[Side]:

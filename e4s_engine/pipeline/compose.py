@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from e4s_engine import regions
+from e4s_engine.photo import blend
+from e4s_engine.photo.match import Area
 from e4s_engine.regions import Labels, Mask
 
 Styles = npt.NDArray[np.float32]
@@ -20,11 +22,15 @@ Part = tuple[Labels, Sequence[int]]  # labels of one source and the regions that
 
 @dataclasses.dataclass(frozen=True)
 class Shape:
-    """Shape of a swapped face, and the part of it that is pasted."""
+    """Shape of a swapped face, and the part of it that is pasted.
+
+    matched: areas of the picture that take the target's colours.
+    """
 
     labels: Labels
     holes: Mask
     foreground: Mask
+    matched: tuple[Area, ...] = dataclasses.field(default=(), kw_only=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +45,8 @@ KEPT_TEXTURE = (regions.BACKGROUND, regions.HAIR, regions.GLASSES, regions.EARRI
 # published whole-face swap leaves skin there: a face without eyes.
 UNIVERSAL = (regions.LIPS, regions.EYES, regions.NOSE)
 KEPT_SHAPE = (regions.BACKGROUND, regions.GLASSES, regions.HAIR)  # unless they are themselves chosen
+SKINS = (regions.SKIN, regions.NOSE, regions.EARS, regions.NECK)
+_NEAR = 32  # distance in label pixels to which skin is near a hole
 NOT_PASTED = (regions.BACKGROUND, regions.EARRINGS, regions.HAIR)
 
 # Painting order where parts of several sources claim one pixel; later regions win.
@@ -173,6 +181,33 @@ def mix(target: Styles, source: Styles, extent: float) -> Styles:
     if extent in (0, 1):
         return (source if extent else target).copy()
     return (np.float32(1 - extent) * target + np.float32(extent) * source).astype(np.float32)
+
+
+def matched_skins(chosen: Sequence[int] | None, mode: str) -> list[int]:
+    """Return the regions whose colours become the target's. chosen: region ids; None: whole face.
+
+    mode: "color", "none", or "auto", which leaves all as they are where the face's skin is chosen: its colour
+    is then the wish.
+    """
+    if mode == "none" or (mode == "auto" and (chosen is None or regions.SKIN in chosen)):
+        return []
+    return [region for region in SKINS if chosen is None or region in chosen]
+
+
+def matched_areas(skins: Sequence[int], labels: Labels, holes: Mask, target: Labels) -> tuple[Area, ...]:
+    """Return what takes the target's colours: regions of skin, and the face's skin that fills holes.
+
+    A region is compared with itself in the target. Holes have the target's own skin, as well as it was
+    encoded: it is compared with the target's near them where both show skin.
+    """
+    if not skins:
+        return ()
+    areas = [Area(labels == skin, labels == skin, target == skin) for skin in skins]
+    if regions.SKIN not in skins:
+        filled = (labels == regions.SKIN) & blend.grown(holes, _NEAR)
+        both = filled & (target == regions.SKIN)
+        areas.append(Area(filled, both, both))
+    return tuple(areas)
 
 
 def foreground(chosen: Sequence[int] | None, labels: Labels, holes: Mask, target: Labels) -> Mask:

@@ -23,7 +23,7 @@ from e4s_engine.photo.blend import Box
 from e4s_engine.photo.images import Pixels
 from e4s_engine.pipeline.compose import Composed, Styles
 from e4s_engine.pipeline.stages import stage
-from e4s_engine.regions import Labels
+from e4s_engine.regions import LABEL_SIZE, Labels
 from e4s_engine.result import Lazy
 
 
@@ -59,7 +59,22 @@ def cover(crop: Crop, composed: Composed, mode: str, size: int) -> Cover:
     """Return what a paste reads of a face [size, size]. mode: see `blend.alpha`."""
     alpha = blend.alpha(composed.foreground, mode)
     seen = blend.bounds(blend.read_by(composed.foreground, alpha, mode))
-    return Cover(alpha, None if seen is None else _scaled(seen, size, _reach(crop, mode, size)))
+    if seen is None:
+        return Cover(alpha, None)
+    box = _scaled(seen, size, _reach(crop, mode, size))
+    for area in composed.matched:  # its statistics read the face beyond what is pasted
+        given = blend.bounds(area.given)
+        if given is not None:
+            top, left, bottom, right = (CROP // LABEL_SIZE * side for side in given)
+            box = _around(box, _scaled((top, left, bottom, right), size, 1))
+    return Cover(alpha, box)
+
+
+def _around(one: Box, other: Box) -> Box:
+    """Return the smallest box around two."""
+    return (
+        min(one[0], other[0]), min(one[1], other[1]), max(one[2], other[2]), max(one[3], other[3])
+    )  # fmt: skip
 
 
 def _scaled(box: Box, size: int, reach: int) -> Box:

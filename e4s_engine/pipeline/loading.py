@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import sys
 import warnings
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from e4s_engine import backends
-from e4s_engine.backends import Backend, gather
+from e4s_engine.backends import gather
 from e4s_engine.errors import ArgumentError, DemoModelWarning, WeightsError
 from e4s_engine.faces import files, landmarks
 from e4s_engine.faces.retinaface import RetinaFace
@@ -20,16 +22,33 @@ from e4s_engine.networks import registry
 from e4s_engine.networks.bisenet.config import ParserConfig
 from e4s_engine.networks.rgi import relight
 from e4s_engine.networks.rgi.config import ModelConfig
+from e4s_engine.pipeline.driving import Driver
+from e4s_engine.pipeline.networks import Networks
 from e4s_engine.pipeline.pipeline import Parser, Pipeline
 from e4s_engine.weights import Model, find_parser, open_model
+from e4s_engine.weights import folder as weight_folder
 
 logger = logging.getLogger("e4s_engine")
 
 WEIGHTS_VARIABLE = "E4S_WEIGHTS"
-_DETECTORS = ("retinaface.safetensors", "RetinaFace-R50.pth")  # beside the weights
+_DETECTOR = "RetinaFace-R50.pth"  # beside the weights, under its official name
 BUNDLED = Path(__file__).parents[1] / "models" / "demo.safetensors"
 
 File = str | os.PathLike[str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Files:
+    """What an engine loads.
+
+    model: the E4S model or its file. argument: its name in error messages. others: weight files of further
+    networks, by kind. folder: where detectors look for files of their own.
+    """
+
+    model: Path | Model
+    argument: str
+    others: Mapping[str, Path]
+    folder: Path | None
 
 
 def choose(weights: File | Model | None) -> tuple[File | Model, str]:
@@ -43,6 +62,42 @@ def choose(weights: File | Model | None) -> tuple[File | Model, str]:
         return named, WEIGHTS_VARIABLE
     logger.info("engine: no weights given, taking the bundled demo model: it knows rendered faces only")
     return BUNDLED, "weights"
+
+
+def files_of(weights: File | Model, argument: str) -> Files:
+    """Return what to load for the weights that a caller names: a file, a folder of files, or a model.
+
+    In a folder (and the folders in it) every file is recognised by its content. Beside a file lie others
+    under the names that `e4s convert` gives them, or the parser's and the detector's official ones.
+
+    Raises WeightsError.
+    """
+    if isinstance(weights, Model):
+        return Files(weights, argument, {}, None)
+    if not isinstance(weights, (str, os.PathLike)):
+        raise WeightsError(f"{argument}: expected a path to a weight file or a folder, got {weights!r:.60}")
+    if not weight_folder.is_folder(weights):
+        file = Path(weights)
+        return Files(file, argument, _beside(file), file.absolute().parent)
+    folder = Path(weights)
+    others = weight_folder.chosen(weight_folder.survey(folder, argument), argument)
+    if "rgi" not in others:
+        held = f"those it holds are of kind {', '.join(sorted(others))}" if others else "it holds no others"
+        raise WeightsError(
+            f"{argument}: {folder} holds no weights of the E4S model (iteration_300000.pt); {held}; "
+            f"`e4s weights {folder}` tells what each file is"
+        )
+    predictor = weight_folder.landmarks(folder)
+    return Files(others.pop("rgi"), argument, others, predictor.parent if predictor else folder)
+
+
+def _beside(file: Path) -> dict[str, Path]:
+    """Return the weight files of further networks beside a model's file, but for the parser's."""
+    folder = file.absolute().parent
+    found = {kind: files.beside(folder, f"{kind}.safetensors") for kind in registry.NETWORKS if kind != "rgi"}
+    found["parser"] = None  # `find_parser` knows more names
+    found["retinaface"] = found["retinaface"] or files.beside(folder, _DETECTOR)
+    return {kind: path for kind, path in found.items() if path is not None}
 
 
 def warn_of_demo_model() -> None:
@@ -59,19 +114,15 @@ def warn_of_demo_model() -> None:
 
 
 def load(
-    weights: File | Model,
-    name: str,
-    parser: File | Parser | None,
-    choice: tuple[str, str, str],
-    gathering: tuple[int, float],
-) -> tuple[Pipeline, ModelConfig]:
-    """Load weights and parser into a backend; return the pipeline over it and the model's config.
+    chosen: Files, parser: File | Parser | None, choice: tuple[str, str, str], gathering: tuple[int, float]
+) -> tuple[Pipeline, Networks, ModelConfig]:
+    """Load weights and parser into a backend; return the pipeline over it, the networks beside, the config.
 
-    name: name of the weights in error messages. choice: backend, device, precision. gathering: pictures of
-    concurrent calls that go together, and the milliseconds to wait for them.
+    choice: backend, device, precision. gathering: pictures of concurrent calls that go together, and the
+    milliseconds to wait for them.
     """
-    model = _model(weights, name)
-    own_parser, parser_model = _parser(parser, weights)
+    model = _model(chosen)
+    own_parser, parser_model = _parser(parser, chosen)
     assert isinstance(model.config, ModelConfig)
     classes = parser_model.config if parser_model is not None else None
     assert classes is None or isinstance(classes, ParserConfig)
@@ -80,45 +131,38 @@ def load(
     runtime = backends.create([model] if parser_model is None else [model, parser_model], *choice)
     if gathering[0] > 1:
         runtime = gather.Gathered(runtime, *gathering)
-    return Pipeline(runtime, own_parser, classes, model.config.size, lights), model.config
+    others = {kind: file for kind, file in chosen.others.items() if kind != "parser"}
+    networks = Networks(runtime, others)
+    pipeline = Pipeline(runtime, own_parser, classes, model.config.size, lights, Driver(networks))
+    return pipeline, networks, model.config
 
 
-def finder(weights: File | Model, runtime: Backend) -> landmarks.Finder:
-    """Return the best face finder at hand: RetinaFace beside the weights comes first, in this backend.
-
-    Beside the compiled backend of a GPU, which would build kernels for every size of photo, RetinaFace runs
-    on the CPU.
-    """
-    folder = None if isinstance(weights, Model) else Path(weights).absolute().parent
-    file = next(filter(None, (files.beside(folder, name) for name in _DETECTORS)), None)
-    if file is None:
-        return landmarks.resolve("auto", folder)
-    logger.info("engine: face detector %s", file)
-    model = open_model(file, "retinaface", "landmarks")
-    if runtime.name == "native" and runtime.device != "cpu":
-        runtime = backends.create([model], "native", "cpu", "fp32")
-    else:
-        runtime.load("retinaface", model)
-    return landmarks.resolve("auto", folder, RetinaFace(partial(runtime.run, "retinaface", "detect")))
+def finder(chosen: Files, networks: Networks) -> landmarks.Finder:
+    """Return the best face finder at hand: RetinaFace comes first, if its weights lie with the model's."""
+    if not networks.has("retinaface"):
+        return landmarks.resolve("auto", chosen.folder)
+    logger.info("engine: face detector %s", networks.file("retinaface"))
+    return landmarks.resolve("auto", chosen.folder, RetinaFace(partial(networks.run, "retinaface", "detect")))
 
 
-def _model(weights: File | Model, name: str) -> Model:
-    if not isinstance(weights, Model):
-        return open_model(weights, "rgi", name)
-    kind = registry.kind_of(weights.config)
+def _model(chosen: Files) -> Model:
+    if not isinstance(chosen.model, Model):
+        return open_model(chosen.model, "rgi", chosen.argument)
+    kind = registry.kind_of(chosen.model.config)
     if kind != "rgi":
         raise WeightsError(f"weights: expected a model of kind 'rgi', got one of kind {kind!r}")
-    return weights
+    return chosen.model
 
 
-def _parser(parser: File | Parser | None, weights: File | Model) -> tuple[Parser | None, Model | None]:
+def _parser(parser: File | Parser | None, chosen: Files) -> tuple[Parser | None, Model | None]:
     """Return a callable parser, or a parser's weights, or neither."""
     if parser is None:
         return None, None
     if callable(parser):
         return parser, None
     if parser == "auto":
-        found = None if isinstance(weights, Model) else find_parser(weights)
+        beside = None if isinstance(chosen.model, Model) else find_parser(chosen.model)
+        found = chosen.others.get("parser") or beside
         if found is None:
             return None, None
         logger.info("engine: parser %s", found)

@@ -19,7 +19,7 @@ from e4s_engine.photo.align import Points
 from e4s_engine.photo.images import Pixels
 from e4s_engine.pipeline.inputs import check_labels
 from e4s_engine.regions import LABEL_SIZE, Labels, Mask
-from e4s_engine.result import Face
+from e4s_engine.result import Driven, Face
 
 logger = logging.getLogger("e4s_engine")
 
@@ -36,6 +36,7 @@ class Portrait:
         that are aligned already. foreign: where the crop shows other faces, bool [512, 512], which the parser
         cannot tell from this one; None: nowhere. face: the portrait encoded, if it was before. assumed: a
         square photo that counts as aligned unless the parser's labels show that it is not (`aligned.check`).
+    parsed: whether the labels are the parser's. driven: how the crop was made of the photo, if it was driven.
     """
 
     argument: str
@@ -45,6 +46,8 @@ class Portrait:
     foreign: Mask | None = None
     face: Face | None = None
     assumed: bool = False
+    parsed: bool = False
+    driven: Driven | None = None
 
     def __repr__(self) -> str:
         height, width = self.crop.photo.shape[:2]

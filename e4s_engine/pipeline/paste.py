@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from e4s_engine.photo import align, blend, fade, images, tone
+from e4s_engine.photo import align, blend, fade, images, match, tone
 from e4s_engine.photo.align import Crop
 from e4s_engine.photo.images import Pixels
 from e4s_engine.pipeline import compose
@@ -22,7 +22,7 @@ def paste(crop: Crop, face: Generated, composed: compose.Shape, alpha: Pixels, m
 
     alpha: opacity of the face over the crop. mode: see `blend.alpha`.
     """
-    pasted = tone.matched(face.pasted, crop.image)
+    pasted = tone.matched(match.matched(face.pasted, composed.matched, crop), crop.image)
     if mode in blend.PYRAMIDS and composed.foreground.any():
         large = images.resize(pasted, align.CROP, align.CROP, Image.Resampling.BICUBIC)
         pasted = blend.multiband(large, crop.image, composed.foreground, blend.PYRAMIDS[mode])

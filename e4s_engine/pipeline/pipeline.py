@@ -26,8 +26,10 @@ from e4s_engine.options import SwapOptions
 from e4s_engine.photo import align as alignment
 from e4s_engine.photo import blend, images, tone
 from e4s_engine.photo.images import Pixels
+from e4s_engine.photo.match import Area
 from e4s_engine.pipeline import aligned, compose, generate, inputs
 from e4s_engine.pipeline.compose import Composed, Shape
+from e4s_engine.pipeline.driving import NO_DRIVER, Driver
 from e4s_engine.pipeline.generate import Cover, Generated, cover
 from e4s_engine.pipeline.located import Portrait
 from e4s_engine.pipeline.paste import fused, paste, resident, together, untouched
@@ -61,6 +63,7 @@ class Pipeline:
     """The stages over one backend.
 
     parser: a caller's own. classes: config of the backend's parser. lights: layers of models that relight.
+    driver: reenactment and restoration of sources.
     """
 
     backend: Backend
@@ -68,6 +71,7 @@ class Pipeline:
     classes: ParserConfig | None
     size: int
     lights: relighting.Layers | None = None
+    driver: Driver = NO_DRIVER
 
     def label(self, portraits: Iterable[Portrait]) -> PortraitLabels:
         """Return the labels of every portrait: the caller's, else the parser's."""
@@ -115,7 +119,7 @@ class Pipeline:
             with stage("encode"):
                 encoded = self.backend.run("rgi", "encode", *_stacked(portraits, known))
             for portrait, styles in zip(portraits, encoded, strict=True):
-                faces[portrait] = Face(known[portrait], styles)
+                faces[portrait] = Face(known[portrait], styles, driven=portrait.driven)
         return faces
 
     def decode(self, styles: compose.Styles, labels: Labels) -> npt.NDArray[np.float32]:
@@ -127,8 +131,10 @@ class Pipeline:
         step = AT_ONCE if self.backend.swapper is None else max(len(jobs), 1)
         results: list[Result] = []
         for start in range(0, len(jobs), step):
-            results += self._swap_some(jobs[start : start + step], options)
-        return [_told(result, job) for result, job in zip(results, jobs, strict=True)]
+            some = self.driver.jobs(jobs[start : start + step], options)
+            done = self._swap_some(some, options)
+            results += [_told(result, job) for result, job in zip(done, some, strict=True)]
+        return results
 
     def swap_groups(self, groups: Sequence[Sequence[Job]], options: SwapOptions) -> list[Result]:
         """Do the jobs of every group into one photo; groups of one job together, as `swap` does them."""
@@ -140,7 +146,7 @@ class Pipeline:
         """Swap several faces of one photo: each from the photo's pixels, pasted one after the other."""
         photo, results = jobs[0].target.crop.photo, []
         for start in range(0, len(jobs), AT_ONCE):
-            some = jobs[start : start + AT_ONCE]
+            some = self.driver.jobs(jobs[start : start + AT_ONCE], options)
             labels = self.label(job.target for job in some)
             for job, (face, shape, alpha) in zip(some, self._rendered(some, labels, options), strict=True):
                 with stage("blend"):
@@ -176,10 +182,22 @@ class Pipeline:
         crop = job.target.crop
         whole = crop.quad is None and crop.photo.shape == crop.image.shape
         fits = whole and options.blend == "feather" and self.backend.swapper is not None
-        return Route.FUSED if fits and tone.of(crop.image) is None else Route.APART
+        plain = fits and not self._skins(job.request, options) and tone.of(crop.image) is None
+        return Route.FUSED if plain else Route.APART
 
     def _lights_for(self, options: SwapOptions) -> relighting.Layers | None:
         return self.lights if options.relight else None
+
+    def _skins(self, request: Request, options: SwapOptions) -> list[int]:
+        """Return the regions of skin that take the target's colours."""
+        applies = self._lights_for(options) is None and options.shape and options.texture
+        mode = "none" if options.match == "auto" and not applies else options.match
+        return compose.matched_skins(_ids(request), mode)
+
+    def _areas(self, job: Job, shape: Shape, target: Labels, options: SwapOptions) -> tuple[Area, ...]:
+        """Return what takes the target's colours. target: its labels."""
+        skins = self._skins(job.request, options)
+        return compose.matched_areas(skins, shape.labels, shape.holes, target)
 
     def _swap_apart(self, jobs: Sequence[Job], labels: PortraitLabels, options: SwapOptions) -> list[Result]:
         rendered = self._rendered(jobs, labels, options)
@@ -202,18 +220,23 @@ class Pipeline:
             return [(face, one, over.alpha) for one, (over, face) in zip(composed, faces, strict=True)]
         outputs = APART if options.blend == "feather" else APART[:-1]
         rendered = []
-        for _, made in self._asked(swapper, jobs, labels, options, outputs):
+        for job, (ask, made) in zip(jobs, self._asked(swapper, jobs, labels, options, outputs), strict=True):
             shape = Shape(made["labels"], made["holes"] > 0, made["foreground"] > 0)
+            areas = self._areas(job, shape, ask.target_labels, options)
             face, alpha = made["picture"], made.get("opacity")
             alpha = blend.alpha(shape.foreground, options.blend) if alpha is None else alpha
-            rendered.append((Generated(face, face), shape, alpha))
+            rendered.append((Generated(face, face), dataclasses.replace(shape, matched=areas), alpha))
         return rendered
 
     def _composed(self, jobs: Sequence[Job], labels: PortraitLabels, options: SwapOptions) -> list[Composed]:
         people = [person for job in jobs for person in (job.target, *(part.person for part in job.parts))]
         faces, lights = self.encode(people, labels), self._lights_for(options)
         with stage("compose"):
-            return [_compose(job, faces, options, lights) for job in jobs]
+            composed = [_compose(job, faces, options, lights) for job in jobs]
+            return [
+                dataclasses.replace(one, matched=self._areas(job, one, faces[job.target].labels, options))
+                for job, one in zip(jobs, composed, strict=True)
+            ]
 
     def _asked(
         self,
@@ -263,6 +286,10 @@ class Pipeline:
         """
         swapper = self.backend.swapper
         if swapper is None or request == Regions(()) or options.blend != "feather":
+            return None
+        if self._skins(request, options):
+            return None
+        if self.driver.drives(options, source):
             return None
         kept = swapper.resident(target)
         pixels = None if isinstance(source, Face) else swapper.resident(source)
@@ -347,7 +374,8 @@ def _worthwhile(group: Sequence[Job]) -> Sequence[Job]:
 
 def _told(result: Result, job: Job) -> Result:
     """Return a job's result with what was swapped where."""
-    return result.of_face(job.target.number, job.target.crop.quad, _names(job.request))
+    driven = tuple(part.person.driven for part in job.parts if part.person.driven is not None)
+    return result.of_face(job.target.number, job.target.crop.quad, _names(job.request), driven)
 
 
 def _names(request: Request) -> tuple[str, ...] | None:

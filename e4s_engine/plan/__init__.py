@@ -2,6 +2,7 @@
 
 from e4s_engine.plan.recorder import (
     TYPES,
+    VECTOR,
     Array,
     Arrays,
     Buffer,
@@ -22,6 +23,7 @@ from e4s_engine.plan.recorder import (
 
 __all__ = [
     "TYPES",
+    "VECTOR",
     "Array",
     "Arrays",
     "Buffer",

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 RUNTIME = frozenset(
     {
         "add", "affine", "argmax", "blur", "constant", "conv2d", "copy", "demodulate", "from_uint8", "gate",
-        "instance_norm", "max_pool", "norm_add", "picture", "region_linear", "region_pool", "regional_conv",
-        "resize", "resize_labels", "rms_norm", "to_rgb", "to_uint8",
+        "gaussian_quarter", "instance_norm", "max_pool", "norm_add", "picture", "region_linear",
+        "region_pool", "regional_conv", "resize", "resize_labels", "rms_norm", "soft_argmax", "spade",
+        "sparse_motion", "split_slices", "sum_taps", "to_rgb", "to_uint8", "warp",
     }
 )  # fmt: skip
 
@@ -37,6 +38,7 @@ _WHY = {
     "normalize": "a normalisation of anything but pixels",
     "cubic_half": "an antialiasing half of anything but 8-bit pixels in 0..1 at their own size",
     "latent_codes": "style codes that no linear layer makes",
+    "sigmoid": "a sigmoid of anything but a picture",
 }
 
 
@@ -364,8 +366,31 @@ def _resize_logits(graph: Graph, step: Step) -> bool:
         step.numbers["mode"] = resize.numbers["mode"]
         step.buffers["x"] = resize.buffers["x"]
         graph.remove(resize)
-    if graph.before(step, "x", "conv2d") is not None:
-        graph.plan.buffers[step.buffers["x"]].type = "f32"
+    return _keep_floats(graph, step, "x")
+
+
+def _keep_floats(graph: Graph, step: Step, operand: str) -> bool:
+    """Let a convolution write an operand as floats, unrounded."""
+    if graph.before(step, operand, "conv2d", "sum_taps") is None:
+        return False
+    graph.plan.buffers[step.buffers[operand]].type = "f32"
+    return True
+
+
+def _float_heat(graph: Graph, step: Step) -> bool:
+    return _keep_floats(graph, step, "x")
+
+
+def _float_mixture(graph: Graph, step: Step) -> bool:
+    return _keep_floats(graph, step, "logits")
+
+
+def _sigmoid_picture(graph: Graph, step: Step) -> bool:
+    picture = graph.before(step, "x", "picture")
+    if picture is None or picture.numbers["sigmoid"]:
+        return False
+    picture.numbers["sigmoid"] = 1
+    graph.fold(step, picture)
     return True
 
 
@@ -391,6 +416,9 @@ RULES: dict[str, Sequence[Rule]] = {
     "squeeze_excite": (_norm_and_add, _excite_apart),
     "latent_codes": (_shift_biases,),
     "argmax": (_resize_logits,),
+    "soft_argmax": (_float_heat,),
+    "warp": (_float_mixture,),
+    "sigmoid": (_sigmoid_picture,),
     "copy": (_write_picture, parts.grow, parts.write_part),
 }
 

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from e4s_engine.plan.recorder import Conv
+from e4s_engine.plan.recorder import VECTOR, Conv
 
 if TYPE_CHECKING:
     from e4s_engine.plan.fuse import Graph
     from e4s_engine.plan.recorder import Step
-
-VECTOR = 16  # channels that the kernels load and store together
 
 
 def grow(graph: Graph, step: Step) -> bool:

@@ -27,6 +27,7 @@ Array = npt.NDArray[np.float32]
 Arrays = Mapping[str, Array]
 Shape = tuple[int, ...]
 
+VECTOR = 16  # channels that the kernels load and store together
 TYPES = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 _BYTES = {"f32": 4, "bf16": 2, "f16": 2, "u8": 1}
 
@@ -77,6 +78,7 @@ class Weight:
 class Conv:
     """Weights of a convolution, in the kernels' layout: kernel [O,I,k,k] times out_scale [O], in_scale [I].
 
+    A kernel over volumes is [O,I,d,k,k].
     make: function arrays -> (kernel, out_scale or None, in_scale or None). form: name of the runtime's form
     that they are packed for.
     """
@@ -272,9 +274,12 @@ def conv_numbers(
     to: int = 0,  # first channel of the output
     relu: bool = False,
     reflect: bool = False,  # whether the border mirrors the input; else it is zero
+    depth: int = 1,  # slices of a volume, which are neighbouring samples of the input
+    depth_pad: int = 0,  # slices of zeros before and after them
 ) -> dict[str, Any]:
     """Return the numbers of a conv2d step."""
-    return {"stride": stride, "pad": pad, "first": first, "to": to, "relu": relu, "reflect": reflect}
+    numbers = {"stride": stride, "pad": pad, "first": first, "to": to, "relu": relu, "reflect": reflect}
+    return numbers | {"depth": depth, "depth_pad": depth_pad}
 
 
 def vector(weight: Weight | None, *suffix: str) -> Vector | None:

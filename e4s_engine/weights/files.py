@@ -13,11 +13,11 @@ from e4s_engine.networks import registry
 from e4s_engine.photo.files import check_writable, impostor, is_url, url_of
 from e4s_engine.weights.converted import open_converted, save
 from e4s_engine.weights.model import Model, progress
-from e4s_engine.weights.official import load_official, unpickle
+from e4s_engine.weights.official import kind_of_official, load_official, unpickle
 from e4s_engine.weights.tensorfile import TensorFile
 
 MAX_FILE_BYTES = 16 << 30
-_SUFFIXES = {".safetensors", ".pt", ".pth"}
+SUFFIXES = {".safetensors", ".pt", ".pth", ".tar"}  # .pth.tar: face-vid2vid's
 
 
 def load(path: str | os.PathLike[str], kind: str, argument: str = "weights") -> Model:
@@ -40,6 +40,14 @@ def open_model(path: str | os.PathLike[str], kind: str, argument: str = "weights
     if actual != kind:
         raise WeightsError(f"{argument}: {file} holds a model of kind {actual!r}, expected {kind!r}")
     return model
+
+
+def kind_of_file(path: str | os.PathLike[str], argument: str) -> str:
+    """Return the kind of network whose weights a file holds, by its content. Raises WeightsError."""
+    file = _check_file(path, argument)
+    if file.suffix == ".safetensors":
+        return registry.kind_of(open_converted(file, argument).config)
+    return kind_of_official(file, argument)
 
 
 def convert(
@@ -101,8 +109,8 @@ def _check_file(path: str | os.PathLike[str], argument: str) -> Path:
             if folder
             else f"{argument}: no such file: {file}"
         )
-    if file.suffix not in _SUFFIXES:
-        raise WeightsError(f"{argument}: {file} must end in one of {', '.join(sorted(_SUFFIXES))}")
+    if file.suffix not in SUFFIXES:
+        raise WeightsError(f"{argument}: {file} must end in one of {', '.join(sorted(SUFFIXES))}")
     if wrong := _impostor(file, argument):
         raise WeightsError(f"{argument}: {file} is {wrong}")
     if not 0 < size <= MAX_FILE_BYTES:

@@ -17,6 +17,7 @@ from e4s_engine.weights.model import Model, check_shapes, log_unused, progress
 from e4s_engine.weights.tensorfile import not_finite
 
 _OTHERS = ("params_ema", "params")  # where BasicSR keeps the tensors of its networks
+_PARTS = ("generator", "kp_detector", "he_estimator")  # face-vid2vid's networks, each a dict of tensors
 
 
 def load_official(file: Path, argument: str, ema: bool = False) -> Model:
@@ -52,13 +53,23 @@ def load_official(file: Path, argument: str, ema: bool = False) -> Model:
     bad = [name for name, tensor in read.items() if not np.isfinite(tensor).all()]
     if bad:
         raise not_finite(bad, file, argument)
-    constant = re.compile(r"\.kernel$|num_batches_tracked$")  # FIR taps and counters: not learned
+    # Filters and counters: not learned.
+    constant = re.compile(r"\.kernel$|^kp_detector\.down\.weight$|num_batches_tracked$")
     extra = {name for name in shapes if name not in wanted and not constant.search(name)}
     return Model(config, read, log_unused(extra, file))
 
 
-def unpickle(file: Path, argument: str) -> Any:
-    """Read a file of torch.save as tensors and plain containers; anything else is refused, not run."""
+def kind_of_official(file: Path, argument: str) -> str:
+    """Return the kind of network that a checkpoint belongs to, by the names and shapes of its tensors."""
+    state = _state_dict(unpickle(file, argument, mapped=zipfile.is_zipfile(file)), file, argument, ema=False)
+    return registry.kind_of(registry.recognise({name: tuple(t.shape) for name, t in state.items()}))
+
+
+def unpickle(file: Path, argument: str, *, mapped: bool = False) -> Any:
+    """Read a file of torch.save as tensors and plain containers; anything else is refused, not run.
+
+    mapped: whether the tensors stay in the file, to be looked at only.
+    """
     try:
         import torch
     except ImportError as error:
@@ -68,7 +79,7 @@ def unpickle(file: Path, argument: str) -> Any:
         ) from error
     try:
         _check_archive(file)
-        return torch.load(file, map_location="cpu", weights_only=True)
+        return torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # torch raises many kinds on damaged or hostile files
         # From None: a traceback would show PyTorch's advice to read the file with weights_only=False.
         raise WeightsError(
@@ -106,10 +117,17 @@ def _state_dict(content: Any, file: Path, argument: str, ema: bool) -> dict[str,
     chosen = next((name for name in (*order, *_OTHERS) if isinstance(content.get(name), Mapping)), None)
     if ema and chosen != "state_dict_ema":
         raise WeightsError(f"{argument}: {file} holds no averaged weights (state_dict_ema); use ema=False")
-    tensors = content[chosen] if chosen else content
+    tensors = content[chosen] if chosen else _joined(content)
     state = {str(n).removeprefix("module."): t for n, t in tensors.items() if isinstance(t, torch.Tensor)}
     if isinstance(content.get("latent_avg"), torch.Tensor):
         state["latent_avg"] = content["latent_avg"]
     if not state:
         raise WeightsError(f"{argument}: {file} holds no tensors")
     return state
+
+
+def _joined(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the tensors of a file of several networks under one roof, each name after its network's."""
+    if not all(isinstance(content.get(part), Mapping) for part in _PARTS):
+        return content
+    return {f"{part}.{name}": tensor for part in _PARTS for name, tensor in content[part].items()}

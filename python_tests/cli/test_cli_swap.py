@@ -29,6 +29,7 @@ def test_swap_is_what_the_engine_does(e4s, engine):
         (["--hair-last"], {"hair_first": False}),
         (["--earrings-first"], {"earrings_first": True}),
         (["--no-relight"], {"relight": False}),
+        (["--regions", "nose", "--match", "none"], {"regions": ["nose"], "match": "none"}),
         (["--blend", "none"], {"blend": "none"}),
         (["--blend", "multiband"], {"blend": "multiband"}),
         (["--align", "no"], {"align": False}),

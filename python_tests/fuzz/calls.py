@@ -169,7 +169,7 @@ def _keywords(rng: np.random.Generator, kinds: dict[str, str]) -> dict[str, Any]
 
 
 _OPTIONS = dict.fromkeys(
-    ("extent", "shape", "texture", "hair_first", "earrings_first", "relight", "blend", "align"), ""
+    ("extent", "shape", "texture", "hair_first", "earrings_first", "relight", "match", "blend", "align"), ""
 )
 
 

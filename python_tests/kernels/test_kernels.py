@@ -216,6 +216,7 @@ def test_the_feathered_paste(side: int) -> None:
 ASKED = (
     SwapOptions(),
     SwapOptions(hair_first=False),
+    SwapOptions(hair_first=False, earrings_first=True),
     SwapOptions(shape=False, extent=0.25),
     SwapOptions(texture=False, earrings_first=True),
     SwapOptions(extent=0.0),

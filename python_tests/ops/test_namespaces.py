@@ -46,7 +46,7 @@ def test_every_operation_has_a_file_of_its_name() -> None:
 
 
 MISTAKES = {
-    "a misspelt operation": "ops.conv3d(x, w)",
+    "a misspelt operation": "ops.conv_2d(x, w)",
     "a misspelt keyword": "ops.conv2d(x, w, strides=2)",
     "a missing argument": "ops.resize(x, 4, 4)",
     "an argument too many": "ops.max_pool(x, 3)",

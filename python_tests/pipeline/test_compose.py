@@ -164,3 +164,25 @@ def test_region_foreground_covers_every_change(source, target, chosen):
 def test_mix_is_exact_at_both_ends(extent):
     target, source = np.float32([0.1, 0.7]), np.float32([0.3, np.float32(1) / 3])
     np.testing.assert_array_equal(compose.mix(target, source, extent), source if extent else target)
+
+
+def test_what_takes_the_targets_colours() -> None:
+    assert compose.matched_skins([regions.NOSE, regions.LIPS], "auto") == [regions.NOSE]
+    assert compose.matched_skins([regions.NOSE, regions.SKIN], "auto") == []
+    assert compose.matched_skins(None, "auto") == compose.matched_skins(None, "none") == []
+    assert compose.matched_skins(None, "color") == list(compose.SKINS)
+
+
+def test_a_matched_hole_is_compared_with_the_skin_beside_it() -> None:
+    target = np.full((512, 512), regions.SKIN, np.uint8)
+    target[200:300, 200:300] = regions.NOSE
+    labels = target.copy()
+    labels[200:300, 280:300] = regions.SKIN  # the new nose is narrower
+    holes = labels != target
+    nose, filled = compose.matched_areas([regions.NOSE], labels, holes, target)
+    assert nose.moved.sum() == 100 * 80 and nose.wanted.sum() == 100 * 100
+    assert (filled.moved & holes).sum() == holes.sum() and not (filled.given & holes).any()
+    rows, columns = np.nonzero(filled.given)
+    assert (rows.min(), rows.max(), columns.max()) == (200 - 32, 299 + 32, 299 + 32)
+    assert compose.matched_areas([], labels, holes, target) == ()
+    assert len(compose.matched_areas(compose.SKINS, labels, holes, target)) == len(compose.SKINS)

@@ -96,7 +96,7 @@ def same(a, b):
 def test_a_swap_of_crops_is_done_in_one_go(at_once, engine):
     whole, backend = at_once
     assert same(whole.swap(A, B, **KNOWN), engine.swap(A, B, **KNOWN))
-    for chosen in (["eyes", "nose"], "hair", "face"):
+    for chosen in (["eyes", "lips"], "hair", "face"):
         assert same(whole.swap(A, B, chosen, **KNOWN), engine.swap(A, B, chosen, **KNOWN))
     assert same(whole.swap({"hair": A}, B), engine.swap({"hair": A}, B))
     assert same(whole.swap(A, C), engine.swap(A, C))  # the parser's labels
@@ -118,13 +118,34 @@ def test_what_a_source_hides_stays_the_targets(at_once, engine):
 @pytest.mark.parametrize(
     "options",
     [{"extent": 0.5}, {"texture": False}, {"shape": False}, {"hair_first": False}, {"earrings_first": True},
-     {"blend": "none"}, {"blend": "multiband"}, {"regions": []}, {"regions": "hair", "shape": False}],
+     {"hair_first": False, "earrings_first": True},
+     {"blend": "none"}, {"blend": "multiband"}, {"regions": []}, {"regions": "hair", "shape": False},
+     {"match": "color"}, {"regions": ["nose"]}],
     ids=str,
 )  # fmt: skip
 def test_it_follows_every_option(at_once, engine, options):
     whole, backend = at_once
     assert same(whole.swap(A, B, **options, **KNOWN), engine.swap(A, B, **options, **KNOWN))
     assert backend.batches == ([1] if options.get("regions", "face") else [])
+
+
+def test_a_nose_takes_the_colours_of_the_targets(at_once, engine):
+    """By default in partial swaps that are not relit; never in swaps of the face's skin, or of texture."""
+    whole, backend = at_once
+    pasted = engine.swap(A, B, ["nose"], match="none", **KNOWN)
+    matched = engine.swap(A, B, ["nose"], **KNOWN)
+    nose = (matched.labels == regions.NOSE).repeat(2, 0).repeat(2, 1) & matched.changed
+    own = B[(B_LABELS == regions.NOSE).repeat(2, 0).repeat(2, 1)].mean(0)
+    distances = [np.abs(made.image[nose].mean(0) - own).max() for made in (matched, pasted)]
+    assert distances[0] < distances[1] / 2
+    np.testing.assert_array_equal(matched.face, pasted.face)  # the generated picture stays as it was
+    np.testing.assert_array_equal(matched.changed, pasted.changed)
+    assert same(whole.swap(A, B, ["nose"], match="none", **KNOWN), pasted) and backend.batches == [1]
+    for chosen, more in ((None, {}), ("face", {}), (["eyes"], {}), (["nose"], {"shape": False})):
+        plain = engine.swap(A, B, chosen, match="none", **more, **KNOWN)
+        assert same(engine.swap(A, B, chosen, **more, **KNOWN), plain)
+    coloured = engine.swap(A, B, match="color", **KNOWN)
+    assert not np.array_equal(coloured.image, engine.swap(A, B, **KNOWN).image)
 
 
 def test_models_that_relight(at_once):

@@ -180,5 +180,6 @@ def test_a_rule_that_is_broken_makes_chains_fail(broken: str, monkeypatch: pytes
 
 def test_the_table_names_steps_of_either_side() -> None:
     assert set(RULES) - RUNTIME == {
-        "activation", "batch_norm", "biased", "cubic_half", "latent_codes", "normalize", "squeeze_excite",
+        "activation", "batch_norm", "biased", "cubic_half", "latent_codes", "normalize", "sigmoid",
+        "squeeze_excite",
     }  # fmt: skip

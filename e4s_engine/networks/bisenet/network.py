@@ -5,7 +5,7 @@ from __future__ import annotations
 from e4s_engine.networks.bisenet.config import ParserConfig, infer_parser
 from e4s_engine.networks.bisenet.parse import SIDE, classes
 from e4s_engine.networks.bisenet.tensors import scale, tensors
-from e4s_engine.networks.network import Function, Input, Network
+from e4s_engine.networks.network import Function, Input, Network, Published
 from e4s_engine.ops.ops import Ops, T, Weights
 
 
@@ -34,5 +34,11 @@ BISENET = Network(
             half="fp16",
         ),
     },
+    published=Published(
+        "79999_iter.pth",
+        "labels of photos that come without them",
+        "https://github.com/zllrunning/face-parsing.PyTorch",
+        "see the repository; trained on CelebAMask-HQ, for non-commercial research",
+    ),
     scale=scale,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from e4s_engine.networks.network import Function, Input, Network
+from e4s_engine.networks.network import GPEN_FILES, GPEN_LICENCE, Function, Input, Network, Published
 from e4s_engine.networks.parsenet.config import ParseNetConfig, infer_parsenet
 from e4s_engine.networks.parsenet.parse import classes
 from e4s_engine.networks.parsenet.tensors import scale, tensors
@@ -22,5 +22,11 @@ PARSENET = Network(
             classes, (Input.PIXELS,), lambda config: ((SIDE, SIDE, 3),), cpu_precision="fp32"
         ),
     },
+    published=Published(
+        "ParseNet-latest.pth",
+        "restoration: which pixels of a restored face are pasted",
+        f"{GPEN_FILES}/ParseNet-latest.pth",
+        GPEN_LICENCE,
+    ),
     scale=scale,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from e4s_engine.networks.network import Function, Input, Network
+from e4s_engine.networks.network import GPEN_FILES, GPEN_LICENCE, Function, Input, Network, Published
 from e4s_engine.networks.retinaface.config import DetectorConfig, infer_detector
 from e4s_engine.networks.retinaface.heads import heads
 from e4s_engine.networks.retinaface.tensors import scale, tensors
@@ -22,5 +22,11 @@ RETINAFACE = Network(
             heads, (Input.PIXELS,), lambda config: ((SIDE, SIDE, 3),), cpu_precision="fp32", free=True
         ),
     },
+    published=Published(
+        "RetinaFace-R50.pth",
+        "the published pipeline's face detector",
+        f"{GPEN_FILES}/RetinaFace-R50.pth",
+        GPEN_LICENCE,
+    ),
     scale=scale,
 )

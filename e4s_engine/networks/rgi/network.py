@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from e4s_engine import regions
-from e4s_engine.networks.network import Function, Input, Network, Shape
+from e4s_engine.networks.network import Function, Input, Network, Published, Shape
 from e4s_engine.networks.rgi.config import ModelConfig, infer_model
 from e4s_engine.networks.rgi.decode import decode
 from e4s_engine.networks.rgi.encode import encode_pixels
@@ -32,5 +32,11 @@ RGI = Network(
             lambda config: ((regions.COUNT, config.style_dim), _LABELS),
         ),
     },
+    published=Published(
+        "iteration_300000.pt",
+        "swaps and edits",
+        "https://github.com/e4s2022/e4s, INSTALLATION.md, 1.2",
+        "MIT (the repository's)",
+    ),
     scale=scale,
 )

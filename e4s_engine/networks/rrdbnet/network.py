@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from e4s_engine.networks.network import Function, Input, Network
+from e4s_engine.networks.network import GPEN_FILES, GPEN_LICENCE, Function, Input, Network, Published
 from e4s_engine.networks.rrdbnet.config import RRDBConfig, infer_rrdbnet
 from e4s_engine.networks.rrdbnet.enlarge import colours, enlarge, features
 from e4s_engine.networks.rrdbnet.tensors import scale, tensors
@@ -23,5 +23,11 @@ RRDBNET = Network(
             colours, (Input.MAPS,), lambda config: ((SIDE, SIDE, config.features),), free=True
         ),
     },
+    published=Published(
+        "realesrnet_x4.pth",
+        "restoration: four times the size",
+        f"{GPEN_FILES}/realesrnet_x4.pth",
+        GPEN_LICENCE,
+    ),
     scale=scale,
 )

@@ -248,7 +248,7 @@ def test_a_published_swap_is_one_launch(whole: Engine) -> None:
     made = whole.swap(CROP, CROP, **KNOWN)
     assert count("launches") == launches + 1
     assert made.image.shape == made.face.shape == (1024, 1024, 3) and made.resident is None
-    whole.swap(CROP, CROP, ["eyes", "nose"], **KNOWN)  # the same graph
+    whole.swap(CROP, CROP, ["eyes", "lips"], **KNOWN)  # the same graph
     assert count("launches") == launches + 2 and count("execs") == 1
     assert np.array_equal(whole.swap(CROP, CROP, [], **KNOWN).image, CROP)
     assert count("launches") == launches + 2
@@ -406,8 +406,8 @@ def test_other_arrays_go_through_the_cpu(whole: Engine, other: Callable[[], Any]
 
 def test_what_a_swap_left_on_the_device_goes_into_any_other(whole: Engine) -> None:
     left = whole.swap(Interface(CROP), Interface(CROP), **KNOWN).resident
-    assert whole.swap(left, left, iter(["nose"]), **KNOWN).resident is not None
-    again = whole.swap(left, left, "nose", blend="none", **KNOWN)  # not as published: through the CPU
+    assert whole.swap(left, left, iter(["lips"]), **KNOWN).resident is not None
+    again = whole.swap(left, left, "lips", blend="none", **KNOWN)  # not as published: through the CPU
     assert again.image.shape == (1024, 1024, 3) and again.resident is None
 
 

@@ -31,6 +31,7 @@ from e4s_engine.backends import plans
 from e4s_engine.backends.cuda import ahead, compile, swap, workers
 from e4s_engine.kernels.launch import Program
 from e4s_engine.networks import registry
+from e4s_engine.networks.facevid2vid.config import FaceVid2VidConfig
 from e4s_engine.networks.gpen.config import GPENConfig
 from e4s_engine.networks.parsenet.config import ParseNetConfig
 from e4s_engine.networks.retinaface.config import DetectorConfig
@@ -55,8 +56,14 @@ def whole(config, precision):
     names = registry.of(config).functions
     return [l for name in names for l in Program(plans.example(config, name, precision)).launches]
 
-LARGE = [DetectorConfig(), ParseNetConfig(), RRDBConfig(), GPENConfig()]
-SMALL = [ParseNetConfig(widths=(32, 64), blocks=1), RRDBConfig(blocks=1), GPENConfig(channels=(64, 64, 32))]
+LARGE = [DetectorConfig(), ParseNetConfig(), RRDBConfig(), GPENConfig(), FaceVid2VidConfig()]
+SMALL = [
+    ParseNetConfig(widths=(32, 64), blocks=1), RRDBConfig(blocks=1), GPENConfig(channels=(64, 64, 32)),
+    FaceVid2VidConfig(
+        depth=4, widest=64, levels=2, first=(32, 32, 64), width=64, out=32, middle=1, hidden=32, pose=16,
+        blocks=(1, 1, 1, 1),
+    ),
+]
 
 if __name__ == "__main__":
     arch, precision = int(sys.argv[1]), sys.argv[2]
@@ -91,9 +98,11 @@ def test_every_kernel_compiles_without_spills(tmp_path: Path, arch: int, precisi
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     manifests = [json.loads(line) for line in done.stdout.splitlines()]
-    others = {"compose", "enlarge", "feather", "relight", "spread", "transposed"}
-    others |= {"patches"} if precision == "bf16" else set()  # in fp32 their sums do not fit into registers
-    assert {m["kernel"].partition(".")[0] for m in manifests} == {*kernels.STEPS, *others}
+    # In fp32 a patch of the published layers has too many sums.
+    more = {"compose", "enlarge", "feather", "relight", "spread", "transposed"} | (
+        {"patches"} if precision != "fp32" else set()
+    )
+    assert {m["kernel"].partition(".")[0] for m in manifests} == {*kernels.STEPS, *more}
     for manifest in manifests:
         assert manifest["spills"] == 0, manifest["kernel"]
         assert 0 < manifest["registers"] <= compiling.REGISTERS

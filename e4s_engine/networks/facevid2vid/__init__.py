@@ -1,0 +1,1 @@
+"""face-vid2vid, the reenactment of the published pipeline."""
