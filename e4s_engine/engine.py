@@ -239,6 +239,8 @@ class Engine:
         pipeline, reader = self._open(how)
         if on_error not in ("yield", "raise"):
             raise ArgumentError(f"on_error: expected 'yield' or 'raise', got {on_error!r}")
+        if progress is not None and not callable(progress):
+            raise ArgumentError(f"progress: expected a callable (finished, total), got {progress!r:.60}")
         side = Side(sources, "source", source_labels, source_landmarks)
         kept = (targets, target_labels, target_landmarks)
         request = portraits.requested(regions)
@@ -251,7 +253,7 @@ class Engine:
         image: Image,
         reference: Source,
         regions: RegionNames | None,
-        extent: float = 1.0,
+        extent: float | None = None,
         *,
         options: SwapOptions | None = None,
         labels: LabelMap | None = None,
@@ -263,11 +265,14 @@ class Engine:
         """Mix the reference's texture into some regions of the image; every shape stays.
 
         Hair colour, make-up, eye colour: v = (1 - extent) * image's + extent * reference's, per region.
+        extent: 0 to 1; None: that of the options, 1 by default.
         Arguments and errors as in `swap`, but for `shape`, which is no option here.
         """
         if "shape" in changes:
             raise ArgumentError("shape: edit leaves every shape as it is; use swap")
-        how = checked(options).changed(**changes).changed(extent=extent, shape=False)
+        how = checked(options).changed(**changes).changed(shape=False)
+        if extent is not None:
+            how = how.changed(extent=extent)
         pipeline, reader = self._open(how)
         given = Side(reference, "reference", reference_labels, reference_landmarks)
         kept = Side(image, "image", labels, landmarks)

@@ -183,6 +183,9 @@ def test_edit_takes_the_options_of_a_swap(engine):
     one = engine.edit(A, B, ["hair"], 0.5, options=options)
     expected = engine.swap(B, A, ["hair"], shape=False, extent=0.5, blend="none")
     np.testing.assert_array_equal(one.image, expected.image)
+    own = engine.edit(A, B, ["hair"], options=options)  # their extent counts where none is passed beside
+    expected = engine.swap(B, A, ["hair"], shape=False, extent=0.2, blend="none")
+    np.testing.assert_array_equal(own.image, expected.image)
 
 
 def test_weights_of_the_environment_are_named(monkeypatch):

@@ -45,10 +45,10 @@ def _add_option(command: argparse.ArgumentParser, field: dataclasses.Field[Any])
         # The flag changes the default: it switches off what is on, or on what is off.
         value["action"] = "store_false" if field.default else "store_true"
         value["help"] = more.get("off", more["meaning"])
-    elif field.default == "auto":
-        value |= {"type": choice, "metavar": "|".join(CHOICES)}
     elif "choices" in more:
         value["choices"] = more["choices"]
+    elif field.default == "auto":
+        value |= {"type": choice, "metavar": "|".join(CHOICES)}
     else:
         value |= {"type": faces if field.name == "faces" else type(field.default), "metavar": more["metavar"]}
     command.add_argument(flag, **value)

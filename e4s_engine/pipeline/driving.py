@@ -15,6 +15,7 @@ from PIL import Image
 
 from e4s_engine.errors import ArgumentError, ImageError
 from e4s_engine.faces.retinaface import RetinaFace
+from e4s_engine.networks import registry
 from e4s_engine.networks.rrdbnet.enlarge import SCALE
 from e4s_engine.options import SwapOptions
 from e4s_engine.photo import align, images, shrink
@@ -78,7 +79,7 @@ class Driver:
 
     def check(self, networks: Sequence[str], argument: str) -> None:
         """Raise ArgumentError unless the weights of these networks are at hand."""
-        missing = [kind for kind in networks if not self.networks.has(kind)]
+        missing = [_official(kind) for kind in networks if not self.networks.has(kind)]
         if missing:
             raise ArgumentError(
                 f"{argument}: needs weights that were not found with the model's: {', '.join(missing)}; "
@@ -148,6 +149,12 @@ class Driver:
     def _restore(self, photo: Pixels) -> restore.Restored:
         find = RetinaFace(lambda pixels: self.networks.run("retinaface", "detect", pixels))
         return restore.restore(photo, self.networks.run, find)
+
+
+def _official(kind: str) -> str:
+    """Return the name that the authors gave to the weights of a network."""
+    published = registry.get(kind).published
+    return kind if published is None else published.file
 
 
 NO_DRIVER = Driver(Networks(None, {}))

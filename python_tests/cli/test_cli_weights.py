@@ -73,7 +73,7 @@ def test_a_folder_is_converted(e4s, checkpoints, fails) -> None:
 def test_restore_and_reenact(e4s, monkeypatch, fails) -> None:
     """The commands reach the engine's calls; without weights the message says what to give."""
     assert "--weights a folder" in fails("restore", "a.png", "-o", "out.png")
-    assert "facevid2vid" in fails("reenact", "a.png", "b.png", "-o", "out.png")
+    assert "00000189-checkpoint.pth.tar" in fails("reenact", "a.png", "b.png", "-o", "out.png")
     assert "--reenact yes" in fails("swap", "a.png", "b.png", "-o", "out.png", "--reenact", "yes")
     monkeypatch.setattr(loading, "finder", lambda *_: landmarks.resolve(None))
     monkeypatch.setattr("e4s_engine.pipeline.networks.Networks.has", lambda *_: True)

@@ -16,6 +16,7 @@ from cli_tools import SWAP, done
 
 from e4s_engine.cli import flags, words
 from e4s_engine.cli.commands import joined
+from e4s_engine.options import SwapOptions
 from e4s_engine.photo import images
 
 ROOT = Path(__file__).parents[2] / "e4s_engine"
@@ -148,3 +149,17 @@ def test_edit_has_every_option_that_is_one_there(capsys):
     text = capsys.readouterr().out
     for field in dataclasses.fields(SwapOptions):
         assert (field.metadata["flag"] in text) == (field.name not in ("shape", "hair_first"))
+
+
+def test_every_choice_of_an_option_can_be_given() -> None:
+    """As the library takes it: modes by their names, True and False as yes and no."""
+    command = argparse.ArgumentParser()
+    flags.add_options(command)
+    for field in dataclasses.fields(SwapOptions):
+        flag = field.metadata["flag"]
+        if "choices" in field.metadata:
+            for mode in field.metadata["choices"]:
+                assert getattr(command.parse_args([flag, mode]), field.name) == mode
+        elif field.default == "auto":
+            given = [getattr(command.parse_args([flag, word]), field.name) for word in ("auto", "yes", "no")]
+            assert given == ["auto", True, False]

@@ -32,6 +32,9 @@ def test_the_first_error_may_be_raised(engine, face):
     refused(ImageError, lambda: next(items), "targets[1]: ")
     assert list(items) == []
     refused(ArgumentError, lambda: engine.swap_each(face, [B], on_error="skip"), "on_error: ", "'skip'")
+    refused(
+        ArgumentError, lambda: engine.swap_each(face, [B], progress=True), "progress: expected a callable"
+    )
 
 
 def test_a_bad_source_is_raised_at_once(engine):
