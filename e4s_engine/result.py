@@ -47,7 +47,7 @@ class Face:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Driven:
-    """What was made of a source before the swap read it.
+    """Hold what was made of a source before the swap read it.
 
     reenacted: the source in the target's pose and with its expression, uint8 [256, 256, 3]; None if it was
         only restored. restored: that picture at four times the size and its face drawn anew, uint8

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from e4s_engine.cli import flags, outputs
 from e4s_engine.errors import OutputError, WeightsError
+from e4s_engine.faces.hog import PREDICTOR
 
 if TYPE_CHECKING:
     from e4s_engine.weights.folder import Found
@@ -41,8 +42,8 @@ def run(arguments: Namespace) -> int:
     found = [one for one in folder.survey(official, "OFFICIAL") if not one.converted]
     files = _files(official, found)
     places = {kind: output / f"{_MODEL if kind == 'rgi' else kind}.safetensors" for kind in files}
-    predictor = folder.landmarks(official)
-    copied = output / folder.LANDMARKS
+    predictor = folder.named(official, PREDICTOR)
+    copied = output / PREDICTOR
     _check(arguments, [*files.values()], [*places.values(), *([copied] if predictor else [])])
     for one in found:
         if one.kind is None:

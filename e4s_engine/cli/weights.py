@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from e4s_engine.errors import WeightsError
+from e4s_engine.faces.hog import PREDICTOR
 
 if TYPE_CHECKING:
     from e4s_engine.weights.folder import Found
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 HELP = "what the weight files of a folder are, and which of the published pipeline's are missing"
 _PREDICTOR = {
     "kind": "landmarks",
-    "file": "shape_predictor_68_face_landmarks.dat",
+    "file": PREDICTOR,
     "enables": "68 landmarks by dlib (also in e4s_engine[faces])",
     "from": "http://dlib.net/files",
     "licence": "trained on iBUG 300-W, whose licence excludes commercial use",
@@ -37,7 +38,7 @@ def run(arguments: Namespace) -> int:
         raise WeightsError(f"FOLDER: {arguments.folder} is no folder")
     found = folder.survey(arguments.folder, "FOLDER")
     present = [_present(one) for one in found]
-    predictor = folder.landmarks(Path(arguments.folder))
+    predictor = folder.named(Path(arguments.folder), PREDICTOR)
     if predictor is not None:
         present.append({**_PREDICTOR, "file": str(predictor), "bytes": predictor.stat().st_size})
     absent = [_absent(kind) for kind in folder.known() if all(one.kind != kind for one in found)]

@@ -69,8 +69,7 @@ class Driver:
                 f"{argument}: {width} x {height} pixels, at most {MOST_PIXELS / 1e6:g} million are restored, "
                 "as the result has sixteen times as many; pass a smaller photo"
             )
-        with stage("restore"):
-            done = self._restore(pixels)
+        done = self._restore(pixels)
         if original is not None:
             original = dataclasses.replace(
                 original, pixels=done.image, samples=None, icc=None, alpha=_enlarged_alpha(original.alpha)
@@ -123,7 +122,7 @@ class Driver:
             return source
         picture = _shrunk(source.crop.image) if small is None else small
         restores = options.restore is not False and self.networks.has(*RESTORE)
-        large = self._restored(picture) if restores else _enlarged(picture)
+        large = self._restore(picture).image if restores else _enlarged(picture)
         driven = Driven(small, large if restores else None, angles)
         return Portrait(source.argument, align.whole(large, source.argument), driven=driven)
 
@@ -142,13 +141,10 @@ class Driver:
             yaw, pitch, roll = (float(angle) for angle in wanted.pose.angles[0] - own.pose.angles[0])
             return reenact.drive(own, wanted, run), (yaw, pitch, roll)
 
-    def _restored(self, picture: Pixels) -> Pixels:
-        with stage("restore"):
-            return self._restore(picture).image
-
     def _restore(self, photo: Pixels) -> restore.Restored:
         find = RetinaFace(lambda pixels: self.networks.run("retinaface", "detect", pixels))
-        return restore.restore(photo, self.networks.run, find)
+        with stage("restore"):
+            return restore.restore(photo, self.networks.run, find)
 
 
 def _official(kind: str) -> str:

@@ -29,7 +29,7 @@ from e4s_engine.result import Lazy
 
 @dataclasses.dataclass(frozen=True)
 class Cover:
-    """What of a face a paste reads.
+    """Hold what a paste reads of a face.
 
     alpha: opacity over the crop, uint8 [1024, 1024] (`blend.alpha`). box: pixels of the face; None: none.
     """

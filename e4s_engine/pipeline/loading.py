@@ -16,7 +16,7 @@ import numpy as np
 from e4s_engine import backends
 from e4s_engine.backends import gather
 from e4s_engine.errors import ArgumentError, DemoModelWarning, WeightsError
-from e4s_engine.faces import files, landmarks
+from e4s_engine.faces import files, hog, landmarks
 from e4s_engine.faces.retinaface import RetinaFace
 from e4s_engine.networks import registry
 from e4s_engine.networks.bisenet.config import ParserConfig
@@ -39,7 +39,7 @@ File = str | os.PathLike[str]
 
 @dataclasses.dataclass(frozen=True)
 class Files:
-    """What an engine loads.
+    """Hold what an engine loads.
 
     model: the E4S model or its file. argument: its name in error messages. others: weight files of further
     networks, by kind. folder: where detectors look for files of their own.
@@ -87,15 +87,15 @@ def files_of(weights: File | Model, argument: str) -> Files:
             f"{argument}: {folder} holds no weights of the E4S model (iteration_300000.pt); {held}; "
             f"`e4s weights {folder}` tells what each file is"
         )
-    predictor = weight_folder.landmarks(folder)
+    predictor = weight_folder.named(folder, hog.PREDICTOR)
     return Files(others.pop("rgi"), argument, others, predictor.parent if predictor else folder)
 
 
 def _beside(file: Path) -> dict[str, Path]:
-    """Return the weight files of further networks beside a model's file, but for the parser's."""
+    """Return the weight files of further networks beside a model's file."""
     folder = file.absolute().parent
     found = {kind: files.beside(folder, f"{kind}.safetensors") for kind in registry.NETWORKS if kind != "rgi"}
-    found["parser"] = None  # `find_parser` knows more names
+    found["parser"] = find_parser(file)  # it knows more names
     found["retinaface"] = found["retinaface"] or files.beside(folder, _DETECTOR)
     return {kind: path for kind, path in found.items() if path is not None}
 
@@ -161,8 +161,7 @@ def _parser(parser: File | Parser | None, chosen: Files) -> tuple[Parser | None,
     if callable(parser):
         return parser, None
     if parser == "auto":
-        beside = None if isinstance(chosen.model, Model) else find_parser(chosen.model)
-        found = chosen.others.get("parser") or beside
+        found = chosen.others.get("parser")
         if found is None:
             return None, None
         logger.info("engine: parser %s", found)

@@ -13,7 +13,6 @@ from e4s_engine.weights.files import SUFFIXES, kind_of_file
 
 DEPTH = 4  # levels of folders that are looked through: the authors' tree has three
 MOST_FILES = 200  # weight files that are looked at
-LANDMARKS = "shape_predictor_68_face_landmarks.dat"  # dlib's, by its name: its format has no header
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,9 +69,9 @@ def chosen(found: Iterable[Found], argument: str) -> dict[str, Path]:
     return {kind: some[0].file for kind, some in best.items()}
 
 
-def landmarks(folder: Path) -> Path | None:
-    """Return dlib's landmark predictor in a folder or the folders in it, by its name."""
-    return next((Path(place, LANDMARKS) for place, _, names in _walk(folder) if LANDMARKS in names), None)
+def named(folder: Path, name: str) -> Path | None:
+    """Return a file of this name in a folder or the folders in it: its format tells nothing itself."""
+    return next((Path(place, name) for place, _, names in _walk(folder) if name in names), None)
 
 
 def _look(file: Path, argument: str) -> Found:

@@ -108,7 +108,7 @@ def test_format_and_quality(e4s, fails):
 
 
 def test_landmarks_of_several_targets(e4s, engine, fails):
-    """One set of landmarks for all would put a miniature face on a forehead."""
+    """Refuse one set of landmarks for all: it would put a miniature face on a forehead."""
     shutil.copy("wide.png", "also.png")
     batch = ("swap", "a.png", "wide.png", "also.png", "-o", "made", "--target-landmarks")
     assert "--target-landmarks: five.json is one file for 2 targets; give a folder" in fails(

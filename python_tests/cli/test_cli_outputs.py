@@ -137,7 +137,7 @@ def test_a_batch_goes_on_where_it_stopped(e4s, fails):
 
 
 def test_a_result_that_appears_meanwhile_is_kept(e4s, monkeypatch):
-    """As on a disk that ignores case, where T.png and t.png are one."""
+    """Stand for a disk that ignores case, where T.png and t.png are one."""
     from e4s_engine.result import Result
 
     real = Result.save

@@ -12,10 +12,10 @@ from weights_tools import content, saved
 
 from e4s_engine import weights
 from e4s_engine.faces import landmarks
+from e4s_engine.faces.hog import PREDICTOR
 from e4s_engine.networks.facevid2vid.pose import Poses
 from e4s_engine.photo import images
 from e4s_engine.pipeline import loading, reenact, restore
-from e4s_engine.weights import folder
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def checkpoints(e4s) -> Path:
     place.mkdir(parents=True)
     saved(place / "x.pt", content("rgi"))
     saved(place / "y.pth", content("parser", key=None, prefix=""))
-    (place / folder.LANDMARKS).write_bytes(b"dlib")
+    (place / PREDICTOR).write_bytes(b"dlib")
     (place / "z.pth").write_text("version https://git-lfs.github.com/spec/v1\n")
     return place.parent
 
@@ -62,7 +62,7 @@ def test_a_folder_is_converted(e4s, checkpoints, fails) -> None:
     code, out, _ = e4s("convert", checkpoints, "new", model=False)
     assert code == 0 and "1 of 2" in out and "2 of 2" in out and "left out" in out
     names = {path.name for path in Path("new").iterdir()}
-    assert names == {"e4s.safetensors", "parser.safetensors", folder.LANDMARKS}
+    assert names == {"e4s.safetensors", "parser.safetensors", PREDICTOR}
     assert weights.load("new/e4s.safetensors", "rgi").tensors.keys()
     assert "exists already" in fails("convert", checkpoints, "new", model=False)
     assert e4s("convert", checkpoints, "new", "--overwrite", model=False)[0] == 0

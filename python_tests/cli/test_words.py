@@ -152,7 +152,7 @@ def test_edit_has_every_option_that_is_one_there(capsys):
 
 
 def test_every_choice_of_an_option_can_be_given() -> None:
-    """As the library takes it: modes by their names, True and False as yes and no."""
+    """Give modes by their names, True and False as yes and no."""
     command = argparse.ArgumentParser()
     flags.add_options(command)
     for field in dataclasses.fields(SwapOptions):

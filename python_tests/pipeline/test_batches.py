@@ -147,7 +147,7 @@ def test_a_source_for_all_is_encoded_once(engine, encodes):
 
 @pytest.mark.parametrize("at_once", [1, 2, 8])
 def test_one_that_fails_among_those_done_together(engine, tiny_weights, monkeypatch, at_once):
-    """As on a GPU: the others of its few are done once more, each on its own."""
+    """Do a few together, as on a GPU: the others are then done once more, each on its own."""
 
     def parser(picture):
         if (picture == 7).all():

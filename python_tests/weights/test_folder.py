@@ -13,6 +13,7 @@ from weights_tools import content, saved
 from e4s_engine import weights
 from e4s_engine.engine import Engine
 from e4s_engine.errors import WeightsError
+from e4s_engine.faces.hog import PREDICTOR
 from e4s_engine.networks import registry
 from e4s_engine.networks.facevid2vid.config import FaceVid2VidConfig
 from e4s_engine.networks.rrdbnet.config import RRDBConfig
@@ -52,7 +53,7 @@ def checkpoints(tmp_path: Path) -> Path:
     saved(tmp_path / "c/style.pt", {"g_ema": {"x": torch.zeros(3)}})
     (tmp_path / "c/page.pth").write_text("<!DOCTYPE html><html>sign in</html>")
     (tmp_path / "c/notes.txt").write_text("nothing")
-    (tmp_path / "c" / folder.LANDMARKS).write_bytes(b"dlib")
+    (tmp_path / "c" / PREDICTOR).write_bytes(b"dlib")
     return tmp_path
 
 
@@ -65,7 +66,7 @@ def test_every_file_is_recognised_by_its_content(checkpoints: Path) -> None:
     }  # fmt: skip
     assert "web page" in found["c/page.pth"].note
     assert not any(one.converted for one in found.values())
-    assert folder.landmarks(checkpoints) == checkpoints / "c" / folder.LANDMARKS
+    assert folder.named(checkpoints, PREDICTOR) == checkpoints / "c" / PREDICTOR
     assert set(folder.chosen(found.values(), "weights")) == {"rgi", "parser", "rrdbnet", "facevid2vid"}
 
 

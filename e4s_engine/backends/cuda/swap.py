@@ -37,7 +37,7 @@ ENCODED = ("pixels", "labels", "styles")  # an encode's externals
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """What a graph does.
+    """Tell graphs apart by what they do.
 
     sources: number of sources per swap that were encoded before; 0: one source, encoded here. relight:
     whether their style vectors are brought into the target's light.
