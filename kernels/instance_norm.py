@@ -66,7 +66,7 @@ def whole(
         gathered(x, sample, pixels, channels, live, ROWS, X_PIXEL, SPLIT), live, ROWS, EPSILON
     )
     if slope is not None:
-        slopes = tl.load(slope + channels, mask=known, other=0.0)[None, :]
+        slopes = tl.load(slope + channels, mask=channels < CHANNELS, other=0.0)[None, :]
         value = tl.where(value > 0, value, value * slopes)
     places = (sample * ROWS + pixels[:, None]) * Y_PIXEL + channels[None, :]
     tl.store(y + places, value.to(y.dtype.element_ty), mask=live)
@@ -140,12 +140,13 @@ def mean_and_factor(
 
 
 @jit
-def normalise(
-    x, sums, slope, y,
+def normalised(
+    x, sums,
     ROWS: tl.constexpr, X_PIXEL: tl.constexpr, CHANNELS: tl.constexpr, SUMS: tl.constexpr,
-    PARTS: tl.constexpr, LENGTH: tl.constexpr, PARTS_POWER: tl.constexpr, Y_PIXEL: tl.constexpr,
-    EPSILON: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
+    PARTS: tl.constexpr, LENGTH: tl.constexpr, PARTS_POWER: tl.constexpr, EPSILON: tl.constexpr,
+    BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
+    """Return this program's values normalised, their places (sample and pixel), channels and mask."""
     sample = tl.program_id(2).to(tl.int64)
     pixels = tl.program_id(0) * BLOCK_P + tl.arange(0, BLOCK_P)
     channels = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
@@ -157,8 +158,21 @@ def normalise(
     places = sample * ROWS + pixels[:, None]
     value = tl.load(x + places * X_PIXEL + channels[None, :], mask=live, other=0.0).to(tl.float32)
     value = (value - mean[None, :]) * factor[None, :]
+    return value, places, channels, live
+
+
+@jit
+def normalise(
+    x, sums, slope, y,
+    ROWS: tl.constexpr, X_PIXEL: tl.constexpr, CHANNELS: tl.constexpr, SUMS: tl.constexpr,
+    PARTS: tl.constexpr, LENGTH: tl.constexpr, PARTS_POWER: tl.constexpr, Y_PIXEL: tl.constexpr,
+    EPSILON: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
+):  # fmt: skip
+    value, places, channels, live = normalised(
+        x, sums, ROWS, X_PIXEL, CHANNELS, SUMS, PARTS, LENGTH, PARTS_POWER, EPSILON, BLOCK_P, BLOCK_C
+    )
     if slope is not None:
-        slopes = tl.load(slope + channels, mask=known, other=0.0)[None, :]
+        slopes = tl.load(slope + channels, mask=channels < CHANNELS, other=0.0)[None, :]
         value = tl.where(value > 0, value, value * slopes)
     tl.store(y + places * Y_PIXEL + channels[None, :], value.to(y.dtype.element_ty), mask=live)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .instance_norm import CHANNELS, block_of, mean_and_factor, sums_of
+from .instance_norm import CHANNELS, block_of, normalised, sums_of
 from .language import jit, tl
 from .launch import Context, Launch, blocks, constants, padded, power
 
@@ -15,20 +15,13 @@ def spade(
     Y_PIXEL: tl.constexpr, EPSILON: tl.constexpr, SLOPE: tl.constexpr, BLOCK_P: tl.constexpr,
     BLOCK_C: tl.constexpr,
 ):  # fmt: skip
-    sample = tl.program_id(2).to(tl.int64)
-    pixels = tl.program_id(0) * BLOCK_P + tl.arange(0, BLOCK_P)
-    channels = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
-    known = channels < CHANNELS
-    mean, factor = mean_and_factor(
-        sums, sample, channels, known, ROWS, SUMS, PARTS, LENGTH, PARTS_POWER, EPSILON
+    value, places, channels, live = normalised(
+        x, sums, ROWS, X_PIXEL, CHANNELS, SUMS, PARTS, LENGTH, PARTS_POWER, EPSILON, BLOCK_P, BLOCK_C
     )
-    live = (pixels < ROWS)[:, None] & known[None, :]
-    places = sample * ROWS + pixels[:, None]
-    value = tl.load(x + places * X_PIXEL + channels[None, :], mask=live, other=0.0).to(tl.float32)
     source = maps + places * MAP_PIXEL + channels[None, :]
     scale = tl.load(source, mask=live, other=0.0).to(tl.float32)
     shift = tl.load(source + SUMS, mask=live, other=0.0).to(tl.float32)
-    value = (value - mean[None, :]) * factor[None, :] * scale + shift
+    value = value * scale + shift
     value = tl.where(value > 0, value, value * SLOPE)
     tl.store(y + places * Y_PIXEL + channels[None, :], value.to(y.dtype.element_ty), mask=live)
 
