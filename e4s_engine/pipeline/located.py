@@ -136,7 +136,7 @@ def _chosen(
     faces = _detect(photo, argument, finder)
     if may_be_aligned and (_is_aligned(photo, faces[0]) if faces else labelled):
         return None
-    return faces, choose(faces, which, argument, finder.name)
+    return faces, choose(faces, which, argument, finder.name, square)
 
 
 def _foreign(face: DetectedFace, others: list[DetectedFace]) -> Mask | None:
