@@ -33,7 +33,9 @@ class Command(argparse.ArgumentParser):
         flags = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
         for word in unknown:
             near = (
-                difflib.get_close_matches(word.partition("=")[0], flags, n=1) if word.startswith("--") else []
+                difflib.get_close_matches(word.partition("=")[0], flags, 1, 0.75)
+                if word.startswith("--")
+                else []
             )
             if near:
                 return f"; did you mean {near[0]}?"
