@@ -95,6 +95,17 @@ def add_image(command: argparse.ArgumentParser) -> None:
     command.add_argument("--image-landmarks", metavar="FILE", help=LANDMARKS)
 
 
+def add_face(command: argparse.ArgumentParser) -> None:
+    """Add the choice of a face of a single photo."""
+    command.add_argument(
+        "--face",
+        type=faces,
+        default="largest",
+        metavar="WHICH",
+        help="which face of IMAGE: as --faces of swap",
+    )
+
+
 def add_output(command: argparse.ArgumentParser) -> None:
     """Add the file to write."""
     command.add_argument("-o", "--output", required=True, metavar="OUT", help="picture to write")
