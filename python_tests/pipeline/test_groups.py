@@ -161,7 +161,7 @@ def test_what_cannot_be_chosen_is_said(people, ann, bob) -> None:
     points = {"target_landmarks": POINTS[0]}
     refused(ArgumentError, lambda: swap(ann, GROUP, faces="all", **points), "landmarks name one face")
     refused(ArgumentError, lambda: swap(ann, B, faces=0, align=False), "target: align=False takes the photo")
-    labels = np.zeros((8, 8), np.uint8)
+    labels = np.ones((8, 8), np.uint8)
     refused(
         ArgumentError, lambda: swap(ann, GROUP, faces="all", target_labels=labels), "labels describe one crop"
     )
