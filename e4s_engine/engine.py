@@ -24,7 +24,7 @@ from e4s_engine.faces.choose import Which
 from e4s_engine.faces.face import DetectedFace
 from e4s_engine.networks.rgi import invert
 from e4s_engine.options import Align, Blend, EditChanges, SwapChanges, SwapOptions, checked
-from e4s_engine.pipeline import batches, inputs, loading, located, portraits
+from e4s_engine.pipeline import batches, faces, inputs, loading, located, portraits
 from e4s_engine.pipeline.batches import OnError
 from e4s_engine.pipeline.driving import REENACT
 from e4s_engine.pipeline.jobs import Reader, Side, jobs
@@ -95,7 +95,7 @@ class Engine:
         self._warning = self.weights == loading.BUNDLED
         runtime = pipeline.backend
         self.backend, self.device, self.precision = runtime.name, runtime.device, runtime.precision
-        self.landmarks = self._finder.name
+        self.landmarks, self.fingerprint = self._finder.name, pipeline.model
         self.parser = "callable" if pipeline.parser else "none" if pipeline.classes is None else "network"
         logger.info("engine: %s backend on %s in %s", self.backend, self.device, self.precision)
 
@@ -322,7 +322,8 @@ class Engine:
         Raises BackendError on compiled backends, which have no gradients: `backend="reference"` has.
         """
         pipeline, portrait = self._read(image, labels, SwapOptions(align=align, faces=face), landmarks)
-        return pipeline.invert(portrait, inputs.check_steps(steps), inputs.check_rate(rate))
+        inverted = pipeline.invert(portrait, inputs.check_steps(steps), inputs.check_rate(rate))
+        return faces.kept(inverted, portrait, False)
 
     def encode(
         self,
@@ -340,8 +341,8 @@ class Engine:
         face: which of the photo's faces, as `SwapOptions.faces`, but one.
         driving: a photo to whose pose and expression the image is driven before (`reenact=True` of a swap),
             and then restored if the weights are at hand; the Face remembers it (`Face.driven`).
-        keep_photo: whether the Face keeps the photo and its crop in memory. It can then be the target of
-            swaps, which read, parse and encode nothing again: what a slider calls.
+        keep_photo: whether the Face keeps the photo and its crop, in memory but in no file (`Face.save`). It
+            can then be the target of swaps, which read, parse and encode nothing again: what a slider calls.
         """
         options = SwapOptions(align=align, reenact=True)
         pipeline, portrait = self._read(image, labels, options.changed(faces=face), landmarks)
@@ -349,8 +350,7 @@ class Engine:
             pipeline.driver.check(REENACT, "driving")
             target = self._read(driving, None, options, None, "driving")[1]
             portrait = pipeline.driver.portrait(portrait, target, options)
-        encoded = pipeline.encode([portrait])[portrait]
-        return dataclasses.replace(encoded, crop=portrait.crop if keep_photo else None)
+        return faces.kept(pipeline.encode([portrait])[portrait], portrait, keep_photo)
 
     def reenact(
         self,
@@ -479,7 +479,9 @@ class Engine:
         if self._warning:
             self._warning = False
             loading.warn_of_demo_model()
-        new_read = partial(portraits.reader, self._finder, options.align, self.config.style_dim)
+        new_read = partial(
+            portraits.reader, self._finder, options.align, self.config.style_dim, pipeline.model
+        )
         return pipeline, Reader(new_read(), self._finder, options.align, new_read)
 
 

@@ -39,6 +39,10 @@ class WeightsError(ArgumentError):
     """Weight file that is missing, damaged, incomplete or of another model."""
 
 
+class FaceFileError(ArgumentError):
+    """Saved Face that is damaged, or a Face of another model than the engine's."""
+
+
 class OutputError(E4SError, OSError):
     """Result that cannot be written; a file already at its path is untouched."""
 

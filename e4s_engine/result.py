@@ -20,6 +20,7 @@ from e4s_engine.photo.align import Crop
 from e4s_engine.photo.images import Pixels
 from e4s_engine.photo.original import Original
 from e4s_engine.regions import Labels, Mask
+from e4s_engine.weights import facefile
 
 Value = TypeVar("Value")
 
@@ -33,12 +34,65 @@ class Face:
     labels: shape, uint8 [512, 512]. styles: texture, one vector per region, float32 [12, D].
     crop: the photo and its aligned crop, for swaps into it; None unless `Engine.encode` was asked to keep it.
     driven: what was made of the photo before, if it was driven or restored.
+    model: fingerprint of the model whose style vectors they are (`Engine.fingerprint`); None: not known.
+    sharpness: how sharp the photo shows each region, float32 [12], 0 for regions that it does not show
+        (`photo.sharpness`). thumbnail: small JPEG of the crop. Both are None for Faces made by hand.
+    consent, licence: what the person agreed to, and terms of the photo, as the caller wrote them.
     """
 
     labels: Labels
     styles: npt.NDArray[np.float32]
     crop: Crop | None = dataclasses.field(default=None, repr=False)
     driven: Driven | None = None
+    model: str | None = None
+    sharpness: npt.NDArray[np.float32] | None = None
+    thumbnail: bytes | None = dataclasses.field(default=None, repr=False)
+    consent: str = ""
+    licence: str = ""
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        consent: str | None = None,
+        licence: str | None = None,
+        thumbnail: bool = True,
+    ) -> None:
+        """Write the Face as safetensors, some tens of kilobytes; swaps take the file in the photo's place.
+
+        The file holds labels, style vectors, sharpness, thumbnail, texts and the model's fingerprint. It does
+        not hold the photo, its crop (`keep_photo`) or `driven`: a loaded Face can be a source or a reference,
+        but never a target.
+
+        path: file ending in `.safetensors` or `.face`; an existing file is never left damaged. consent,
+        licence: texts of at most 2000 characters in place of the Face's own. thumbnail: whether the small
+        picture is written; without it the file shows nobody.
+
+        Raises ArgumentError, LabelsError for a Face made by hand that is none, OutputError if the file cannot
+        be written.
+        """
+        texts = self.consent if consent is None else consent, self.licence if licence is None else licence
+        picture = self.thumbnail if thumbnail else None
+        saved = facefile.Saved(self.labels, self.styles, self.sharpness, picture, self.model, *texts)
+        facefile.write(saved, path)
+
+    @classmethod
+    def load(cls, file: str | os.PathLike[str] | bytes, argument: str = "face") -> Face:
+        """Read a file that `save` wrote, by its path or its bytes. Nothing in it is executed.
+
+        argument: name of the file in error messages. Raises FaceFileError for anything else, and for files
+        that are larger than any Face; whether it is of an engine's model is checked when a call takes it.
+        """
+        saved = facefile.read(file, argument)
+        return cls(
+            saved.labels,
+            saved.styles,
+            model=saved.model,
+            sharpness=saved.sharpness,
+            thumbnail=saved.thumbnail,
+            consent=saved.consent,
+            licence=saved.licence,
+        )
 
     def __repr__(self) -> str:
         driven = "" if self.driven is None else ", driven"

@@ -25,7 +25,7 @@ ALLOWED = {
     "engine": {"backends", "faces", "networks", "options", "pipeline", "result", "weights"},
     "options": {"faces", "photo"},
     "pipeline": {"backends", "faces", "networks", "options", "photo", "result", "weights"},
-    "result": {"faces", "photo"},
+    "result": {"faces", "photo", "weights"},  # a saved Face's file
     "faces": {"networks", "photo"},  # decoding of a detector's heads
     "backends": {"kernels", "networks", "ops", "photo", "plan", "weights"},
     # The GPU composes and feathers with the CPU's tables and numbers: constants, no calls.

@@ -1,4 +1,4 @@
-"""Command line: e4s swap, edit, reconstruct, reenact, restore, faces, parse, weights, convert, info ...
+"""Command line: e4s swap, edit, encode, reconstruct, reenact, restore, faces, parse, weights, convert ...
 
 A module per command: HELP says what it does, `add` adds its arguments, `run` returns its exit code. Exit
 codes: 0 success, 1 something failed (one line on stderr says what), 2 wrong usage: an argument that no file,
@@ -18,6 +18,7 @@ from e4s_engine.cli import (
     convert,
     demo,
     edit,
+    encode,
     faces,
     info,
     parse,
@@ -35,6 +36,7 @@ from e4s_engine.training import command as training
 COMMANDS: dict[str, Any] = {
     "swap": swap,
     "edit": edit,
+    "encode": encode,
     "reconstruct": reconstruct,
     "reenact": reenact,
     "restore": restore,

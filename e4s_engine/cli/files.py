@@ -5,10 +5,16 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from e4s_engine.cli.targets import Target
 from e4s_engine.errors import ArgumentError
+from e4s_engine.weights import facefile
+
+if TYPE_CHECKING:
+    from e4s_engine.engine import Engine
+    from e4s_engine.pipeline.located import Portrait
+    from e4s_engine.result import Face
 
 _LABELS = (".png", ".npy", ".tif", ".tiff", ".bmp", ".gif")
 _LANDMARKS = (".json", ".npy", ".txt")
@@ -63,6 +69,22 @@ def _per_target(
             raise ArgumentError(f"{argument}: {folder} holds no file for {target.photo}; expected {wanted}")
         found.append(str(file))
     return found
+
+
+def person(
+    engine: Engine, path: str, argument: str, labels: Any = None, landmarks: Any = None, **how: Any
+) -> Portrait | Face:
+    """Read a source: a photo, as `Engine.portrait` does, or a saved face, which needs nothing beside it."""
+    if not facefile.is_saved(path):
+        return engine.portrait(path, labels, landmarks=landmarks, argument=argument, **how)
+    if labels is not None or landmarks is not None or how.get("face", "largest") != "largest":
+        raise ArgumentError(
+            f"{argument}: {path} is a saved face, one person with labels of its own; leave out the flags for "
+            "its labels, its landmarks and its faces"
+        )
+    from e4s_engine.result import Face
+
+    return Face.load(path, argument)
 
 
 def read_labels(path: str | None, arguments: Namespace, argument: str) -> Any:

@@ -8,10 +8,12 @@ from argparse import Namespace
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from e4s_engine.errors import OutputError
+from e4s_engine.errors import ArgumentError, OutputError
+from e4s_engine.photo.files import check_writable
+from e4s_engine.weights import facefile
 
 _INPUTS = (
-    "source", "target", "image", "reference", "driving", "official", "labels", "source_labels",
+    "source", "target", "image", "photo", "reference", "driving", "official", "labels", "source_labels",
     "target_labels", "reference_labels", "image_landmarks", "source_landmarks", "target_landmarks",
     "reference_landmarks", "driving_landmarks", "weights", "parser",
 )  # fmt: skip
@@ -40,9 +42,23 @@ def check(arguments: Namespace, outputs: Mapping[str, str | Path | None]) -> Non
     above all if it is an input, unless --overwrite was given; ArgumentError for an unknown picture format.
     """
     wanted = {flag: Path(path) for flag, path in outputs.items() if path is not None}
-    read = identities(inputs(arguments))
     for flag, path in wanted.items():
         check_format(path, flag)
+    _check_places(arguments, wanted)
+
+
+def check_face(arguments: Namespace, flag: str, path: Path) -> None:
+    """Check like `check` that a face may be saved: a file with the ending of one."""
+    if not facefile.is_saved(path):
+        raise ArgumentError(f"{flag}: {path} must end in {' or '.join(facefile.SUFFIXES)}")
+    check_writable(path, flag)
+    _check_places(arguments, {flag: path})
+
+
+def _check_places(arguments: Namespace, wanted: Mapping[str, Path]) -> None:
+    """Raise OutputError for files that may not be replaced, or that two flags name."""
+    read = identities(inputs(arguments))
+    for flag, path in wanted.items():
         check_free(path, flag, read, arguments.overwrite)
     twice = next(doubles(wanted.values()), None)
     if twice:

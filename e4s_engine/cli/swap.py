@@ -12,17 +12,21 @@ from typing import TYPE_CHECKING, Any
 from e4s_engine.cli import batch, engines, files, flags, outputs, targets
 from e4s_engine.cli.targets import Target
 from e4s_engine.errors import ArgumentError
+from e4s_engine.weights import facefile
 
 if TYPE_CHECKING:
     from e4s_engine.engine import Engine
     from e4s_engine.pipeline.located import Portrait
+    from e4s_engine.result import Face
 
 HELP = "put a face, or some regions of it, into photos"
 
 
 def add(command: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    command.add_argument("source", metavar="SOURCE", help="photo to take the face from")
+    command.add_argument(
+        "source", metavar="SOURCE", help="photo, or saved face (.face, .safetensors), to take the face from"
+    )
     command.add_argument(
         "target", metavar="TARGET", nargs="+", help="photos, or a folder of photos, to put it into"
     )
@@ -94,6 +98,9 @@ def _check_choices(arguments: Namespace) -> None:
         raise ArgumentError("--skip-existing: keeps what is there, --overwrite replaces it; give one of them")
     if arguments.explain and (arguments.put or not isinstance(_single(arguments.faces), (str, int))):
         raise ArgumentError("--explain: shows one swap; give --faces one number, and no --put")
+    also = [item.partition("=")[2] for item in arguments.also or []]
+    if arguments.explain and any(map(facefile.is_saved, (arguments.source, *also))):
+        raise ArgumentError("--explain: shows the photos of the sources, which saved faces do not hold")
     files.check_regions(arguments.regions)
 
 
@@ -107,19 +114,20 @@ def _check_explain(arguments: Namespace, listed: Sequence[Target]) -> None:
     outputs.check(arguments, {"--output": listed[0].output, "--explain": arguments.explain})
 
 
-def _people(engine: Engine, arguments: Namespace) -> dict[tuple[str, ...] | None, Portrait]:
+def _people(engine: Engine, arguments: Namespace) -> dict[tuple[str, ...] | None, Portrait | Face]:
     """Read the sources, by the regions that each of them gives; None: a whole face."""
     from e4s_engine.regions import NAMES, region_ids
 
     align = arguments.align
-    people: dict[tuple[str, ...] | None, Portrait] = {
-        arguments.regions: engine.portrait(
+    people: dict[tuple[str, ...] | None, Portrait | Face] = {
+        arguments.regions: files.person(
+            engine,
             arguments.source,
+            "source",
             files.read_labels(arguments.source_labels, arguments, "--source-labels"),
             align=align,
             landmarks=files.read_landmarks(arguments.source_landmarks, "--source-landmarks"),
             face=arguments.source_face,
-            argument="source",
         )
     }
     if arguments.also and arguments.regions is None:
@@ -138,7 +146,7 @@ def _people(engine: Engine, arguments: Namespace) -> dict[tuple[str, ...] | None
             names = ", ".join(NAMES[region] for region in sorted(twice))
             raise ArgumentError(f"--also: {names} given by two sources; every region needs exactly one")
         given.update(ids)
-        people[key] = engine.portrait(path, align=align, argument=f"--also {names}")
+        people[key] = files.person(engine, path, f"--also {names}", align=align)
     return people
 
 
@@ -164,7 +172,7 @@ def _single(which: Any) -> Any:
     return None if which == "all" or isinstance(which, tuple) else which
 
 
-def _source(engine: Engine, arguments: Namespace, people: dict[Any, Portrait]) -> tuple[Any, Any]:
+def _source(engine: Engine, arguments: Namespace, people: dict[Any, Portrait | Face]) -> tuple[Any, Any]:
     """Return the source of a swap, and the regions beside it."""
     # A single source takes any regions; several are a dict, which names them itself.
     (regions, *more) = people
@@ -175,21 +183,23 @@ def _source(engine: Engine, arguments: Namespace, people: dict[Any, Portrait]) -
         align = arguments.align
         source = {_single(arguments.faces): source}
         for number, path in others.items():
-            source[number] = engine.portrait(path, align=align, argument=f"--put {number}")
+            source[number] = files.person(engine, path, f"--put {number}", align=align)
     return source, regions
 
 
 def _explained(
     engine: Engine,
     arguments: Namespace,
-    people: dict[Any, Portrait],
+    people: dict[Any, Portrait | Face],
     target: Target,
     known: tuple[Any, Any],
 ) -> None:
     """Swap one target; write the result, and the contact sheet."""
     from e4s_engine.cli.explain import swap_sheet
     from e4s_engine.photo import images
+    from e4s_engine.pipeline.located import Portrait
 
+    photos = [person for person in people.values() if isinstance(person, Portrait)]
     labels, points = (None if values is None else next(iter(values)) for values in known)
     portrait = engine.portrait(
         target.photo, labels, align=arguments.align, landmarks=points, face=arguments.faces, argument="target"
@@ -198,5 +208,5 @@ def _explained(
     options = engines.options(arguments).changed(faces="largest")
     result = engine.swap(source, portrait, regions, options=options)
     result.save(target.output, quality=arguments.quality)
-    sheet = swap_sheet(list(people.values()), portrait, result, partial(engine.parse, align=False))
+    sheet = swap_sheet(photos, portrait, result, partial(engine.parse, align=False))
     images.write(sheet, Path(arguments.explain), "--explain")

@@ -37,6 +37,8 @@ _PHRASES = [
     (r"align=True", "--align yes"),
     (r"(reenact|restore)=True", r"--\1 yes"),
     (r"make the engine with a folder", "give --weights a folder"),
+    (r"make the engine with the weights that", "give --weights those that"),
+    (r"pass the photo itself, or encode it with keep_photo=True", "name the photo itself"),
     (r"use ema=False", "leave out --ema"),
     (r"leave faces out", "leave out {faces}"),
     (r"\bfaces names\b", r"{faces} names"),

@@ -64,6 +64,8 @@ def open_picture(data: bytes, argument: str, name: str) -> Image.Image:
         raise ImageError(f"{argument}: {name} is too large: {error}; reduce the image first") from error
     except UnidentifiedImageError as error:
         hint = "; HEIC needs `pip install pillow-heif`" if _HEIC.match(data) else ""
+        if data[8:9] == b"{":  # safetensors
+            hint = "; a saved Face holds no photo, pass the photo itself"
         raise ImageError(
             f"{argument}: {name} is not an image that can be read; expected {EXPECTED}{hint}"
         ) from error

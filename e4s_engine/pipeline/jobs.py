@@ -44,14 +44,15 @@ class Reader:
         if is_largest(which):
             arguments = (target.image, target.argument, target.labels, target.points)
             return [portraits.picture(self.read(*arguments), target.argument)]
-        if isinstance(target.image, Portrait | Face):
-            kind = type(target.image).__name__
+        image = portraits.opened(target.image, target.argument)
+        if isinstance(image, Portrait | Face):
+            kind = type(image).__name__
             raise ArgumentError(
                 f"{target.argument}: a {kind} is one face of its photo; pass the photo itself with faces"
             )
         with stage("read"):
             return located.portraits(
-                target.image, target.argument, target.labels, target.points, self.finder, self.align, which
+                image, target.argument, target.labels, target.points, self.finder, self.align, which
             )
 
 

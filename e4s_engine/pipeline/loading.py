@@ -128,12 +128,14 @@ def load(
     assert classes is None or isinstance(classes, ParserConfig)
     # Before the backend, which then reads every tensor that is left, to check it.
     lights = relight.layers(model.tensors, np.stack) if model.config.relight else None
+    fingerprint = model.fingerprint()
     runtime = backends.create([model] if parser_model is None else [model, parser_model], *choice)
     if gathering[0] > 1:
         runtime = gather.Gathered(runtime, *gathering)
     others = {kind: file for kind, file in chosen.others.items() if kind != "parser"}
     networks = Networks(runtime, others)
-    pipeline = Pipeline(runtime, own_parser, classes, model.config.size, lights, Driver(networks))
+    driver, size = Driver(networks), model.config.size
+    pipeline = Pipeline(runtime, own_parser, classes, size, lights, driver, fingerprint)
     return pipeline, networks, model.config
 
 

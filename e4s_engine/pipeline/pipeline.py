@@ -63,7 +63,7 @@ class Pipeline:
     """The stages over one backend.
 
     parser: a caller's own. classes: config of the backend's parser. lights: layers of models that relight.
-    driver: reenactment and restoration of sources.
+    driver: reenactment and restoration of sources. model: fingerprint of the model, which its Faces carry.
     """
 
     backend: Backend
@@ -72,6 +72,7 @@ class Pipeline:
     size: int
     lights: relighting.Layers | None = None
     driver: Driver = NO_DRIVER
+    model: str | None = None
 
     def label(self, portraits: Iterable[Portrait]) -> PortraitLabels:
         """Return the labels of every portrait: the caller's, else the parser's."""
@@ -119,7 +120,7 @@ class Pipeline:
             with stage("encode"):
                 encoded = self.backend.run("rgi", "encode", *_stacked(portraits, known))
             for portrait, styles in zip(portraits, encoded, strict=True):
-                faces[portrait] = Face(known[portrait], styles, driven=portrait.driven)
+                faces[portrait] = Face(known[portrait], styles, driven=portrait.driven, model=self.model)
         return faces
 
     def decode(self, styles: compose.Styles, labels: Labels) -> npt.NDArray[np.float32]:
@@ -333,7 +334,7 @@ class Pipeline:
             raise ArgumentError(
                 f"rate: {rate} leads nowhere, the style vectors are not finite; take a smaller one"
             )
-        return Face(face.labels, styles)
+        return Face(face.labels, styles, model=self.model)
 
     def reconstruct(self, portrait: Portrait, face: Face, options: SwapOptions) -> Result:
         """Render a portrait's own style vectors in its own labels, and paste them over it."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from e4s_engine import regions
-from e4s_engine.errors import ArgumentError, RegionError
+from e4s_engine.errors import ArgumentError, FaceFileError, RegionError
 from e4s_engine.faces.landmarks import Finder
 from e4s_engine.pipeline import located
 from e4s_engine.pipeline.inputs import check_styles
@@ -15,6 +15,7 @@ from e4s_engine.pipeline.kinds import RegionNames
 from e4s_engine.pipeline.located import Portrait
 from e4s_engine.pipeline.stages import stage
 from e4s_engine.result import Face
+from e4s_engine.weights import facefile
 
 Ids = tuple[int, ...]
 
@@ -58,8 +59,10 @@ class Job:
 Read = Callable[[Any, str, Any, Any], Person]
 
 
-def reader(finder: Finder, align: str | bool, style_dim: int) -> Read:
+def reader(finder: Finder, align: str | bool, style_dim: int, model: str | None = None) -> Read:
     """Return a function (image, argument, labels, landmarks) -> Person.
+
+    style_dim, model: length of the style vectors and fingerprint of the model, which Faces must fit.
 
     An input that comes again, with the same labels and landmarks, is read only once, and is one person.
     Photos with several faces stand for the largest.
@@ -70,22 +73,28 @@ def reader(finder: Finder, align: str | bool, style_dim: int) -> Read:
         key = (id(image), id(labels), id(points))
         if key not in seen:
             person: Person
-            if isinstance(image, Face | Portrait) and (labels is not None or points is not None):
+            given = opened(image, argument)
+            if isinstance(given, Face | Portrait) and (labels is not None or points is not None):
                 raise ArgumentError(
-                    f"{argument}: a {type(image).__name__} brings its own labels and needs no landmarks; "
+                    f"{argument}: a {type(given).__name__} brings its own labels and needs no landmarks; "
                     "pass none beside it"
                 )
-            if isinstance(image, Face):
-                person = _from_face(image, argument, style_dim)
-            elif isinstance(image, Portrait):
-                person = image
+            if isinstance(given, Face):
+                person = _from_face(given, argument, style_dim, model)
+            elif isinstance(given, Portrait):
+                person = given
             else:
                 with stage("read"):
-                    (person,) = located.portraits(image, argument, labels, points, finder, align)
+                    (person,) = located.portraits(given, argument, labels, points, finder, align)
             seen[key] = person, (image, labels, points)  # kept alive: an id must not be used again
         return seen[key][0]
 
     return read
+
+
+def opened(image: Any, argument: str) -> Any:
+    """Return the Face of a saved Face's path or bytes, and any other image as it is."""
+    return Face.load(image, argument) if facefile.is_saved(image) else image
 
 
 def picture(person: Person, argument: str) -> Portrait:
@@ -94,12 +103,19 @@ def picture(person: Person, argument: str) -> Portrait:
         return person
     if person.crop is None:
         raise ArgumentError(
-            f"{argument}: expected an image, got a Face, which has no picture; encode it with keep_photo=True"
+            f"{argument}: expected an image, got a Face, which has no picture; pass the photo itself, or "
+            "encode it with keep_photo=True (saved Faces never hold their photo)"
         )
     return Portrait(argument, person.crop, person.labels, face=person)
 
 
-def _from_face(face: Face, argument: str, style_dim: int) -> Face:
+def _from_face(face: Face, argument: str, style_dim: int, model: str | None) -> Face:
+    if None not in (face.model, model) and face.model != model:
+        raise FaceFileError(
+            f"{argument}: this Face was encoded by another model (fingerprint {face.model}, this engine's is "
+            f"{model}), whose style vectors mean nothing here; encode the photo again, or make the engine "
+            "with the weights that it was encoded with"
+        )
     mask = regions.check_labels(face.labels, f"{argument}.labels")
     return Face(mask, check_styles(face.styles, f"{argument}.styles", style_dim), face.crop)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import logging
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +15,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from e4s_engine.errors import WeightsError
+from e4s_engine.networks import registry
 from e4s_engine.networks.network import Config, Shape
 from e4s_engine.weights.tensorfile import TensorFile, some
 
@@ -20,6 +23,7 @@ logger = logging.getLogger("e4s_engine")
 
 Tensors = Mapping[str, npt.NDArray[np.float32]]
 Item = TypeVar("Item")
+_SMALL = 4096  # numbers of a tensor that a fingerprint reads: biases and the like, which any training changes
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -35,6 +39,18 @@ class Model:
 
     def __repr__(self) -> str:
         return f"<Model: {type(self.config).__name__}, {len(self.tensors)} tensors>"
+
+    def fingerprint(self) -> str:
+        """Return 32 hexadecimal digits that tell this model from others, whichever form its file has.
+
+        They are of a SHA-256 over the config and every tensor of at most 4096 numbers as float32.
+        """
+        digest = hashlib.sha256(registry.to_json(self.config).encode())
+        for name, shape in sorted(registry.tensors(self.config).items()):
+            if math.prod(shape) <= _SMALL:
+                digest.update(name.encode())
+                digest.update(np.ascontiguousarray(self.tensors[name], "<f4").tobytes())
+        return digest.hexdigest()[:32]
 
     def check(self) -> None:
         """Raise WeightsError for NaN or infinity in tensors of an opened file that are not read yet."""
