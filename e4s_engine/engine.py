@@ -23,7 +23,7 @@ from e4s_engine.faces import landmarks as landmark_models
 from e4s_engine.faces.choose import Which
 from e4s_engine.faces.face import DetectedFace
 from e4s_engine.networks.rgi import invert
-from e4s_engine.options import Align, Blend, EditChanges, SwapChanges, SwapOptions, checked
+from e4s_engine.options import Align, Average, Blend, EditChanges, SwapChanges, SwapOptions, checked
 from e4s_engine.pipeline import batches, faces, inputs, loading, located, portraits
 from e4s_engine.pipeline.batches import OnError
 from e4s_engine.pipeline.driving import REENACT
@@ -351,6 +351,33 @@ class Engine:
             target = self._read(driving, None, options, None, "driving")[1]
             portrait = pipeline.driver.portrait(portrait, target, options)
         return faces.kept(pipeline.encode([portrait])[portrait], portrait, keep_photo)
+
+    def average(
+        self, images: Sequence[Image | Face], *, how: Average = "mean", align: Align = "auto"
+    ) -> Face:
+        """Return one Face from several photos or Faces of a person, region by region.
+
+        images: list of photos, of which the largest face counts, Faces and saved Faces (`encode(photo,
+            face=1)` takes another face of a photo).
+        how: "mean" takes the mean of a region's style vectors over the photos that show it, which evens out
+            light and chance. "best" takes each region from one photo: the sharpest of those in which at least
+            0.7 of the largest area that any of them shows is visible.
+
+        The shape is no mean, as label maps have none: it is that of the photo that hides least of the face,
+        the sharpest of several (of how="mean" too), as is the thumbnail. Texts on consent and licence are
+        those of all, one below the other.
+
+        Raises ArgumentError, and what `encode` raises.
+        """
+        chosen = faces.check_how(how)
+        pipeline, reader = self._open(SwapOptions(align=align))
+        people = portraits.listed(images, reader.read)
+        views: list[Face] = []
+        for start in range(0, len(people), AT_ONCE):
+            some = people[start : start + AT_ONCE]
+            encoded = pipeline.encode(some)
+            views += [faces.known(person, encoded[person]) for person in some]
+        return faces.average(views, chosen)
 
     def reenact(
         self,

@@ -21,6 +21,7 @@ Blend = Literal["feather", "multiband", "multiband10", "none"]
 Choice = Literal["auto"] | bool
 Align = Choice
 Match = Literal["auto", "color", "none"]
+Average = Literal["mean", "best"]  # of one person's photos: `Engine.average`
 
 
 def _option(default: Any, meaning: str, flag: str, **more: Any) -> Any:

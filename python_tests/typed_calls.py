@@ -31,6 +31,7 @@ def parse(image: Pixels) -> npt.NDArray[np.int64]:
 def fine(pixels: Pixels, labels: npt.NDArray[np.uint8]) -> list[Pixels]:
     engine = Engine(Path("e4s.safetensors"), landmarks=find, parser=parse, precision="bf16", backend="native")
     face = engine.encode("a.jpg", labels, align=False)
+    engine.average(["a.jpg", pixels, face], how="best").save("ann.face", consent="agreed")
     swaps = [
         engine.swap("a.jpg", pixels, ["eyes", "nose"], blend="multiband", align="auto", faces="all"),
         engine.swap({"hair": face, ("eyes", "lips"): b"..."}, Image.new("RGB", (64, 64))),
@@ -54,6 +55,7 @@ def wrong(engine: Engine, pixels: Pixels) -> None:
     engine.swap_batch("a.jpg", ["b.jpg"], blend="fether")  # type: ignore[arg-type]
     engine.swap_each("a.jpg", ["b.jpg"], on_error="skip")  # type: ignore[arg-type]
     engine.edit("a.jpg", "b.jpg", ["hair"], shape=True)  # type: ignore[call-arg]
+    engine.average(["a.jpg"], how="median")  # type: ignore[arg-type]
     engine.encode("a.jpg", align="no")  # type: ignore[arg-type]
     engine.reconstruct("a.jpg", blend="fether")  # type: ignore[arg-type]
     engine.portrait("a.jpg", face="biggest")  # type: ignore[arg-type]

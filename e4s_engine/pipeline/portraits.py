@@ -117,7 +117,16 @@ def _from_face(face: Face, argument: str, style_dim: int, model: str | None) -> 
             "with the weights that it was encoded with"
         )
     mask = regions.check_labels(face.labels, f"{argument}.labels")
-    return Face(mask, check_styles(face.styles, f"{argument}.styles", style_dim), face.crop)
+    styles = check_styles(face.styles, f"{argument}.styles", style_dim)
+    return dataclasses.replace(face, labels=mask, styles=styles, driven=None)
+
+
+def listed(images: Any, read: Read) -> list[Person]:
+    """Return the people of a list of photos and Faces. Raises ArgumentError."""
+    if not isinstance(images, (list, tuple)) or not images:
+        got = "an empty one" if isinstance(images, (list, tuple)) else type(images).__name__
+        raise ArgumentError(f"images: expected a list of photos or Faces of one person, got {got}")
+    return [read(image, f"images[{number}]", None, None) for number, image in enumerate(images)]
 
 
 def requested(names: RegionNames | None) -> Request:

@@ -36,6 +36,18 @@ def test_other_places_for_a_face_file(e4s, ann):
     assert Path("edit.png").stat().st_size and Path("also.png").stat().st_size
 
 
+def test_several_photos_become_one_person(e4s, fails, ann):
+    done(e4s("encode", "b.png", "--labels", "labels.png", "-o", "b.face"))
+    done(e4s("encode", ann, "b.face", "-o", "mean.face"))
+    mean = Face.load("mean.face")
+    wanted = (Face.load(ann).styles + Face.load("b.face").styles) / 2
+    np.testing.assert_allclose(mean.styles, wanted, atol=1e-5)
+    assert mean.consent == "agreed"
+    done(e4s("encode", ann, "b.face", "--how", "best", "--consent", "", "-o", "best.face"))
+    assert Face.load("best.face").consent == ""
+    assert "belong to one photo" in fails("encode", ann, "b.png", "--face", "1", "-o", "x.face", code=2)
+
+
 def test_no_thumbnail(e4s):
     done(e4s(*ENCODE, "--no-thumbnail"))
     assert Face.load("ann.face").thumbnail is None
