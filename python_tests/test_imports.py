@@ -16,9 +16,10 @@ ANYONE = {"_forks", "errors", "regions", "_native", "__version__"}
 ALLOWED = {
     "__init__": {"engine", "faces", "options", "result", "weights"},
     "cli": {
-        "backends", "engine", "faces", "networks", "options", "photo", "pipeline", "result", "synth",
+        "backends", "engine", "faces", "networks", "options", "photo", "pipeline", "result", "serve", "synth",
         "testing", "training", "weights",
     },
+    "serve": {"engine", "faces", "options", "photo", "result", "weights"},
     "training": {"backends", "networks", "ops", "photo", "pipeline", "synth", "testing", "weights"},
     "synth": set[str](),
     "testing": {"backends", "networks", "photo", "weights"},

@@ -25,6 +25,7 @@ from e4s_engine.cli import (
     reconstruct,
     reenact,
     restore,
+    serve,
     swap,
     weights,
 )
@@ -42,6 +43,7 @@ COMMANDS: dict[str, Any] = {
     "restore": restore,
     "faces": faces,
     "parse": parse,
+    "serve": serve,
     "weights": weights,
     "convert": convert,
     "info": info,

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from e4s_engine.engine import Engine
 
 
-def engine(arguments: Namespace) -> Engine:
-    """Create the engine that the flags ask for."""
+def engine(arguments: Namespace, max_batch: int = 1) -> Engine:
+    """Create the engine that the flags ask for. max_batch: number of calls that it gathers."""
     from e4s_engine.engine import Engine
 
     if ":" in arguments.landmarks:
@@ -29,6 +29,7 @@ def engine(arguments: Namespace) -> Engine:
         device=arguments.device,
         precision=arguments.precision,
         backend=arguments.backend,
+        max_batch=max_batch,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from argparse import Namespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from e4s_engine.cli import engines, flags, outputs
 
@@ -37,7 +37,7 @@ def run(arguments: Namespace) -> int:
         faces = engine.faces(photo)
         name = engine.landmarks
     for number, face in enumerate(faces):
-        print(json.dumps(_facts(number, face)) if arguments.json else _line(number, face))
+        print(json.dumps({"number": number} | face.facts()) if arguments.json else _line(number, face))
     if not arguments.json:
         print(f"{len(faces)} face{'' if len(faces) == 1 else 's'} by {name}")
     if arguments.output:
@@ -49,15 +49,3 @@ def _line(number: int, face: DetectedFace) -> str:
     x, y = face.centre
     text = f"{number}: at {x:.0f},{y:.0f}, crop {face.side:.0f} wide, turned {round(face.angle)} degrees"
     return f"{text}, score {face.score:.2f}" + (f" ({face.warning})" if face.warning else "")
-
-
-def _facts(number: int, face: DetectedFace) -> dict[str, Any]:
-    return {
-        "number": number,
-        "box": face.box.tolist(),
-        "score": face.score,
-        "angle": face.angle,
-        "quad": face.quad.tolist(),
-        "points": face.points.tolist(),
-        "warning": face.warning,
-    }

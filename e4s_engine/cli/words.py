@@ -12,6 +12,7 @@ _NAMES = {
         name: f"--{name}"
         for name in (
             "weights", "parser", "landmarks", "device", "precision", "backend", "steps", "regions", "quality",
+            "host", "port", "keys", "workers", "queue", "seconds", "megabytes", "megapixels",
         )
     },
 }  # fmt: skip

@@ -79,6 +79,17 @@ class DetectedFace:
             return None
         return f"the face is about {width:.0f} pixels wide, below {SMALL}: a swap will be blurred"
 
+    def facts(self) -> dict[str, Any]:
+        """Return what JSON can hold: box, score, angle, quad, points and warning."""
+        return {
+            "box": self.box.tolist(),
+            "score": self.score,
+            "angle": self.angle,
+            "quad": self.quad.tolist(),
+            "points": self.points.tolist(),
+            "warning": self.warning,
+        }
+
     def __repr__(self) -> str:
         x, y = self.centre
         return (

@@ -74,6 +74,14 @@ def read_photo(image: Any, argument: str = "image") -> Photo:
     return photo
 
 
+def size(data: bytes, argument: str = "image") -> tuple[int, int]:
+    """Return width and height that a picture file's header names; no pixel is decoded. Raises ImageError."""
+    with _pillow_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about large images, which the caller is to judge
+        with opening.open_picture(data, argument, f"{len(data)} bytes") as picture:
+            return picture.size
+
+
 def _bytes_of(image: bytes | bytearray | memoryview, argument: str) -> bytes:
     try:
         return bytes(image)

@@ -21,20 +21,22 @@ _MOST_LANDMARK_BYTES = 1 << 20
 _FORMATS = ("PNG", "TIFF", "BMP", "GIF")  # lossless: lossy formats would invent labels
 
 
-def read(path: str, convention: str = "regions", argument: str = "labels") -> regions.Labels:
-    """Read a label map from a one-channel picture or `.npy`, as regions [h, w].
+def read(path: str | bytes, convention: str = "regions", argument: str = "labels") -> regions.Labels:
+    """Read a label map from a one-channel picture or `.npy`, or from a picture's bytes, as regions [h, w].
 
     convention: meaning of the values, "regions", "celebamask_hq" or "bisenet". Raises LabelsError.
     """
+    name = f"{len(path)} bytes" if isinstance(path, bytes) else path
     try:
-        labels = _load_npy(path) if path.endswith(".npy") else _load_picture(path)
+        is_npy = isinstance(path, str) and path.endswith(".npy")
+        labels = _load_npy(name) if is_npy else _load_picture(path, name)
     except Exception as error:  # NumPy and Pillow raise many kinds on damaged or hostile files
         raise LabelsError(
-            f"{argument}: {path} cannot be read as a label map ({error}); expected a one-channel png or a npy"
+            f"{argument}: {name} cannot be read as a label map ({error}); expected a one-channel png or a npy"
         ) from error
     if labels.ndim != 2:
         raise LabelsError(
-            f"{argument}: {path} has shape {list(labels.shape)}, expected one channel [h, w]; a coloured "
+            f"{argument}: {name} has shape {list(labels.shape)}, expected one channel [h, w]; a coloured "
             "picture of labels does not do"
         )
     if convention == "regions":
@@ -63,11 +65,11 @@ def _load_npy(path: str, most: int = 16 * _MAX_SIDE**2) -> npt.NDArray[Any]:
     return np.array(array)
 
 
-def _load_picture(path: str) -> npt.NDArray[Any]:
-    data = read_bounded(path, MAX_FILE_BYTES)
+def _load_picture(path: str | bytes, name: str) -> npt.NDArray[Any]:
+    data = path if isinstance(path, bytes) else read_bounded(path, MAX_FILE_BYTES)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about large pictures: _MAX_SIDE is stricter
-        picture = open_picture(data, "labels", path)
+        picture = open_picture(data, "labels", name)
     with picture:
         if picture.format not in _FORMATS:
             raise ValueError(f"{picture.format} is not one of {', '.join(_FORMATS)}")
