@@ -198,7 +198,7 @@ def _round(
 
 
 def _nuisance(service: _Service, kind: str, end: threading.Event) -> None:
-    """Be a bad client until told: one that dawdles, one that leaves after its request, or breaks off in it."""
+    """Be a bad client until told: one that dawdles, that leaves after its request, or breaks off in it."""
     body = (
         _form(b"x" * 200_000, b"y" * 200_000, "eyes") if kind == "torn" else _form(_png(9), _png(8), "eyes")
     )

@@ -96,6 +96,8 @@ async def _form(request: Request, chunks: AsyncGenerator[bytes, None]) -> bytes 
     try:
         for name, value in form.multi_items():
             content: Any = await value.read() if isinstance(value, UploadFile) else value
+            if content == "":
+                continue  # what a page sends for an input that nobody filled in
             if name in fields:
                 before = fields[name]
                 content = [*(before if isinstance(before, list) else [before]), content]

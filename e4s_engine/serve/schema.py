@@ -83,9 +83,21 @@ def _placed(schema: Any, inner: Schema) -> Any:
 
 
 def _form(schema: Schema) -> Schema:
-    """Return the schema of a form: files in the place of base64."""
+    """Return the schema of a form: files in the place of base64, and nothing in that of null."""
     fields = {name: _filed(value) for name, value in schema["properties"].items() if name != JSON_ONLY}
-    return schema | {"properties": fields}
+    return schema | {"properties": {name: _present(value) for name, value in fields.items()}}
+
+
+def _present(schema: Schema) -> Schema:
+    """Return the schema of a value that is there: without null. Points are JSON text."""
+    kinds = [kind for kind in schema.get("anyOf", []) if kind != {"type": "null"}]
+    if kinds:
+        rest = {name: value for name, value in schema.items() if name not in ("anyOf", "default")}
+        kept = {"default": schema["default"]} if schema.get("default") is not None else {}
+        schema = rest | kept | (kinds[0] if len(kinds) == 1 else {"anyOf": kinds})
+    if schema.get("items", {}).get("type") == "array":
+        return {"type": "string", "contentMediaType": JSON, "description": schema["description"]}
+    return schema
 
 
 def _filed(schema: Any) -> Any:
