@@ -216,6 +216,7 @@ def _nuisance(service: _Service, kind: str, end: threading.Event) -> None:
                     end.wait(0.2)
                 else:
                     connection.sendall(body[: len(body) // 2])
+                    end.wait(0.05)
         except OSError:
             end.wait(0.1)
 

@@ -20,6 +20,7 @@ from e4s_engine.serve.refusals import GONE, RequestError
 
 OPEN = ("/health", "/ready")  # without a key: those who restart and balance have none
 _NUMBER = re.compile(r"[\w.-]{1,64}")
+MOST_OPEN = 1000  # requests that are open at a time, most of them read or refused; each takes some 0.1 MB
 _LINGER_SECONDS, _LINGER_BYTES = 5.0, 256 << 20
 
 
@@ -59,14 +60,14 @@ class Exchange:
         self.sent += len(message.get("body", b""))
         await self.inner_send(message)
 
-    async def refuse(self, refusal: RequestError) -> None:
-        """Send a refusal. The rest of the body is read before, for a while, and dropped.
+    async def refuse(self, refusal: RequestError, linger: bool = True) -> None:
+        """Send a refusal. linger: read the rest of the body before, for a while, and drop it.
 
         A connection that is closed while its client still sends is reset, and the answer is lost. Clients
         that wait for "100 Continue" have not begun.
         """
         late = refusal.status == 408  # it had its time
-        if not (self.ended or late or Headers(scope=self.scope).get("expect")):
+        if linger and not (self.ended or late or Headers(scope=self.scope).get("expect")):
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._drop(), _LINGER_SECONDS)
         await refusal.response()(self.scope, self.receive, self.send)
@@ -86,6 +87,7 @@ class Exchanges:
     def __init__(self, app: ASGIApp, keys: Keys, metrics: Metrics, endpoint_of: Callable[[str], str]) -> None:
         """endpoint_of: name of a path in logs and metrics, which are bounded so."""
         self._app, self._keys, self._metrics, self._endpoint_of = app, keys, metrics, endpoint_of
+        self._open = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
@@ -97,9 +99,15 @@ class Exchanges:
         number = wanted if _NUMBER.fullmatch(wanted) else secrets.token_hex(8)
         exchange = Exchange(scope, receive, send, number, perf_counter())
         scope["e4s_engine.exchange"] = exchange
+        self._open += 1
         try:
-            await self._answer(exchange, headers)
+            if self._open > MOST_OPEN:
+                message = f"{MOST_OPEN} requests are open already; try again"
+                await exchange.refuse(RequestError(503, "Busy", message, 1), linger=False)
+            else:
+                await self._answer(exchange, headers)
         finally:
+            self._open -= 1
             self._tell(exchange)
 
     async def _answer(self, exchange: Exchange, headers: Headers) -> None:

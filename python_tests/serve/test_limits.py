@@ -15,7 +15,7 @@ pytest.importorskip("uvicorn")
 from serve_tools import FORM, SlowEngine, form_of, running, until
 
 from e4s_engine.errors import ArgumentError, DeviceLostError
-from e4s_engine.serve import logs, server
+from e4s_engine.serve import exchanges, logs, server
 from e4s_engine.serve.keys import Keys
 from e4s_engine.serve.limits import Limits
 
@@ -144,6 +144,18 @@ def test_all_bodies_together_are_limited(slow):
             reply = client.send("POST", "/v1/faces", body, Content_Type=FORM)
             assert reply.status == 503 and "memory" in reply.error
         until(lambda: service.bodies.used == 0)
+
+
+def test_open_requests_are_limited(slow, monkeypatch):
+    monkeypatch.setattr(exchanges, "MOST_OPEN", 2)
+    with running(slow) as (client, service), client.raw() as one, client.raw() as two:
+        for connection in (one, two):
+            connection.sendall(head_of(1000) + b"-")
+        until(lambda: service.bodies.used == 2)
+        reply = client.get("/health")
+        assert reply.status == 503 and reply.headers["retry-after"] == "1"
+        two.close()
+        until(lambda: client.get("/health").status == 200)
 
 
 @pytest.mark.parametrize(

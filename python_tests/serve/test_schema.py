@@ -19,5 +19,5 @@ def test_requests_by_the_schema_are_answered_by_it(engine):
         flags = ["--phases", "fuzzing", "--max-examples", "5", "--exclude-checks", "positive_data_acceptance"]
         url = f"http://127.0.0.1:{client.port}/openapi.json"
         command = [sys.executable, "-m", "schemathesis.cli", "run", url, *flags, "--generation-deterministic"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stdout
