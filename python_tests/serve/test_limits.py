@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import tempfile
 import threading
 
 import pytest
@@ -116,6 +117,16 @@ def test_slow_and_broken_uploads(slow):
             assert dawdler.recv(4096).startswith(b"HTTP/1.1 408 ")
         until(lambda: service.bodies.used == 0)
     assert slow.calls == 1
+
+
+def test_pictures_are_not_spooled_to_disk(slow, monkeypatch):
+    def rollover(file):
+        raise AssertionError("a temporary file was written")
+
+    slow.go.set()
+    monkeypatch.setattr(tempfile.SpooledTemporaryFile, "rollover", rollover)
+    with running(slow) as (client, _):
+        assert client.form("/v1/faces", {"image": grey(32) + bytes(3_000_000)}).status == 200
 
 
 def test_sizes_are_limited_before_memory_is_taken(slow):
