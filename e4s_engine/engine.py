@@ -361,7 +361,8 @@ class Engine:
             face=1)` takes another face of a photo).
         how: "mean" takes the mean of a region's style vectors over the photos that show it, which evens out
             light and chance. "best" takes each region from one photo: the sharpest of those in which at least
-            0.7 of the largest area that any of them shows is visible.
+            0.7 of the largest area that any of them shows is visible. Photos with less than 0.4 of the
+            sharpest one's sharpness count only for what no other shows: their labels are guesses.
 
         The shape is no mean, as label maps have none: it is that of the photo that hides least of the face,
         the sharpest of several (of how="mean" too), as is the thumbnail. Texts on consent and licence are

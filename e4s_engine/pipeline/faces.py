@@ -18,6 +18,9 @@ from e4s_engine.pipeline.portraits import Person
 from e4s_engine.result import Face
 
 SHOWN = 0.7  # share of the largest area among the views from which a region counts as not hidden
+CLEAR = (
+    0.3  # share of the sharpest view's sharpness below which a view is blurred, and its labels are guesses
+)
 
 Shares = npt.NDArray[np.float64]  # [views, 12]
 
@@ -62,7 +65,7 @@ def average(views: Sequence[Face], how: Average) -> Face:
         )
     sharp = np.stack([_sharpness(view) for view in views])
     areas = np.stack([np.bincount(view.labels.ravel(), minlength=regions.COUNT) for view in views])
-    visible = areas / np.maximum(areas.max(0), 1)
+    visible = _visible(areas, sharp)
     shares = _mean(areas) if how == "mean" else _best(visible, sharp)
     main = views[_main(visible, sharp)]
     return dataclasses.replace(
@@ -86,6 +89,22 @@ def _mean(areas: npt.NDArray[np.int64]) -> Shares:
     return shows / shows.sum(0)
 
 
+def _visible(areas: npt.NDArray[np.int64], sharp: npt.NDArray[np.float32]) -> Shares:
+    """Return how much of a region each view shows, from 0 to 1 for the most.
+
+    Blurred views show only what no other does.
+    """
+    whole = _of_face(sharp)
+    clear = whole >= CLEAR * whole.max()
+    counts = np.where(clear[:, None] | ~(areas[clear] > 0).any(0), areas, 0)
+    return counts / np.maximum(counts.max(0), 1)
+
+
+def _of_face(sharp: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Return how sharp each view is over the face's regions, as shares of the sharpest of each."""
+    return (sharp / np.maximum(sharp.max(0), 1e-9))[:, list(regions.FACE)].mean(1)
+
+
 def _best(visible: Shares, sharp: npt.NDArray[np.float32]) -> Shares:
     """Return all of a region to one view: the sharpest of those that do not hide it."""
     chosen = np.where(visible >= SHOWN, sharp, -1.0).argmax(0)
@@ -96,10 +115,8 @@ def _best(visible: Shares, sharp: npt.NDArray[np.float32]) -> Shares:
 
 def _main(visible: Shares, sharp: npt.NDArray[np.float32]) -> int:
     """Return the view whose labels are the shape: the sharpest of those that hide about the least."""
-    face = list(regions.FACE)
-    shown = visible[:, face].mean(1)
-    relative = (sharp / np.maximum(sharp.max(0), 1e-9))[:, face].mean(1)
-    return int(np.where(shown >= shown.max() - 0.1, relative, -1.0).argmax())
+    shown = visible[:, list(regions.FACE)].mean(1)
+    return int(np.where(shown >= shown.max() - 0.1, _of_face(sharp), -1.0).argmax())
 
 
 def _joined(texts: Sequence[str]) -> str:
