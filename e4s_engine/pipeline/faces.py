@@ -18,9 +18,8 @@ from e4s_engine.pipeline.portraits import Person
 from e4s_engine.result import Face
 
 SHOWN = 0.7  # share of the largest area among the views from which a region counts as not hidden
-CLEAR = (
-    0.3  # share of the sharpest view's sharpness below which a view is blurred, and its labels are guesses
-)
+# Share of the sharpest view's sharpness below which a view is blurred, and its labels are guesses.
+CLEAR = 0.4
 
 Shares = npt.NDArray[np.float64]  # [views, 12]
 
@@ -101,8 +100,11 @@ def _visible(areas: npt.NDArray[np.int64], sharp: npt.NDArray[np.float32]) -> Sh
 
 
 def _of_face(sharp: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Return how sharp each view is over the face's regions, as shares of the sharpest of each."""
-    return (sharp / np.maximum(sharp.max(0), 1e-9))[:, list(regions.FACE)].mean(1)
+    """Return how sharp each view is in the face's regions that all of them show, in shares of the best."""
+    common = [region for region in regions.FACE if (sharp[:, region] > 0).all()]
+    return np.mean(
+        [sharp[:, region] / sharp[:, region].max() for region in common] or [np.ones(len(sharp))], 0
+    )
 
 
 def _best(visible: Shares, sharp: npt.NDArray[np.float32]) -> Shares:

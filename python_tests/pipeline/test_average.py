@@ -116,3 +116,17 @@ def test_what_cannot_be_averaged(engine):
     assert engine.average([face, by_hand]).sharpness is None
     refused(ArgumentError, lambda: engine.average([face, by_hand], how="best"), "images[1]", "how='mean'")
     refused(ImageError, lambda: engine.average([face, b"no picture"]), "images[1]: ")
+
+
+def test_blurred_photos_do_not_decide_what_is_hidden(engine):
+    """A blurred photo is parsed badly: brows that it alone seems to show in full are not taken from it."""
+    thin = LABELS.copy()
+    thin[LABELS == regions.EYEBROWS] = regions.SKIN
+    thin[200, 180:260] = regions.EYEBROWS
+    sharp = engine.encode(A, thin)
+    blurred = engine.encode(np.asarray(Image.fromarray(B).filter(ImageFilter.GaussianBlur(4))), LABELS)
+    areas = [np.count_nonzero(face.labels == regions.EYEBROWS) for face in (sharp, blurred)]
+    assert 0 < areas[0] < 0.5 * areas[1]
+    best = engine.average([blurred, sharp], how="best")
+    np.testing.assert_array_equal(best.styles[regions.EYEBROWS], sharp.styles[regions.EYEBROWS])
+    assert best.thumbnail == sharp.thumbnail
