@@ -101,18 +101,18 @@ class Service:
         """Do a request, on a thread."""
         exchange.waited = perf_counter() - read
         body = _checked(call, content)
-        for name in call.pictures:
-            self._check_size(getattr(body, name), name)
+        for name, data in call.pictures_of(body):
+            self._check_size(data, name)
         return call.run(self.engine, body, wants_json)
 
-    def _check_size(self, value: Any, name: str) -> None:
-        """Raise a refusal for pictures of too many pixels, before they are decoded."""
-        for data in value if isinstance(value, list) else [value]:
-            if not facefile.is_saved(data):
-                width, height = images.size(data, name)
-                if width * height > self.limits.most_pixels:
-                    most = f"{self.limits.megapixels:g} million are accepted"
-                    raise RequestError(413, "TooLarge", f"{name}: {width} x {height} pixels, at most {most}")
+    def _check_size(self, data: bytes, name: str) -> None:
+        """Raise a refusal for a picture of too many pixels, before it is decoded."""
+        if facefile.is_saved(data):
+            return
+        width, height = images.size(data, name)
+        if width * height > self.limits.most_pixels:
+            most = f"{self.limits.megapixels:g} million are accepted"
+            raise RequestError(413, "TooLarge", f"{name}: {width} x {height} pixels, at most {most}")
 
     def _refusal(self, error: E4SError, exchange: Exchange) -> RequestError:
         refusal = refusals.of_engine(error, self.line.retry)

@@ -6,7 +6,7 @@ import base64
 import dataclasses
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -64,6 +64,13 @@ class Call:
     media: tuple[str, ...]
     run: Callable[[Engine, Any, bool], Answer]
     answer: dict[str, Any]
+
+    def pictures_of(self, body: Any) -> Iterator[tuple[str, bytes]]:
+        """Yield the pictures and saved faces of a request, with their fields."""
+        for name in self.pictures:
+            value = getattr(body, name)
+            for one in value if isinstance(value, list) else [value]:
+                yield name, one.image if isinstance(one, Also) else one
 
 
 class Also(Body):
@@ -277,7 +284,7 @@ CALLS = (
         "swap",
         "Put the face of `source`, or some regions of it, into the photo `target`.",
         Swap,
-        ("source", "target"),
+        ("source", "target", "also"),
         _PICTURES,
         _swap,
         _WRITTEN,

@@ -19,6 +19,8 @@ pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
 from serve_tools import running
 
+from e4s_engine.serve.limits import Limits
+
 SIDE = 256
 PEOPLE = [synth.render(synth.person(seed), synth.scene(seed), SIDE, 2) for seed in (12, 7)]
 PLAIN = {"align": "false"}
@@ -146,6 +148,17 @@ def test_requests_of_many_clients_are_batched(client, engine):
     for name, reply in zip(names, replies, strict=True):
         wanted = engine.swap(ANN, BEN, name, align=False).image
         assert np.abs(reply.picture.astype(int) - wanted).max() <= 1
+
+
+def test_every_picture_of_a_request_is_measured(engine):
+    with running(engine, Limits(megapixels=0.07)) as (client, _):
+        large = png(np.zeros((300, 300, 3), np.uint8))
+        one = {"source": ANN, "regions": "eyes", "target": BEN, "align": False}
+        for more in ({"target": large}, {"also": [{"regions": "lips", "image": large}]}):
+            reply = client.json("/v1/swap", one | more)
+            assert reply.status == 413 and "300 x 300 pixels" in reply.error
+        assert client.json("/v1/encode", {"images": [ANN, large], "align": False}).status == 413
+        assert client.json("/v1/swap", one).status == 200
 
 
 @pytest.mark.parametrize(
