@@ -15,6 +15,8 @@ from PIL import Image
 from e4s_engine._forks import Lock
 from e4s_engine.errors import ClosedError
 from e4s_engine.faces.face import DetectedFace
+from e4s_engine.marks import making
+from e4s_engine.marks.statement import WHOLE_FACE, ChangedFace, Statement, box_of
 from e4s_engine.photo import images
 from e4s_engine.photo.align import Crop
 from e4s_engine.photo.images import Pixels
@@ -125,8 +127,15 @@ class Lazy(Generic[Value]):
 class Picture:
     """A finished picture. Compares by identity and does not change."""
 
-    def __init__(self, image: Pixels | Lazy[Pixels], original: Original | None) -> None:
-        self._image, self._original = image, original
+    def __init__(
+        self, image: Pixels | Lazy[Pixels], original: Original | None, statement: Statement | None
+    ) -> None:
+        self._image, self._original, self._statement = image, original, statement
+
+    @property
+    def statement(self) -> Statement | None:
+        """What the file will state about this picture; None if nothing was generated for it."""
+        return self._statement
 
     @property
     def image(self) -> Pixels:
@@ -141,9 +150,13 @@ class Picture:
 
         quality: of JPEG and WebP, 1 to 100, in place of the photo's.
 
+        The file's metadata (XMP) says that a model made or changed the picture, what was done and where;
+        never names or paths. The photo's own metadata stays beside it.
+
         Raises ArgumentError for an unknown ending or quality, OutputError if the file cannot be written.
         """
-        images.write(self.image, path, original=self._original, quality=quality)
+        xmp = making.packet(self.statement, self._original)
+        images.write(self.image, path, original=self._original, quality=quality, xmp=xmp)
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()
@@ -165,7 +178,8 @@ class Restoration(Picture):
         mask: npt.NDArray[np.float32],
         original: Original | None = None,
     ) -> None:
-        super().__init__(image, original)
+        inputs = () if original is None else making.inputs(original, ())
+        super().__init__(image, original, Statement("restore", inputs=inputs))
         self.faces, self.mask = faces, mask
 
     def __repr__(self) -> str:
@@ -202,8 +216,9 @@ class Result(Picture):
         resident: Any = None,
         original: Original | None = None,
         faces: tuple[SwappedFace, ...] | Lazy[tuple[SwappedFace, ...]] = (),
+        statement: Statement | None = None,
     ) -> None:
-        super().__init__(image, original)
+        super().__init__(image, original, statement)
         self._face, self._crop, self._changed = face, crop, changed
         self._labels, self._holes, self._resident, self._faces = labels, holes, resident, faces
 
@@ -213,15 +228,33 @@ class Result(Picture):
         quad: npt.NDArray[np.float64] | None,
         regions: tuple[str, ...] | None,
         driven: tuple[Driven, ...] = (),
+        statement: Statement | None = None,
     ) -> Result:
-        """Return this result of a single face with that face in `faces`."""
+        """Return this result of a single face with that face in `faces`, and what was done."""
 
         def swapped() -> tuple[SwappedFace, ...]:
             own = (self._face, self.labels, self.holes, self.crop, driven)
             return (SwappedFace(number, quad, regions, *own),)
 
         pictures = (self._image, self._face, self._labels, self._holes, self._crop, self._changed)
-        return Result(*pictures, self._resident, self._original, Lazy(swapped))
+        return Result(*pictures, self._resident, self._original, Lazy(swapped), statement)
+
+    @property
+    def statement(self) -> Statement | None:
+        """What the file will state about this picture; None if nothing was generated for it."""
+        height, width = (self.image if self.resident is None else self.resident).shape[:2]
+        faces = tuple(
+            ChangedFace(
+                (WHOLE_FACE,) if face.regions is None else face.regions,
+                box_of(face.quad, width, height),
+                any(driven.reenacted is not None for driven in face.driven),
+                any(driven.restored is not None for driven in face.driven),
+            )
+            for face in self.faces
+        )
+        if self._statement is None or (faces and not any(face.regions for face in faces)):
+            return None
+        return dataclasses.replace(self._statement, faces=faces)
 
     @property
     def face(self) -> Pixels:
@@ -265,7 +298,7 @@ class Result(Picture):
     def __reduce__(self) -> tuple[type[Result], tuple[Any, ...]]:
         face = _complete(self._face)
         pictures = (self.image, face, self.labels, self.holes, self.crop, self.changed)
-        return type(self), (*pictures, None, self._original, self.faces)
+        return type(self), (*pictures, None, self._original, self.faces, self._statement)
 
 
 def _complete(face: Pixels | Lazy[Pixels]) -> Pixels | Lazy[Pixels]:

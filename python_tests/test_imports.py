@@ -24,8 +24,9 @@ ALLOWED = {
     "testing": {"backends", "networks", "photo", "weights"},
     "engine": {"backends", "faces", "networks", "options", "pipeline", "result", "weights"},
     "options": {"faces", "photo"},
-    "pipeline": {"backends", "faces", "networks", "options", "photo", "result", "weights"},
-    "result": {"faces", "photo"},
+    "marks": {"photo"},
+    "pipeline": {"backends", "faces", "marks", "networks", "options", "photo", "result", "weights"},
+    "result": {"faces", "marks", "photo"},
     "faces": {"networks", "photo"},  # decoding of a detector's heads
     "backends": {"kernels", "networks", "ops", "photo", "plan", "weights"},
     # The GPU composes and feathers with the CPU's tables and numbers: constants, no calls.

@@ -1,0 +1,58 @@
+"""Marks of a picture that is about to be saved, and the switch that leaves them out."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+
+from e4s_engine.errors import ArgumentError, UnmarkedWarning
+from e4s_engine.marks import xmp
+from e4s_engine.marks.statement import Input, Statement
+from e4s_engine.photo import packets
+from e4s_engine.photo.original import Original
+
+SWITCH = "E4S_MARKS"
+
+
+def marking() -> bool:
+    """Return whether files are marked; warn if not. Raises ArgumentError for an unknown value."""
+    value = os.environ.get(SWITCH, "") or "on"
+    if value not in ("on", "off"):
+        raise ArgumentError(f"{SWITCH}: expected on or off, got {value!r}")
+    if value == "off":
+        warnings.warn(
+            f"{SWITCH}=off: files do not say that a model changed them. That is for research alone; "
+            "publishing such pictures may break the law (EU AI Act, Article 50)",
+            UnmarkedWarning,
+            stacklevel=4,
+        )
+    return value == "on"
+
+
+def packet(statement: Statement | None, original: Original | None) -> bytes | None:
+    """Return the XMP of a file; None: the photo's own stays as it is.
+
+    statement: None for a picture in which nothing was generated. original: the photo's file.
+    """
+    if statement is None or not marking():
+        return None
+    before = None if original is None else original.packets.xmp
+    made = xmp.packet(statement, before)
+    if before is not None and len(made) > packets.MOST_JPEG_XMP:
+        xmp.logger.warning("the photo's XMP of %d bytes is left out, the file's mark is not", len(before))
+        made = xmp.packet(statement)
+    return made
+
+
+def inputs(target: Original | None, sources: Sequence[Original | None]) -> tuple[Input, ...]:
+    """Return the pictures of a swap as its statement lists them; a source that comes twice is one."""
+    distinct = dict.fromkeys(sources)
+    return (_input("target", target), *(_input("source", source) for source in distinct))
+
+
+def _input(role: str, original: Original | None) -> Input:
+    if original is None:
+        return Input(role)
+    own = original.packets
+    return Input(role, original.file, xmp.source_type(own.xmp) if own.xmp else "", own.c2pa)
