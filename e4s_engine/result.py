@@ -15,7 +15,8 @@ from PIL import Image
 from e4s_engine._forks import Lock
 from e4s_engine.errors import ClosedError
 from e4s_engine.faces.face import DetectedFace
-from e4s_engine.marks import making
+from e4s_engine.marks import making, signing
+from e4s_engine.marks.certificates import Signer
 from e4s_engine.marks.statement import WHOLE_FACE, ChangedFace, Statement, box_of
 from e4s_engine.photo import images
 from e4s_engine.photo.align import Crop
@@ -142,21 +143,39 @@ class Picture:
         """The picture at full size, uint8 [H, W, 3]."""
         return _value(self._image)
 
-    def save(self, path: str | os.PathLike[str], *, quality: int | None = None) -> None:
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        quality: int | None = None,
+        sign: bool | Signer | None = None,
+    ) -> None:
         """Write `image` in the format of the name's ending; an existing file is never left damaged.
 
         The file is what the photo's was, as far as its format allows: colour profile, alpha, EXIF (upright),
         resolution, a JPEG's quality, and 16 bits per channel, whose numbers stay where nothing was pasted.
 
         quality: of JPEG and WebP, 1 to 100, in place of the photo's.
+        sign: whether the file carries a signed C2PA manifest (extra `e4s_engine[c2pa]`): a
+            `marks.certificates.Signer`, True (by the certificate that E4S_C2PA_CERT and E4S_C2PA_KEY name,
+            else by one made on this machine, which proves nothing about who signed), False, or None (if
+            these two are set).
 
         The file's metadata (XMP) says that a model made or changed the picture, what was done and where;
         never names or paths. The photo's own metadata stays beside it.
 
-        Raises ArgumentError for an unknown ending or quality, OutputError if the file cannot be written.
+        Raises ArgumentError for an unknown ending or quality or a certificate that cannot sign, OutputError
+        if the file cannot be written. A signature that fails later leaves the file unsigned, with a warning.
         """
-        xmp = making.packet(self.statement, self._original)
-        images.write(self.image, path, original=self._original, quality=quality, xmp=xmp)
+        images.check_output(path)
+        statement = self.statement
+        finish = making.signature(statement, path, sign, self._untouched)
+        xmp = making.packet(statement, self._original)
+        images.write(self.image, path, original=self._original, quality=quality, xmp=xmp, finish=finish)
+
+    def _untouched(self) -> dict[str, Any] | None:
+        """Return the signed statement about pixels that did not change; None if every pixel may have."""
+        return None
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()
@@ -290,6 +309,9 @@ class Result(Picture):
     def resident(self) -> Any:
         """`image` on its GPU (DLPack, `__cuda_array_interface__`); None for results in main memory."""
         return self._resident
+
+    def _untouched(self) -> dict[str, Any] | None:
+        return signing.untouched(self.image, self.changed)
 
     def __repr__(self) -> str:
         height, width = (self.image if self.resident is None else self.resident).shape[:2]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from argparse import Namespace
 
-from e4s_engine.cli import engines, files, flags, outputs
+from e4s_engine.cli import engines, files, flags, marking, outputs
 
 HELP = "a photo through the model and back"
 
@@ -21,6 +21,8 @@ def add(command: argparse.ArgumentParser) -> None:
     flags.add_options(command, only=("blend", "align"))
     flags.add_output(command)
     flags.add_quality(command)
+    marking.add(command)
+    marking.add_guard(command)
     flags.add_engine(command)
     flags.add_label_format(command)
 
@@ -28,6 +30,7 @@ def add(command: argparse.ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Reconstruct and save."""
     outputs.check(arguments, {"--output": arguments.output})
+    marking.check(arguments, arguments.output)
     with engines.engine(arguments) as engine:
         result = engine.reconstruct(
             arguments.image,
@@ -37,5 +40,5 @@ def run(arguments: Namespace) -> int:
             landmarks=files.read_landmarks(arguments.image_landmarks, "--image-landmarks"),
             steps=arguments.steps,
         )
-    result.save(arguments.output, quality=arguments.quality)
+    result.save(arguments.output, quality=arguments.quality, sign=marking.sign(arguments))
     return 0

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 from e4s_engine.errors import ArgumentError, UnmarkedWarning
-from e4s_engine.marks import xmp
+from e4s_engine.marks import certificates, signing, xmp
+from e4s_engine.marks.certificates import Signer
 from e4s_engine.marks.statement import Input, Statement
 from e4s_engine.photo import packets
 from e4s_engine.photo.original import Original
@@ -43,6 +46,26 @@ def packet(statement: Statement | None, original: Original | None) -> bytes | No
         xmp.logger.warning("the photo's XMP of %d bytes is left out, the file's mark is not", len(before))
         made = xmp.packet(statement)
     return made
+
+
+def signature(
+    statement: Statement | None,
+    path: str | os.PathLike[str],
+    sign: bool | Signer | None,
+    outside: Callable[[], dict[str, Any] | None],
+) -> Callable[[Path], None] | None:
+    """Return the function that signs the finished file, or None if it stays unsigned.
+
+    outside: returns the statement about untouched pixels, see `signing.untouched`.
+
+    Raises ArgumentError for a certificate that cannot sign, before anything is written.
+    """
+    signer = None if statement is None or not marking() else certificates.chosen(sign)
+    if statement is None or signer is None:
+        return None
+    suffix = Path(path).suffix.lower()
+    loaded = signing.check(signer, suffix)
+    return lambda file: signing.sign(file, suffix, loaded, statement, outside())
 
 
 def inputs(target: Original | None, sources: Sequence[Original | None]) -> tuple[Input, ...]:

@@ -73,6 +73,11 @@ def read(data: bytes) -> dict[str, str]:
     return found
 
 
+def damaged(data: bytes) -> bool:
+    """Return whether a packet cannot be parsed."""
+    return _parsed(data) is None
+
+
 def source_type(data: bytes) -> str:
     """Return the IPTC digital source type that a packet declares, or ""."""
     return read(data).get("Iptc4xmpExt:DigitalSourceType", "")

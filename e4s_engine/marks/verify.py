@@ -1,0 +1,97 @@
+"""Reading of all marks of a file: what is certain, and what the file merely claims."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+
+from e4s_engine.errors import ImageError
+from e4s_engine.marks import signing, xmp
+from e4s_engine.marks.statement import SYNTHETIC, TOOL
+from e4s_engine.photo import opening, packets
+from e4s_engine.photo.files import read_bounded
+
+VIDEOS = (".mp4", ".mov", ".m4v")
+MOST_BYTES = max(opening.MAX_FILE_BYTES, 4 << 30)
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """What the marks of one file say.
+
+    marked: whether any mark says that a model made or changed it. ours: whether a mark names this tool.
+    certain: facts that a signature proves, or that were checked against the original's pixels. claimed: facts
+    that anybody could have written. problems: marks that are damaged or do not hold: the file was changed
+    after it was marked, or the mark was forged. xmp: properties of IPTC and of ours. signature: state of the
+    C2PA manifest, "none" if there is none. The absence of marks proves nothing.
+    """
+
+    marked: bool
+    ours: bool
+    certain: tuple[str, ...] = ()
+    claimed: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    xmp: dict[str, str] = dataclasses.field(default_factory=dict)
+    signature: signing.State = "none"
+
+
+def verify(
+    file: str | os.PathLike[str],
+    *,
+    original: str | os.PathLike[str] | None = None,
+    trust: str | os.PathLike[str] | None = None,
+) -> Verdict:
+    """Read every mark of a picture or video: XMP with IPTC's properties, and C2PA's signed manifest.
+
+    original: the photo that the picture is said to be made of; a signed statement about its untouched pixels
+        is checked against it.
+    trust: PEM file of certificates whose signatures are trusted; without it a valid signature proves that the
+        file is as it was signed, not by whom.
+
+    Manifests need the extra `e4s_engine[c2pa]`; without it their presence is reported, nothing more.
+
+    Raises ImageError for a file that cannot be read.
+    """
+    try:
+        data = read_bounded(file, MOST_BYTES)
+    except (OSError, ValueError, TypeError) as error:
+        raise ImageError(f"file: cannot read {file}: {getattr(error, 'strerror', None) or error}") from error
+    found = packets.find(data)
+    properties = {} if found.xmp is None else xmp.read(found.xmp)
+    claimed, problems = _claims(properties), []
+    if found.xmp is not None and xmp.damaged(found.xmp):
+        problems.append("the XMP packet is damaged and says nothing")
+    kind = properties.get("Iptc4xmpExt:DigitalSourceType", "")
+    manifest = signing.read(data, Path(file).suffix.lower(), trust) if found.c2pa else signing.NO_MANIFEST
+    certain = list(manifest.certain)
+    claimed += manifest.claimed
+    problems += manifest.problems
+    if original is not None:
+        agrees = signing.agrees(manifest, original)
+        (certain if agrees else problems).append(
+            "pixels outside the signed boxes are those of the original"
+            if agrees
+            else "the original's pixels outside the signed boxes are not those that were signed"
+        )
+    tools = (properties.get("e4s:Tool"), manifest.tool)
+    marked = kind in SYNTHETIC or manifest.synthetic
+    return Verdict(
+        marked, TOOL in tools, tuple(certain), tuple(claimed), tuple(problems), properties, manifest.state
+    )
+
+
+def _claims(properties: dict[str, str]) -> list[str]:
+    """Return what XMP says, in words."""
+    said = []
+    kind = properties.get("Iptc4xmpExt:DigitalSourceType", "")
+    if kind:
+        said.append(f"XMP: IPTC digital source type {kind.rpartition('/')[2]}")
+    if "Iptc4xmpExt:AISystemUsed" in properties:
+        version = properties.get("Iptc4xmpExt:AISystemVersionUsed", "")
+        said.append(f"XMP: made with {properties['Iptc4xmpExt:AISystemUsed']} {version}".rstrip())
+    names = ("Operation", "Extent", "Faces", "Inputs", "Date")
+    said += [
+        f"XMP: {name.lower()} {properties[f'e4s:{name}']}" for name in names if f"e4s:{name}" in properties
+    ]
+    return said
