@@ -149,6 +149,7 @@ class Picture:
         *,
         quality: int | None = None,
         sign: bool | Signer | None = None,
+        pixel_mark: bool = False,
     ) -> None:
         """Write `image` in the format of the name's ending; an existing file is never left damaged.
 
@@ -160,6 +161,8 @@ class Picture:
             `marks.certificates.Signer`, True (by the certificate that E4S_C2PA_CERT and E4S_C2PA_KEY name,
             else by one made on this machine, which proves nothing about who signed), False, or None (if
             these two are set).
+        pixel_mark: whether the pixels that changed carry a faint mark too, which outlives metadata (see
+            `marks.pixels`); a changed part that is too small for it is written without, with a warning.
 
         The file's metadata (XMP) says that a model made or changed the picture, what was done and where;
         never names or paths. The photo's own metadata stays beside it.
@@ -168,10 +171,16 @@ class Picture:
         if the file cannot be written. A signature that fails later leaves the file unsigned, with a warning.
         """
         images.check_output(path)
-        statement = self.statement
+        statement, pixels = self.statement, self.image
+        if pixel_mark and statement is not None:
+            pixels, statement = making.in_pixels(pixels, self._marked_part(), statement)
         finish = making.signature(statement, path, sign, self._untouched)
         xmp = making.packet(statement, self._original)
-        images.write(self.image, path, original=self._original, quality=quality, xmp=xmp, finish=finish)
+        images.write(pixels, path, original=self._original, quality=quality, xmp=xmp, finish=finish)
+
+    def _marked_part(self) -> Mask:
+        """Return where a mark in the pixels may lie, bool [H, W]."""
+        return np.ones(self.image.shape[:2], bool)
 
     def _untouched(self) -> dict[str, Any] | None:
         """Return the signed statement about pixels that did not change; None if every pixel may have."""
@@ -309,6 +318,9 @@ class Result(Picture):
     def resident(self) -> Any:
         """`image` on its GPU (DLPack, `__cuda_array_interface__`); None for results in main memory."""
         return self._resident
+
+    def _marked_part(self) -> Mask:
+        return self.changed
 
     def _untouched(self) -> dict[str, Any] | None:
         return signing.untouched(self.image, self.changed)

@@ -77,7 +77,7 @@ def _write(
         raise OutputError(f"--output: {target.output} has appeared meanwhile and is kept")
     lossy = _suffix(target) in saving.LOSSY
     quality = arguments.quality if lossy else None
-    result.save(target.output, quality=quality, sign=marking.sign(arguments))
+    result.save(target.output, quality=quality, **marking.how(arguments))
 
 
 def report(arguments: Namespace, total: int, written: int, kept: int) -> int:

@@ -42,7 +42,7 @@ def run(arguments: Namespace) -> int:
     outputs.check(arguments, {"--output": output})
     warnings.simplefilter("ignore", DemoModelWarning)  # rendered people; `main` restores the filters
     with engines.engine(arguments) as engine:
-        marking.save(sheet(engine, arguments.seed), output, "sheet")
+        marking.save(sheet(engine, arguments.seed), output, "sheet", sign=False)
     print(f"look at {output}")
     return 0
 

@@ -47,5 +47,5 @@ def run(arguments: Namespace) -> int:
             landmarks=files.read_landmarks(arguments.image_landmarks, "--image-landmarks"),
             reference_landmarks=files.read_landmarks(arguments.reference_landmarks, "--reference-landmarks"),
         )
-    result.save(arguments.output, quality=arguments.quality, sign=marking.sign(arguments))
+    result.save(arguments.output, quality=arguments.quality, **marking.how(arguments))
     return 0

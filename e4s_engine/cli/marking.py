@@ -6,7 +6,7 @@ import argparse
 import sys
 from argparse import Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from e4s_engine.cli.messages import say
 from e4s_engine.errors import ArgumentError
@@ -27,6 +27,9 @@ def add(command: argparse.ArgumentParser) -> None:
         "--sign",
         action="store_true",
         help="add a signed C2PA manifest, by $E4S_C2PA_CERT and $E4S_C2PA_KEY or a certificate made here",
+    )
+    command.add_argument(
+        "--pixel-mark", action="store_true", help="mark the changed pixels too, faintly; outlives metadata"
     )
     command.add_argument("--c2pa-cert", metavar="FILE", help="sign by this certificate (PEM, leaf first)")
     command.add_argument("--c2pa-key", metavar="FILE", help="its private key (PEM)")
@@ -51,6 +54,11 @@ def sign(arguments: Namespace) -> bool | Signer | None:
     return True if arguments.sign else None
 
 
+def how(arguments: Namespace) -> dict[str, Any]:
+    """Return the arguments of `Result.save` that the flags ask for. Raises ArgumentError."""
+    return {"sign": sign(arguments), "pixel_mark": arguments.pixel_mark}
+
+
 def check(arguments: Namespace, *outputs: str | Path) -> None:
     """Check before any work that files can be signed; show the notice. Raises ArgumentError."""
     from e4s_engine.marks import certificates, signing
@@ -67,13 +75,13 @@ def save(
     path: str | Path,
     operation: str,
     quality: int | None = None,
-    sign: bool | Signer | None = False,
+    **how: Any,
 ) -> None:
-    """Write pixels that a model made, uint8 [H, W, 3], with their marks."""
+    """Write pixels that a model made, uint8 [H, W, 3], with their marks. how: see the function `how`."""
     from e4s_engine.marks.statement import Statement
     from e4s_engine.result import Picture
 
-    Picture(picture, None, Statement(operation)).save(path, quality=quality, sign=sign)
+    Picture(picture, None, Statement(operation)).save(path, quality=quality, **how)
 
 
 def notice() -> None:

@@ -40,5 +40,5 @@ def run(arguments: Namespace) -> int:
             landmarks=files.read_landmarks(arguments.image_landmarks, "--image-landmarks"),
             steps=arguments.steps,
         )
-    result.save(arguments.output, quality=arguments.quality, sign=marking.sign(arguments))
+    result.save(arguments.output, quality=arguments.quality, **marking.how(arguments))
     return 0

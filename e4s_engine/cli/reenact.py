@@ -40,6 +40,5 @@ def run(arguments: Namespace) -> int:
             source_landmarks=files.read_landmarks(arguments.source_landmarks, "--source-landmarks"),
             driving_landmarks=files.read_landmarks(arguments.driving_landmarks, "--driving-landmarks"),
         )
-    sign = marking.sign(arguments)
-    marking.save(picture, arguments.output, "reenact", quality=arguments.quality, sign=sign)
+    marking.save(picture, arguments.output, "reenact", quality=arguments.quality, **marking.how(arguments))
     return 0

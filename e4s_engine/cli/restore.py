@@ -26,7 +26,7 @@ def run(arguments: Namespace) -> int:
     marking.check(arguments, arguments.output)
     with engines.engine(arguments) as engine:
         restored = engine.restore(arguments.image)
-    restored.save(arguments.output, quality=arguments.quality, sign=marking.sign(arguments))
+    restored.save(arguments.output, quality=arguments.quality, **marking.how(arguments))
     count = len(restored.faces)
     print(f"{arguments.output}: {count} face{'' if count == 1 else 's'} restored")
     return 0

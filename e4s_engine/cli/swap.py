@@ -190,6 +190,6 @@ def _explained(
     source, regions = _source(engine, arguments, people)
     options = engines.options(arguments).changed(faces="largest")
     result = engine.swap(source, portrait, regions, options=options)
-    result.save(target.output, quality=arguments.quality, sign=marking.sign(arguments))
+    result.save(target.output, quality=arguments.quality, **marking.how(arguments))
     sheet = swap_sheet(list(people.values()), portrait, result, partial(engine.parse, align=False))
-    marking.save(sheet, arguments.explain, "sheet")
+    marking.save(sheet, arguments.explain, "sheet", sign=False)

@@ -32,6 +32,12 @@ def add(command: argparse.ArgumentParser) -> None:
         help="check a signed statement about untouched pixels against this photo",
     )
     command.add_argument("--trust", metavar="PEM", help="certificates whose signatures are trusted")
+    command.add_argument(
+        "--pixels",
+        choices=("no", "quick", "thorough"),
+        default="no",
+        help="search the picture itself for a mark: seconds, or minutes for any size",
+    )
     command.add_argument("--json", action="store_true", help="print one object per file")
 
 
@@ -44,7 +50,9 @@ def run(arguments: Namespace) -> int:
     codes = set()
     for name in arguments.files:
         try:
-            verdict = verify(name, original=arguments.original, trust=arguments.trust)
+            verdict = verify(
+                name, original=arguments.original, trust=arguments.trust, pixels=arguments.pixels
+            )
         except E4SError as error:
             complain(error)
             codes.add(1)

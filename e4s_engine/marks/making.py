@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from e4s_engine.errors import ArgumentError, UnmarkedWarning
 from e4s_engine.marks import certificates, signing, xmp
+from e4s_engine.marks import pixels as pixel_marks
 from e4s_engine.marks.certificates import Signer
 from e4s_engine.marks.statement import Input, Statement
 from e4s_engine.photo import packets
-from e4s_engine.photo.original import Original
+from e4s_engine.photo.original import Original, Pixels
 
 SWITCH = "E4S_MARKS"
 
@@ -46,6 +51,19 @@ def packet(statement: Statement | None, original: Original | None) -> bytes | No
         xmp.logger.warning("the photo's XMP of %d bytes is left out, the file's mark is not", len(before))
         made = xmp.packet(statement)
     return made
+
+
+def in_pixels(
+    pixels: Pixels, changed: npt.NDArray[np.bool_], statement: Statement
+) -> tuple[Pixels, Statement]:
+    """Return pixels with a mark where they changed, and the statement that says so."""
+    if not marking():
+        return pixels, statement
+    marked = pixel_marks.embed(pixels, changed)
+    if marked is None:
+        xmp.logger.warning("the part that changed is too small for a mark in the pixels: written without it")
+        return pixels, statement
+    return marked, dataclasses.replace(statement, pixel_mark=True)
 
 
 def signature(
