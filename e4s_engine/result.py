@@ -170,7 +170,6 @@ class Picture:
         Raises ArgumentError for an unknown ending or quality or a certificate that cannot sign, OutputError
         if the file cannot be written. A signature that fails later leaves the file unsigned, with a warning.
         """
-        images.check_output(path)
         statement, pixels = self.statement, self.image
         if pixel_mark and statement is not None:
             pixels, statement = making.in_pixels(pixels, self._marked_part(), statement)

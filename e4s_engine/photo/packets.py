@@ -59,20 +59,22 @@ def of_image(image: Image.Image) -> Packets:
     return Packets(xmp if isinstance(xmp, bytes) and 0 < len(xmp) <= MOST_XMP_BYTES else None)
 
 
-def insert(path: Path, suffix: str, xmp: bytes) -> None:
-    """Insert a packet into a JPEG or PNG file without one; into others Pillow writes it."""
-    data = path.read_bytes()
-    if suffix == ".png":
-        body = _PNG_KEY + b"\0\0\0\0\0" + xmp
-        chunk = struct.pack(">I", len(body)) + b"iTXt" + body
+def insert_into_png(path: Path, xmp: bytes) -> None:
+    """Insert a packet into a PNG file without one."""
+    with path.open("r+b") as opened:
+        data = opened.read()
         at = len(_PNG_START) + 25  # after the header
-        path.write_bytes(data[:at] + chunk + struct.pack(">I", zlib.crc32(chunk[4:])) + data[at:])
-        return
-    at = 2
-    while data[at : at + 2] in (b"\xff\xe0", b"\xff\xe1"):  # after JFIF and EXIF
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    segment = _JPEG_HEAD + xmp
-    path.write_bytes(data[:at] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + data[at:])
+        body = b"iTXt" + _PNG_KEY + b"\0\0\0\0\0" + xmp
+        opened.seek(at)
+        opened.write(
+            struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body)) + data[at:]
+        )
+
+
+def jpeg_segment(xmp: bytes) -> bytes:
+    """Return the segment with a packet of at most MOST_JPEG_XMP bytes."""
+    content = _JPEG_HEAD + xmp
+    return b"\xff\xe1" + struct.pack(">H", len(content) + 2) + content
 
 
 def mp4_box(xmp: bytes) -> bytes:

@@ -18,7 +18,6 @@ logger = logging.getLogger("e4s_engine")
 _DEEP = (".png", ".tif", ".tiff")
 _ALPHA = (*_DEEP, ".webp")
 _JPEG = (".jpg", ".jpeg")
-_INSERTED = (".png", *_JPEG)  # formats whose packet is put into the finished file
 LOSSY = (*_JPEG, ".webp")  # formats with a quality
 _PLAIN = (".bmp",)  # formats without profiles, whose colours are sRGB
 _MOST_JPEG_EXIF = 65_533
@@ -41,10 +40,10 @@ def save(
     if xmp is None and original is not None:
         xmp = original.packets.xmp
     xmp = _fitting(xmp, suffix)
-    if suffix in _INSERTED:
+    if suffix == ".png":  # both of its writers, of 8 and of 16 bits
         _save(pixels, path, suffix, original, quality, None)
         if xmp is not None:
-            packets.insert(path, suffix, xmp)
+            packets.insert_into_png(path, xmp)
     else:
         _save(pixels, path, suffix, original, quality, xmp)
 
@@ -57,7 +56,7 @@ def _save(
     quality: int | None,
     xmp: bytes | None,
 ) -> None:
-    """Write a file. xmp: packet for a WebP or TIFF."""
+    """Write a file. xmp: packet for any format but PNG."""
     if original is None or pixels.shape != original.pixels.shape:
         original = None
         Image.fromarray(pixels).save(path, **_options(suffix, None, quality), **_packet(suffix, xmp))
@@ -96,6 +95,8 @@ def _packet(suffix: str, xmp: bytes | None) -> dict[str, Any]:
         return {}
     if suffix == ".webp":
         return {"xmp": xmp}
+    if suffix in _JPEG:
+        return {"extra": packets.jpeg_segment(xmp)}  # Pillow below 11 has no option for XMP in JPEG
     tags = TiffImagePlugin.ImageFileDirectory_v2()
     tags.tagtype[packets.TIFF_TAG] = 1  # bytes
     tags[packets.TIFF_TAG] = xmp
