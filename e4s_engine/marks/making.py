@@ -53,6 +53,11 @@ def packet(statement: Statement | None, original: Original | None) -> bytes | No
     return made
 
 
+def video_box(statement: Statement) -> bytes:
+    """Return the bytes to append to a finished MP4 or MOV, which mark it; b"" if marking is off."""
+    return packets.mp4_box(xmp.packet(statement)) if marking() else b""
+
+
 def in_pixels(
     pixels: Pixels, changed: npt.NDArray[np.bool_], statement: Statement
 ) -> tuple[Pixels, Statement]:

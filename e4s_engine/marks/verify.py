@@ -16,7 +16,7 @@ from e4s_engine.photo.files import read_bounded
 
 Search = Literal["no", "quick", "thorough"]
 
-MOST_BYTES = max(opening.MAX_FILE_BYTES, 4 << 30)
+MOST_BYTES = max(opening.MAX_FILE_BYTES, 1 << 30)  # videos
 
 
 @dataclasses.dataclass(frozen=True)

@@ -83,11 +83,6 @@ def source_type(data: bytes) -> str:
     return read(data).get("Iptc4xmpExt:DigitalSourceType", "")
 
 
-def video(statement: Statement | None = None) -> bytes:
-    """Return the packet for an MP4 or MOV whose faces were swapped: `photo.packets.mp4_box` wraps it."""
-    return packet(statement or Statement("swap"))
-
-
 def _note(found: dict[str, str], name: str, value: str) -> None:
     for prefix, space in (("Iptc4xmpExt", IPTC), ("e4s", OURS)):
         if name.startswith(f"{{{space}}}"):

@@ -14,7 +14,7 @@ from PIL import Image, PngImagePlugin
 
 import e4s_engine
 from e4s_engine.errors import ArgumentError, ImageError, UnmarkedWarning
-from e4s_engine.marks import xmp
+from e4s_engine.marks import making, xmp
 from e4s_engine.marks.statement import COMPOSITE, GENERATED, SYNTHETIC, Statement, box_of
 from e4s_engine.photo import images, packets
 
@@ -172,7 +172,7 @@ def test_packets_of_damaged_files_are_no_crash() -> None:
 def test_a_video_box_is_found_and_read() -> None:
     """Layout of the ISO base media format: the box may follow any others."""
     start = b"\0\0\0\x10ftypisom\0\0\0\0" + b"\0\0\0\x0cmdatabcd"
-    found = packets.find(start + packets.mp4_box(xmp.video(Statement("swap", 1.0))))
+    found = packets.find(start + making.video_box(Statement("swap", 1.0)))
     assert xmp.read(found.xmp)["e4s:Operation"] == "swap" and xmp.source_type(found.xmp) in SYNTHETIC
 
 
