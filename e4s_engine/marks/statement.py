@@ -14,7 +14,7 @@ TOOL = "e4s_engine"
 _VOCABULARY = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 COMPOSITE = _VOCABULARY + "compositeWithTrainedAlgorithmicMedia"
 GENERATED = _VOCABULARY + "trainedAlgorithmicMedia"
-SYNTHETIC = (COMPOSITE, GENERATED, _VOCABULARY + "compositeSynthetic", _VOCABULARY + "algorithmicMedia")
+SYNTHETIC = (COMPOSITE, GENERATED, _VOCABULARY + "compositeSynthetic")
 WHOLE_FACE = "whole face"
 
 Box = tuple[int, int, int, int]
