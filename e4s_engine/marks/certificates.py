@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import os
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from e4s_engine.errors import ArgumentError
-from e4s_engine.photo.files import replacing
 
 CERTIFICATE, KEY = "E4S_C2PA_CERT", "E4S_C2PA_KEY"
 INSTALL = "pip install 'e4s_engine[c2pa]'"
 LOCAL = "e4s_engine, made on this machine, identity not verified"
 _YEARS = 10
+_CHAIN, _KEY = "certificate.pem", "key.pem"
 
 
 class Loaded(NamedTuple):
@@ -64,19 +67,19 @@ def chosen(sign: bool | Signer | None) -> Signer | None:
 def local() -> Signer:
     """Return the certificate of this machine, made at its first use. It proves nothing about who signs."""
     folder = folder_of_user() / "c2pa"
-    signer = Signer(folder / "certificate.pem", folder / "key.pem")
-    if not (Path(signer.certificate).is_file() and Path(signer.key).is_file()):
+    if not folder.is_dir():
+        chain, key = make()
         try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            fresh = Path(tempfile.mkdtemp(dir=folder.parent))  # readable by its owner alone
+            (fresh / _CHAIN).write_bytes(chain)
+            (fresh / _KEY).write_bytes(key)
+            with contextlib.suppress(OSError):  # another process was faster
+                fresh.rename(folder)
+            shutil.rmtree(fresh, ignore_errors=True)
         except OSError as error:
             raise ArgumentError(f"sign: cannot keep a certificate in {folder}: {error.strerror}") from error
-        chain, key = make()
-        for path, content in ((signer.certificate, chain), (signer.key, key)):
-            with replacing(path, "sign") as temporary:
-                temporary.touch(0o600)
-                temporary.write_bytes(content)
-        Path(signer.key).chmod(0o600)
-    return signer
+    return Signer(folder / _CHAIN, folder / _KEY)
 
 
 def folder_of_user() -> Path:

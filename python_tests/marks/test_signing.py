@@ -168,6 +168,20 @@ def test_malformed_manifests_in_inputs_lose_no_picture(engine, swapped, tmp_path
         np.testing.assert_array_equal(images.read(tmp_path / "out.png"), result.image)
 
 
+def test_the_certificate_of_this_machine_is_made_once_and_private(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    first = certificates.local()
+    key = certificates.Path(first.key)
+    content = key.read_bytes()
+    assert certificates.local() == first and key.read_bytes() == content and first.load().local
+    assert key.parent.stat().st_mode & 0o077 == 0
+    assert [path.name for path in (tmp_path / "e4s_engine").iterdir()] == ["c2pa"]
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "file"))
+    with pytest.raises(ArgumentError, match="cannot keep a certificate"):
+        certificates.local()
+
+
 def test_arrays_have_no_ingredients(engine, tmp_path) -> None:
     result = engine.swap(A, B, ["eyes"], source_labels=LABELS, target_labels=LABELS)
     result.save(tmp_path / "out.jpg", sign=True)
