@@ -15,10 +15,12 @@ import pytest
 import torch
 from native_tools import kernels, native
 
-from e4s_engine import ops
+from e4s_engine import ops, regions, weights
 from e4s_engine.backends import plans
-from e4s_engine.errors import WeightsError
+from e4s_engine.engine import Engine
+from e4s_engine.errors import ArgumentError, WeightsError
 from e4s_engine.networks import registry
+from e4s_engine.networks.bisenet.config import ParserConfig
 from e4s_engine.networks.network import Function, Input
 from e4s_engine.networks.segnext import parse
 from e4s_engine.networks.segnext.config import SegNeXtConfig
@@ -79,12 +81,8 @@ def factorised(ops: Any, pixels: Any, weights: Any, config: Any) -> Any:
     return parse.factorised(ops, squeezed(ops, pixels, weights, config), weights, config)
 
 
-@pytest.mark.parametrize("run", [run_reference, run_native])
-@pytest.mark.parametrize("size", GOLDEN)
-def test_published(
-    golden: Path, recipe: ModuleType, photos: Path, size: str, run: Callable[..., np.ndarray]
-) -> None:
-    """Features, the factorisation, logits and labels agree with the published code's, in fp32."""
+def published(golden: Path, recipe: ModuleType, size: str) -> tuple[Model, dict[str, np.ndarray]]:
+    """Return a network with the recipe's weights and the golden's start, and its golden arrays."""
     listed = json.loads((golden / f"segnext_{size}_keys.json").read_text())
     with np.load(golden / f"segnext_{size}.npz") as opened:
         z = dict(opened)
@@ -93,20 +91,49 @@ def test_published(
     config = registry.recognise({key: value.shape for key, value in state.items()})
     assert config == SIZES[size]
     config = dataclasses.replace(config, seed=seed)
-    model = Model(config, {key: state[key] for key in registry.tensors(config)})
     np.testing.assert_array_equal(nmf.start(config.head, config.rank, seed), z["bases"])
+    return Model(config, {key: state[key] for key in registry.tensors(config)}), z
+
+
+@pytest.mark.parametrize("size", GOLDEN)
+def test_published(golden: Path, recipe: ModuleType, photos: Path, size: str) -> None:
+    """Features, the factorisation, logits and labels agree with the published code's, in fp32."""
+    model, z = published(golden, recipe, size)
     pixels = images.half(images.read(photos / f"{GOLDEN[size]}.jpg"))
     np.testing.assert_array_equal(pixels[::4, ::4], z["input_uint8_strided"])
-    calls = {f"stage{i + 1}_strided": (partial(stage, number=i), (8, 4, 2, 1)[i]) for i in range(4)}
-    calls |= {"squeeze_strided": (squeezed, 2), "ham_strided": (factorised, 2)}
-    if run is run_native:  # a plan each: the last ones say it all
-        calls = {name: calls[name] for name in ("stage4_strided", "ham_strided")}
-    for name, (call, step) in calls.items():
-        found = run(call, model, pixels[None])[0, ::step, ::step, ::8]
-        assert relative(found, z[name].transpose(1, 2, 0)) < 1e-4, name
-    logits = run(parse.logits, model, pixels[None])[0, ::4, ::4]
+    tensors = {name: torch.from_numpy(array) for name, array in model.tensors.items()}
+    steps: dict[str, Any] = {}
+    with torch.inference_mode():
+        image = ops.reference.from_uint8(torch.from_numpy(pixels[None]), 0, 1)
+        image = ops.reference.normalize(image, parse.MEAN, parse.STD)
+        assert relative(image[0, :, ::8, ::8].permute(1, 2, 0).numpy(), z["input_strided"]) < 1e-4
+        features = parse.stages(ops.reference, image, tensors, model.config)
+        for i, (x, step) in enumerate(zip(features, (8, 4, 2, 1), strict=True), 1):
+            steps[f"stage{i}_strided"] = x[0, ::8, ::step, ::step]
+        x = parse.squeeze(ops.reference, features, tensors)
+        steps["squeeze_strided"] = x[0, ::8, ::2, ::2]
+        steps["ham_strided"] = parse.factorised(ops.reference, x, tensors, model.config)[0, ::8, ::2, ::2]
+        logits = parse.classify(ops.reference, features, tensors, model.config)
+        steps["logits_strided"] = logits[0, :, ::4, ::4]
+        large = ops.reference.resize(logits, 512, 512, "bilinear")
+        steps["logits_512_strided"] = large[0, :19, ::16, ::16]
+        labels = ops.reference.argmax(large)[0].numpy()
+    for name, found in steps.items():
+        assert relative(found.numpy(), z[name]) < 1e-4, name
+    np.testing.assert_array_equal(labels[::4, ::4], z["labels_strided"])
+
+
+@pytest.mark.parametrize("size", GOLDEN)
+def test_published_on_the_native_runtime(golden: Path, recipe: ModuleType, photos: Path, size: str) -> None:
+    model, z = published(golden, recipe, size)
+    pixels = images.half(images.read(photos / f"{GOLDEN[size]}.jpg"))[None]
+    last = run_native(partial(stage, number=3), model, pixels)[0, ..., ::8]
+    assert relative(last, z["stage4_strided"].transpose(1, 2, 0)) < 1e-4
+    ham = run_native(factorised, model, pixels)[0, ::2, ::2, ::8]
+    assert relative(ham, z["ham_strided"].transpose(1, 2, 0)) < 1e-4
+    logits = run_native(parse.logits, model, pixels)[0, ::4, ::4]
     assert relative(logits, z["logits_strided"].transpose(1, 2, 0)) < 1e-4
-    labels = run(parse.classes, model, pixels[None])[0]
+    labels = run_native(parse.classes, model, pixels)[0]
     np.testing.assert_array_equal(labels[::4, ::4], z["labels_strided"])
 
 
@@ -171,3 +198,74 @@ def test_files_that_are_mixed_up_are_refused() -> None:
     del shapes["backbone.norm3.weight"]
     with pytest.raises(WeightsError, match="no SegNeXt state dict"):
         registry.recognise(shapes)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, tiny_weights: Path) -> Path:
+    """Hold a tiny model and an official file of a small SegNeXt, as mmcv writes it."""
+    place = tmp_path_factory.mktemp("segnext")
+    (place / "model.safetensors").write_bytes((tiny_weights / "model.safetensors").read_bytes())
+    model = random_model(SMALL, 8)
+    state = {name: torch.from_numpy(array) for name, array in model.tensors.items()}
+    state["backbone.norm.num_batches_tracked"] = torch.tensor(3)
+    content = {"meta": {"CLASSES": ["skin"], "PALETTE": [[0, 0, 0]], "seed": 1}, "state_dict": state}
+    torch.save({**content, "optimizer": {"state": {}}}, place / "best_mIoU_iter_140000.pth")
+    return place
+
+
+def labels_of(folder: Path, picture: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Compute what an engine's parser should give, from the file."""
+    model = weights.load(folder / "best_mIoU_iter_140000.pth", "segnext")
+    model = Model(dataclasses.replace(model.config, seed=seed), model.tensors)
+    found = run_native(parse.classes, model, images.half(picture)[None])[0]
+    return regions.CELEBAMASK_HQ_TO_12[found]
+
+
+@pytest.mark.parametrize("way", ["folder", "file", "converted"])
+def test_engines_parse_with_it(folder: Path, tmp_path: Path, way: str) -> None:
+    """A folder's SegNeXt is found; a named file is recognised; a converted one needs no PyTorch."""
+    file = folder / "best_mIoU_iter_140000.pth"
+    if way == "converted":
+        assert weights.convert(file, tmp_path / "other.safetensors").config == dataclasses.replace(
+            SMALL, rank=64, seed=0
+        )
+        file = tmp_path / "other.safetensors"
+    named = {} if way == "folder" else {"parser": file}
+    picture = np.random.default_rng(9).integers(0, 256, (1024, 1024, 3), dtype=np.uint8)
+    with Engine(
+        folder if way == "folder" else folder / "model.safetensors", backend="native", **named
+    ) as engine:
+        assert engine.parser == "network"
+        found = engine.parse(picture)
+        np.testing.assert_array_equal(found, labels_of(folder, picture))
+        np.testing.assert_array_equal(engine.parse(picture), found)  # a picture always parses alike
+        assert engine.parse(picture[:32, :32]).shape == (512, 512)  # odd sizes end in labels too
+    with Engine(folder / "model.safetensors", backend="native", parser=file, parser_seed=6) as engine:
+        np.testing.assert_array_equal(engine.parse(picture), labels_of(folder, picture, 6))
+
+
+def test_wrong_files_and_seeds_are_refused(folder: Path, tmp_path: Path) -> None:
+    model = folder / "model.safetensors"
+    for seed in (-1, 2**32, 1.5, True, "1"):
+        with pytest.raises(ArgumentError, match="parser_seed: expected an integer"):
+            Engine(model, parser_seed=seed)  # type: ignore[arg-type]
+    content = torch.load(folder / "best_mIoU_iter_140000.pth", weights_only=True)
+    content["state_dict"]["decode_head.align.conv.weight"] = torch.zeros(32, 31, 1, 1)
+    torch.save(content, tmp_path / "segnext.pth")
+    with pytest.raises(WeightsError, match=r"misshapen tensors: decode_head\.align\.conv\.weight"):
+        Engine(model, parser=tmp_path / "segnext.pth")
+
+
+def test_of_two_networks_the_bisenet_parses(folder: Path, tmp_path: Path) -> None:
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    small = ParserConfig(widths=(16, 16, 16, 16, 16), context=16, fusion=16)
+    weights.save(random_model(small, 1), tmp_path / "bisenet.safetensors")
+    picture = np.random.default_rng(9).integers(0, 256, (1024, 1024, 3), dtype=np.uint8)
+    with Engine(tmp_path) as both, Engine(tmp_path, parser=tmp_path / "bisenet.safetensors") as named:
+        np.testing.assert_array_equal(both.parse(picture), named.parse(picture))
+        assert (both.parse(picture) != labels_of(folder, picture)).any()
+    weights.save(random_model(SMALL, 3), tmp_path / "another.safetensors")
+    weights.save(random_model(SMALL, 3), tmp_path / "third.safetensors")
+    with pytest.raises(WeightsError, match="both weights of kind 'segnext'"):
+        Engine(tmp_path)

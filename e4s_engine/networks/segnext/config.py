@@ -52,7 +52,7 @@ class SegNeXtConfig:
 
 
 def infer_segnext(shapes: Shapes) -> SegNeXtConfig:
-    """Infer the config of a SegNeXt state dict from its shapes; the rank, which no tensor has, from the head."""
+    """Infer the config of a SegNeXt state dict from its shapes, and the rank from the head's channels."""
     stages = range(1, STAGES + 1)
     try:
         widths = tuple(shapes[f"backbone.norm{i}.weight"][0] for i in stages)
