@@ -569,14 +569,10 @@ def _spade_cases() -> Iterator[Case]:
 
 def _transformer_cases() -> Iterator[Case]:
     """Return cases of depthwise convolutions, of norms of pixels and of groups, and of factorisations."""
-    for width, height, side, batch in (
-        (16, 1, 1, 1),
-        (20, 3, 5, 3),
-        (48, 23, 12, 1),
-        (64, 9, 40, 1),
-        (33, 2, 31, 3),
-    ):
-        for down, across in ((1, 7), (7, 1), (1, 21), (11, 1), (5, 5), (3, 3)):
+    shapes = ((16, 1, 1, 1), (20, 3, 5, 3), (48, 23, 12, 1), (64, 9, 40, 1), (33, 2, 31, 3))
+    kernels = ((1, 7), (7, 1), (1, 21), (11, 1), (5, 5), (3, 3))
+    for index, (width, height, side, batch) in enumerate(shapes):
+        for down, across in kernels[index % 2 :: 2]:
             name = f"depthwise-{width}-{down}x{across}-{height}x{side}-n{batch}"
             rng, inputs, weights = _base(name, width, height, side, batch)
             weights |= {"d": _normal(rng, width, 1, down, across) / np.float32(down * across) ** 0.5}
