@@ -54,6 +54,7 @@ class Engine:
         weights: str | os.PathLike[str] | Model | None = None,
         *,
         parser: str | os.PathLike[str] | Parser | None = "auto",
+        parser_seed: int = 0,
         landmarks: landmark_models.LandmarkModel | str | None = "auto",
         device: str = "auto",
         precision: backends.Precision = "auto",
@@ -70,8 +71,11 @@ class Engine:
             `e4s_engine.convert` returns it. None is what the environment variable E4S_WEIGHTS names, and
             without that the bundled demo model: 256 x 256, trained on faces that the project renders itself,
             no match for photos of real people (models/README.md).
-        parser: "auto" (the parser beside the weights, if there is one), a path to converted or official
-            parser weights, a callable image uint8 [H, W, 3] -> labels [h, w] in 0..11, or None.
+        parser: "auto" (the parser beside the weights, if there is one; of a BiSeNet and a SegNeXt the
+            BiSeNet), a path to converted or official parser weights of either network, a callable image
+            uint8 [H, W, 3] -> labels [h, w] in 0..11, or None.
+        parser_seed: start of a SegNeXt's factorisation, 0 to 2^32 - 1: the draw that the published code makes
+            after `torch.manual_seed(parser_seed)`. A picture always parses alike; BiSeNet ignores it.
         landmarks: what finds the faces: "auto" (the best detector at hand: RetinaFace if its weights lie
             beside these, else YuNet, each with 68 points by dlib, else dlib alone, as published; see
             `faces.auto`), a callable image uint8 [H, W, 3] -> list of [68, 2] or [5, 2] arrays in pixels, its
@@ -96,7 +100,11 @@ class Engine:
         auto = isinstance(landmarks, str) and landmarks == "auto"
         finder = None if auto else landmark_models.resolve(landmarks)  # before the slow loading
         pipeline, networks, self.config = loading.load(
-            chosen, parser, (backend, device, precision), gathering
+            chosen,
+            parser,
+            inputs.check_seed(parser_seed, "parser_seed"),
+            (backend, device, precision),
+            gathering,
         )
         self._finder = finder or loading.finder(chosen, networks)
         self._pipeline: Pipeline | None = pipeline
@@ -105,7 +113,7 @@ class Engine:
         runtime = pipeline.backend
         self.backend, self.device, self.precision = runtime.name, runtime.device, runtime.precision
         self.landmarks = self._finder.name
-        self.parser = "callable" if pipeline.parser else "none" if pipeline.classes is None else "network"
+        self.parser = "callable" if pipeline.parser else "none" if pipeline.network is None else "network"
         logger.info("engine: %s backend on %s in %s", self.backend, self.device, self.precision)
 
     def close(self) -> None:

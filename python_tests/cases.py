@@ -573,6 +573,54 @@ def _spade_cases() -> Iterator[Case]:
         yield Case(name + "-picture", picture, inputs, weights)
 
 
+def _transformer_cases() -> Iterator[Case]:
+    """Return cases of depthwise convolutions, of norms of pixels and of groups, and of factorisations."""
+    shapes = ((16, 1, 1, 1), (20, 3, 5, 3), (48, 23, 12, 1), (64, 9, 40, 1), (33, 2, 31, 3))
+    kernels = ((1, 7), (7, 1), (1, 21), (11, 1), (5, 5), (3, 3))
+    for index, (width, height, side, batch) in enumerate(shapes):
+        for down, across in kernels[index % 2 :: 2]:
+            name = f"depthwise-{width}-{down}x{across}-{height}x{side}-n{batch}"
+            rng, inputs, weights = _base(name, width, height, side, batch)
+            weights |= {"d": _normal(rng, width, 1, down, across) / np.float32(down * across) ** 0.5}
+            weights |= {"b": _normal(rng, width), "s": _normal(rng, width)}
+            weights |= {"w": _kernel(rng, width, width, 1)}
+
+            def depthwise(ops: Any, x: Any, w: Any) -> Any:
+                """Use a kernel before a GELU and added to a map; fuse a factor into a convolution."""
+                x = ops.gelu(_features(ops, x, w))
+                y = ops.gelu(ops.depthwise(x, w["d"], w["b"]))
+                y = ops.add(y, ops.depthwise(y, w["d"], w["b"]))
+                y = ops.multiply(ops.conv2d(y, w["w"]), x)
+                return ops.add(x, ops.layer_scale(ops.conv2d(y, w["w"], bias=w["b"]), w["s"]))
+
+            yield Case(name, depthwise, inputs, weights)
+        name = f"norms-{width}-{height}x{side}-n{batch}"
+        rng, inputs, weights = _base(name, width, height, side, batch)
+        weights |= {"g": _normal(rng, width), "b": _normal(rng, width), "w": _kernel(rng, width, width, 1)}
+
+        def norms(ops: Any, x: Any, w: Any, groups: int = width // 4 if width % 4 == 0 else 3) -> Any:
+            x = ops.layer_norm(_features(ops, x, w), w["g"], w["b"])
+            x = ops.group_norm(ops.conv2d(x, w["w"], bias=w["b"]), w["g"], w["b"], groups, relu=True)
+            return ops.add(x, ops.group_norm(x, w["b"], w["g"], 1))
+
+        yield Case(name, norms, inputs, weights)
+    for width, rank, height, side, batch in (
+        (16, 16, 5, 7, 1),
+        (40, 5, 9, 3, 3),
+        (24, 64, 12, 14, 1),
+        (33, 20, 1, 1, 1),
+    ):
+        name = f"nmf-{width}-r{rank}-{height}x{side}-n{batch}"
+        rng, inputs, weights = _base(name, width, height, side, batch)
+        weights |= {"b": np.abs(_normal(rng, width)), "w": _kernel(rng, width, width, 1)}
+
+        def nmf(ops: Any, x: Any, w: Any, rank: int = rank) -> Any:
+            y = ops.conv2d(_features(ops, x, w), w["w"], bias=w["b"], relu=True)
+            return ops.conv2d(ops.nmf(y, rank=rank, seed=3), w["w"])
+
+        yield Case(name, nmf, inputs, weights)
+
+
 def _quarter_cases() -> Iterator[Case]:
     """Return cases of a picture reduced to a quarter, and of heads over the mean of a map."""
     for height, width, batch in ((1, 1, 1), (18, 7, 3), (32, 45, 1)):
@@ -606,5 +654,6 @@ CASES = [
     *_motion_cases(),
     *_spade_cases(),
     *_quarter_cases(),
+    *_transformer_cases(),
     *_other_cases(),
 ]

@@ -37,6 +37,18 @@ void gate_row(const GateRow& r);
 void blur_row(const BlurRow& r);
 // Scales and shifts a row [count][channels] by its statistics, then by maps.
 void spade_row(const SpadeRow& r);
+// Convolves every channel of a row [count][channels] with its own kernel.
+void depthwise_row(const DepthwiseRow& r);
+// Applies GELU to `count` values.
+void gelu_row(const GeluRow& r);
+// Multiplies two rows of `count` values.
+void multiply_row(const MultiplyRow& r);
+// Normalises the pixels of a row [count][channels].
+void layer_norm_row(const LayerNormRow& r);
+// Multiplies rows [count][depth] by a matrix [depth][columns].
+void project_rows(const ProjectRows& r);
+// Adds the products of two sets of rows to [channels][columns].
+void gram_rows(const GramRows& r);
 // Adds up to eight pixels [channels], each times a share.
 void mix(const Mix& m);
 // Reduces eight rows [width][3] to one [width / 2][3].

@@ -234,6 +234,15 @@ def to_numpy(
     raise error_type(f"{argument}: expected {expected}, got {type(array).__name__}")
 
 
+def half(pixels: Pixels) -> Pixels:
+    """Reduce a picture [2H, 2W, 3] to [H, W, 3] by the means of 2 x 2 pixels, halves rounded up.
+
+    It is OpenCV's bilinear resize at exactly half the size.
+    """
+    rows = pixels[::2].astype(np.uint16) + pixels[1::2]
+    return ((rows[:, ::2] + rows[:, 1::2] + 2) >> 2).astype(np.uint8)
+
+
 def resize(pixels: Pixels, width: int, height: int, resample: Image.Resampling) -> Pixels:
     """Resize pixels [h, w, 3] or [h, w]; return them as they are if they have the size already."""
     if pixels.shape[1] == width and pixels.shape[0] == height:

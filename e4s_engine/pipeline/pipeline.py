@@ -19,8 +19,6 @@ from PIL import Image
 from e4s_engine import regions
 from e4s_engine.backends import APART, PASTED, Ask, Backend, Given, Swapper
 from e4s_engine.errors import ArgumentError, LabelsError, noted
-from e4s_engine.networks.bisenet import parse
-from e4s_engine.networks.bisenet.config import ParserConfig
 from e4s_engine.networks.rgi import relight as relighting
 from e4s_engine.options import SwapOptions
 from e4s_engine.photo import align as alignment
@@ -32,6 +30,7 @@ from e4s_engine.pipeline.compose import Composed, Shape
 from e4s_engine.pipeline.driving import NO_DRIVER, Driver
 from e4s_engine.pipeline.generate import Cover, Generated, cover
 from e4s_engine.pipeline.located import Portrait
+from e4s_engine.pipeline.parsing import ParserNetwork
 from e4s_engine.pipeline.paste import fused, paste, resident, together, untouched
 from e4s_engine.pipeline.portraits import Job, Person, Regions, Request, WholeFace
 from e4s_engine.pipeline.stages import stage
@@ -62,13 +61,13 @@ class Route(enum.Enum):
 class Pipeline:
     """The stages over one backend.
 
-    parser: a caller's own. classes: config of the backend's parser. lights: layers of models that relight.
+    parser: a caller's own. network: the backend's parser. lights: layers of models that relight.
     driver: reenactment and restoration of sources.
     """
 
     backend: Backend
     parser: Parser | None
-    classes: ParserConfig | None
+    network: ParserNetwork | None
     size: int
     lights: relighting.Layers | None = None
     driver: Driver = NO_DRIVER
@@ -96,15 +95,12 @@ class Pipeline:
             with noted(f"{portrait.argument}: raised by the parser that the engine was made with"):
                 labels = self.parser(picture.copy())
             return inputs.check_labels(labels, f"{portrait.argument}: parser")
-        if self.classes is None:
+        if self.network is None:
             raise LabelsError(
                 f"{portrait.argument}: this engine has no parser; pass labels "
                 "(uint8 [h, w] in 0..11), or make the engine with Engine(parser=...)"
             )
-        if picture.shape[0] < parse.SIDE:
-            picture = images.resize(picture, parse.SIDE, parse.SIDE, Image.Resampling.BILINEAR)
-        classes = self.backend.run("parser", "parse", picture[None])[0]
-        return classes if self.classes.table == "regions" else regions.TABLES[self.classes.table][classes]
+        return self.network.labels(self.backend, picture)
 
     def encode(self, people: Iterable[Person], labels: PortraitLabels | None = None) -> dict[Person, Face]:
         """Return everybody as a Face, the encodes in one batch. labels: of portraits already parsed."""

@@ -35,7 +35,8 @@ from e4s_engine.networks.facevid2vid.config import FaceVid2VidConfig
 from e4s_engine.networks.gpen.config import GPENConfig
 from e4s_engine.networks.parsenet.config import ParseNetConfig
 from e4s_engine.networks.retinaface.config import DetectorConfig
-from e4s_engine.networks.rrdbnet.config import RRDBConfig
+from e4s_engine.networks.rrdbnet.config import RealESRGANConfig, RRDBConfig
+from e4s_engine.networks.segnext.config import SegNeXtConfig
 from e4s_engine.plan import Plan
 from e4s_engine.pipeline.loading import BUNDLED
 from e4s_engine.plan.fuse import fuse
@@ -56,9 +57,13 @@ def whole(config, precision):
     names = registry.of(config).functions
     return [l for name in names for l in Program(plans.example(config, name, precision)).launches]
 
-LARGE = [DetectorConfig(), ParseNetConfig(), RRDBConfig(), GPENConfig(), FaceVid2VidConfig()]
+LARGE = [
+    DetectorConfig(), ParseNetConfig(), RRDBConfig(), GPENConfig(), FaceVid2VidConfig(), SegNeXtConfig(),
+    RealESRGANConfig(blocks=1), SegNeXtConfig(depths=(1, 1, 1, 1), head=1024, rank=64, classes=150),
+]
 SMALL = [
     ParseNetConfig(widths=(32, 64), blocks=1), RRDBConfig(blocks=1), GPENConfig(channels=(64, 64, 32)),
+    SegNeXtConfig((32, 64, 96, 128), (1, 1, 1, 1), head=64, rank=64),
     FaceVid2VidConfig(
         depth=4, widest=64, levels=2, first=(32, 32, 64), width=64, out=32, middle=1, hidden=32, pose=16,
         blocks=(1, 1, 1, 1),
