@@ -230,6 +230,15 @@ struct Mix {  // out = sum of shares[i] * sources[i], over `count` pixels
   int channels;  // a multiple of 16
 };
 
+struct DotTile {  // out[i][lane] = factor * sum over c of rows[i][c] * keys[c][lane]
+  static constexpr int kRows = 8;
+  const float* const* rows;
+  const float* keys;  // [channels][16]
+  int channels;
+  float factor;
+  float* out;  // [8][16]
+};
+
 struct CubicHalfRow {  // one row of the reduction of 8-bit pictures to half size
   const std::uint8_t* rows[8];
   const float* taps;
@@ -265,6 +274,7 @@ struct Kernels {
   void (*blur_row)(const BlurRow&);
   void (*spade_row)(const SpadeRow&);
   void (*mix)(const Mix&);
+  void (*dot_tile)(const DotTile&);
   void (*winograd_in)(const WinogradIn&);
   void (*winograd_out)(const WinogradOut&);
 };

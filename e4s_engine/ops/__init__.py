@@ -26,6 +26,7 @@ from e4s_engine.ops import (
     batch_norm,
     blur,
     concat,
+    condition,
     constant,
     conv2d,
     conv3d,
@@ -33,6 +34,7 @@ from e4s_engine.ops import (
     cubic_half,
     equal_conv,
     equal_linear,
+    fixed_noise,
     flat_linear,
     from_uint8,
     gate,
@@ -45,6 +47,7 @@ from e4s_engine.ops import (
     max_pool,
     modulation,
     normalize,
+    part_attention,
     region_linear,
     region_pool,
     regional_conv,
@@ -56,6 +59,7 @@ from e4s_engine.ops import (
     spade,
     sparse_motion,
     spectral_norm,
+    split_codes,
     split_slices,
     squeeze_excite,
     subsample,
@@ -70,11 +74,12 @@ if TYPE_CHECKING:
     from e4s_engine.ops.ops import Ops
 
 _OPS = (
-    activation, add, argmax, batch_norm, blur, concat, constant, conv2d, conv3d, conv_slices,
-    cubic_half, equal_conv, equal_linear, flat_linear, from_uint8, gate, gaussian_quarter, global_mean,
-    inject, instance_norm, latent_codes, linear, max_pool, modulation, normalize, region_linear,
-    region_pool, regional_conv, resize, resize_labels, rms_norm, sigmoid, soft_argmax, spade,
-    sparse_motion, spectral_norm, split_slices, squeeze_excite, subsample, to_rgb, to_uint8, warp,
+    activation, add, argmax, batch_norm, blur, concat, condition, constant, conv2d, conv3d, conv_slices,
+    cubic_half, equal_conv, equal_linear, fixed_noise, flat_linear, from_uint8, gate, gaussian_quarter,
+    global_mean, inject, instance_norm, latent_codes, linear, max_pool, modulation, normalize,
+    part_attention, region_linear, region_pool, regional_conv, resize, resize_labels, rms_norm, sigmoid,
+    soft_argmax, spade, sparse_motion, spectral_norm, split_codes, split_slices, squeeze_excite, subsample,
+    to_rgb, to_uint8, warp,
 )  # fmt: skip
 
 

@@ -53,8 +53,8 @@ def load_official(file: Path, argument: str, ema: bool = False) -> Model:
     bad = [name for name, tensor in read.items() if not np.isfinite(tensor).all()]
     if bad:
         raise not_finite(bad, file, argument)
-    # Filters and counters: not learned.
-    constant = re.compile(r"\.kernel$|^kp_detector\.down\.weight$|num_batches_tracked$")
+    # Filters, counters, and noise that is drawn afresh (of inpainting): not learned.
+    constant = re.compile(r"\.kernel$|^kp_detector\.down\.weight$|num_batches_tracked$|^noises\.noise\d+$")
     extra = {name for name in shapes if name not in wanted and not constant.search(name)}
     return Model(config, read, log_unused(extra, file))
 
