@@ -112,7 +112,7 @@ class Finisher:
             return NOTHING
 
         def recoloured(face: Pixels) -> Pixels:
-            large = images.resize(face, align.CROP, align.CROP, Image.Resampling.BICUBIC)
+            large = images.resize(face, align.CROP, align.CROP, Image.Resampling.LANCZOS)  # as pastes do
             with stage("recolor"):
                 seen = self._target(crop, target)
                 return recolor.recolour(

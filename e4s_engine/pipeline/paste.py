@@ -51,9 +51,12 @@ def paste(
     pasted = tone.matched(match.matched(pasted, composed.matched, crop), crop.image)
     bands = mode in blend.PYRAMIDS and bool(composed.foreground.any())
     if bands:
-        pasted = _blended(_large(pasted), crop.image, composed.foreground, mode)
+        large = images.resize(pasted, align.CROP, align.CROP, Image.Resampling.BICUBIC)
+        pasted = _blended(large, crop.image, composed.foreground, mode)
     if finish.inpaint is not None:
-        pasted = _large(pasted)
+        pasted = images.resize(
+            pasted, align.CROP, align.CROP, Image.Resampling.LANCZOS
+        )  # as `align.paste` does
         shown = pasted if bands else align.composite(crop.image, pasted, alpha)
         pasted = tone.matched(finish.inpaint(pasted, shown), crop.image)
     if bands and crop.quad is None:
@@ -71,10 +74,6 @@ def paste(
         recolored=finish.strength,
         inpainted=finish.inpaint is not None,
     )
-
-
-def _large(face: Pixels) -> Pixels:
-    return images.resize(face, align.CROP, align.CROP, Image.Resampling.BICUBIC)
 
 
 def _blended(face: Pixels, target: Pixels, foreground: Mask, mode: str) -> Pixels:

@@ -47,7 +47,7 @@ def load_official(file: Path, argument: str, ema: bool = False) -> Model:
             )
 
     def to_float32(name: str) -> npt.NDArray[np.float32]:
-        return np.ascontiguousarray(state[name].detach().float().numpy())
+        return np.asarray(state[name].detach().float().numpy(), order="C")  # () stays ()
 
     read = {name: to_float32(name) for name in progress(list(wanted), f"Reading {file.name}")}
     bad = [name for name, tensor in read.items() if not np.isfinite(tensor).all()]

@@ -33,7 +33,9 @@ from e4s_engine.kernels.launch import Program
 from e4s_engine.networks import registry
 from e4s_engine.networks.facevid2vid.config import FaceVid2VidConfig
 from e4s_engine.networks.gpen.config import GPENConfig
+from e4s_engine.networks.inpaint.config import InpaintConfig
 from e4s_engine.networks.parsenet.config import ParseNetConfig
+from e4s_engine.networks.recolor.config import RecolorConfig
 from e4s_engine.networks.retinaface.config import DetectorConfig
 from e4s_engine.networks.rrdbnet.config import RRDBConfig
 from e4s_engine.plan import Plan
@@ -56,13 +58,18 @@ def whole(config, precision):
     names = registry.of(config).functions
     return [l for name in names for l in Program(plans.example(config, name, precision)).launches]
 
-LARGE = [DetectorConfig(), ParseNetConfig(), RRDBConfig(), GPENConfig(), FaceVid2VidConfig()]
+LARGE = [
+    DetectorConfig(), ParseNetConfig(), RRDBConfig(), GPENConfig(), FaceVid2VidConfig(), RecolorConfig(),
+    InpaintConfig(),
+]
 SMALL = [
     ParseNetConfig(widths=(32, 64), blocks=1), RRDBConfig(blocks=1), GPENConfig(channels=(64, 64, 32)),
     FaceVid2VidConfig(
         depth=4, widest=64, levels=2, first=(32, 32, 64), width=64, out=32, middle=1, hidden=32, pose=16,
         blocks=(1, 1, 1, 1),
     ),
+    RecolorConfig(layers=(32,) * 5, features=64, hidden=32, unet=(32, 32, 32, 32), side=64),
+    InpaintConfig(channels=(64, 32), narrow=32, latent=64),
 ]
 
 if __name__ == "__main__":
