@@ -1,4 +1,4 @@
-"""The networks of reenactment and restoration: the compiled runtime against PyTorch, in turns in one process.
+"""Networks around the model, the compiled runtime against PyTorch, in turns in one process.
 
     OMP_WAIT_POLICY=PASSIVE python -m benchmarks.networks [--only gpen] [--rounds 5] [--json]
 
@@ -25,8 +25,10 @@ from e4s_engine.backends.native import Native
 from e4s_engine.networks import registry
 from e4s_engine.networks.facevid2vid.config import FaceVid2VidConfig
 from e4s_engine.networks.gpen.config import GPENConfig
+from e4s_engine.networks.inpaint.config import InpaintConfig
 from e4s_engine.networks.network import Config, Function, Input
 from e4s_engine.networks.parsenet.config import ParseNetConfig
+from e4s_engine.networks.recolor.config import RecolorConfig
 from e4s_engine.networks.rrdbnet import tiles
 from e4s_engine.networks.rrdbnet.config import RRDBConfig
 from e4s_engine.testing.loaded import loaded
@@ -39,6 +41,10 @@ MODELS = {
     "key_points": (FaceVid2VidConfig(), "key_points"),
     "head_pose": (FaceVid2VidConfig(), "head_pose"),
     "reenact": (FaceVid2VidConfig(), "reenact"),
+    "features": (RecolorConfig(), "features"),
+    "references": (RecolorConfig(), "references"),
+    "colour": (RecolorConfig(), "colour"),
+    "inpaint": (InpaintConfig(), "fill"),
 }
 
 
@@ -62,8 +68,10 @@ def torch_runner(model: Model, function: str, last: bool, arrays: list[np.ndarra
         }
     declared = registry.of(model.config).function(function)
     inputs = [torch.from_numpy(array) for array in arrays]
-    if declared.inputs[0] is Input.MAPS:
-        inputs[0] = inputs[0].permute(0, 3, 1, 2)
+    inputs = [
+        array.permute(0, 3, 1, 2) if kind is Input.MAPS else array
+        for array, kind in zip(inputs, declared.inputs, strict=True)
+    ]
 
     def run() -> Any:
         with torch.inference_mode():
@@ -79,6 +87,8 @@ def example_arrays(declared: Function, config: Config, side: int) -> list[np.nda
         if kind is Input.PIXELS:
             size = (side, side, 3) if declared.free else shape
             arrays.append(rng.integers(0, 256, (1, *size), dtype=np.uint8))
+        elif kind is Input.LABELS:  # parts as large as a face's, in bands
+            arrays.append(np.broadcast_to(np.arange(shape[1]) // 16 + 1, (1, *shape)).astype(np.uint8).copy())
         else:
             arrays.append(rng.uniform(0, 0.5, (1, *shape)).astype(np.float32))
     return arrays

@@ -22,6 +22,7 @@ from e4s_engine.photo.original import Original
 from e4s_engine.regions import Labels, Mask
 
 Value = TypeVar("Value")
+Stages = tuple[tuple[str, Pixels], ...]  # pictures by name
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -77,7 +78,8 @@ class SwappedFace:
     driven: the sources that were driven or restored before, in their order; those taken as they are have no
         entry.
     recolored: share of the re-coloured face that was mixed in, 0 to 1; 0: it was not re-coloured.
-    inpainted: whether a hole was drawn anew.
+    inpainted: whether a hole was drawn anew. stages: pictures of the face after each of both that ran, by
+        name, uint8 [1024, 1024, 3].
     """
 
     number: int | None
@@ -90,6 +92,7 @@ class SwappedFace:
     driven: tuple[Driven, ...] = ()
     recolored: float = 0.0
     inpainted: bool = False
+    stages: Stages = dataclasses.field(default=(), repr=False)
 
     @property
     def face(self) -> Pixels:
@@ -97,8 +100,9 @@ class SwappedFace:
         return _value(self.generated)
 
     def __reduce__(self) -> tuple[type[SwappedFace], tuple[Any, ...]]:
-        own = (self.labels, self.holes, self.crop, self.driven, self.recolored, self.inpainted)
-        return type(self), (self.number, self.quad, self.regions, _complete(self.generated), *own)
+        own = (self.labels, self.holes, self.crop, self.driven)
+        done = (self.recolored, self.inpainted, self.stages)
+        return type(self), (self.number, self.quad, self.regions, _complete(self.generated), *own, *done)
 
     def __repr__(self) -> str:
         name = "of landmarks or of the whole photo" if self.number is None else f"number {self.number}"
@@ -190,7 +194,7 @@ class Result(Picture):
     changed: where the face was pasted, bool [H, W]; every other pixel of `image` is the target's.
     faces: what was swapped where, one `SwappedFace` per face. `face`, `labels`, `holes` and `crop` are those
         of the first.
-    recolored, inpainted: what was done to the first face after its generation, see `SwappedFace`.
+    recolored, inpainted, stages: what was done to the first face after its generation, see `SwappedFace`.
     resident: `image` on its GPU (DLPack, `__cuda_array_interface__`); None for results in main memory.
 
     Pictures on a GPU are copied to main memory at their first access. A copy of a result and a pickle hold
@@ -210,11 +214,12 @@ class Result(Picture):
         faces: tuple[SwappedFace, ...] | Lazy[tuple[SwappedFace, ...]] = (),
         recolored: float = 0.0,
         inpainted: bool = False,
+        stages: Stages = (),
     ) -> None:
         super().__init__(image, original)
         self._face, self._crop, self._changed = face, crop, changed
         self._labels, self._holes, self._resident, self._faces = labels, holes, resident, faces
-        self.recolored, self.inpainted = recolored, inpainted
+        self.recolored, self.inpainted, self.stages = recolored, inpainted, stages
 
     def of_face(
         self,
@@ -224,7 +229,7 @@ class Result(Picture):
         driven: tuple[Driven, ...] = (),
     ) -> Result:
         """Return this result of a single face with that face in `faces`."""
-        done = self.recolored, self.inpainted
+        done = self.recolored, self.inpainted, self.stages
 
         def swapped() -> tuple[SwappedFace, ...]:
             own = (self._face, self.labels, self.holes, self.crop, driven, *done)
@@ -275,7 +280,7 @@ class Result(Picture):
     def __reduce__(self) -> tuple[type[Result], tuple[Any, ...]]:
         face = _complete(self._face)
         pictures = (self.image, face, self.labels, self.holes, self.crop, self.changed)
-        done = self.recolored, self.inpainted
+        done = self.recolored, self.inpainted, self.stages
         return type(self), (*pictures, None, self._original, self.faces, *done)
 
 

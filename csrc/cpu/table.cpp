@@ -30,7 +30,7 @@ const Kernels kernels = {E4S_TEXT(E4S_NAMESPACE),
                          blur_row,
                          spade_row,
                          mix,
-                         dot_tile,
+                         attend_tile,
                          winograd_in,
                          winograd_out};
 

@@ -11,11 +11,11 @@
 namespace e4s {
 namespace {
 
-constexpr int kQueries = 8;  // pixels whose scores are computed together
+constexpr int kQueries = AttendTile::kRows;  // pixels whose scores are computed together
 constexpr int kColours = 3;
 
 // Offsets of the temporaries of one sample, in floats: directions of the queries [pixels][channels], those of
-// the keys [pixels / 16][channels][16] in the order of their parts, and the keys' colours in that order.
+// the keys [blocks][channels][16] in the order of their parts, and the keys' colours [blocks][3][16].
 struct Layout {
   std::int64_t pixels, channels, blocks, keys, colours, total;
   Layout(std::int64_t count, std::int64_t width, int parts)
@@ -37,35 +37,35 @@ void direction(const Map& map, std::int64_t n, std::int64_t pixel, double least,
                std::int64_t step) {
   const std::int64_t row = pixel / map.w, column = pixel % map.w;
   double sum = 0, square = 0;
-  for (int c = 0; c < map.c; ++c) sum += out[c * step] = value_at(map, n, row, column, c);
+  if (map.type == Type::f32) {
+    const auto* values = reinterpret_cast<const float*>(map.at(n, row, column));
+    for (int c = 0; c < map.c; ++c) sum += out[c * step] = values[c];
+  } else {
+    for (int c = 0; c < map.c; ++c) sum += out[c * step] = value_at(map, n, row, column, c);
+  }
   const double mean = sum / map.c;
   for (int c = 0; c < map.c; ++c) {
     const double centred = out[c * step] - mean;
     square += centred * centred;
   }
   const double length = std::max(std::sqrt(square), least);
-  for (int c = 0; c < map.c; ++c) out[c * step] = static_cast<float>((out[c * step] - mean) / length);
+  const double share = 1 / length;
+  for (int c = 0; c < map.c; ++c) out[c * step] = static_cast<float>((out[c * step] - mean) * share);
 }
 
-// The running softmax of one query: its largest score, and the sums of shares and of shares times colours.
-struct Mean {
-  float most = -HUGE_VALF;
-  double share = 0, colours[kColours] = {};
-
-  void add(const float* scores, int count, const float* colour) {
-    float largest = most;
-    for (int i = 0; i < count; ++i) largest = std::max(largest, scores[i]);
-    const double kept = std::exp(static_cast<double>(most - largest));
-    share *= kept;
-    for (double& sum : colours) sum *= kept;
-    most = largest;
-    for (int i = 0; i < count; ++i) {
-      const float weight = std::exp(scores[i] - most);
-      share += weight;
-      for (int k = 0; k < kColours; ++k) colours[k] += weight * colour[i * kColours + k];
-    }
+// Returns the mean colour that a query's lanes have summed up.
+void merge(const float* state, float* out) {
+  double most = -HUGE_VAL, total = 0, colours[kColours] = {};
+  for (int lane = 0; lane < kLanes; ++lane)
+    if (state[kLanes + lane] > 0) most = std::max(most, static_cast<double>(state[lane]));
+  for (int lane = 0; lane < kLanes; ++lane) {
+    if (state[kLanes + lane] <= 0) continue;
+    const double weight = std::exp(state[lane] - most);
+    total += weight * state[kLanes + lane];
+    for (int k = 0; k < kColours; ++k) colours[k] += weight * state[(2 + k) * kLanes + lane];
   }
-};
+  for (int k = 0; k < kColours; ++k) out[k] = static_cast<float>(colours[k] / total);
+}
 
 std::vector<Part> sort_pixels(const Map& x, const Map& keys, std::int64_t n, std::int64_t pixels, int limit) {
   std::vector<Part> parts(static_cast<std::size_t>(limit));
@@ -106,21 +106,14 @@ void attend(const Run& run, const Layout& at, const float* memory, const Task& t
   const float* rows[kQueries];
   for (int i = 0; i < kQueries; ++i)
     rows[i] = memory + queries[task.first + static_cast<std::size_t>(std::min(i, count - 1))] * at.channels;
-  Mean means[kQueries];
-  float scores[kQueries][kLanes];
-  const auto total = static_cast<std::int64_t>(task.part->keys.size());
-  for (std::int64_t first = 0; first < total; first += kLanes) {
-    const std::int64_t block = task.part->block + first / kLanes;
-    run.cpu.dot_tile({rows, memory + at.keys + block * at.channels * kLanes, static_cast<int>(at.channels),
-                      temperature, &scores[0][0]});
-    const int known = static_cast<int>(std::min<std::int64_t>(kLanes, total - first));
-    for (int i = 0; i < count; ++i)
-      means[i].add(scores[i], known, memory + at.colours + block * kLanes * kColours);
-  }
+  float states[kQueries * AttendTile::kState * kLanes];
+  run.cpu.attend_tile({rows, memory + at.keys + task.part->block * at.channels * kLanes,
+                       memory + at.colours + task.part->block * kLanes * kColours,
+                       static_cast<std::int64_t>(task.part->keys.size()), static_cast<int>(at.channels),
+                       temperature, states});
   for (int i = 0; i < count; ++i) {
     const std::int64_t p = queries[task.first + static_cast<std::size_t>(i)];
-    auto* out = reinterpret_cast<float*>(y.at(n, p / y.w, p % y.w));
-    for (int k = 0; k < kColours; ++k) out[k] = static_cast<float>(means[i].colours[k] / means[i].share);
+    merge(states + i * AttendTile::kState * kLanes, reinterpret_cast<float*>(y.at(n, p / y.w, p % y.w)));
   }
 }
 
@@ -162,18 +155,25 @@ StepFn make_part_attention(Builder& b) {
       });
       run.pool.each(limit, [&](std::int64_t number, int) {
         const Part& part = sorted[static_cast<std::size_t>(number)];
-        for (std::size_t i = 0; i < part.keys.size(); ++i) {
-          const std::int64_t p = part.keys[i], block = part.block + static_cast<std::int64_t>(i) / kLanes;
-          const std::int64_t lane = static_cast<std::int64_t>(i) % kLanes;
-          float* key = memory + at.keys + block * at.channels * kLanes + lane;
+        const auto count = static_cast<std::int64_t>(part.keys.size());
+        float* first = memory + at.keys + part.block * at.channels * kLanes;
+        float* colour = memory + at.colours + part.block * kLanes * kColours;
+        if (const std::int64_t last = count / kLanes; count % kLanes != 0) {
+          std::fill_n(first + last * at.channels * kLanes, at.channels * kLanes, 0.0f);
+          std::fill_n(colour + last * kColours * kLanes, kColours * kLanes, 0.0f);
+        }
+        for (std::int64_t i = 0; i < count; ++i) {
+          const std::int64_t p = part.keys[static_cast<std::size_t>(i)], block = i / kLanes,
+                             lane = i % kLanes;
+          float* key = first + block * at.channels * kLanes + lane;
           // As published: where the two pictures show different parts, a key has no features.
           if (*run.map(own).at(n, p / source.w, p % source.w) == static_cast<std::byte>(number))
             direction(compared, n, p, least, key, kLanes);
           else
             for (std::int64_t c = 0; c < at.channels; ++c) key[c * kLanes] = 0;
-          float* colour = memory + at.colours + (block * kLanes + lane) * kColours;
           for (int k = 0; k < kColours; ++k)
-            colour[k] = value_at(run.map(colours), n, p / source.w, p % source.w, k);
+            colour[(block * kColours + k) * kLanes + lane] =
+                value_at(run.map(colours), n, p / source.w, p % source.w, k);
         }
       });
       const std::vector<Task> tasks = split(sorted);

@@ -47,7 +47,11 @@ def paste(
 
     alpha: opacity of the face over the crop. mode: see `blend.alpha`.
     """
-    pasted = face.pasted if finish.recolour is None else finish.recolour(face.pasted)
+    stages: list[tuple[str, Pixels]] = []
+    pasted = face.pasted
+    if finish.recolour is not None:
+        pasted = finish.recolour(pasted)
+        stages.append(("re-coloured", pasted))
     pasted = tone.matched(match.matched(pasted, composed.matched, crop), crop.image)
     bands = mode in blend.PYRAMIDS and bool(composed.foreground.any())
     if bands:
@@ -59,6 +63,7 @@ def paste(
         )  # as `align.paste` does
         shown = pasted if bands else align.composite(crop.image, pasted, alpha)
         pasted = tone.matched(finish.inpaint(pasted, shown), crop.image)
+        stages.append(("inpainted", pasted))
     if bands and crop.quad is None:
         alpha = np.full_like(alpha, 255)  # as published, the pyramids reach over the whole crop
     alpha = fade.towards_edges(alpha, crop)
@@ -73,6 +78,7 @@ def paste(
         original=crop.original,
         recolored=finish.strength,
         inpainted=finish.inpaint is not None,
+        stages=tuple(stages),
     )
 
 
@@ -115,6 +121,7 @@ def together(results: Sequence[Result], crop: Crop) -> Result:
         faces=Lazy(lambda: tuple(face for result in results for face in result.faces)),
         recolored=first.recolored,
         inpainted=first.inpainted,
+        stages=first.stages,
     )
 
 

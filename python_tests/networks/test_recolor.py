@@ -48,6 +48,7 @@ class Published:
     run: Any
     z: dict[str, np.ndarray]
     exact: bool
+    native: bool
 
 
 def official(golden: Path, recipe: ModuleType, name: str) -> tuple[dict[str, np.ndarray], Any]:
@@ -70,7 +71,7 @@ def colours(golden: Path, recipe: ModuleType, backend: Any) -> Published:
     wanted = registry.tensors(config)
     assert {key for key in state if key not in wanted} == {k for k in state if "num_batches" in k}
     model = Model(config, {key: np.asarray(state[key]) for key in wanted})
-    return Published(loaded(backend, model).run, z, backend.precision == "fp32")
+    return Published(loaded(backend, model).run, z, backend.precision == "fp32", backend.name == "native")
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +83,11 @@ def holes(golden: Path, recipe: ModuleType, backend: Any) -> Published:
     for i, side in enumerate(config.noise_sides()):
         state[f"noise.{i}"] = recipe.tensor(f"run.noises.{i}", (1, 1, side, side), int(z["seed"]))
     model = Model(config, {key: state[key] for key in registry.tensors(config)})
-    return Published(loaded(backend, model).run, z, backend.precision == "fp32")
+    return Published(loaded(backend, model).run, z, backend.precision == "fp32", backend.name == "native")
+
+
+def as_bytes(picture: np.ndarray) -> np.ndarray:
+    return np.rint(picture.clip(0, 1) * 255).astype(np.uint8)
 
 
 def parts_at_256(classes: np.ndarray) -> np.ndarray:
@@ -103,21 +108,21 @@ def test_published_recolouring(colours: Published) -> None:
     assert np.abs(package.transpose(2, 0, 1)[:, ::4, ::4] - z["package_strided"]).max() < bound
     assert np.abs(package[::4, ::4, :3][:, :, 0]).max() > 0
     predicted = recolor.predict(own, other, colours.run)
-    mirrored = recolor.see(z["image_t"], other.parts, colours.run, mirrored=True)
-    flipped = recolor.predict(own, mirrored, colours.run)
-    for found, name in ((predicted, "prediction"), (flipped, "flipped_prediction")):
-        if colours.exact:
-            assert np.abs(found[::2, ::2] - z[f"{name}_strided"]).max() < 1e-4
-        else:
-            assert psnr(found[::2, ::2], z[f"{name}_strided"], 1) > 40
-    if colours.exact:
-        assert np.abs(predicted[96:160, 96:160] - z["prediction_crop"]).max() < 1e-4
+    if not colours.exact:
+        assert psnr(as_bytes(predicted[::2, ::2]), as_bytes(z["prediction_strided"])) > 40
+        return
+    assert np.abs(predicted[::2, ::2] - z["prediction_strided"]).max() < 1e-4
+    assert np.abs(predicted[96:160, 96:160] - z["prediction_crop"]).max() < 1e-4
+    if colours.native:
+        mirrored = recolor.see(z["image_t"], other.parts, colours.run, mirrored=True)
+        flipped = recolor.predict(own, mirrored, colours.run)
+        assert np.abs(flipped[::2, ::2] - z["flipped_prediction_strided"]).max() < 1e-4
 
 
 def test_published_wrapper(colours: Published, photos: Path) -> None:
     """The published quirk: label maps resized as pictures."""
-    if not colours.exact:
-        pytest.skip("8-bit values are compared")
+    if not (colours.exact and colours.native):
+        pytest.skip("once is enough: the networks are those of the test above")
     seen = []
     for which, name in (("a", "source"), ("t", "target")):
         picture = recolor.small(images.read(photos / f"{name}.jpg"))
@@ -135,7 +140,7 @@ def test_published_inpainting(holes: Published, photos: Path) -> None:
     holed = np.concatenate([np.where(mask, 0, z["image"] / np.float32(255)), mask], 2, dtype=np.float32)
     raw = holes.run("inpaint", "fill", holed[None], z["condition"].reshape(1, 1, 1))[0]
     if not holes.exact:
-        assert psnr(raw[::2, ::2].clip(0, 1), z["raw_strided"].clip(0, 1), 1) > 40
+        assert psnr(as_bytes(raw[::2, ::2]), as_bytes(z["raw_strided"])) > 40
         return
     assert relative(raw[::2, ::2], z["raw_strided"]) < 1e-4
     assert relative(raw[160:224, 32:96], z["raw_crop"]) < 1e-4
