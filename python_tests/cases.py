@@ -597,16 +597,17 @@ def _conditioned_cases() -> Iterator[Case]:
     for channels, side, batch in ((16, 1, 1), (24, 7, 3), (64, 16, 1)):
         name = f"conditioned-{channels}-{side}-n{batch}"
         rng, inputs, weights = _base(name, channels, side, side, batch)
-        inputs |= {"vectors": _normal(rng, batch, 1, 8), "share": _normal(rng, batch, 1, 1)}
+        inputs["share"] = _normal(rng, batch, 1, 1)
         weights |= {"e": _normal(rng, channels, channels, 3, 3), "s": _normal(rng, channels, channels, 3, 3)}
         weights |= {"m": _normal(rng, channels, channels, 3, 3), "mw": _normal(rng, channels, DIM)}
         weights |= {"mb": np.ones(channels, np.float32), "gain": _normal(rng, 1)}
         weights |= {f"w{i}": _normal(rng, channels, 1) for i in (1, 2)}
-        weights |= {"l": _normal(rng, 3 * DIM, 8), "lb": _normal(rng, 3 * DIM)}
+        weights |= {"l": _normal(rng, 3 * DIM, channels), "lb": _normal(rng, 3 * DIM)}
         weights |= {n: _normal(rng, channels) for n in ("eb", "sb", "b1", "b2", "b")}
 
         def network(ops: Any, x: Any, w: Any, side: int = side) -> Any:
-            codes = ops.split_codes(ops.equal_linear(x["vectors"], w["l"], w["lb"]), 3)
+            mean = ops.global_mean(_features(ops, x, w))
+            codes = ops.split_codes(ops.flat_linear(mean, w["l"], w["lb"]), 3)
             features = ops.equal_conv(_features(ops, x, w), w["e"], w["eb"], pad=1)
             shift = ops.equal_conv(features, w["s"], w["sb"], pad=1, activated=False)
             y = ops.regional_conv(

@@ -28,6 +28,7 @@ LEVELS = 10  # levels of the Laplacian pyramids, as published
 # with ten levels, 16 with six, 6 with five, which come as near to the exact answers as the feather.
 MILD_LEVELS = 5
 PYRAMIDS = {"multiband": MILD_LEVELS, "multiband10": LEVELS, "soft": LEVELS}  # number of levels by mode
+SOFT_REACH = 7  # pixels at 512 that a soft edge reaches around its foreground
 _AROUND = 16  # pixels at 512 that a feathered mask reaches at most around its foreground
 _REACH = 32  # reach, at 512, of a multi-band blend in a photo that continues beyond the crop
 
@@ -50,7 +51,10 @@ def alpha(foreground: Mask, mode: str) -> Pixels:
 
 def read_by(foreground: Mask, alpha: Pixels, mode: str) -> Mask:
     """Return the pixels of the crop whose face a blend with this opacity reads, bool [1024, 1024]."""
-    return np.asarray(_double(foreground.astype(np.float32)) > 0 if mode in PYRAMIDS else alpha > 0)
+    if mode not in PYRAMIDS:
+        return np.asarray(alpha > 0)
+    read = grown(foreground, SOFT_REACH) if mode == "soft" else foreground
+    return np.asarray(_double(read.astype(np.float32)) > 0)
 
 
 def bounds(mask: Mask) -> Box | None:

@@ -13,7 +13,7 @@ from e4s_engine.regions import Mask
 
 Floats = npt.NDArray[np.float32]
 
-RADIUS = 7  # of the soft erosion's window, 15 x 15
+RADIUS = blend.SOFT_REACH  # of the soft erosion's window, 15 x 15
 FULL = 0.6  # share of the window from which a pixel counts as inside
 _CHUNK = 8192  # windows gathered together: 7 MB
 

@@ -172,6 +172,11 @@ def test_the_soft_blend_is_the_longer_papers(engine: Engine, pair: dict[str, Any
     np.testing.assert_array_equal(result.labels, labels)
     np.testing.assert_array_equal(result.holes, holes)
     assert result.recolored and result.inpainted == holes.any()
+    parts, whole = (
+        engine.swap(**pair, blend="soft", recolor=False, inpaint=False, full_face=full)
+        for full in (False, True)
+    )
+    np.testing.assert_array_equal(parts.image, whole.image)  # what is pasted was generated
 
 
 def test_one_of_three_colours(engine: Engine) -> None:
