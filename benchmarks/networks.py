@@ -25,8 +25,10 @@ from e4s_engine.backends.native import Native
 from e4s_engine.networks import registry
 from e4s_engine.networks.facevid2vid.config import FaceVid2VidConfig
 from e4s_engine.networks.gpen.config import GPENConfig
+from e4s_engine.networks.inpaint.config import InpaintConfig
 from e4s_engine.networks.network import Config, Function, Input
 from e4s_engine.networks.parsenet.config import ParseNetConfig
+from e4s_engine.networks.recolor.config import RecolorConfig
 from e4s_engine.networks.rrdbnet import tiles
 from e4s_engine.networks.rrdbnet.config import RealESRGANConfig, RRDBConfig
 from e4s_engine.networks.segnext.config import SegNeXtConfig
@@ -45,6 +47,10 @@ MODELS = {
     "segnext_small": (SegNeXtConfig(), "parse"),
     "segnext_base": (SegNeXtConfig(depths=(3, 3, 12, 3), head=512, rank=64, classes=150), "parse"),
     "segnext_large": (SegNeXtConfig(depths=(3, 5, 27, 3), head=1024, rank=64, classes=150), "parse"),
+    "features": (RecolorConfig(), "features"),
+    "references": (RecolorConfig(), "references"),
+    "colour": (RecolorConfig(), "colour"),
+    "inpaint": (InpaintConfig(), "fill"),
 }
 
 
@@ -70,8 +76,10 @@ def torch_runner(
         }
     declared = registry.of(model.config).function(function)
     inputs = [torch.from_numpy(array).to(device) for array in arrays]
-    if declared.inputs[0] is Input.MAPS:
-        inputs[0] = inputs[0].permute(0, 3, 1, 2)
+    inputs = [
+        array.permute(0, 3, 1, 2) if kind is Input.MAPS else array
+        for array, kind in zip(inputs, declared.inputs, strict=True)
+    ]
 
     def run() -> Any:
         with torch.inference_mode():
@@ -87,6 +95,8 @@ def example_arrays(declared: Function, config: Config, side: int) -> list[np.nda
         if kind is Input.PIXELS:
             size = (side, side, 3) if declared.free else shape
             arrays.append(rng.integers(0, 256, (1, *size), dtype=np.uint8))
+        elif kind is Input.LABELS:  # parts as large as a face's, in bands
+            arrays.append(np.broadcast_to(np.arange(shape[1]) // 16 + 1, (1, *shape)).astype(np.uint8).copy())
         else:
             arrays.append(rng.uniform(0, 0.5, (1, *shape)).astype(np.float32))
     return arrays

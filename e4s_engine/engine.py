@@ -160,8 +160,8 @@ class Engine:
             (E4S section 3.4), [] changes nothing.
         options: how it is done; None: the defaults of `SwapOptions`.
         changes: single options by name, in place of those: extent, shape, texture, hair_first,
-            earrings_first, relight, match, blend, align, reenact, restore, full_face, faces (see
-            `SwapOptions`).
+            earrings_first, relight, match, recolor, inpaint, blend, align, reenact, restore, full_face,
+            faces (see `SwapOptions`).
         source_labels, target_labels: uint8 [h, w] in 0..11 of the aligned crop, instead of the parser's
             (for a dict of sources a dict with the same keys).
         source_landmarks, target_landmarks: [68, 2] or [5, 2] in pixels of the photo, instead of the

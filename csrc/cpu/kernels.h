@@ -289,6 +289,17 @@ struct Mix {  // out = sum of shares[i] * sources[i], over `count` pixels
   int channels;  // a multiple of 16
 };
 
+struct AttendTile {  // the running softmax of eight queries over a part's keys, per lane
+  static constexpr int kRows = 8, kState = 5;
+  const float* const* rows;  // [channels] each
+  const float* keys;         // [blocks][channels][16], 0 beyond the last key
+  const float* colours;      // [blocks][3][16], 0 beyond the last key
+  std::int64_t count;        // of keys
+  int channels;
+  float factor;  // of the products
+  float* out;    // [8][5][16]: largest score, sum of shares, sums of shares times colours
+};
+
 struct CubicHalfRow {  // one row of the reduction of 8-bit pictures to half size
   const std::uint8_t* rows[8];
   const float* taps;
@@ -330,6 +341,7 @@ struct Kernels {
   void (*project_rows)(const ProjectRows&);
   void (*gram_rows)(const GramRows&);
   void (*mix)(const Mix&);
+  void (*attend_tile)(const AttendTile&);
   void (*winograd_in)(const WinogradIn&);
   void (*winograd_out)(const WinogradOut&);
 };

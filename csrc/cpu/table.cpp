@@ -36,6 +36,7 @@ const Kernels kernels = {E4S_TEXT(E4S_NAMESPACE),
                          project_rows,
                          gram_rows,
                          mix,
+                         attend_tile,
                          winograd_in,
                          winograd_out};
 

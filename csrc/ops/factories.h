@@ -13,6 +13,8 @@ StepFn make_affine(Builder& b);
 StepFn make_argmax(Builder& b);
 // A 4 x 4 filter of every channel, with two zero pixels around: x [N,H,W,C] -> y [N,H+1,W+1,C].
 StepFn make_blur(Builder& b);
+// Features mixed with others by a number per sample, then leaky ReLU: x, shift, y [N,H,W,C], share [N,1,1,1].
+StepFn make_condition(Builder& b);
 // The learned constant, repeated over the batch: values [H,W,C] -> y [N,H,W,C].
 StepFn make_constant(Builder& b);
 // Dense convolution with its epilogue, over maps or volumes (neighbouring samples are slices): x [N,h,w,I] ->
@@ -46,6 +48,9 @@ StepFn make_multiply(Builder& b);
 StepFn make_nmf(Builder& b);
 // Instance norm times a gain, plus the shortcut: x, y [N,H,W,C], shortcut [N,h,w,C].
 StepFn make_norm_add(Builder& b);
+// Colours of the pixels of the same part with like features: x, keys [N,H,W,C], colours, y [N,H,W,3], parts
+// [N,H,W,1].
+StepFn make_part_attention(Builder& b);
 // The first three channels, or their sigmoid: x [N,H,W,C] -> y [N,H,W,3].
 StepFn make_picture(Builder& b);
 // One linear layer per region: x [N,1,R,I] -> y [N,1,R,O].

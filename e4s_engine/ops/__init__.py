@@ -26,6 +26,7 @@ from e4s_engine.ops import (
     batch_norm,
     blur,
     concat,
+    condition,
     constant,
     conv2d,
     conv3d,
@@ -34,6 +35,7 @@ from e4s_engine.ops import (
     depthwise,
     equal_conv,
     equal_linear,
+    fixed_noise,
     flat_linear,
     from_uint8,
     gate,
@@ -52,6 +54,7 @@ from e4s_engine.ops import (
     multiply,
     nmf,
     normalize,
+    part_attention,
     region_linear,
     region_pool,
     regional_conv,
@@ -63,6 +66,7 @@ from e4s_engine.ops import (
     spade,
     sparse_motion,
     spectral_norm,
+    split_codes,
     split_slices,
     squeeze_excite,
     subsample,
@@ -77,12 +81,12 @@ if TYPE_CHECKING:
     from e4s_engine.ops.ops import Ops
 
 _OPS = (
-    activation, add, argmax, batch_norm, blur, concat, constant, conv2d, conv3d, conv_slices,
-    cubic_half, depthwise, equal_conv, equal_linear, flat_linear, from_uint8, gate, gaussian_quarter,
-    gelu, global_mean, group_norm, inject, instance_norm, latent_codes, layer_norm, layer_scale, linear,
-    max_pool, modulation, multiply, nmf, normalize, region_linear, region_pool, regional_conv, resize,
-    resize_labels, rms_norm, sigmoid, soft_argmax, spade, sparse_motion, spectral_norm, split_slices,
-    squeeze_excite, subsample, to_rgb, to_uint8, warp,
+    activation, add, argmax, batch_norm, blur, concat, condition, constant, conv2d, conv3d, conv_slices,
+    cubic_half, depthwise, equal_conv, equal_linear, fixed_noise, flat_linear, from_uint8, gate,
+    gaussian_quarter, gelu, global_mean, group_norm, inject, instance_norm, latent_codes, layer_norm,
+    layer_scale, linear, max_pool, modulation, multiply, nmf, normalize, part_attention, region_linear,
+    region_pool, regional_conv, resize, resize_labels, rms_norm, sigmoid, soft_argmax, spade, sparse_motion,
+    spectral_norm, split_codes, split_slices, squeeze_excite, subsample, to_rgb, to_uint8, warp,
 )  # fmt: skip
 
 

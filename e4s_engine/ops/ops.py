@@ -42,6 +42,18 @@ class Ops(Protocol[T]):
 
     def concat(self, tensors: Sequence[T], axis: int = 1) -> T: ...
 
+    def condition(
+        self,
+        x: T,
+        shift: T,
+        share: T,
+        scale1: T,
+        bias1: T,
+        scale2: T,
+        bias2: T,
+        bias: T,
+    ) -> T: ...
+
     def constant(self, value: T, batch: int) -> T: ...
 
     def conv2d(
@@ -65,9 +77,13 @@ class Ops(Protocol[T]):
 
     def depthwise(self, x: T, weight: T, bias: T) -> T: ...
 
-    def equal_conv(self, x: T, weight: T, bias: T, *, stride: int = 1) -> T: ...
+    def equal_conv(
+        self, x: T, weight: T, bias: T, *, stride: int = 1, pad: int = 0, activated: bool = True
+    ) -> T: ...
 
     def equal_linear(self, x: T, weight: T, bias: T, *, rate: float = 1.0, activated: bool = False) -> T: ...
+
+    def fixed_noise(self, like: T, number: int, side: int) -> T: ...
 
     def flat_linear(self, x: T, weight: T, bias: T) -> T: ...
 
@@ -104,6 +120,8 @@ class Ops(Protocol[T]):
     def nmf(self, x: T, *, rank: int, seed: int) -> T: ...
 
     def normalize(self, x: T, mean: tuple[float, ...], std: tuple[float, ...]) -> T: ...
+
+    def part_attention(self, x: T, y: T, x_parts: T, y_parts: T, colours: T, temperature: T) -> T: ...
 
     def region_linear(
         self, x: T, weights: Sequence[T], biases: Sequence[T], *, slope: float | None = None
@@ -144,11 +162,14 @@ class Ops(Protocol[T]):
         beta_bias: T,
         *,
         slope: float = 1.0,
+        reflect: bool = False,
     ) -> T: ...
 
     def sparse_motion(self, x: T, source: T, driving: T, *, depth: int) -> T: ...
 
     def spectral_norm(self, weight: T, u: T, v: T) -> T: ...
+
+    def split_codes(self, x: T, layers: int) -> T: ...
 
     def split_slices(self, x: T, depth: int) -> T: ...
 

@@ -23,6 +23,7 @@ from e4s_engine.networks.rgi import relight
 from e4s_engine.networks.rgi.config import ModelConfig
 from e4s_engine.pipeline import parsing
 from e4s_engine.pipeline.driving import Driver
+from e4s_engine.pipeline.finishing import Finisher
 from e4s_engine.pipeline.networks import Networks
 from e4s_engine.pipeline.pipeline import Parser, Pipeline
 from e4s_engine.weights import Model, find_parser, open_model
@@ -137,7 +138,9 @@ def load(
         runtime = gather.Gathered(runtime, *gathering)
     others = {kind: file for kind, file in chosen.others.items() if kind not in parsing.KINDS}
     networks = Networks(runtime, others)
-    pipeline = Pipeline(runtime, own_parser, network, model.config.size, lights, Driver(networks))
+    pipeline = Pipeline(
+        runtime, own_parser, network, model.config.size, lights, Driver(networks), Finisher(networks)
+    )
     return pipeline, networks, model.config
 
 

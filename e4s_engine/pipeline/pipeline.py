@@ -28,6 +28,7 @@ from e4s_engine.photo.match import Area
 from e4s_engine.pipeline import aligned, compose, generate, inputs, told
 from e4s_engine.pipeline.compose import Composed, Shape
 from e4s_engine.pipeline.driving import NO_DRIVER, Driver
+from e4s_engine.pipeline.finishing import NO_FINISHER, Asked, Finisher
 from e4s_engine.pipeline.generate import Cover, Generated, cover
 from e4s_engine.pipeline.located import Portrait
 from e4s_engine.pipeline.parsing import ParserNetwork
@@ -62,7 +63,7 @@ class Pipeline:
     """The stages over one backend.
 
     parser: a caller's own. network: the backend's parser. lights: layers of models that relight.
-    driver: reenactment and restoration of sources.
+    driver: reenactment and restoration of sources. finisher: re-colouring and inpainting of faces.
     """
 
     backend: Backend
@@ -71,6 +72,7 @@ class Pipeline:
     size: int
     lights: relighting.Layers | None = None
     driver: Driver = NO_DRIVER
+    finisher: Finisher = NO_FINISHER
 
     def label(self, portraits: Iterable[Portrait]) -> PortraitLabels:
         """Return the labels of every portrait: the caller's, else the parser's."""
@@ -147,9 +149,8 @@ class Pipeline:
             some = self.driver.jobs(jobs[start : start + AT_ONCE], options)
             labels = self.label(job.target for job in some)
             for job, (face, shape, alpha) in zip(some, self._rendered(some, labels, options), strict=True):
-                with stage("blend"):
-                    crop = dataclasses.replace(job.target.crop, photo=photo)
-                    result = paste(crop, face, shape, alpha, options.blend)
+                crop = dataclasses.replace(job.target.crop, photo=photo)
+                result = self._pasted(job, crop, (face, shape, alpha), labels[job.target], options)
                 photo = result.image
                 results.append(_told(result, job, options))
         return together(results, jobs[0].target.crop)
@@ -180,15 +181,24 @@ class Pipeline:
         crop = job.target.crop
         whole = crop.quad is None and crop.photo.shape == crop.image.shape
         fits = whole and options.blend == "feather" and self.backend.swapper is not None
-        plain = fits and not self._skins(job.request, options) and tone.of(crop.image) is None
+        finished = fits and bool(self._asked_of(job.request, options))
+        plain = fits and not finished and not self._skins(job.request, options)
+        plain = plain and tone.of(crop.image) is None
         return Route.FUSED if plain else Route.APART
 
-    def _lights_for(self, options: SwapOptions) -> relighting.Layers | None:
-        return self.lights if options.relight else None
+    def _asked_of(self, request: Request, options: SwapOptions) -> Asked:
+        """Return what is done to a face after its generation."""
+        return Asked() if request == Regions(()) else self.finisher.asked(_ids(request), options)
+
+    def _lights_for(self, request: Request, options: SwapOptions) -> relighting.Layers | None:
+        """Return the layers that relight; None where nothing is relit, or the face is re-coloured."""
+        return self.lights if options.relight and not self._asked_of(request, options).recolors else None
 
     def _skins(self, request: Request, options: SwapOptions) -> list[int]:
         """Return the regions of skin that take the target's colours."""
-        applies = self._lights_for(options) is None and options.shape and options.texture
+        if self._asked_of(request, options).recolors:
+            return []
+        applies = self._lights_for(request, options) is None and options.shape and options.texture
         mode = "none" if options.match == "auto" and not applies else options.match
         return compose.matched_skins(_ids(request), mode)
 
@@ -199,11 +209,24 @@ class Pipeline:
 
     def _swap_apart(self, jobs: Sequence[Job], labels: PortraitLabels, options: SwapOptions) -> list[Result]:
         rendered = self._rendered(jobs, labels, options)
+        return [
+            self._pasted(job, job.target.crop, one, labels[job.target], options)
+            for job, one in zip(jobs, rendered, strict=True)
+        ]
+
+    def _pasted(
+        self,
+        job: Job,
+        crop: alignment.Crop,
+        rendered: tuple[Generated, Shape, Pixels],
+        target: Labels,
+        options: SwapOptions,
+    ) -> Result:
+        """Finish a face and paste it. target: labels of the crop."""
+        face, shape, alpha = rendered
+        finish = self.finisher.finish(self._asked_of(job.request, options), shape, crop, target)
         with stage("blend"):
-            return [
-                paste(job.target.crop, face, shape, alpha, options.blend)
-                for job, (face, shape, alpha) in zip(jobs, rendered, strict=True)
-            ]
+            return paste(crop, face, shape, alpha, options.blend, finish)
 
     def _rendered(
         self, jobs: Sequence[Job], labels: PortraitLabels, options: SwapOptions
@@ -212,9 +235,11 @@ class Pipeline:
         if not jobs:
             return []
         swapper = self.backend.swapper
-        if swapper is None:
+        if swapper is None or options.blend == "soft" or any(self._recolors(job, options) for job in jobs):
             composed = self._composed(jobs, labels, options)
-            faces = self._faces([job.target for job in jobs], composed, options)
+            whole = any(self._recolors(job, options) for job in jobs)  # the network looks at all of a face
+            full = dataclasses.replace(options, full_face=options.full_face or whole)
+            faces = self._faces([job.target for job in jobs], composed, full)
             return [(face, one, over.alpha) for one, (over, face) in zip(composed, faces, strict=True)]
         outputs = APART if options.blend == "feather" else APART[:-1]
         rendered = []
@@ -226,11 +251,14 @@ class Pipeline:
             rendered.append((Generated(face, face), dataclasses.replace(shape, matched=areas), alpha))
         return rendered
 
+    def _recolors(self, job: Job, options: SwapOptions) -> bool:
+        return self._asked_of(job.request, options).recolors
+
     def _composed(self, jobs: Sequence[Job], labels: PortraitLabels, options: SwapOptions) -> list[Composed]:
         people = [person for job in jobs for person in (job.target, *(part.person for part in job.parts))]
-        faces, lights = self.encode(people, labels), self._lights_for(options)
+        faces = self.encode(people, labels)
         with stage("compose"):
-            composed = [_compose(job, faces, options, lights) for job in jobs]
+            composed = [_compose(job, faces, options, self._lights_for(job.request, options)) for job in jobs]
             return [
                 dataclasses.replace(one, matched=self._areas(job, one, faces[job.target].labels, options))
                 for job, one in zip(jobs, composed, strict=True)
@@ -256,7 +284,7 @@ class Pipeline:
                 labels[job.target],
                 np.stack([_flags(job.request, part.ids, given[part.person].labels) for part in job.parts]),
                 _settings(options),
-                self._lights_for(options) is not None,
+                self._lights_for(job.request, options) is not None,
                 outputs,
             )
             for job in jobs
@@ -285,7 +313,7 @@ class Pipeline:
         swapper = self.backend.swapper
         if swapper is None or request == Regions(()) or options.idle or options.blend != "feather":
             return None
-        if self._skins(request, options):
+        if self._skins(request, options) or self._asked_of(request, options):
             return None
         if self.driver.drives(options, source):
             return None
@@ -302,7 +330,7 @@ class Pipeline:
             given = Given(self._labels_of(source, labels[0], "source", assumed), pixels)
         mask = self._labels_of(target, labels[1], "target", assumed)
         flags = _flags(request, _ids(request) or (), given.labels)[None]
-        lit = self._lights_for(options) is not None
+        lit = self._lights_for(request, options) is not None
         with stage("fused"):
             (made,) = swapper.swap([Ask((given,), kept, mask, flags, _settings(options), lit)])
         holes = made["holes"] > 0
@@ -428,10 +456,14 @@ def _compose(
         given.append((face.labels, vectors, compose.shown(face.labels, part.ids)))
     if isinstance(job.request, WholeFace):
         source_labels, source_styles, _ = given[0]
-        order = options.hair_first, options.earrings_first
-        labels, holes = compose.whole_face_labels(source_labels, target.labels, *order)
-        styles = compose.whole_face_styles(source_styles, target.styles, options.extent)
         shaped: list[tuple[compose.Styles, Sequence[int]]] = [(source_styles, regions.FACE)]
+        if options.blend == "soft":
+            labels, holes = compose.longer_labels(source_labels, target.labels)
+            styles = compose.longer_styles(source_styles, target.styles, options.extent)
+        else:
+            order = options.hair_first, options.earrings_first
+            labels, holes = compose.whole_face_labels(source_labels, target.labels, *order)
+            styles = compose.whole_face_styles(source_styles, target.styles, options.extent)
     else:
         labels, holes = compose.region_labels([(mask, ids) for mask, _, ids in given], target.labels)
         shaped = [(vectors, ids) for _, vectors, ids in given]
@@ -444,4 +476,7 @@ def _compose(
         labels, holes = target.labels, np.zeros(target.labels.shape, bool)
     whole = isinstance(job.request, WholeFace)
     chosen = None if whole else [region for _, _, ids in given for region in ids]
-    return Composed(labels, holes, compose.foreground(chosen, labels, holes, target.labels), styles)
+    foreground = compose.foreground(chosen, labels, holes, target.labels)
+    if whole and options.blend == "soft":
+        foreground = ~np.isin(labels, compose.NO_FACE) | holes
+    return Composed(labels, holes, foreground, styles)

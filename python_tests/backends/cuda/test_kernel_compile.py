@@ -33,7 +33,9 @@ from e4s_engine.kernels.launch import Program
 from e4s_engine.networks import registry
 from e4s_engine.networks.facevid2vid.config import FaceVid2VidConfig
 from e4s_engine.networks.gpen.config import GPENConfig
+from e4s_engine.networks.inpaint.config import InpaintConfig
 from e4s_engine.networks.parsenet.config import ParseNetConfig
+from e4s_engine.networks.recolor.config import RecolorConfig
 from e4s_engine.networks.retinaface.config import DetectorConfig
 from e4s_engine.networks.rrdbnet.config import RealESRGANConfig, RRDBConfig
 from e4s_engine.networks.segnext.config import SegNeXtConfig
@@ -60,6 +62,7 @@ def whole(config, precision):
 LARGE = [
     DetectorConfig(), ParseNetConfig(), RRDBConfig(), GPENConfig(), FaceVid2VidConfig(), SegNeXtConfig(),
     RealESRGANConfig(blocks=1), SegNeXtConfig(depths=(1, 1, 1, 1), head=1024, rank=64, classes=150),
+    RecolorConfig(), InpaintConfig(),
 ]
 SMALL = [
     ParseNetConfig(widths=(32, 64), blocks=1), RRDBConfig(blocks=1), GPENConfig(channels=(64, 64, 32)),
@@ -68,6 +71,8 @@ SMALL = [
         depth=4, widest=64, levels=2, first=(32, 32, 64), width=64, out=32, middle=1, hidden=32, pose=16,
         blocks=(1, 1, 1, 1),
     ),
+    RecolorConfig(layers=(32,) * 5, features=64, hidden=32, unet=(32, 32, 32, 32), side=64),
+    InpaintConfig(channels=(64, 32), narrow=32, latent=64),
 ]
 
 if __name__ == "__main__":
