@@ -70,7 +70,8 @@ def set_portraits(graph: Any, batch: int) -> None:
     flags = np.stack([compose.request(None, labels) for labels in sources[1]])
     slot = swaps.SLOTS.index
     settings = np.ones((batch, len(compose.SETTINGS)), np.float32)
-    arrays = zip(swaps.Recipe().inputs, (*sources, *targets, flags, settings), strict=True)
+    reach = np.zeros(batch, np.int32)
+    arrays = zip(swaps.Recipe().inputs, (*sources, *targets, flags, settings, reach), strict=True)
     graph.run({slot(name): array for name, array in arrays}, {})
 
 

@@ -93,6 +93,7 @@ class GraphSwapper:
             "target_labels": [ask.target_labels for ask in asks],
             "chosen": [ask.chosen for ask in asks],
             "settings": [ask.settings for ask in asks],
+            "reach": [np.array(ask.reach, np.int32) for ask in asks],
         }
         if recipe.sources:
             arrays["source_styles"] = [styles[id(source)] for sources in given for source in sources]
@@ -112,9 +113,13 @@ class GraphSwapper:
         names, made = list(ask.outputs), Made()
         if isinstance(ask.target, Resident):
             device = self._backend.linker.device
-            names = [name for name in names if name not in ("pasted", "picture")]
-            for name in ("pasted", "picture", "target_pixels"):  # the last one: as it came
+            on_device = [name for name in names if name in ("pasted", "picture")]
+            names = [name for name in names if name not in on_device]
+            for name in (*on_device, "target_pixels"):  # the last one: as it came
                 made[name] = _native.CudaArray(device, shapes.get(name, (CROP, CROP, 3)))
+        if "styles" in names:
+            names.remove("styles")
+            made["styles"] = np.empty((regions.COUNT, self._backend.model.style_dim), np.float32)
         return made | {name: self._backend.memory.array(shapes.get(name, (side, side))) for name in names}
 
 

@@ -245,15 +245,18 @@ def whole(tmp_path: Path) -> Iterator[Engine]:
 
 def test_a_published_swap_is_one_launch(whole: Engine) -> None:
     launches = count("launches")
-    made = whole.swap(CROP, CROP, **KNOWN)
+    made = whole.swap(CROP, CROP, **KNOWN, full_face=True)
     assert count("launches") == launches + 1
     assert made.image.shape == made.face.shape == (1024, 1024, 3) and made.resident is None
+    assert count("launches") == launches + 1
     whole.swap(CROP, CROP, ["eyes", "lips"], **KNOWN)  # the same graph
     assert count("launches") == launches + 2 and count("execs") == 1
     assert np.array_equal(whole.swap(CROP, CROP, [], **KNOWN).image, CROP)
     assert count("launches") == launches + 2
-    whole.swap(CROP, CROP, "face", extent=0.5, shape=False, **KNOWN)
+    made = whole.swap(CROP, CROP, "face", extent=0.5, shape=False, **KNOWN)
     assert count("launches") == launches + 3 and count("execs") == 1
+    assert made.face.shape == made.face.shape == (1024, 1024, 3)
+    assert count("launches") == launches + 4  # the rest of the face, generated once
 
 
 def test_a_cached_face_is_one_launch(whole: Engine) -> None:
@@ -352,8 +355,8 @@ def test_a_swap_of_resident_pictures_stays_on_the_device(whole: Engine) -> None:
     copies, launches = count("copies"), count("launches")
     made = whole.swap(a, b, **KNOWN)
     assert count("launches") == launches + 1
-    # Two pictures, four label maps, flags, settings and three pictures; none for `image`.
-    assert count("copies") == copies + 11
+    # Two pictures, four label maps, flags, settings, reach, style vectors, the result and the target again.
+    assert count("copies") == copies + 12
     assert made.resident.shape == (1024, 1024, 3) and made.resident.__dlpack_device__() == (2, 0)
     assert made.image.shape == made.face.shape == (1024, 1024, 3)
     assert made.labels.shape == made.holes.shape == (512, 512) and made.holes.dtype == bool
@@ -366,7 +369,7 @@ def test_a_swap_of_resident_pictures_stays_on_the_device(whole: Engine) -> None:
 
 
 def test_a_resident_result_copies_each_picture_once(whole: Engine) -> None:
-    made = whole.swap(Interface(CROP), Interface(CROP), **KNOWN)
+    made = whole.swap(Interface(CROP), Interface(CROP), **KNOWN, full_face=True)
     copies = count("copies")
     with ThreadPoolExecutor(8) as pool:
         seen = list(pool.map(lambda _: (made.image, made.face), range(8)))
