@@ -61,6 +61,7 @@ class Ask:
     chosen: swap flags uint8 [P,12], a row per source (see `compose.request`). settings: options as floats, in
     the order of `compose.SETTINGS`. relight: whether by the model's relighting layers. outputs: names of what
     to return. reach: pixels of the crop beyond the face's opacity that the caller reads of the face.
+    target_styles: style vectors float32 [12,D] of a target that was encoded before.
     """
 
     sources: tuple[Given, ...]
@@ -71,6 +72,7 @@ class Ask:
     relight: bool = False
     outputs: tuple[str, ...] = PASTED
     reach: int = 0
+    target_styles: Floats | None = None
 
 
 class Swapper(Protocol):

@@ -271,6 +271,7 @@ class Pipeline:
                 self._lights_for(options) is not None,
                 outputs,
                 self._reach(job, options),
+                None if job.target.face is None else job.target.face.styles,
             )
             for job in jobs
         ]

@@ -42,17 +42,28 @@ class Recipe:
     """Tell graphs apart by what they do.
 
     sources: number of sources per swap that were encoded before; 0: one source, encoded here. relight:
-    whether their style vectors are brought into the target's light.
+    whether their style vectors are brought into the target's light. kept: whether the target was encoded
+    before, too.
     """
 
     sources: int = 0
     relight: bool = False
+    kept: bool = False
 
     @property
     def inputs(self) -> tuple[str, ...]:
         """Return the slots that the caller fills."""
         given = "source_styles" if self.sources else "source_pixels"
-        return (given, "source_labels", "target_pixels", "target_labels", "chosen", "settings", "reach")
+        styles = ("target_styles",) if self.kept else ()
+        return (
+            given, "source_labels", "target_pixels", "target_labels", "chosen", "settings", "reach", *styles
+        )  # fmt: skip
+
+    @property
+    def encoded(self) -> tuple[str, ...]:
+        """Return who is encoded in the graph."""
+        before = {"source": self.sources > 0, "target": self.kept}
+        return tuple(who for who, known in before.items() if not known)
 
     @property
     def people(self) -> int:
@@ -64,8 +75,8 @@ class Recipe:
 class Swap:
     """The parts of the graph. sizes: bytes of each slot, in order.
 
-    encodes: of the source, if it is encoded here, and of the target. temporaries: bytes of the composition's
-    own memory, and of the paste's.
+    encodes: of the source and of the target, where they are encoded here. temporaries: bytes of the
+    composition's own memory, and of the paste's.
     """
 
     recipe: Recipe
@@ -112,8 +123,9 @@ def record(
     config: ModelConfig, precision: str, batch: int, table: Table | None = None, recipe: Recipe = Recipe()
 ) -> Swap:
     """Record the parts of a graph of `batch` swaps. table: measured tiles."""
-    whose = ("target",) if recipe.sources else ("source", "target")
-    encodes = {who: Program(example(config, "encode", precision, batch), table=table) for who in whose}
+    encodes = {
+        who: Program(example(config, "encode", precision, batch), table=table) for who in recipe.encoded
+    }
     decode = dataclasses.replace(RGI.functions["decode"], call=decode_pixels)
     inputs = [(batch, *shape) for shape in decode.examples(config)]
     picture_of = Program(record_function(config, decode, precision, inputs), table=table, boxed=True)
