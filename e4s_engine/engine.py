@@ -26,6 +26,7 @@ from e4s_engine.networks.rgi import invert
 from e4s_engine.options import Align, Blend, EditChanges, SwapChanges, SwapOptions, checked
 from e4s_engine.pipeline import batches, inputs, loading, located, portraits
 from e4s_engine.pipeline.batches import OnError
+from e4s_engine.pipeline.driving import REENACT
 from e4s_engine.pipeline.jobs import Reader, Side, jobs
 from e4s_engine.pipeline.kinds import (
     Image,
@@ -274,7 +275,7 @@ class Engine:
         """Mix the reference's texture into some regions of the image; every shape stays.
 
         Hair colour, make-up, eye colour: v = (1 - extent) * image's + extent * reference's, per region.
-        extent: 0 to 1; None: that of the options, 1 by default.
+        extent: 0 to 1; None: that of the options, 1 by default. 0 leaves the image as it is.
         Arguments and errors as in `swap`, but for `shape`, which is no option here.
         """
         if "shape" in changes:
@@ -296,16 +297,18 @@ class Engine:
         blend: Blend = "feather",
         align: Align = "auto",
         landmarks: Landmarks | None = None,
+        face: Which = "largest",
         steps: int = 0,
     ) -> Result:
         """Send the image through the model and back: its own codes in its own labels, pasted over it.
 
+        face: which of the photo's faces, as `SwapOptions.faces`, but one.
         steps: number of optimiser steps before (`invert`); 0: the codes are the encoder's.
         """
-        options = SwapOptions(blend=blend, align=align)
+        options = SwapOptions(blend=blend, align=align, faces=face)
         pipeline, portrait = self._read(image, labels, options, landmarks)
-        face = pipeline.invert(portrait, inputs.check_steps(steps), invert.RATE)
-        return pipeline.reconstruct(portrait, face, options)
+        encoded = pipeline.invert(portrait, inputs.check_steps(steps), invert.RATE)
+        return pipeline.reconstruct(portrait, encoded, options)
 
     def invert(
         self,
@@ -316,6 +319,7 @@ class Engine:
         rate: float = invert.RATE,
         align: Align = "auto",
         landmarks: Landmarks | None = None,
+        face: Which = "largest",
     ) -> Face:
         """Return an image as a Face whose style vectors render it better than the encoder's do.
 
@@ -326,7 +330,7 @@ class Engine:
 
         Raises BackendError on compiled backends, which have no gradients: `backend="reference"` has.
         """
-        pipeline, portrait = self._read(image, labels, SwapOptions(align=align), landmarks)
+        pipeline, portrait = self._read(image, labels, SwapOptions(align=align, faces=face), landmarks)
         return pipeline.invert(portrait, inputs.check_steps(steps), inputs.check_rate(rate))
 
     def encode(
@@ -336,23 +340,26 @@ class Engine:
         *,
         align: Align = "auto",
         landmarks: Landmarks | None = None,
+        face: Which = "largest",
         keep_photo: bool = False,
         driving: Image | None = None,
     ) -> Face:
         """Return an image as a reusable Face: labels uint8 [512, 512], style vectors float32 [12, D].
 
+        face: which of the photo's faces, as `SwapOptions.faces`, but one.
         driving: a photo to whose pose and expression the image is driven before (`reenact=True` of a swap),
             and then restored if the weights are at hand; the Face remembers it (`Face.driven`).
         keep_photo: whether the Face keeps the photo and its crop in memory. It can then be the target of
             swaps, which read, parse and encode nothing again: what a slider calls.
         """
         options = SwapOptions(align=align, reenact=True)
-        pipeline, portrait = self._read(image, labels, options, landmarks)
+        pipeline, portrait = self._read(image, labels, options.changed(faces=face), landmarks)
         if driving is not None:
+            pipeline.driver.check(REENACT, "driving")
             target = self._read(driving, None, options, None, "driving")[1]
             portrait = pipeline.driver.portrait(portrait, target, options)
-        face = pipeline.encode([portrait])[portrait]
-        return dataclasses.replace(face, crop=portrait.crop if keep_photo else None)
+        encoded = pipeline.encode([portrait])[portrait]
+        return dataclasses.replace(encoded, crop=portrait.crop if keep_photo else None)
 
     def reenact(
         self,
@@ -372,6 +379,7 @@ class Engine:
         Raises ArgumentError without the weights.
         """
         options = SwapOptions(align=align, reenact=True, restore=restore)
+        self._running().driver.check(REENACT, "driving")
         pipeline, portrait = self._read(source, None, options, source_landmarks, "source")
         target = self._read(driving, None, options, driving_landmarks, "driving")[1]
         driven = pipeline.driver.portrait(portrait, target, options).driven
@@ -427,17 +435,28 @@ class Engine:
         return pipeline.decode(vectors[None], inputs.check_labels(labels, "labels")[None])[0]
 
     def parse(
-        self, image: Image, *, align: Align = "auto", landmarks: Landmarks | None = None
+        self,
+        image: Image,
+        *,
+        align: Align = "auto",
+        landmarks: Landmarks | None = None,
+        face: Which = "largest",
     ) -> npt.NDArray[np.uint8]:
-        """Return the regions of the image's aligned crop, uint8 [512, 512]."""
-        pipeline, portrait = self._read(image, None, SwapOptions(align=align), landmarks)
+        """Return the regions of the image's aligned crop, uint8 [512, 512]. face: as in `encode`."""
+        pipeline, portrait = self._read(image, None, SwapOptions(align=align, faces=face), landmarks)
         return pipeline.label([portrait])[portrait]
 
     def crop(
-        self, image: Image, *, align: Align = "auto", landmarks: Landmarks | None = None
+        self,
+        image: Image,
+        *,
+        align: Align = "auto",
+        landmarks: Landmarks | None = None,
+        face: Which = "largest",
     ) -> npt.NDArray[np.uint8]:
-        """Return the aligned crop that the stages work on, uint8 [1024, 1024, 3]."""
-        return self._read(image, None, SwapOptions(align=align), landmarks)[1].crop.image
+        """Return the aligned crop that the stages work on, uint8 [1024, 1024, 3]. face: as in `encode`."""
+        options = SwapOptions(align=align, faces=face)
+        return self._read(image, None, options, landmarks)[1].crop.image
 
     def plan(self) -> str:
         """Return what the native backend runs, as tables: step, shape, GFLOP, bytes, offset in the arena.

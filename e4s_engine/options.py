@@ -136,6 +136,11 @@ class SwapOptions:
             if not isinstance(getattr(self, name), (bool, np.bool_)):
                 raise ArgumentError(f"{name}: expected True or False, got {getattr(self, name)!r}")
 
+    @property
+    def idle(self) -> bool:
+        """Whether a swap with these options changes nothing: it takes no shape and no texture."""
+        return not self.shape and (not self.texture or self.extent == 0)
+
     def changed(self, **changes: Unpack[SwapChanges]) -> SwapOptions:
         """Return these options with some of them changed. Raises TypeError for names that are no options."""
         names = [field.name for field in dataclasses.fields(self)]

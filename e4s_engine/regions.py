@@ -59,11 +59,13 @@ PALETTE = np.array(
 def region_ids(regions: str | int | Iterable[str | int], argument: str = "regions") -> tuple[int, ...]:
     """Resolve region names, aliases, presets or ids to sorted ids without repeats.
 
-    A string may list several names, with commas: "eyes,nose".
+    A string may list several, with commas or spaces: "eyes,nose", "eyes nose", "3,5".
 
     Raises RegionError for an unknown name (the message suggests the nearest) or an id outside 0..11.
     """
     items: Iterable[Any] = [regions] if isinstance(regions, (str, int, np.integer)) else regions
+    if isinstance(regions, (bytes, bytearray)):
+        raise RegionError(f"{argument}: expected region names such as 'eyes', got {regions!r:.60}")
     try:
         groups = [_ids_of(item, argument) for item in items]
     except Exception as error:  # a caller's iterable may raise anything
@@ -76,6 +78,8 @@ def region_ids(regions: str | int | Iterable[str | int], argument: str = "region
 
 
 def _ids_of(item: Any, argument: str) -> tuple[int, ...]:
+    if isinstance(item, str) and item.strip().isdecimal():
+        item = int(item)
     if isinstance(item, (int, np.integer)) and not isinstance(item, bool):
         if 0 <= item < COUNT:
             return (int(item),)
@@ -84,18 +88,32 @@ def _ids_of(item: Any, argument: str) -> tuple[int, ...]:
         raise RegionError(f"{argument}: expected region names such as 'eyes', got {item!r}")
     if "," in item:
         return tuple(region for name in item.split(",") for region in _ids_of(name, argument))
-    name = item.strip().lower().replace("-", "_").replace(" ", "_")
-    if name in PRESETS:
-        return PRESETS[name]
-    if name in NAMES:
-        return (NAMES.index(name),)
-    if name in ALIASES:
-        return (ALIASES[name],)
+    name = _plain(item)
+    ids = _named(name)
+    words = item.split()
+    if ids is not None:
+        return ids
+    several = len(words) > 1 and _named("".join(words).lower()) is None  # "eye brows" are not the eyes too
+    if several and all(word.isdecimal() or _named(_plain(word)) for word in words):
+        return tuple(region for word in words for region in _ids_of(word, argument))
     names = [*NAMES, *PRESETS]
     matches = difflib.get_close_matches(name, [*names, *ALIASES], n=1, cutoff=0.5)
     suggestions = [NAMES[ALIASES[n]] if n in ALIASES else n for n in matches]
     hint = f"did you mean {suggestions[0]!r}? " if suggestions else ""
     raise RegionError(f"{argument}: unknown region {item!r}; {hint}Known are: {', '.join(names)}")
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower().replace("-", "_").replace(" ", "_")
+
+
+def _named(name: str) -> tuple[int, ...] | None:
+    """Return the ids of a name, alias or preset; None for anything else."""
+    if name in PRESETS:
+        return PRESETS[name]
+    if name in NAMES:
+        return (NAMES.index(name),)
+    return (ALIASES[name],) if name in ALIASES else None
 
 
 def _as_array(labels: Any, argument: str) -> npt.NDArray[Any]:

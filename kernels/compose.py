@@ -113,6 +113,53 @@ def labels(
 
 
 @jit
+def bared(
+    target, composed, chosen, near,
+    SOURCES: tl.constexpr, SIDE: tl.constexpr, REACH: tl.constexpr, REGIONS: tl.constexpr,
+    POWER: tl.constexpr, TAKEN: tl.constexpr, WHOLE: tl.constexpr, SKIN: tl.constexpr, HAIR: tl.constexpr,
+    BLOCK: tl.constexpr,
+):  # fmt: skip
+    # Where hair leaves bare skin in the same row, at most REACH columns away.
+    sample = tl.program_id(2).to(tl.int64)
+    pixels = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    column = pixels % SIDE
+    places = sample * (SIDE * SIDE) + pixels
+    _, total = swap_flags(chosen, sample * SOURCES, TAKEN, WHOLE, REGIONS, POWER)
+    for number in range(1, SOURCES):
+        _, selection = swap_flags(chosen, sample * SOURCES + number, TAKEN, WHOLE, REGIONS, POWER)
+        total = total | selection
+    live = pixels < SIDE * SIDE
+    out = tl.zeros((BLOCK,), tl.int32)
+    for shift in range(-REACH, REACH + 1):
+        inside = live & has(total, HAIR) & (column + shift >= 0) & (column + shift < SIDE)
+        before = tl.load(target + places + shift, mask=inside, other=0).to(tl.int32)
+        after = tl.load(composed + places + shift, mask=inside, other=0).to(tl.int32)
+        out = out | tl.where(inside & (before == HAIR) & (after == SKIN), 1, 0)
+    tl.store(near + places, out.to(tl.uint8), mask=live)
+
+
+@jit
+def band(
+    target, composed, near, foreground,
+    SIDE: tl.constexpr, REACH: tl.constexpr, SKIN: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    # Add the skin beside bared skin to the foreground.
+    sample = tl.program_id(2).to(tl.int64)
+    pixels = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    row = pixels // SIDE
+    live = pixels < SIDE * SIDE
+    places = sample * (SIDE * SIDE) + pixels
+    before = tl.load(target + places, mask=live, other=0).to(tl.int32)
+    after = tl.load(composed + places, mask=live, other=0).to(tl.int32)
+    skin = live & (before == SKIN) & (after == SKIN)
+    out = tl.load(foreground + places, mask=live, other=0).to(tl.int32)
+    for shift in range(-REACH, REACH + 1):
+        inside = skin & (row + shift >= 0) & (row + shift < SIDE)
+        out = tl.maximum(out, tl.load(near + places + shift * SIDE, mask=inside, other=0).to(tl.int32))
+    tl.store(foreground + places, out.to(tl.uint8), mask=live)
+
+
+@jit
 def styles(
     source, target, chosen, settings, mixed,
     SOURCES: tl.constexpr, REGIONS: tl.constexpr, POWER: tl.constexpr, TAKEN: tl.constexpr,
@@ -196,6 +243,44 @@ def launch_labels(
         (blocks(pixels, BLOCK), 1),
         batch,
     )  # fmt: skip
+
+
+def band_launches(
+    target: Operand,
+    chosen: Operand,
+    made: tuple[Operand, Operand],
+    near: Operand,
+    batch: int,
+    sources: int = 1,
+) -> list[Launch]:
+    """Build the launches that widen the foreground of a swap of hair, after those of `launch_labels`.
+
+    target: its labels [N,512,512]. chosen: swap flags [N,P,12]. made: operands of the composed labels and the
+    foreground, which is changed in place. near: a temporary [N,512,512].
+    """
+    composed, foreground = made
+    side, grid = regions.LABEL_SIZE, (blocks(regions.LABEL_SIZE**2, BLOCK), 1)
+    sizes = {"side": side, "reach": compose.BAND, "skin": regions.SKIN, "block": BLOCK}
+    across = Launch(
+        "compose.bared",
+        {"target": target, "composed": composed, "chosen": chosen, "near": near},
+        ("near",),
+        constants(
+            sources=sources, regions=regions.COUNT, power=power(regions.COUNT), taken=compose.TAKEN,
+            whole=compose.WHOLE, hair=regions.HAIR, **sizes,
+        ),
+        grid,
+        batch,
+    )  # fmt: skip
+    down = Launch(
+        "compose.band",
+        {"target": target, "composed": composed, "near": near, "foreground": foreground},
+        ("foreground",),
+        constants(**sizes),
+        grid,
+        batch,
+    )
+    return [across, down]
 
 
 def launch_styles(

@@ -44,11 +44,17 @@ def _kernel(rng: np.random.Generator, out: int, inner: int, size: int) -> np.nda
 
 
 def make_labels(kind: str, batch: int, side: int, rng: np.random.Generator) -> np.ndarray:
-    """Make label maps: one region, all twelve at random, a checkerboard, or bands that omit some regions."""
+    """Make label maps: one region, all twelve at random, in pixels or blocks, a checkerboard, or bands.
+
+    Bands omit some regions; blocks show hair and skin more often than others.
+    """
     if kind == "one":
         return np.full((batch, side, side), 5, np.uint8)
     if kind == "twelve":
         return rng.integers(0, REGIONS, (batch, side, side)).astype(np.uint8)
+    if kind == "blocks":
+        few = rng.choice([*range(REGIONS), 4, 4, 4, 6, 6, 6], (batch, 16, 16)).astype(np.uint8)
+        return few.repeat(side // 16, 1).repeat(side // 16, 2)
     rows, columns = np.mgrid[:side, :side]
     if kind == "checkerboard":
         one = ((rows + columns) % 2 * 11).astype(np.uint8)

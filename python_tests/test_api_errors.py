@@ -222,6 +222,12 @@ def test_wrong_labels(engine, face, labels, words):
     refused(LabelsError, lambda: engine.decode(face.styles, labels), "labels: ", *words)
 
 
+def test_labels_without_a_face(engine):
+    empty = np.zeros((64, 64), np.uint8)
+    refused(LabelsError, lambda: engine.swap(A, B, source_labels=empty), "source labels", "background")
+    refused(LabelsError, lambda: engine.encode(A, empty), "image labels", "background")
+
+
 @pytest.mark.parametrize(
     "kind", [np.int64, np.uint8, torch.from_numpy, Image.fromarray, np.asfortranarray, lambda a: a[::2, ::2]]
 )

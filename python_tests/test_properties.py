@@ -100,13 +100,20 @@ def test_order_of_names_does_not_matter(engine, pair, chosen, random):
 
 
 @pytest.mark.parametrize("chosen", [None, ["eyes", "nose"], ["hair"], ["mouth", "glasses"]])
-def test_no_extent_and_no_shape_is_the_targets_reconstruction(engine, pair, chosen):
+def test_a_swap_that_takes_nothing_leaves_the_photo_as_it_is(engine, pair, chosen):
     source, target, labels = pair
-    result = engine.swap(source, target, chosen, extent=0, shape=False, **labels)
-    expected = engine.reconstruct(target, labels["target_labels"])
-    np.testing.assert_array_equal(result.face, expected.face)
-    if chosen is None:
-        np.testing.assert_array_equal(result.image, expected.image)
+    for options in ({"extent": 0}, {"texture": False}):
+        results = [engine.swap(source, target, chosen, shape=False, **options, **labels)]
+        if chosen is not None:
+            own = (labels["target_labels"], labels["source_labels"])
+            results.append(
+                engine.edit(target, source, chosen, labels=own[0], reference_labels=own[1], **options)
+            )
+        for result in results:
+            np.testing.assert_array_equal(result.image, target)
+            assert not result.changed.any() and result.faces[0].regions == ()
+    changed = engine.swap(source, target, "face", extent=0, **labels)  # takes the shape
+    assert changed.changed.any()
 
 
 def test_edit_changes_texture_alone(engine, pair):

@@ -45,6 +45,17 @@ def test_what_is_no_region(wrong):
         regions.region_ids(7.5)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("written", ["3,5", "3 5", "eyes nose", "eyes, 5", ["3", "nose"], " 5 , eyes"])
+def test_ids_and_spaces_in_words(written):
+    assert regions.region_ids(written) == (3, 5)
+
+
+@pytest.mark.parametrize("wrong", ["12", "3 12", b"eyes", bytearray(b"eyes")])
+def test_ids_in_words_are_checked(wrong):
+    with pytest.raises(RegionError, match=r"outside 0\.\.11|expected region names"):
+        regions.region_ids(wrong)
+
+
 def test_names_forgive_case_spaces_and_dashes():
     assert regions.region_ids([" Eyes", "EAR-RINGS", "eye glass"]) == (3, 10, 11)
 

@@ -171,6 +171,7 @@ def _kernels_at_hand(device: str) -> bool:
     """Return whether the CUDA engine runs on a device: it exists, and has kernels or a compiler of them."""
     if importlib.util.find_spec("e4s_engine._native") is None:
         return False
+    check_extension()
     from e4s_engine import _native
 
     try:
@@ -208,12 +209,31 @@ def _gpu_at_hand() -> bool:
     return torch.cuda.is_available()
 
 
-def _native(device: str, precision: str) -> Backend:
+# What Python uses of the compiled extension.
+_EXTENSION = (
+    "CudaArray", "CudaDevice", "CudaGraph", "Plan", "Weights", "conv_forms", "cpu_features",
+    "cuda_architectures", "cuda_device_of", "cuda_nodes", "dlpack_seen", "kernels",
+)  # fmt: skip
+
+
+def check_extension() -> None:
+    """Raise BackendError if the compiled extension is missing or does not fit this package."""
     if importlib.util.find_spec("e4s_engine._native") is None:
         raise BackendError(
             "backend: the compiled extension is missing; install the package with `pip install .`, "
             "or use backend='reference' (PyTorch)"
         )
+    extension = importlib.import_module("e4s_engine._native")
+    missing = [name for name in _EXTENSION if not hasattr(extension, name)]
+    if missing:
+        raise BackendError(
+            f"backend: the compiled extension {extension.__file__} is older than the package (it has no "
+            f"{missing[0]}); build it again with `pip install .`, or `make install` in a checkout"
+        )
+
+
+def _native(device: str, precision: str) -> Backend:
+    check_extension()
     if device != "cpu":
         from e4s_engine.backends.cuda.backend import Cuda
 

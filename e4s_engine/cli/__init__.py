@@ -1,7 +1,8 @@
 """Command line: e4s swap, edit, reconstruct, reenact, restore, faces, parse, weights, convert, info ...
 
 A module per command: HELP says what it does, `add` adds its arguments, `run` returns its exit code. Exit
-codes: 0 success, 1 something failed (one line on stderr says what), 2 wrong usage.
+codes: 0 success, 1 something failed (one line on stderr says what), 2 wrong usage: an argument that no file,
+photo or machine could put right.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from e4s_engine.cli import (
 )
 from e4s_engine.cli.commands import Command
 from e4s_engine.cli.messages import Log, complain, say, warnings_shown
-from e4s_engine.errors import E4SError
+from e4s_engine.errors import ArgumentError, E4SError, RegionError
 from e4s_engine.training import command as training
 
 COMMANDS: dict[str, Any] = {
@@ -60,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return code
     except (E4SError, OSError) as error:  # OSError: a folder that cannot be listed, a name that is too long
         complain(error)
-        return 1
+        return 2 if type(error) in (ArgumentError, RegionError) else 1
     except KeyboardInterrupt:
         say("interrupted")
         return 130

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from e4s_engine.cli import flags
 
@@ -18,7 +19,27 @@ class Command(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse as usual, after joining the regions. The parser above passes the arguments as a list."""
-        return super().parse_known_args(joined(args), namespace)
+        known, unknown = super().parse_known_args(joined(args), namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{self._hint(unknown)}")
+        return known, unknown
+
+    def error(self, message: str) -> NoReturn:
+        """End with exit code 2 and two lines: the whole usage would hide what is wrong."""
+        usage = f"usage: {self.prog} ...; `{self.prog} --help` lists the arguments"
+        self.exit(2, f"{usage}\n{self.prog}: error: {message}\n")
+
+    def _hint(self, unknown: Sequence[str]) -> str:
+        flags = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
+        for word in unknown:
+            near = (
+                difflib.get_close_matches(word.partition("=")[0], flags, 1, 0.75)
+                if word.startswith("--")
+                else []
+            )
+            if near:
+                return f"; did you mean {near[0]}?"
+        return ""
 
 
 def joined(arguments: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ from e4s_engine.cli import engines, files, flags, outputs
 
 HELP = "mix another photo's texture into some regions"
 
-_NOT_HERE = ("shape", "hair_first")  # every shape stays
+_NOT_HERE = ("shape", "texture", "hair_first")  # every shape stays, and texture is what an edit takes
 
 
 def add(command: argparse.ArgumentParser) -> None:

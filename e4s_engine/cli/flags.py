@@ -14,6 +14,22 @@ REGIONS = "--regions"
 LANDMARKS = "[68, 2] or [5, 2] landmarks in pixels of the photo (json, npy, txt)"
 
 
+class Once(argparse.Action):
+    """Store a value, and refuse a second one, which would replace the first in silence."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        name: str | None = None,
+    ) -> None:
+        """Store the value. Ends with a usage error if there is one."""
+        if getattr(namespace, self.dest) is not None:
+            parser.error(f"argument {name}: given twice; list all of it in one place")
+        setattr(namespace, self.dest, values)
+
+
 def add_options(
     command: argparse.ArgumentParser,
     only: Container[str] | None = None,
@@ -57,7 +73,7 @@ def _add_option(command: argparse.ArgumentParser, field: dataclasses.Field[Any])
 def add_regions(command: argparse.ArgumentParser, required: bool, help_text: str) -> None:
     """Add --regions: names with commas or spaces between them, before or after the photos."""
     command.add_argument(
-        REGIONS, type=regions, required=required, metavar="REGION[,REGION...]", help=help_text
+        REGIONS, action=Once, type=regions, required=required, metavar="REGION[,REGION...]", help=help_text
     )
 
 
@@ -77,6 +93,17 @@ def add_image(command: argparse.ArgumentParser) -> None:
     """Add one photo and its landmarks."""
     command.add_argument("image", metavar="IMAGE")
     command.add_argument("--image-landmarks", metavar="FILE", help=LANDMARKS)
+
+
+def add_face(command: argparse.ArgumentParser) -> None:
+    """Add the choice of a face of a single photo."""
+    command.add_argument(
+        "--face",
+        type=faces,
+        default="largest",
+        metavar="WHICH",
+        help="which face of IMAGE: as --faces of swap",
+    )
 
 
 def add_output(command: argparse.ArgumentParser) -> None:

@@ -9,7 +9,7 @@ import platform
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
-from e4s_engine import __version__
+from e4s_engine import __version__, backends
 from e4s_engine.cli import engines, flags
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def report(engine: Engine) -> dict[str, Any]:
 
 
 def _cpu_features() -> str:
+    backends.check_extension()
     from e4s_engine import _native
 
     return ", ".join(name for name, present in _native.cpu_features().items() if present) or "none known"

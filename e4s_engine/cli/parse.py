@@ -17,6 +17,7 @@ _LOSSLESS = {".png", ".tif", ".tiff", ".bmp"}
 def add(command: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     flags.add_image(command)
+    flags.add_face(command)
     command.add_argument("--save-labels", metavar="FILE", help="also write the label map itself (png)")
     flags.add_options(command, only=("align",))
     flags.add_output(command)
@@ -32,7 +33,9 @@ def run(arguments: Namespace) -> int:
         raise ArgumentError("--save-labels: JPEG and WebP would change the labels; write .png")
     with engines.engine(arguments) as engine:
         points = files.read_landmarks(arguments.image_landmarks, "--image-landmarks")
-        portrait = engine.portrait(arguments.image, align=arguments.align, landmarks=points)
+        portrait = engine.portrait(
+            arguments.image, align=arguments.align, landmarks=points, face=arguments.face
+        )
         labels = engine.parse(portrait)
     images.write(sheets.overlay(portrait.crop.image, labels), arguments.output, "--output")
     if arguments.save_labels:

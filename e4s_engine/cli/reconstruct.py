@@ -13,6 +13,7 @@ HELP = "a photo through the model and back"
 def add(command: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     flags.add_image(command)
+    flags.add_face(command)
     command.add_argument("--labels", metavar="FILE", help="labels of the image's aligned crop")
     command.add_argument(
         "--steps", type=int, default=0, metavar="N",
@@ -35,6 +36,7 @@ def run(arguments: Namespace) -> int:
             blend=arguments.blend,
             align=arguments.align,
             landmarks=files.read_landmarks(arguments.image_landmarks, "--image-landmarks"),
+            face=arguments.face,
             steps=arguments.steps,
         )
     result.save(arguments.output, quality=arguments.quality)

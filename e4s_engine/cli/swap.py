@@ -35,7 +35,7 @@ def add(command: argparse.ArgumentParser) -> None:
         "--put",
         action="append",
         metavar="NUMBER=IMAGE",
-        help="put another person into a face of the target",
+        help="put another person into a face of the target, beside SOURCE, who goes into that of --faces",
     )
     command.add_argument(
         "--source-face", type=flags.faces, default="largest", metavar="WHICH", help="which face of SOURCE"
@@ -90,6 +90,8 @@ def _check_choices(arguments: Namespace) -> None:
     """Check regions and options before the model is loaded."""
     engines.options(arguments)
     _others(arguments)
+    if arguments.skip_existing and arguments.overwrite:
+        raise ArgumentError("--skip-existing: keeps what is there, --overwrite replaces it; give one of them")
     if arguments.explain and (arguments.put or not isinstance(_single(arguments.faces), (str, int))):
         raise ArgumentError("--explain: shows one swap; give --faces one number, and no --put")
     files.check_regions(arguments.regions)
@@ -107,6 +109,8 @@ def _check_explain(arguments: Namespace, listed: Sequence[Target]) -> None:
 
 def _people(engine: Engine, arguments: Namespace) -> dict[tuple[str, ...] | None, Portrait]:
     """Read the sources, by the regions that each of them gives; None: a whole face."""
+    from e4s_engine.regions import NAMES, region_ids
+
     align = arguments.align
     people: dict[tuple[str, ...] | None, Portrait] = {
         arguments.regions: engine.portrait(
@@ -120,6 +124,7 @@ def _people(engine: Engine, arguments: Namespace) -> dict[tuple[str, ...] | None
     }
     if arguments.also and arguments.regions is None:
         raise ArgumentError("--also: needs --regions, to tell what SOURCE itself gives")
+    given = set(region_ids(arguments.regions or ()))
     for item in arguments.also or []:
         names, separator, path = item.partition("=")
         if not separator:
@@ -128,8 +133,11 @@ def _people(engine: Engine, arguments: Namespace) -> dict[tuple[str, ...] | None
             key = flags.regions(names)
         except argparse.ArgumentTypeError as error:
             raise ArgumentError(f"--also: {item!r} names no region; {error}") from error
-        if key in people:
+        ids = region_ids(key, "--also")
+        if twice := given.intersection(ids):
+            names = ", ".join(NAMES[region] for region in sorted(twice))
             raise ArgumentError(f"--also: {names} given by two sources; every region needs exactly one")
+        given.update(ids)
         people[key] = engine.portrait(path, align=align, argument=f"--also {names}")
     return people
 

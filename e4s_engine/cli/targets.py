@@ -32,7 +32,8 @@ def targets(arguments: Namespace) -> list[Target]:
     """
     output = Path(arguments.output)
     named = [Path(target) for target in arguments.target]
-    several = len(named) > 1 or named[0].is_dir()
+    ends = (os.sep, os.altsep or os.sep)
+    several = len(named) > 1 or named[0].is_dir() or arguments.output.endswith(ends)
     if not several and not output.is_dir():
         if arguments.format:
             raise ArgumentError("--format: is for folders of results; here the name of --output says it")

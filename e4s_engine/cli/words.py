@@ -39,7 +39,7 @@ _PHRASES = [
     (r"make the engine with a folder", "give --weights a folder"),
     (r"use ema=False", "leave out --ema"),
     (r"leave faces out", "leave out {faces}"),
-    (r"\bfaces (asks|names)\b", r"{faces} \1"),
+    (r"\bfaces names\b", r"{faces} names"),
 ]
 
 

@@ -11,14 +11,18 @@ from e4s_engine.errors import AlignmentError, ArgumentError, noted
 from e4s_engine.faces.face import DetectedFace
 
 NAMES = ("largest", "all", "left", "right")
-_EXPECTED = f"expected {', '.join(map(repr, NAMES))}, a number, a list of numbers, or a callable"
+_EXPECTED = f"expected {', '.join(map(repr, NAMES))}, a number, a list of different numbers, or a callable"
 _NUMBERED = "numbers count from 0, the largest face (`e4s faces PHOTO -o overlay.jpg` draws them)"
 
 Which = Literal["largest", "all", "left", "right"] | int | Sequence[int] | Callable[[list[DetectedFace]], Any]
 
 
 def choose(
-    faces: Sequence[DetectedFace], which: Which = "largest", photo: str = "image", tried: str = "the detector"
+    faces: Sequence[DetectedFace],
+    which: Which = "largest",
+    photo: str = "image",
+    tried: str = "the detector",
+    square: bool = True,
 ) -> list[DetectedFace]:
     """Return the faces of a photo that `which` names.
 
@@ -26,16 +30,17 @@ def choose(
     which: "largest", "all" (largest first), "left" or "right" (the outermost), a number (0 is the largest),
         a list of numbers, or a callable that takes the list of faces and returns a face, a number, or a list
         of either. A callable's own errors pass through.
-    photo: name of the photo, for messages. tried: name of the detector, for messages.
+    photo: name of the photo, for messages. tried: name of the detector, for messages. square: whether the
+        photo is square: it could then be an aligned crop.
 
     Raises AlignmentError if there is no such face, ArgumentError for anything else that `which` may be.
     """
     which = check(which)
     if not faces:
-        raise AlignmentError(
-            f"{photo}: {tried} finds no face; pass landmarks yourself, try another detector "
-            "(Engine(landmarks=...)), or pass align=False for a square portrait that is aligned already"
-        )
+        ways = ["pass landmarks yourself", "try another detector (Engine(landmarks=...))"]
+        if square:
+            ways.append("pass align=False if it is an aligned portrait already")
+        raise AlignmentError(f"{photo}: {tried} finds no face; {', '.join(ways[:-1])}, or {ways[-1]}")
     if callable(which):
         with noted("raised by the callable that was passed as faces"):
             answer = which(list(faces))
@@ -76,7 +81,7 @@ def check(which: Any) -> Which:
 def _numbered(faces: Sequence[DetectedFace], number: Any, photo: str, tried: str) -> DetectedFace:
     if not 0 <= number < len(faces):
         raise AlignmentError(
-            f"{photo}: faces asks for number {number}, but {tried} finds {len(faces)}; {_NUMBERED}"
+            f"{photo}: there is no face number {number}, {tried} finds {len(faces)}; {_NUMBERED}"
         )
     return faces[int(number)]
 

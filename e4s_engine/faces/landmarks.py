@@ -59,7 +59,7 @@ def resolve(
 
 
 def _imported(model: Any) -> LandmarkModel:
-    if not isinstance(model, str):
+    if not isinstance(model, str) or ":" not in model:
         raise ArgumentError(f"landmarks: expected 'auto', a callable or 'module:attribute', got {model!r}")
     module, _, attribute = model.partition(":")
     try:

@@ -50,9 +50,9 @@ def whole(photo: Pixels, argument: str = "image") -> Crop:
     height, width = photo.shape[:2]
     if height != width:
         raise AlignmentError(
-            f"{argument}: {width} x {height} pixels is not an aligned square portrait, and there are no "
-            "landmarks to align it by; pass landmarks ([68, 2] or [5, 2], in pixels), an engine with a "
-            "landmark model (Engine(landmarks=...)), or a square aligned portrait"
+            f"{argument}: {width} x {height} pixels is not square, and align=False takes a photo as the "
+            "aligned crop itself; cut a square around the face out of it, or leave align out and pass "
+            "landmarks ([68, 2] or [5, 2], in pixels)"
         )
     return Crop(photo, images.resize(photo, CROP, CROP, Image.Resampling.BICUBIC), None)
 

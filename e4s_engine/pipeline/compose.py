@@ -47,6 +47,7 @@ UNIVERSAL = (regions.LIPS, regions.EYES, regions.NOSE)
 KEPT_SHAPE = (regions.BACKGROUND, regions.GLASSES, regions.HAIR)  # unless they are themselves chosen
 SKINS = (regions.SKIN, regions.NOSE, regions.EARS, regions.NECK)
 _NEAR = 32  # distance in label pixels to which skin is near a hole
+BAND = 6  # width in label pixels of the generated skin that is pasted beside vanished hair
 NOT_PASTED = (regions.BACKGROUND, regions.EARRINGS, regions.HAIR)
 
 # Painting order where parts of several sources claim one pixel; later regions win.
@@ -223,8 +224,15 @@ def whole_face_foreground(labels: Labels, holes: Mask) -> Mask:
 
 
 def region_foreground(chosen: Sequence[int], labels: Labels, holes: Mask, target: Labels) -> Mask:
-    """Return the paste mask of a swap of some regions: their new and old pixels, and every hole."""
+    """Return the paste mask of a swap of some regions: their new and old pixels, and every hole.
+
+    Where hair leaves bare skin, a band of the skin beside it is pasted too: the hair's shadow lies there.
+    """
     touched = np.isin(labels, list(chosen)) | np.isin(target, list(chosen)) | holes
+    if regions.HAIR in chosen:
+        skin = labels == regions.SKIN
+        bared = skin & (target == regions.HAIR)
+        touched |= blend.grown(bared, BAND) & skin & (target == regions.SKIN)
     # Unchanged background is pasted only where its texture is swapped.
     kept = (
         (target == regions.BACKGROUND) & (labels == regions.BACKGROUND) & (regions.BACKGROUND not in chosen)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from e4s_engine.errors import AlignmentError, ArgumentError
+from e4s_engine.errors import AlignmentError, ArgumentError, LabelsError
 from e4s_engine.faces import files, handedness
 from e4s_engine.faces.choose import Which, choose, is_largest
 from e4s_engine.faces.face import DetectedFace
@@ -81,6 +81,8 @@ def portraits(
     """Read a photo and return the portraits of the faces that `which` names, each aligned."""
     photo, original = images.read_photo(image, argument)
     mask = None if labels is None else check_labels(labels, f"{argument} labels")
+    if mask is not None and not mask.any():
+        raise LabelsError(f"{argument} labels: all of it is background (0); expected a face's regions, 1..11")
     if align is False and points is not None:
         raise ArgumentError(
             f"{argument}: align=False takes the photo as it is; pass no landmarks, or leave align out"
@@ -136,7 +138,7 @@ def _chosen(
     faces = _detect(photo, argument, finder)
     if may_be_aligned and (_is_aligned(photo, faces[0]) if faces else labelled):
         return None
-    return faces, choose(faces, which, argument, finder.name)
+    return faces, choose(faces, which, argument, finder.name, square)
 
 
 def _foreign(face: DetectedFace, others: list[DetectedFace]) -> Mask | None:

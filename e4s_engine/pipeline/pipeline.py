@@ -139,6 +139,8 @@ class Pipeline:
 
     def swap_groups(self, groups: Sequence[Sequence[Job]], options: SwapOptions) -> list[Result]:
         """Do the jobs of every group into one photo; groups of one job together, as `swap` does them."""
+        if options.idle:
+            groups = [[dataclasses.replace(job, request=Regions(())) for job in group] for group in groups]
         groups = [_worthwhile(group) for group in groups]
         single = iter(self.swap([group[0] for group in groups if len(group) == 1], options))
         return [next(single) if len(group) == 1 else self._swap_group(group, options) for group in groups]
@@ -301,7 +303,7 @@ class Pipeline:
         labels: of source and target; None for the parser's.
         """
         swapper = self.backend.swapper
-        if swapper is None or request == Regions(()) or options.blend != "feather":
+        if swapper is None or request == Regions(()) or options.idle or options.blend != "feather":
             return None
         if self._skins(request, options):
             return None
@@ -359,7 +361,9 @@ class Pipeline:
         """Render a portrait's own style vectors in its own labels, and paste them over it."""
         holes = np.zeros(face.labels.shape, bool)
         foreground = compose.whole_face_foreground(face.labels, holes)
-        return self._render([(portrait, Composed(face.labels, holes, foreground, face.styles))], options)[0]
+        composed = Composed(face.labels, holes, foreground, face.styles)
+        (result,) = self._render([(portrait, composed)], options)
+        return result.of_face(portrait.number, portrait.crop.quad, None)
 
     def _render(self, composed: list[tuple[Portrait, Composed]], options: SwapOptions) -> list[Result]:
         """Decode in one batch, then paste each face into its photo."""

@@ -15,6 +15,11 @@ from e4s_engine.cli.targets import name_of
 from e4s_engine.photo import images, opening
 
 
+def test_an_output_that_ends_in_a_slash_is_a_folder(e4s):
+    done(e4s("swap", "a.png", "b.png", "-o", "new/", "--regions", "eyes"))
+    assert [path.name for path in Path("new").iterdir()] == ["b.png"]
+
+
 @pytest.mark.parametrize(
     ("photo", "form", "name"),
     [

@@ -49,9 +49,9 @@ from e4s_engine.photo import images
         ([*SWAP, "--extent", "nan"], ["extent: expected a number in [0, 1]"]),
         ([*SWAP, "--also", "hair=c.png"], ["--also: needs --regions"]),
         ([*SWAP, "--regions", "eyes", "--also", "c.png"], ["--also: expected REGION[,REGION...]=IMAGE"]),
-        ([*SWAP, "--regions", "eyes", "--also", "eyes=c.png"], ["eyes given by two sources"]),
-        ([*SWAP, "--regions", "eyes", "--also", "face=c.png"], ["eyes given by two sources"]),
-        ([*SWAP, "--regions", "eyes", "--also", "hiar=c.png"], ["unknown region 'hiar'", "'hair'"]),
+        ([*SWAP, "--regions", "eyes", "--also", "eyes=c.png"], ["--also: eyes given by two sources"]),
+        ([*SWAP, "--regions", "eyes", "--also", "face=c.png"], ["--also: eyes given by two sources"]),
+        ([*SWAP, "--regions", "eyes", "--also", "hiar=c.png"], ["--also: unknown region 'hiar'", "'hair'"]),
         ([*SWAP, "--regions", "eyes", "--also", "hair="], ["not a file"]),
         (["swap", "a.png", "b.png", "-o", "no/such/out.png"], ["--output: the folder", "create it first"]),
         (["swap", "a.png", "b.png", "-o", "out.xyz"], ["--output: unknown picture format '.xyz'", ".png"]),
@@ -238,6 +238,8 @@ def test_wrong_choices_are_found_before_the_model_is_loaded(fails):
         ["swap", "--regions", "-o", "o.png", "a.png", "b.png"],
         ["swap", "a.png", "b.png", "-o", "o.png", "--regions", ","],
         ["swap", "a.png", "b.png", "-o", "o.png", "--align", "perhaps"],
+        ["swap", "--regions", "eyes", "a.png", "b.png", "-o", "o.png", "--regions", "nose"],
+        ["edit", "a.png", "b.png", "-o", "o.png", "--regions", "eyes", "--no-texture"],
         ["bench", "--repeat", "0"],
         ["bench", "--repeat", "x"],
         ["info", "--precision", "int8"],
@@ -247,7 +249,28 @@ def test_wrong_usage(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
         cli.main(arguments)
     assert caught.value.code == 2
-    assert "usage: e4s" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert message.startswith("usage: e4s") and "-h" in message and message.count("\n") == 2
+
+
+def test_a_misspelt_flag_is_answered_by_the_nearest(capsys):
+    with pytest.raises(SystemExit):
+        cli.main([*SWAP, "--overwritten"])
+    assert "unrecognized arguments: --overwritten; did you mean --overwrite?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("code", "flags"),
+    [
+        (2, ["--regions", "eys"]), (2, ["--regions", "12"]), (2, ["--extent", "2"]), (2, ["--quality", "0"]),
+        (2, ["--put", "x"]), (2, ["--skip-existing", "--overwrite"]), (2, ["--also", "hair=c.png"]),
+        (1, ["--source-labels", "absent.png"]), (1, ["--source-landmarks", "absent.json"]),
+        (1, ["--target-labels", "wide.png"]),
+    ],
+)  # fmt: skip
+def test_wrong_usage_and_failures_have_codes_of_their_own(fails, code, flags):
+    fails("swap", "a.png", "b.png", "-o", "out.jpg", *flags, code=code)
+    fails("swap", "a.png", "bad.png", "-o", "out.jpg", code=1)
 
 
 @pytest.mark.parametrize("command", [*cli.COMMANDS, "train"])

@@ -76,6 +76,17 @@ def test_several_people_into_one_photo(e4s, group, finding) -> None:
     np.testing.assert_array_equal(images.read("out.png"), expected)
 
 
+def test_a_face_of_a_single_photo(e4s, group, finding) -> None:
+    done(e4s("parse", "group.png", "-o", "out.png", "--save-labels", "found.png", "--face", "1", *MODEL))
+    np.testing.assert_array_equal(images.read("found.png")[..., 0], finding.parse("group.png", face=1))
+    code, _, _ = e4s("reconstruct", "group.png", "-o", "again.png", "--face", "right", *MODEL)
+    assert code == 0  # with a note that the face is small
+    expected = finding.reconstruct("group.png", face="right").image
+    np.testing.assert_array_equal(images.read("again.png"), expected)
+    code, _, err = e4s("parse", "group.png", "-o", "x.png", "--face", "9", *MODEL)
+    assert code == 1 and "there is no face number 9" in err
+
+
 def test_a_face_of_the_source(e4s, group, finding) -> None:
     done(e4s("swap", "group.png", "a.png", "-o", "out.png", "--source-face", "left", *MODEL))
     expected = finding.swap(finding.portrait("group.png", face="left"), "a.png").image

@@ -63,8 +63,11 @@ def test_no_error_speaks_python():
         ("target landmarks: the face's centre", "--target-landmarks: the face's centre"),
         ("image labels: values must be", "--labels: values must be"),
         ("reference labels: values", "--reference-labels: values"),
-        ("target: faces asks for number 3", "target: --faces asks for number 3"),
-        ("source: faces asks for number 3", "source: --source-face asks for number 3"),
+        (
+            "target: labels describe one crop, but faces names 3",
+            "target: labels describe one crop, but --faces names 3",
+        ),
+        ("source: faces names 3", "source: --source-face names 3"),
         ("hair_first: expected", "--hair-last: expected"),
         ("two\nlines", "two lines"),
     ],
@@ -148,7 +151,7 @@ def test_edit_has_every_option_that_is_one_there(capsys):
         main(["edit", "--help"])
     text = capsys.readouterr().out
     for field in dataclasses.fields(SwapOptions):
-        assert (field.metadata["flag"] in text) == (field.name not in ("shape", "hair_first"))
+        assert (field.metadata["flag"] in text) == (field.name not in ("shape", "texture", "hair_first"))
 
 
 def test_every_choice_of_an_option_can_be_given() -> None:

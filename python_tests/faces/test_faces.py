@@ -91,7 +91,7 @@ def test_errors_name_the_photo_what_was_tried_and_the_remedy() -> None:
     with pytest.raises(AlignmentError, match=r"target: YuNet finds no face; pass landmarks .*align=False"):
         choose([], "all", "target", "YuNet")
     for wrong in (3, -1, [0, 3]):
-        with pytest.raises(AlignmentError, match=r"target: faces asks for number (3|-1), but YuNet finds 3"):
+        with pytest.raises(AlignmentError, match=r"target: there is no face number (3|-1), YuNet finds 3"):
             choose(FACES, wrong, "target", "YuNet")
     with pytest.raises(AlignmentError, match="chose none of the 3 faces"):
         choose(FACES, lambda faces: [])

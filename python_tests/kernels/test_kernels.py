@@ -19,7 +19,7 @@ from PIL import Image
 from e4s_engine import regions
 from e4s_engine.backends.cuda import swap
 from e4s_engine.kernels import module
-from e4s_engine.kernels.launch import SIZES, Operand
+from e4s_engine.kernels.launch import SIZES, Launch, Operand
 from e4s_engine.networks.rgi import relight as relighting
 from e4s_engine.options import SwapOptions
 from e4s_engine.photo import align, blend, images
@@ -131,17 +131,16 @@ def settings_of(options: SwapOptions, count: int) -> np.ndarray:
     return np.array([[getattr(options, name) for name in compose.SETTINGS]] * count, np.float32)
 
 
-@pytest.mark.parametrize(("given", "kept"), [("twelve", "twelve"), ("bands", "checkerboard")])
+@pytest.mark.parametrize(("given", "kept"), [("twelve", "blocks"), ("blocks", "blocks")])
 def test_composed_labels(given: str, kept: str) -> None:
     rng = np.random.default_rng(3)
     count, area = len(TAKEN), 512 * 512
     source, target = (make_labels(kind, count, 512, rng) for kind in (given, kept))
     chosen = np.stack([compose.request(taken, mask) for taken, mask in zip(TAKEN, source, strict=True)])
-    launch = module("compose").launch_labels(*composed_slots(), count)
     settings = settings_of(SwapOptions(), count)
-    sizes = [count * area, count * area, chosen.size, settings.nbytes, *[count * area] * 3]
-    given = [source, target, chosen, settings]
-    out = [made.reshape(source.shape) for made in interpret(launch, given, sizes)[4:]]
+    sizes = [count * area, count * area, chosen.size, settings.nbytes, *[count * area] * 4]
+    given = dict(enumerate((source, target, chosen, settings)))
+    out = [made.reshape(source.shape) for made in interpret_all(label_launches(count), given, sizes)[4:7]]
     for i, taken in enumerate(TAKEN):
         if taken is not None:
             ids = compose.shown(source[i], taken)
@@ -159,6 +158,19 @@ def composed_slots() -> tuple[tuple[Operand, ...], tuple[Operand, ...]]:
     return (*(Operand(i, "u8") for i in range(3)), Operand(3, "f32")), tuple(
         Operand(i, "u8") for i in range(4, 7)
     )
+
+
+def label_launches(batch: int, people: int = 1) -> list[Launch]:
+    """Return the launches of labels, holes and foreground, of `composed_slots` and a temporary.
+
+    Their blocks are large: the interpreter takes as long for a small one.
+    """
+    given, made = composed_slots()
+    slots = (given[1], given[2], (made[0], made[2]), Operand(7, "u8"), batch, people)
+    compose = module("compose")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compose, "BLOCK", 1 << 16)
+        return [compose.launch_labels(given, made, batch, people), *compose.band_launches(*slots)]
 
 
 def style_slots() -> tuple[Operand, ...]:
@@ -242,9 +254,9 @@ def test_composition_follows_the_options(people: int) -> None:
             settings = settings_of(options, 1)
             faces = [Face(mask, style) for mask, style in zip(source, vectors, strict=True)]
             want = stages_of(faces, Face(target[0], own[0]), parts, options)
-            launch = module("compose").launch_labels(*composed_slots(), 1, people)
-            sizes = [people * area, area, chosen.size, settings.nbytes, *[area] * 3]
-            made = interpret(launch, [source, target, chosen, settings], sizes)[4:]
+            sizes = [people * area, area, chosen.size, settings.nbytes, *[area] * 4]
+            pictures = dict(enumerate((source, target, chosen, settings)))
+            made = interpret_all(label_launches(1, people), pictures, sizes)[4:7]
             for got, wanted in zip(made, (want.labels, want.holes, want.foreground), strict=True):
                 assert np.array_equal(got.reshape(512, 512), wanted.astype(np.uint8)), (options, whole)
             launch = module("compose").launch_styles(style_slots(), Operand(4, "f32"), 1, 40, people)

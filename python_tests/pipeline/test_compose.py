@@ -100,6 +100,20 @@ def test_hair_transfer_covers_the_forehead_and_leaves_what_its_source_shows():
     assert labels.tolist() == target.tolist()
 
 
+def test_skin_beside_vanished_hair_is_pasted_with_it():
+    target = np.full((40, 60), regions.SKIN, np.uint8)
+    target[:20] = regions.HAIR
+    target[:, 50:] = regions.BACKGROUND
+    labels = np.where(target == regions.HAIR, regions.SKIN, target).astype(np.uint8)
+    labels[:, :20] = target[:, :20]  # here the hair stays
+    holes = labels != target
+    mask = compose.region_foreground([regions.HAIR], labels, holes, target)
+    band = mask & (target == regions.SKIN)
+    assert band[20:26, 20:50].all() and band.sum() == 6 * (30 + 6)  # and 6 columns beside the hair that stays
+    assert not mask[:, 50:].any()
+    assert not compose.region_foreground([regions.NOSE], target, holes & False, target).any()
+
+
 @given(vectors, vectors)
 def test_whole_face_styles(source, target):
     mixed = compose.whole_face_styles(source, target)

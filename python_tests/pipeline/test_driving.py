@@ -164,9 +164,8 @@ def test_without_weights_what_is_asked_for_is_refused(tiny_weights) -> None:
                 ArgumentError, lambda n=name: plain.swap(A, B, **{n: True}), f"{name}=True: needs weights"
             )
         refused(ArgumentError, lambda: plain.restore(A), "restore: needs weights", "GPEN-BFR-512.pth")
-        refused(
-            ArgumentError, lambda: plain.reenact(A, B), "reenact=True: needs weights", "checkpoint.pth.tar"
-        )
+        refused(ArgumentError, lambda: plain.reenact(A, B), "driving: needs weights", "checkpoint.pth.tar")
+        refused(ArgumentError, lambda: plain.encode(A, driving=B), "driving: needs weights")
 
 
 def test_networks_are_loaded_at_their_first_use(folder) -> None:

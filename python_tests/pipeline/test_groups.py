@@ -55,6 +55,23 @@ def test_the_engine_lists_the_faces(people) -> None:
     assert people.faces(A) == [] and people.landmarks == "a landmark model"
 
 
+def test_one_face_of_a_photo_is_encoded_parsed_and_cropped(people) -> None:
+    """Every call that reads a single photo takes `face`."""
+    for which, number in (("largest", 0), ("left", 1), (2, 2)):
+        points = [POINTS[i] for i in (1, 0, 2)][number]
+        found = people.encode(GROUP, face=which)
+        wanted = people.portrait(GROUP, face=which)
+        np.testing.assert_array_equal(found.labels, wanted.labels)
+        np.testing.assert_array_equal(people.parse(GROUP, face=which), wanted.labels)
+        np.testing.assert_array_equal(people.crop(GROUP, face=which), people.crop(GROUP, landmarks=points))
+        (one,) = people.reconstruct(GROUP, face=which).faces
+        assert one.number == number and one.regions is None
+        np.testing.assert_allclose(one.quad, wanted.crop.quad)
+    assert not np.array_equal(people.encode(GROUP).styles, people.encode(GROUP, face=2).styles)
+    refused(AlignmentError, lambda: people.encode(GROUP, face=3), "image: there is no face number 3")
+    refused(ArgumentError, lambda: people.encode(GROUP, face="all"), "image: face names 3 faces")
+
+
 @pytest.mark.parametrize(("which", "face"), [("largest", 0), (2, 2), ("left", 1), ("right", 2), ([1], 1)])
 def test_one_face_is_chosen(people, ann, which: Any, face: int) -> None:
     result = people.swap(ann, GROUP, faces=which)
@@ -135,8 +152,8 @@ def test_results_of_groups_can_be_pickled(people, ann) -> None:
 
 def test_what_cannot_be_chosen_is_said(people, ann, bob) -> None:
     swap = people.swap
-    refused(AlignmentError, lambda: swap(ann, GROUP, faces=3), "target: faces asks for number 3", "finds 3")
-    refused(AlignmentError, lambda: swap({0: ann, 7: bob}, GROUP), "target: faces asks for number 7")
+    refused(AlignmentError, lambda: swap(ann, GROUP, faces=3), "target: there is no face number 3", "finds 3")
+    refused(AlignmentError, lambda: swap({0: ann, 7: bob}, GROUP), "target: there is no face number 7")
     refused(ArgumentError, lambda: swap(ann, GROUP, faces="both"), "faces: expected 'largest', 'all'")
     refused(ArgumentError, lambda: swap({0: ann}, GROUP, faces="all"), "names the target's faces itself")
     refused(ArgumentError, lambda: swap({0: ann, "eyes": bob}, GROUP), "source: ", "numbers of faces")
@@ -144,7 +161,7 @@ def test_what_cannot_be_chosen_is_said(people, ann, bob) -> None:
     points = {"target_landmarks": POINTS[0]}
     refused(ArgumentError, lambda: swap(ann, GROUP, faces="all", **points), "landmarks name one face")
     refused(ArgumentError, lambda: swap(ann, B, faces=0, align=False), "target: align=False takes the photo")
-    labels = np.zeros((8, 8), np.uint8)
+    labels = np.ones((8, 8), np.uint8)
     refused(
         ArgumentError, lambda: swap(ann, GROUP, faces="all", target_labels=labels), "labels describe one crop"
     )

@@ -156,18 +156,20 @@ def _composition(
     config: ModelConfig, batch: int, recipe: Recipe
 ) -> tuple[list[Launch], list[tuple[str, int]]]:
     """Return the launches between encodes and decode, and their temporaries."""
-    people, own = recipe.people, []
+    people, own = recipe.people, [("u8", regions.LABEL_SIZE**2)]
     given = tuple(_slot(f"{who}_labels") for who in ("source", "target"))
     asked = (_slot("chosen"), _slot("settings"))
     made = (_slot("labels"), _slot("holes"), _slot("foreground"))
+    near = Operand(len(SLOTS), "u8")
     launches = [
         compose.launch_labels((*given, *asked), made, batch, people),
+        *compose.band_launches(given[1], asked[0], (made[0], made[2]), near, batch, people),
         box.launch_bounds(made[-1], _slot("reach"), _slot("box"), batch),
     ]
     source, target = _slot("source_styles"), _slot("target_styles")
     if recipe.relight:
-        own = relight.temporaries(config.relight, people)
-        lights = Operand(len(SLOTS), "f32"), Operand(len(SLOTS) + 1, "f32")
+        own += relight.temporaries(config.relight, people)
+        lights = Operand(len(SLOTS) + 1, "f32"), Operand(len(SLOTS) + 2, "f32")
         sizes = (config.style_dim, config.relight)
         layers, slope = relighting_layers(), relighting.SLOPE
         launches += relight.launches(
