@@ -105,7 +105,7 @@ def networks(options: argparse.Namespace) -> dict[str, Any]:
 Asked = tuple[tuple[tuple[int, ...], ...], dict[str, Any]]
 ASKED: dict[str, Asked] = {
     "face": (((),), {}),
-    "eyes+nose": (((regions.EYES, regions.NOSE),), {}),
+    "eyes+nose": (((regions.EYES, regions.NOSE),), {"match": "none"}),  # else the host pastes it
     "hair": (((regions.HAIR,),), {}),
     "lips+mouth+skin": (((regions.LIPS, regions.MOUTH, regions.SKIN),), {}),
     "hair, nose+eyes of another": (((regions.HAIR,), (regions.NOSE, regions.EYES)), {}),

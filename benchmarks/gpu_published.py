@@ -23,14 +23,14 @@ SIDE = 256  # of the picture that RRDBNet enlarges
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Check every function against PyTorch in fp32 on the same card, and time both.
 
-    error: largest difference over the largest value; of classes, the share that differs. db: the same as PSNR.
-    ms: the CUDA graph alone. torch_ms: the same function in PyTorch in tf32 and under fp16 autocast, each in a
-    CUDA graph where it can be captured.
+    error: largest difference over the largest value; of classes, the share that differs. db: PSNR. ms: the
+    CUDA graph alone. torch_ms: the same function in PyTorch in tf32 and under fp16 autocast, each in a CUDA
+    graph where it can be captured.
     """
+    import torch
+
     from e4s_engine.backends.cuda.backend import Cuda
     from e4s_engine.backends.reference import Reference
-
-    import torch
 
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False  # until times are taken
     results: dict[str, Any] = {"failures": []}
