@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks import gpu_kernels, networks
-from e4s_engine import ops, weights
+from e4s_engine import weights
 from e4s_engine.networks import registry
-from e4s_engine.networks.network import Input
 from e4s_engine.testing.loaded import loaded
 from e4s_engine.testing.metrics import psnr
 
@@ -66,17 +65,13 @@ def _error(got: Any, want: Any) -> float:
 def _in_torch(model: Any, function: str, arrays: list[Any], options: argparse.Namespace) -> dict[str, float]:
     import torch
 
-    tensors = {name: torch.from_numpy(tensor).cuda() for name, tensor in model.tensors.items()}
-    declared = registry.of(model.config).function(function)
-    inputs = [torch.from_numpy(array).cuda() for array in arrays]
-    if declared.inputs[0] is Input.MAPS:
-        inputs[0] = inputs[0].permute(0, 3, 1, 2)
+    run = networks.torch_runner(model, function, False, arrays, "cuda")
     times = {}
     for name, enabled in (("tf32", False), ("fp16", True)):
 
         def call(enabled: bool = enabled) -> Any:
-            with torch.inference_mode(), torch.autocast("cuda", torch.float16, enabled=enabled):
-                return declared.call(ops.reference, *inputs, tensors, model.config)
+            with torch.autocast("cuda", torch.float16, enabled=enabled):
+                return run()
 
         times[name] = gpu_kernels.graphed(call, options.runs)
     return times

@@ -51,9 +51,11 @@ def native_runner(model: Model, function: str, precision: str, arrays: list[np.n
     return lambda: backend.run(kind, function, *arrays)
 
 
-def torch_runner(model: Model, function: str, last: bool, arrays: list[np.ndarray]) -> Callable[[], Any]:
+def torch_runner(
+    model: Model, function: str, last: bool, arrays: list[np.ndarray], device: str = "cpu"
+) -> Callable[[], Any]:
     """Return a function that runs the network in PyTorch, with kernels channels_last or as usual."""
-    tensors = {name: torch.from_numpy(tensor) for name, tensor in model.tensors.items()}
+    tensors = {name: torch.from_numpy(tensor).to(device) for name, tensor in model.tensors.items()}
     if last:
         layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
         tensors = {
@@ -61,7 +63,7 @@ def torch_runner(model: Model, function: str, last: bool, arrays: list[np.ndarra
             for name, tensor in tensors.items()
         }
     declared = registry.of(model.config).function(function)
-    inputs = [torch.from_numpy(array) for array in arrays]
+    inputs = [torch.from_numpy(array).to(device) for array in arrays]
     if declared.inputs[0] is Input.MAPS:
         inputs[0] = inputs[0].permute(0, 3, 1, 2)
 

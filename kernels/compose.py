@@ -36,6 +36,17 @@ def swap_flags(chosen, source, TAKEN: tl.constexpr, WHOLE: tl.constexpr, REGIONS
 
 
 @jit
+def all_flags(chosen, first, SOURCES: tl.constexpr, TAKEN: tl.constexpr, WHOLE: tl.constexpr,
+              REGIONS: tl.constexpr, POWER: tl.constexpr):  # fmt: skip
+    """Return whether this is a swap of the whole face, and the regions that any of its sources gives."""
+    whole, total = swap_flags(chosen, first, TAKEN, WHOLE, REGIONS, POWER)
+    for number in range(1, SOURCES):
+        _, selection = swap_flags(chosen, first + number, TAKEN, WHOLE, REGIONS, POWER)
+        total = total | selection
+    return whole, total
+
+
+@jit
 def whole_face(source, target, under, over, FACE: tl.constexpr, BACKGROUND: tl.constexpr,
                BLOCK: tl.constexpr):  # fmt: skip
     out = tl.full((BLOCK,), 255, tl.int32)  # 255: not claimed yet
@@ -78,10 +89,7 @@ def labels(
     under = UNDER | lower
     over = OVER | ((1 << HAIR | 1 << EARRINGS) & ~lower)
     face, face_hole = whole_face(source_label, target_label, under, over, FACE, BACKGROUND, BLOCK)
-    whole, total = swap_flags(chosen, first, TAKEN, WHOLE, REGIONS, POWER)
-    for number in range(1, SOURCES):
-        _, selection = swap_flags(chosen, first + number, TAKEN, WHOLE, REGIONS, POWER)
-        total = total | selection
+    whole, total = all_flags(chosen, first, SOURCES, TAKEN, WHOLE, REGIONS, POWER)
     fixed = FIXED & ~total | 1 << BACKGROUND
     free = ~has(fixed, target_label)
     reach = free | (target_label == BACKGROUND)
@@ -124,10 +132,7 @@ def bared(
     pixels = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     column = pixels % SIDE
     places = sample * (SIDE * SIDE) + pixels
-    _, total = swap_flags(chosen, sample * SOURCES, TAKEN, WHOLE, REGIONS, POWER)
-    for number in range(1, SOURCES):
-        _, selection = swap_flags(chosen, sample * SOURCES + number, TAKEN, WHOLE, REGIONS, POWER)
-        total = total | selection
+    _, total = all_flags(chosen, sample * SOURCES, SOURCES, TAKEN, WHOLE, REGIONS, POWER)
     live = pixels < SIDE * SIDE
     out = tl.zeros((BLOCK,), tl.int32)
     for shift in range(-REACH, REACH + 1):

@@ -2,7 +2,7 @@
 
 A module per command: HELP says what it does, `add` adds its arguments, `run` returns its exit code. Exit
 codes: 0 success, 1 something failed (one line on stderr says what), 2 wrong usage: an argument that no file,
-photo or machine could put right.
+photo or machine could put right. `e4s train` returns 1 for these as well.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return code
     except (E4SError, OSError) as error:  # OSError: a folder that cannot be listed, a name that is too long
         complain(error)
-        return 2 if type(error) in (ArgumentError, RegionError) else 1
+        return arguments.misuse if type(error) in (ArgumentError, RegionError) else 1
     except KeyboardInterrupt:
         say("interrupted")
         return 130
@@ -81,6 +81,6 @@ def _command(
     group: Any, name: str, run: Callable[[argparse.Namespace], int], help_text: str
 ) -> argparse.ArgumentParser:
     command: argparse.ArgumentParser = group.add_parser(name, help=help_text, description=help_text)
-    command.set_defaults(run=run)
+    command.set_defaults(run=run, misuse=2)  # exit code of wrong arguments
     command.add_argument("-v", "--verbose", action="store_true", help="say what is chosen and loaded")
     return command

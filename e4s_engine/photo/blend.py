@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from e4s_engine.errors import ArgumentError
+from e4s_engine.photo import warp
 from e4s_engine.photo.align import CROP
 from e4s_engine.photo.images import Pixels
 from e4s_engine.regions import Mask
@@ -178,13 +179,4 @@ def _double_whole(mask: Mask) -> Mask:
 
 def _gaussian(image: Floats) -> Pixels:
     """Blur with an 11 x 11 Gaussian, mirrored borders, and round."""
-    offsets = np.arange(-RADIUS, RADIUS + 1)
-    kernel = np.exp(-(offsets**2) / (2 * SIGMA**2))
-    kernel = (kernel / kernel.sum()).astype(np.float32)
-    for axis in (0, 1):
-        padding = [(RADIUS, RADIUS) if i == axis else (0, 0) for i in range(2)]
-        padded = np.moveaxis(np.pad(image, padding, mode="reflect"), axis, 0)
-        n = image.shape[axis]
-        smoothed = sum(w * padded[i : i + n] for i, w in enumerate(kernel))
-        image = np.moveaxis(np.asarray(smoothed, np.float32), 0, axis)
-    return (image + 0.5).astype(np.uint8)
+    return (warp.gaussian(image, 2 * RADIUS + 1, SIGMA) + 0.5).astype(np.uint8)

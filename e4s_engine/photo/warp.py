@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ from e4s_engine.photo.align import Points
 from e4s_engine.photo.images import Pixels
 
 Floats = npt.NDArray[np.float32]
+Real = TypeVar("Real", npt.NDArray[np.float32], npt.NDArray[np.float64])
 Matrix = npt.NDArray[np.float64]  # [2, 3]: (x, y, 1) of one picture -> (x, y) of another
 
 _STEPS = 32  # places per pixel that a sample is rounded to
@@ -107,21 +108,23 @@ def _taps(length: int, factor: int) -> tuple[npt.NDArray[np.int64], ...]:
     return near.clip(0, length - 1), (near + 1).clip(0, length - 1), weight
 
 
-def gaussian(image: npt.NDArray[np.float64], size: int, sigma: float) -> npt.NDArray[np.float64]:
+def gaussian(image: Real, size: int, sigma: float) -> Real:
     """Blur [H, W] by a Gaussian of `size` x `size` taps, mirrored at the borders without their edge."""
     taps = np.exp(-((np.arange(size) - (size - 1) / 2) ** 2) / (2 * sigma**2))
-    return separable(separable(image, taps / taps.sum(), 0), taps / taps.sum(), 1)
+    taps = (taps / taps.sum()).astype(image.dtype)
+    return separable(separable(image, taps, 0), taps, 1)
 
 
-def separable(
-    image: npt.NDArray[np.float64], taps: npt.NDArray[np.float64], axis: int
-) -> npt.NDArray[np.float64]:
-    """Filter along an axis by symmetric taps, mirrored at the borders without their edge."""
+def separable(image: Real, taps: npt.NDArray[Any], axis: int) -> Real:
+    """Filter along an axis by symmetric taps, mirrored at the borders without their edge.
+
+    The result has the image's dtype, float32 or float64, which the taps have too.
+    """
     radius = len(taps) // 2
     padding = [(radius, radius) if i == axis else (0, 0) for i in range(image.ndim)]
-    padded = np.moveaxis(np.pad(image, padding, mode="reflect"), axis, 0)
+    padded: npt.NDArray[Any] = np.moveaxis(np.pad(image, padding, mode="reflect"), axis, 0)
     length = image.shape[axis]
-    total = np.zeros((length, *padded.shape[1:]))
+    total = np.zeros_like(padded[:length])  # in its order of axes, which is the faster one
     for i, tap in enumerate(taps):
         total += padded[i : i + length] * tap
     return np.moveaxis(total, 0, axis)

@@ -20,9 +20,12 @@ def add(group: Any, command: Adder) -> None:
     """Add the subcommands of `e4s train`. command: factory of a subcommand (parent, name, function, help)."""
     train = group.add_parser("train", help="train a model or a parser", description=__doc__)
     kinds = train.add_subparsers(required=True, metavar="WHAT")
-    _add_faces(command(kinds, "faces", faces, "render the faces for a training run in advance"))
+    rendered = command(kinds, "faces", faces, "render the faces for a training run in advance")
+    _add_faces(rendered)
     rgi = command(kinds, "rgi", run, "encoder, per-region MLPs and generator")
     parser = command(kinds, "parser", run, "photo -> labels")
+    for kind in (rendered, rgi, parser):
+        kind.set_defaults(misuse=1)  # what is wrong with recipes, folders and runs is one kind of error
     for name, kind in (("demo", rgi), ("parser-demo", parser)):
         kind.set_defaults(kind=kind.prog.rpartition(" ")[2])
         kind.add_argument("--recipe", default=name, help="a name or a .json file; default: %(default)s")
