@@ -30,7 +30,16 @@ from e4s_engine.pipeline.batches import OnError
 from e4s_engine.pipeline.driving import REENACT
 from e4s_engine.pipeline.guarding import Guard
 from e4s_engine.pipeline.jobs import Reader, Side, jobs
-from e4s_engine.pipeline.kinds import Image, LabelMap, LabelMaps, Landmarks, LandmarkSets, RegionNames, Source
+from e4s_engine.pipeline.kinds import (
+    Image,
+    LabelMap,
+    LabelMaps,
+    Landmarks,
+    LandmarkSets,
+    RegionNames,
+    Source,
+    Target,
+)
 from e4s_engine.pipeline.located import Portrait
 from e4s_engine.pipeline.pipeline import AT_ONCE, Parser, Pipeline
 from e4s_engine.result import Face, Restoration, Result
@@ -140,7 +149,7 @@ class Engine:
     def swap(
         self,
         source: Source,
-        target: Image,
+        target: Target,
         regions: RegionNames | None = None,
         *,
         options: SwapOptions | None = None,
@@ -197,7 +206,7 @@ class Engine:
     def swap_batch(
         self,
         sources: Source | Sequence[Source],
-        targets: Sequence[Image],
+        targets: Sequence[Target],
         regions: RegionNames | None = None,
         *,
         options: SwapOptions | None = None,
@@ -224,7 +233,7 @@ class Engine:
     def swap_each(
         self,
         sources: Source | Iterable[Source],
-        targets: Iterable[Image],
+        targets: Iterable[Target],
         regions: RegionNames | None = None,
         *,
         options: SwapOptions | None = None,
@@ -518,6 +527,6 @@ def default_engine() -> Engine:
         return _default[0]
 
 
-def swap(source: Source, target: Image, regions: RegionNames | None = None, **options: Any) -> Result:
+def swap(source: Source, target: Target, regions: RegionNames | None = None, **options: Any) -> Result:
     """Call `Engine.swap` on a default engine, made at the first call."""
     return default_engine().swap(source, target, regions, **options)

@@ -61,7 +61,7 @@ def cover(crop: Crop, composed: Composed, mode: str, size: int) -> Cover:
     seen = blend.bounds(blend.read_by(composed.foreground, alpha, mode))
     if seen is None:
         return Cover(alpha, None)
-    box = _scaled(seen, size, _reach(crop, mode, size))
+    box = _scaled(seen, size, reach(crop, mode, size))
     for area in composed.matched:  # its statistics read the face beyond what is pasted
         given = blend.bounds(area.given)
         if given is not None:
@@ -84,7 +84,7 @@ def _scaled(box: Box, size: int, reach: int) -> Box:
     return top, left, bottom, right
 
 
-def _reach(crop: Crop, mode: str, size: int) -> int:
+def reach(crop: Crop, mode: str, size: int) -> int:
     """Return how many pixels of the face beside a pixel of the opacity the resampling into the photo reads.
 
     The opacity's own resampling spreads it by a pixel of the coarser picture, the warp by two; Lanczos reads
@@ -126,7 +126,10 @@ def faces(
         whole = [to_uint8(image) for image in decode(backend, *_stacked(composed))]
         return [Generated(face, face) for face in whole]
     shown = [i for i, one in enumerate(covers) if one.box is not None]
-    generated = [_unfinished(backend, size, one) for one in composed]
+    generated = [
+        Generated(np.zeros((size, size, 3), np.uint8), later(backend, one.styles, one.labels))
+        for one in composed
+    ]
     if shown:
         boxes = np.array([covers[i].box for i in shown], np.int64)
         decoded = decode(backend, *_stacked([composed[i] for i in shown]), boxes)
@@ -142,10 +145,9 @@ def _stacked(composed: Sequence[Composed]) -> tuple[Styles, Labels]:
     return np.stack([one.styles for one in composed]), np.stack([one.labels for one in composed])
 
 
-def _unfinished(backend: Backend, size: int, one: Composed) -> Generated:
-    """Return a face of which nothing is generated yet. It does not keep the backend alive."""
-    whole = Lazy(partial(_finish, weakref.ref(backend), one.styles, one.labels))
-    return Generated(np.zeros((size, size, 3), np.uint8), whole)
+def later(backend: Backend, styles: Styles, labels: Labels) -> Lazy[Pixels]:
+    """Return a face that is generated when it is asked for. It does not keep the backend alive."""
+    return Lazy(partial(_finish, weakref.ref(backend), styles, labels))
 
 
 def _finish(reference: weakref.ref[Backend], styles: Styles, labels: Labels) -> Pixels:

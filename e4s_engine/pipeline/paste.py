@@ -127,7 +127,12 @@ def together(results: Sequence[Result], crop: Crop) -> Result:
 
 
 def fused(
-    image: Pixels, face: Pixels, labels: Labels, holes: Mask, crop: Crop, foreground: Callable[[], Mask]
+    image: Pixels,
+    face: Pixels | Lazy[Pixels],
+    labels: Labels,
+    holes: Mask,
+    crop: Crop,
+    foreground: Callable[[], Mask],
 ) -> Result:
     """Return a fused swap of an aligned crop. foreground: function that computes what it pasted."""
     changed = Lazy(lambda: _differs(image, crop.image, foreground()))
@@ -135,12 +140,12 @@ def fused(
 
 
 def resident(
-    image: Any, face: Any, labels: Labels, holes: Mask, crop: Any, foreground: Callable[[], Mask]
+    image: Any, face: Lazy[Pixels], labels: Labels, holes: Mask, crop: Any, foreground: Callable[[], Mask]
 ) -> Result:
     """Return a fused swap whose pictures lie on a GPU and are copied when asked for."""
     pixels, below = Lazy(lambda: np.asarray(image)), Lazy(lambda: read_only(np.asarray(crop)))
     changed = Lazy(lambda: _differs(pixels.get(), below.get(), foreground()))
-    return Result(pixels, Lazy(lambda: np.asarray(face)), labels, holes, below, changed, image)
+    return Result(pixels, face, labels, holes, below, changed, image)
 
 
 def read_only(pixels: Pixels) -> Pixels:

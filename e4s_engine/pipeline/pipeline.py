@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import math
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, Protocol
@@ -17,7 +18,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from e4s_engine import regions
-from e4s_engine.backends import APART, PASTED, Ask, Backend, Given, Swapper
+from e4s_engine.backends import APART, PASTED, WHOLE, Ask, Backend, Given, Swapper
 from e4s_engine.errors import ArgumentError, LabelsError, noted
 from e4s_engine.networks.rgi import relight as relighting
 from e4s_engine.options import SwapOptions
@@ -36,7 +37,7 @@ from e4s_engine.pipeline.paste import fused, paste, resident, together, untouche
 from e4s_engine.pipeline.portraits import Job, Person, Regions, Request, WholeFace
 from e4s_engine.pipeline.stages import stage
 from e4s_engine.regions import Labels, Mask
-from e4s_engine.result import Face, Result
+from e4s_engine.result import Face, Lazy, Result
 
 AT_ONCE = 8  # swaps of a batch that are in memory as floats at one time
 
@@ -248,11 +249,20 @@ class Pipeline:
             areas = self._areas(job, shape, ask.target_labels, options)
             face, alpha = made["picture"], made.get("opacity")
             alpha = blend.alpha(shape.foreground, options.blend) if alpha is None else alpha
-            rendered.append((Generated(face, face), dataclasses.replace(shape, matched=areas), alpha))
+            whole = face if ask.reach >= WHOLE else generate.later(self.backend, made["styles"], shape.labels)
+            rendered.append((Generated(face, whole), dataclasses.replace(shape, matched=areas), alpha))
         return rendered
 
     def _recolors(self, job: Job, options: SwapOptions) -> bool:
         return self._asked_of(job.request, options).recolors
+
+    def _reach(self, job: Job, options: SwapOptions) -> int:
+        """Return how many pixels of the crop a paste reads of the face beyond the face's opacity."""
+        if options.full_face or options.blend != "feather" or self._skins(job.request, options):
+            return WHOLE
+        return math.ceil(
+            generate.reach(job.target.crop, options.blend, self.size) * alignment.CROP / self.size
+        )
 
     def _composed(self, jobs: Sequence[Job], labels: PortraitLabels, options: SwapOptions) -> list[Composed]:
         people = [person for job in jobs for person in (job.target, *(part.person for part in job.parts))]
@@ -286,6 +296,8 @@ class Pipeline:
                 _settings(options),
                 self._lights_for(job.request, options) is not None,
                 outputs,
+                self._reach(job, options),
+                None if job.target.face is None else job.target.face.styles,
             )
             for job in jobs
         ]
@@ -296,11 +308,15 @@ class Pipeline:
         swapper = self.backend.swapper
         if not jobs or swapper is None:
             return []
+        outputs = (*PASTED, "picture") if options.full_face else PASTED
         results = []
-        for job, (ask, made) in zip(jobs, self._asked(swapper, jobs, labels, options, PASTED), strict=True):
+        for job, (ask, made) in zip(jobs, self._asked(swapper, jobs, labels, options, outputs), strict=True):
             mask, holes = made["labels"], made["holes"] > 0
             foreground = partial(_foreground, ask.chosen, mask, holes, ask.target_labels)
-            results.append(fused(made["pasted"], made["picture"], mask, holes, job.target.crop, foreground))
+            face = (
+                made["picture"] if options.full_face else generate.later(self.backend, made["styles"], mask)
+            )
+            results.append(fused(made["pasted"], face, mask, holes, job.target.crop, foreground))
         return results
 
     def swap_resident(
@@ -331,12 +347,18 @@ class Pipeline:
         mask = self._labels_of(target, labels[1], "target", assumed)
         flags = _flags(request, _ids(request) or (), given.labels)[None]
         lit = self._lights_for(request, options) is not None
+        outputs, reach = ((*PASTED, "picture"), WHOLE) if options.full_face else (PASTED, 0)
         with stage("fused"):
-            (made,) = swapper.swap([Ask((given,), kept, mask, flags, _settings(options), lit)])
+            (made,) = swapper.swap(
+                [Ask((given,), kept, mask, flags, _settings(options), lit, outputs, reach)]
+            )
         holes = made["holes"] > 0
         foreground = partial(_foreground, flags, made["labels"], holes, mask)
-        pictures = made["pasted"], made["picture"]
-        result = resident(*pictures, made["labels"], holes, made["target_pixels"], foreground)
+        if options.full_face:
+            face = Lazy(lambda: np.asarray(made["picture"]))
+        else:
+            face = generate.later(self.backend, made["styles"], made["labels"])
+        result = resident(made["pasted"], face, made["labels"], holes, made["target_pixels"], foreground)
         return result.of_face(None, None, _names(request), statement=told.swapped(options))
 
     def _labels_of(self, image: Any, labels: Any, argument: str, assumed: bool) -> Labels:
