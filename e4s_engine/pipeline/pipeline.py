@@ -238,8 +238,8 @@ class Pipeline:
         swapper = self.backend.swapper
         if swapper is None or options.blend == "soft" or any(self._recolors(job, options) for job in jobs):
             composed = self._composed(jobs, labels, options)
-            whole = any(self._recolors(job, options) for job in jobs)  # the network looks at all of a face
-            full = dataclasses.replace(options, full_face=options.full_face or whole)
+            looks = any(self._recolors(job, options) for job in jobs)  # the network looks at all of a face
+            full = dataclasses.replace(options, full_face=options.full_face or looks)
             faces = self._faces([job.target for job in jobs], composed, full)
             return [(face, one, over.alpha) for one, (over, face) in zip(composed, faces, strict=True)]
         outputs = APART if options.blend == "feather" else APART[:-1]
