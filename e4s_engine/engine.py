@@ -488,6 +488,15 @@ class Engine:
         """
         return self._running().backend.describe()
 
+    def share(self, labels: LabelMap, regions: RegionNames | None = None) -> float:
+        """Return the part of the generator's work that a swap of regions takes: only what is pasted.
+
+        labels: regions of an aligned face, uint8 [h, w] in 0..11, for source and target alike. regions: as of
+        `swap`; None: the whole face. 1 on a backend that generates whole faces.
+        """
+        checked_labels = inputs.check_labels(labels, "labels")
+        return self._running().share(portraits.requested(regions), checked_labels)
+
     def _read(
         self, image: Image, labels: Any, options: SwapOptions, landmarks: Any, argument: str = "image"
     ) -> tuple[Pipeline, Portrait]:

@@ -121,6 +121,9 @@ class Backend(Protocol):
     def describe(self) -> str:
         """Return its plans as readable tables. Raises BackendError if it runs none."""
 
+    def share(self, network: str, function: str, box: Sequence[int]) -> float:
+        """Return the part of a function's work that a box of its map takes: top, left, bottom, right."""
+
 
 def check(backend: str, device: str, precision: str) -> None:
     """Raise ArgumentError for a choice that no machine supports, before any weights are read."""

@@ -21,7 +21,8 @@ from e4s_engine.photo import align, blend
 from e4s_engine.photo.align import CROP, Crop
 from e4s_engine.photo.blend import Box
 from e4s_engine.photo.images import Pixels
-from e4s_engine.pipeline.compose import Composed, Styles
+from e4s_engine.pipeline import compose
+from e4s_engine.pipeline.compose import Composed, Shape, Styles
 from e4s_engine.pipeline.stages import stage
 from e4s_engine.regions import LABEL_SIZE, Labels
 from e4s_engine.result import Lazy
@@ -55,7 +56,7 @@ def to_uint8(image: npt.NDArray[np.float32]) -> Pixels:
     return (((image + 1) / 2).clip(0, 1) * 255).astype(np.uint8)
 
 
-def cover(crop: Crop, composed: Composed, mode: str, size: int) -> Cover:
+def cover(crop: Crop, composed: Shape, mode: str, size: int) -> Cover:
     """Return what a paste reads of a face [size, size]. mode: see `blend.alpha`."""
     alpha = blend.alpha(composed.foreground, mode)
     seen = blend.bounds(blend.read_by(composed.foreground, alpha, mode))
@@ -96,6 +97,18 @@ def reach(crop: Crop, mode: str, size: int) -> int:
     spread = 0.0 if crop.quad is None and side == CROP else 2 / min(side, CROP)
     filtered = 0.0 if side == size else 3 / min(side, size)
     return math.ceil(size * (spread + filtered)) + 1 if spread or filtered else 0
+
+
+def share(backend: Backend, size: int, chosen: Sequence[int] | None, labels: Labels) -> float:
+    """Return the part of the decoder's work that a swap of regions takes. chosen: ids; None: whole face.
+
+    labels: of source and target alike.
+    """
+    foreground = compose.foreground(chosen, labels, np.zeros(labels.shape, bool), labels)
+    crop = Crop(np.empty((CROP, CROP, 3), np.uint8), np.empty((CROP, CROP, 3), np.uint8), None)
+    shape = Shape(labels, np.zeros(labels.shape, bool), foreground)
+    box = cover(crop, shape, "feather", size).box
+    return 0.0 if box is None else backend.share("rgi", "decode", box)
 
 
 def decode(

@@ -125,6 +125,10 @@ class Pipeline:
         """Decode style vectors [N,12,D] and labels [N,512,512] to images [N,S,S,3]. Raises ArgumentError."""
         return generate.decode(self.backend, styles, labels)
 
+    def share(self, request: Request, labels: Labels) -> float:
+        """Return the part of the decoder's work that a swap takes between two faces of these labels."""
+        return generate.share(self.backend, self.size, _ids(request), labels)
+
     def swap(self, jobs: Sequence[Job], options: SwapOptions) -> list[Result]:
         """Do every job, each into a photo of its own; in stages a few at a time."""
         step = AT_ONCE if self.backend.swapper is None else max(len(jobs), 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import torch
@@ -39,6 +40,11 @@ def test_info_prints_the_plan(e4s, fails):
     assert (code, err) == (0, "")
     for word in ("encode: ", "decode: ", "arena", "without reuse", "regional_conv", "GFLOP", "offset"):
         assert word in out
+    shares = {name: float(share) for name, share in re.findall(r"(\w+) ([\d.]+)%", out.splitlines()[-1])}
+    assert 0 < shares["eyes"] < shares["nose"] < shares["face"] < 100
+    _, out, _ = e4s("info", "--plan", "--regions", "eyes,nose")
+    assert shares["nose"] < float(re.findall(r"eyes, nose ([\d.]+)%", out)[0]) < shares["face"]
+    assert "pass --plan as well" in fails("info", "--regions", "eyes")
     assert "the native one does" in fails("info", "--plan", "--backend", "reference")
 
 
