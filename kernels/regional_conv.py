@@ -144,7 +144,7 @@ def regional_conv(
     area: tl.constexpr = H * W * SCALE * SCALE
     if labels is not None:
         styles += sample * (REGIONS * STYLE_PIXEL)
-        if codes is None:
+        if codes is None or box is None:
             region = tl.load(labels + sample * area + pixels, mask=inside, other=0).to(tl.int32)
     if codes is not None:
         code = tl.load(codes + sample * area + pixels, mask=inside, other=0)
@@ -155,7 +155,8 @@ def regional_conv(
                 PRECISION, SPLIT, BLOCK_M, BLOCK_N, BLOCK_K,
             )  # fmt: skip
         else:  # rare, and it must not take the other path's registers: small steps, two loads in flight
-            region = tl.load(labels + sample * area + pixels, mask=inside, other=0).to(tl.int32)
+            if box is not None:
+                region = tl.load(labels + sample * area + pixels, mask=inside, other=0).to(tl.int32)
             total = accumulate(
                 x, kernel, styles, region, row, column, columns, part, H, W, X_PIXEL, CHANNELS, DEPTH,
                 STYLE_PIXEL, PADDED, False, PRECISION, SPLIT, BLOCK_M, BLOCK_N, 16, 2,
@@ -184,8 +185,9 @@ def regional_conv(
             PADDED, True, PRECISION, SPLIT, BLOCK_M, BLOCK_N, BLOCK_K, None,
         )  # fmt: skip
     live = inside[:, None] & (columns < OUTPUTS)[None, :]
-    if SPLIT == 1 and codes is not None:  # the sums leave no registers for regions that are read before
-        region = tl.load(labels + sample * area + pixels, mask=inside, other=0).to(tl.int32)
+    if SPLIT == 1 and codes is not None:
+        if box is not None:  # beside it the sums leave no registers for regions that are read before
+            region = tl.load(labels + sample * area + pixels, mask=inside, other=0).to(tl.int32)
         total = demodulated(
             total, demodulation, sample, region, columns, inside, OUTPUTS, REGIONS, SCALE_PIXEL
         )
