@@ -18,7 +18,7 @@ from e4s_engine.backends.cuda import compile as compiling
 from e4s_engine.errors import BackendError
 from e4s_engine.kernels.launch import Launch, Operand
 
-# fp32 has other tiles, the same on all cards; fp16 has those of bf16. sm_80 has the fewest registers to spare.
+# fp32 has other tiles, the same on all cards; fp16 has those of bf16. sm_80 has least registers to spare.
 FIRST = (80, "bf16")
 WANTED = [
     pytest.param(arch, precision, marks=() if (arch, precision) == FIRST else pytest.mark.sweep)
