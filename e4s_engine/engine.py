@@ -19,6 +19,7 @@ import numpy.typing as npt
 from e4s_engine import backends
 from e4s_engine._forks import Lock
 from e4s_engine.errors import ArgumentError, ClosedError, NotPicklableError
+from e4s_engine.faces import choose
 from e4s_engine.faces import landmarks as landmark_models
 from e4s_engine.faces.choose import Which
 from e4s_engine.faces.face import DetectedFace
@@ -322,7 +323,7 @@ class Engine:
         face: which of the photo's faces, as `SwapOptions.faces`, but one.
         steps: number of optimiser steps before (`invert`); 0: the codes are the encoder's.
         """
-        options = SwapOptions(blend=blend, align=align, faces=face)
+        options = _of_face(SwapOptions(blend=blend, align=align), face)
         pipeline, portrait = self._read(image, labels, options, landmarks)
         guarding.ask(self._guard, portrait)
         encoded = pipeline.invert(portrait, inputs.check_steps(steps), invert.RATE)
@@ -348,7 +349,7 @@ class Engine:
 
         Raises BackendError on compiled backends, which have no gradients: `backend="reference"` has.
         """
-        pipeline, portrait = self._read(image, labels, SwapOptions(align=align, faces=face), landmarks)
+        pipeline, portrait = self._read(image, labels, _of_face(SwapOptions(align=align), face), landmarks)
         return pipeline.invert(portrait, inputs.check_steps(steps), inputs.check_rate(rate))
 
     def encode(
@@ -371,7 +372,7 @@ class Engine:
             swaps, which read, parse and encode nothing again: what a slider calls.
         """
         options = SwapOptions(align=align, reenact=True)
-        pipeline, portrait = self._read(image, labels, options.changed(faces=face), landmarks)
+        pipeline, portrait = self._read(image, labels, _of_face(options, face), landmarks)
         if driving is not None:
             pipeline.driver.check(REENACT, "driving")
             target = self._read(driving, None, options, None, "driving")[1]
@@ -443,7 +444,7 @@ class Engine:
         messages. The Portrait has `crop.image`, the aligned crop, and `labels`.
         """
         pipeline, portrait = self._read(
-            image, labels, SwapOptions(align=align, faces=face), landmarks, argument
+            image, labels, _of_face(SwapOptions(align=align), face), landmarks, argument
         )
         labelled = pipeline.label([portrait])[portrait]
         return dataclasses.replace(portrait, labels=labelled, parsed=portrait.labels is None)
@@ -466,7 +467,7 @@ class Engine:
         face: Which = "largest",
     ) -> npt.NDArray[np.uint8]:
         """Return the regions of the image's aligned crop, uint8 [512, 512]. face: as in `encode`."""
-        pipeline, portrait = self._read(image, None, SwapOptions(align=align, faces=face), landmarks)
+        pipeline, portrait = self._read(image, None, _of_face(SwapOptions(align=align), face), landmarks)
         return pipeline.label([portrait])[portrait]
 
     def crop(
@@ -478,7 +479,7 @@ class Engine:
         face: Which = "largest",
     ) -> npt.NDArray[np.uint8]:
         """Return the aligned crop that the stages work on, uint8 [1024, 1024, 3]. face: as in `encode`."""
-        options = SwapOptions(align=align, faces=face)
+        options = _of_face(SwapOptions(align=align), face)
         return self._read(image, None, options, landmarks)[1].crop.image
 
     def plan(self) -> str:
@@ -539,3 +540,8 @@ def default_engine() -> Engine:
 def swap(source: Source, target: Target, regions: RegionNames | None = None, **options: Any) -> Result:
     """Call `Engine.swap` on a default engine, made at the first call."""
     return default_engine().swap(source, target, regions, **options)
+
+
+def _of_face(options: SwapOptions, face: Which) -> SwapOptions:
+    """Return options with the one face that a caller names. Raises ArgumentError, which calls it `face`."""
+    return options.changed(faces=choose.check(face, "face"))

@@ -18,6 +18,10 @@ _NAMES = {
 }  # fmt: skip
 _PHRASES = [
     (r"pass landmarks \(\[68, 2\] or \[5, 2\], in pixels\)", "give landmarks ({landmarks} FILE)"),
+    (
+        r"the engine was made with landmarks=None: make it with landmarks='auto'",
+        "leave out --landmarks none",
+    ),
     (r"pass landmarks yourself", "give landmarks ({landmarks} FILE)"),
     (r"pass no landmarks, or leave align out", "leave out {landmarks}, or --align"),
     (r"pass labels \(uint8 \[h, w\] in 0\.\.11\)", "give labels ({labels} FILE)"),

@@ -28,6 +28,8 @@ def test_reconstruct(e4s, engine):
 
 def test_parse(e4s, engine):
     done(e4s("parse", "a.png", "-o", "overlay.png", "--save-labels", "found.png"))
+    done(e4s("parse", "a.png", "-o", "again.png", "--save-labels", "found.npy"))
+    np.testing.assert_array_equal(np.load("found.npy"), engine.parse("a.png"))
     with Image.open("found.png") as found:
         np.testing.assert_array_equal(np.asarray(found), engine.parse("a.png"))
     overlay = images.read("overlay.png").astype(int)
