@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, features
 
 from e4s_engine._forks import Lock
 from e4s_engine.errors import ArgumentError, ImageError, OutputError
@@ -23,7 +23,7 @@ Pixels = npt.NDArray[np.uint8]
 
 MIN_SIDE = 32
 _CHUNK = 1 << 20  # bytes read from a stream at once
-FORMATS = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
+FORMATS = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".gif"}
 _MAX_SIDE = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}  # limits of the formats
 
 # Pillow reads an image's file at the first use of the image, which two threads must not do at once; nor may
@@ -258,6 +258,10 @@ def check_output(path: str | os.PathLike[str], argument: str = "path") -> None:
     if suffix not in FORMATS:
         known = ", ".join(sorted(FORMATS))
         raise ArgumentError(f"{argument}: unknown picture format {suffix!r}, expected one of {known}")
+    if suffix == ".avif" and not features.check("avif"):
+        raise ArgumentError(
+            f"{argument}: this Pillow writes no AVIF; `pip install -U pillow`, or write .webp"
+        )
     check_writable(path, argument)
 
 
