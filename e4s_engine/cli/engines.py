@@ -18,8 +18,9 @@ def engine(arguments: Namespace, max_batch: int = 1) -> Engine:
     """Create the engine that the flags ask for. max_batch: number of calls that it gathers."""
     from e4s_engine.engine import Engine
 
-    if ":" in arguments.landmarks:
-        # A landmark model may lie beside the user: `python -m` looks there, an installed command does not.
+    guard = getattr(arguments, "guard", None)
+    if ":" in arguments.landmarks or guard:
+        # A model or a guard may lie beside the user: `python -m` looks there, an installed command does not.
         sys.path.insert(0, str(Path.cwd()))
     parser = {"auto": "auto", "none": None}.get(arguments.parser, arguments.parser)
     return Engine(
@@ -30,6 +31,7 @@ def engine(arguments: Namespace, max_batch: int = 1) -> Engine:
         precision=arguments.precision,
         backend=arguments.backend,
         max_batch=max_batch,
+        guard=guard,
     )
 
 

@@ -28,7 +28,8 @@ Arrays = Mapping[str, Array]
 Shape = tuple[int, ...]
 
 VECTOR = 16  # channels that the kernels load and store together
-TYPES = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
+# Type of maps by precision. tf32: maps as in fp32, products of GPUs rounded to 10 bits.
+TYPES = {"fp32": "f32", "tf32": "f32", "bf16": "bf16", "fp16": "f16"}
 _BYTES = {"f32": 4, "bf16": 2, "f16": 2, "u8": 1}
 
 
@@ -134,10 +135,13 @@ class Symbol:
 
 @dataclasses.dataclass(eq=False, kw_only=True)
 class Codes(Symbol):
-    """Style codes [N,R,L,D]: the buffer holds the first `injected` layers, latent_avg the others."""
+    """Style codes [N,R,L,D]: the buffer holds the first `injected` layers, latent_avg the others.
+
+    latent_avg: None where the buffer holds all layers.
+    """
 
     injected: int
-    latent_avg: Weight
+    latent_avg: Weight | None
 
 
 class Plan:
