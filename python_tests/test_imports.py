@@ -20,7 +20,7 @@ ALLOWED = {
         "synth",
         "testing", "training", "weights",
     },
-    "serve": {"engine", "faces", "options", "photo", "result", "weights"},
+    "serve": {"engine", "faces", "marks", "options", "photo", "result", "weights"},
     "training": {"backends", "networks", "ops", "photo", "pipeline", "synth", "testing", "weights"},
     "synth": set[str](),
     "testing": {"backends", "networks", "photo", "weights"},

@@ -8,10 +8,10 @@ import importlib.util
 import logging
 from argparse import Namespace
 
-from e4s_engine.cli import engines, flags
+from e4s_engine.cli import engines, flags, marking
 from e4s_engine.errors import ArgumentError
 
-HELP = "a service over HTTP: swap, edit, parse, faces, reconstruct, encode (docs/service.md)"
+HELP = "a service over HTTP: swap, edit, reconstruct, parse, faces, encode, verify (docs/service.md)"
 _NEEDS = {"fastapi": "fastapi", "uvicorn": "uvicorn", "python_multipart": "python-multipart"}
 _INSTALL = "pip install e4s_engine[serve]"
 
@@ -36,6 +36,7 @@ def add(command: argparse.ArgumentParser) -> None:
             default=field.default,
             help=f"{field.metadata['meaning']}; default: {field.default:g}",
         )
+    marking.add_guard(command)
     flags.add_engine(command)
 
 

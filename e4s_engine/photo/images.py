@@ -75,12 +75,21 @@ def read_photo(image: Any, argument: str = "image") -> Photo:
     return photo
 
 
-def size(data: bytes, argument: str = "image") -> tuple[int, int]:
-    """Return width and height that a picture file's header names; no pixel is decoded. Raises ImageError."""
+class Header(NamedTuple):
+    """What a picture file says of itself. suffix: usual ending of its format's names."""
+
+    width: int
+    height: int
+    suffix: str
+
+
+def header(data: bytes, argument: str = "image") -> Header:
+    """Return a picture file's header; no pixel is decoded. Raises ImageError."""
     with _pillow_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about large images, which the caller is to judge
         with opening.open_picture(data, argument, f"{len(data)} bytes") as picture:
-            return picture.size
+            endings = opening.DECODERS.get(str(picture.format), opening.DECODERS["JPEG"])  # MPO
+            return Header(*picture.size, endings[0])
 
 
 def _bytes_of(image: bytes | bytearray | memoryview, argument: str) -> bytes:

@@ -109,7 +109,7 @@ class Service:
         """Raise a refusal for a picture of too many pixels, before it is decoded."""
         if facefile.is_saved(data):
             return
-        width, height = images.size(data, name)
+        width, height, _ = images.header(data, name)
         if width * height > self.limits.most_pixels:
             most = f"{self.limits.megapixels:g} million are accepted"
             raise RequestError(413, "TooLarge", f"{name}: {width} x {height} pixels, at most {most}")

@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, Field
 
 from e4s_engine.errors import RegionError
+from e4s_engine.marks.verify import verify
 from e4s_engine.photo import images, labelfile
 from e4s_engine.photo.images import Pixels
 from e4s_engine.regions import NAMES
@@ -69,7 +70,7 @@ class Call:
         """Yield the pictures and saved faces of a request, with their fields."""
         for name in self.pictures:
             value = getattr(body, name)
-            for one in value if isinstance(value, list) else [value]:
+            for one in value if isinstance(value, list) else [] if value is None else [value]:
                 yield name, one.image if isinstance(one, Also) else one
 
 
@@ -122,6 +123,21 @@ Edit = request(
 Reconstruct = request("Reconstruct", {**_One, "labels": (Labels | None, None)}, base=Written)
 Parse = request("Parse", _One)
 Faces = request("Faces", {"image": (Picture, ...)})
+
+
+Verify = request(
+    "Verify",
+    {
+        "file": (Picture, ...),
+        "original": (Picture | None, None),
+        "pixels": (
+            Annotated[
+                Literal["no", "quick"], Field(description="whether the picture is searched for a mark")
+            ],
+            "no",
+        ),
+    },
+)
 
 
 def _as_list(value: Any) -> Any:
@@ -212,6 +228,19 @@ def _encode(engine: Engine, body: Any, wants_json: bool) -> Answer:
     return _json({"face": _text(data), "model": face.model}) if wants_json else Answer(data, FACE)
 
 
+def _verify(engine: Engine, body: Any, wants_json: bool) -> Answer:
+    """Read the marks of a file, which gets the ending of its format, as readers of manifests go by it."""
+    with tempfile.TemporaryDirectory(prefix="e4s-") as folder:
+        paths = {}
+        for name in ("file", "original"):
+            data = getattr(body, name)
+            if data is not None:
+                paths[name] = Path(folder, name + images.header(data, name).suffix)
+                paths[name].write_bytes(data)
+        verdict = verify(paths["file"], original=paths.get("original"), pixels=body.pixels)
+    return _json(dataclasses.asdict(verdict))
+
+
 def _one(body: Any) -> dict[str, Any]:
     """Return the arguments of a call that takes one face of a photo."""
     return {"align": body.align, "landmarks": body.landmarks, "face": body.face}
@@ -279,6 +308,15 @@ _DETECTED = {
     "points": [[300.0, 280.0], [440.0, 282.0], [372.0, 350.0], [318.0, 400.0], [425.0, 402.0]],
     "warning": None,
 }  # fmt: skip
+_VERDICT = {
+    "marked": True,
+    "ours": True,
+    "certain": [],
+    "claimed": ["XMP: IPTC digital source type compositeWithTrainedAlgorithmicMedia"],
+    "problems": [],
+    "xmp": {},
+    "signature": "none",
+}
 CALLS = (
     Call(
         "swap",
@@ -333,5 +371,14 @@ CALLS = (
         (FACE,),
         _encode,
         {"face": "aAEAAAAAAAA=", "model": "b5ae15bbdffbeaf3f7acf8e8b073dc5d"},
+    ),
+    Call(
+        "verify",
+        "Read the marks of a picture: whether a model made or changed it, and what is certain.",
+        Verify,
+        ("file", "original"),
+        (),
+        _verify,
+        _VERDICT,
     ),
 )

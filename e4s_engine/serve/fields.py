@@ -71,6 +71,7 @@ Which = Annotated[
     BeforeValidator(_numbers),
 ]
 OneFace = Annotated[Literal["largest", "left", "right"] | Number, BeforeValidator(_numbers)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Choice = Literal["auto"] | bool
 
 
@@ -90,9 +91,10 @@ class Written(Body):
 def _option(field: dataclasses.Field[Any]) -> tuple[Any, Any]:
     """Return type and default of an option of a swap, as its declaration says."""
     kind: Any
-    more: dict[str, Any] = {}
     if field.name == "faces":
         kind = Which
+    elif field.name == "recolor":
+        kind = Share | Choice  # in this order: the text "1" of a form is a share
     elif isinstance(field.default, bool):
         kind = bool
     elif "choices" in field.metadata:
@@ -100,8 +102,8 @@ def _option(field: dataclasses.Field[Any]) -> tuple[Any, Any]:
     elif field.default == "auto":
         kind = Choice
     else:
-        kind, more = float, {"ge": 0, "le": 1, "allow_inf_nan": False}
-    return kind, Field(field.default, description=field.metadata["meaning"], **more)
+        kind = Share
+    return kind, Field(field.default, description=field.metadata["meaning"])
 
 
 def request(

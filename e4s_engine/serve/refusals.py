@@ -9,12 +9,14 @@ from e4s_engine.errors import (
     ClosedError,
     DeviceMemoryError,
     E4SError,
+    RefusedError,
 )
 
 # What every refusal means, for the schema.
 MEANINGS = {
     400: "The body is no JSON object or no multipart form.",
     401: "No key, or a wrong one (`Authorization: Bearer KEY`).",
+    403: "The guard of this service refused it (`--guard`).",
     408: "The body came too slowly.",
     413: "The request, or a picture in it, is too large.",
     415: "The body is neither application/json nor multipart/form-data.",
@@ -49,6 +51,8 @@ def of_engine(error: E4SError, retry: int) -> RequestError:
     kind = type(error).__name__
     if isinstance(error, ArgumentError):
         return RequestError(422, kind, str(error))
+    if isinstance(error, RefusedError):
+        return RequestError(403, kind, str(error))
     if isinstance(error, DeviceMemoryError | ClosedError):
         return RequestError(503, kind, str(error), retry)
     return RequestError(500, kind, "the engine failed; the log of the service says how")

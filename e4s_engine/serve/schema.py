@@ -19,7 +19,7 @@ _PICTURE = (
 )
 _EXAMPLES: dict[str, Any] = {
     "source": _PICTURE, "target": _PICTURE, "image": _PICTURE, "reference": _PICTURE, "images": [_PICTURE],
-    "regions": ["eyes", "nose"], "format": "png",
+    "file": _PICTURE, "regions": ["eyes", "nose"], "format": "png",
 }  # fmt: skip
 ERROR: Schema = {
     "type": "object",

@@ -137,6 +137,35 @@ def test_encode_gives_a_source_without_its_photo(client, engine, tmp_path):
     assert Face.load(base64.b64decode(told["face"])).thumbnail is None
 
 
+def test_answers_carry_their_marks(client):
+    done = client.form(
+        "/v1/swap", {"source": ANN, "target": BEN, "regions": "eyes", "format": "jpeg", **PLAIN}
+    )
+    verdict = client.form("/v1/verify", {"file": done.body}).json
+    assert verdict["marked"] and verdict["ours"] and not verdict["problems"]
+    assert not client.json("/v1/verify", {"file": BEN}).json["marked"]
+    assert client.form("/v1/verify", {"file": b"nothing"}).status == 422
+
+
+def test_a_guard_may_refuse(tiny_weights):
+    def nobody(target, source):
+        return "not here"
+
+    guarded = Engine(tiny_weights / "model.safetensors", device="cpu", landmarks=None, guard=nobody)
+    with guarded, running(guarded) as (client, _):
+        reply = client.form("/v1/swap", {"source": ANN, "target": BEN, "regions": "eyes", **PLAIN})
+        assert reply.status == 403 and "not here" in reply.error
+
+
+@pytest.mark.parametrize(
+    ("share", "status"), [("0", 200), ("false", 200), ("auto", 200), ("2", 422), ("true", 422)]
+)
+def test_shares_and_choices(client, share, status):
+    """recolor=true needs weights that are not here."""
+    fields = {"source": ANN, "target": BEN, "regions": "eyes", "recolor": share, **PLAIN}
+    assert client.form("/v1/swap", fields).status == status
+
+
 def test_requests_of_many_clients_are_batched(client, engine):
     """Two at a time go through the networks together; everybody gets an answer of their own."""
     from concurrent.futures import ThreadPoolExecutor

@@ -292,7 +292,7 @@ def test_the_schema_has_every_endpoint_with_examples(slow):
     with running(slow, keys=[KEY]) as (client, _):
         document = client.get("/openapi.json").json
     assert document["security"] == [{"key": []}]
-    for name in ("swap", "edit", "parse", "faces", "reconstruct", "encode"):
+    for name in ("swap", "edit", "parse", "faces", "reconstruct", "encode", "verify"):
         operation = document["paths"][f"/v1/{name}"]["post"]
         content = operation["requestBody"]["content"]
         assert content["application/json"]["example"] and "$ref" not in json.dumps(content)
