@@ -89,7 +89,8 @@ def header(data: bytes, argument: str = "image") -> Header:
         warnings.simplefilter("ignore")  # about large images, which the caller is to judge
         with opening.open_picture(data, argument, f"{len(data)} bytes") as picture:
             endings = opening.DECODERS.get(str(picture.format), opening.DECODERS["JPEG"])  # MPO
-            return Header(*picture.size, endings[0])
+            width, height = picture.size
+            return Header(width, height, endings[0])
 
 
 def _bytes_of(image: bytes | bytearray | memoryview, argument: str) -> bytes:
