@@ -156,7 +156,7 @@ class Program:
 
         self.plan = plan
         self.table = table or {}
-        self.precision = precision or ("ieee" if plan.precision == "fp32" else "tf32")
+        self.precision = precision or ("ieee" if plan.type == "f32" else "tf32")
         self.views = [view(buffer) for buffer in plan.buffers]
         self.bytes = [v.bytes for v in self.views]
         self.launches: list[Launch] = []

@@ -46,7 +46,7 @@ class Function:
         pipeline; weights are packed for these when a model is loaded.
     at_once: number of samples per batch on a CPU; larger batches only cost memory.
     cpu_precision: precision on CPUs, whatever the backend's precision; None: the backend's.
-    half: precision of the CUDA engine where that is bf16, "fp16", "tf32" or "fp32"; None: bf16.
+    half: precision of the CUDA engine where that is bf16; None: bf16.
     free: flag of a function that takes pictures of any size, so that a convolution may need its weights in
         another form than the examples do; backends then keep the tensors.
     """

@@ -28,8 +28,7 @@ Arrays = Mapping[str, Array]
 Shape = tuple[int, ...]
 
 VECTOR = 16  # channels that the kernels load and store together
-# Type of maps by precision. tf32: maps as in fp32, products of GPUs rounded to 10 bits.
-TYPES = {"fp32": "f32", "tf32": "f32", "bf16": "bf16", "fp16": "f16"}
+TYPES = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 _BYTES = {"f32": 4, "bf16": 2, "f16": 2, "u8": 1}
 
 

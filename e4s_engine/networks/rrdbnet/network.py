@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from e4s_engine.networks.network import GPEN_FILES, GPEN_LICENCE, Function, Input, Network, Published
 from e4s_engine.networks.rrdbnet.config import (
@@ -17,6 +18,9 @@ from e4s_engine.networks.rrdbnet.tensors import scale, tensors
 
 SIDE = 256  # side of the picture that the published pipeline enlarges
 
+# On a GPU fp16 comes 17 dB nearer to fp32 than bf16, and is as fast.
+_ANY_SIZE: dict[str, Any] = {"free": True, "half": "fp16"}
+
 RRDBNET = Network(
     kind="rrdbnet",
     title="an RRDBNet",
@@ -25,10 +29,12 @@ RRDBNET = Network(
     infer=infer_rrdbnet,
     recognise=lambda shapes: "body.0.rdb1.conv1.weight" in shapes and not is_realesrgan(shapes),
     functions={
-        "enlarge": Function(enlarge, (Input.PIXELS,), lambda config: ((SIDE, SIDE, 3),), free=True),
-        "enlarge_features": Function(features, (Input.PIXELS,), lambda config: ((SIDE, SIDE, 3),), free=True),
+        "enlarge": Function(enlarge, (Input.PIXELS,), lambda config: ((SIDE, SIDE, 3),), **_ANY_SIZE),
+        "enlarge_features": Function(
+            features, (Input.PIXELS,), lambda config: ((SIDE, SIDE, 3),), **_ANY_SIZE
+        ),
         "enlarge_colours": Function(
-            colours, (Input.MAPS,), lambda config: ((SIDE, SIDE, config.features),), free=True
+            colours, (Input.MAPS,), lambda config: ((SIDE, SIDE, config.features),), **_ANY_SIZE
         ),
     },
     published=Published(

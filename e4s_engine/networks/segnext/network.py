@@ -17,9 +17,9 @@ SEGNEXT = Network(
     infer=infer_segnext,
     recognise=lambda shapes: "decode_head.hamburger.ham_in.conv.weight" in shapes,
     functions={
-        # In fp32 on CPUs, as the other parsers: labels do not depend on the precision.
+        # In fp32, as labels on CPUs always are. On a GPU fp16 overflows, and bf16 changes labels.
         "parse": Function(
-            classes, (Input.PIXELS,), lambda config: ((SIDE, SIDE, 3),), cpu_precision="fp32", half="fp16"
+            classes, (Input.PIXELS,), lambda config: ((SIDE, SIDE, 3),), cpu_precision="fp32", half="fp32"
         ),
     },
     published=Published(
