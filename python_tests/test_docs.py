@@ -129,7 +129,9 @@ def test_the_readme_lists_every_picture_format() -> None:
         assert written == (suffix in images.FORMATS), suffix
 
 
-@pytest.mark.parametrize("name", ["encode", "parse", "crop", "edit", "invert", "reconstruct", "portrait"])
+@pytest.mark.parametrize(
+    "name", ["encode", "parse", "crop", "edit", "invert", "reconstruct", "portrait", "pose"]
+)
 def test_the_readme_has_every_argument(name: str) -> None:
     (row,) = re.findall(rf"^\| `engine\.{name}\((.*?)\)` \|", (ROOT / "README.md").read_text(), re.M)
     wanted = [n for n in inspect.signature(getattr(Engine, name)).parameters if n not in ("self", "argument")]

@@ -16,9 +16,10 @@ ANYONE = {"_forks", "errors", "regions", "_native", "__version__"}
 ALLOWED = {
     "__init__": {"engine", "faces", "options", "result", "weights"},
     "cli": {
-        "backends", "engine", "faces", "networks", "options", "photo", "pipeline", "result", "synth",
-        "testing", "training", "weights",
+        "backends", "engine", "evaluation", "faces", "networks", "options", "photo", "pipeline", "result",
+        "synth", "testing", "training", "weights",
     },
+    "evaluation": {"engine", "faces", "options", "photo", "result"},
     "integrations": {"engine", "faces", "options", "photo", "result"},
     "training": {"backends", "networks", "ops", "photo", "pipeline", "synth", "testing", "weights"},
     "synth": set[str](),

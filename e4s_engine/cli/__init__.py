@@ -18,6 +18,7 @@ from e4s_engine.cli import (
     convert,
     demo,
     edit,
+    evaluate,
     faces,
     info,
     parse,
@@ -43,6 +44,7 @@ COMMANDS: dict[str, Any] = {
     "weights": weights,
     "convert": convert,
     "info": info,
+    "evaluate": evaluate,
     "bench": bench,
     "demo": demo,
 }
