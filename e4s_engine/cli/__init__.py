@@ -14,6 +14,7 @@ from typing import Any
 
 from e4s_engine import __version__
 from e4s_engine.cli import (
+    batch,
     bench,
     convert,
     demo,
@@ -35,6 +36,7 @@ from e4s_engine.training import command as training
 
 COMMANDS: dict[str, Any] = {
     "swap": swap,
+    "batch": batch,
     "edit": edit,
     "reconstruct": reconstruct,
     "reenact": reenact,
