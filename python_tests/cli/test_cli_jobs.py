@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,15 +15,17 @@ from e4s_engine.photo import images
 
 HOW = ("--regions", "eyes,nose", "--landmarks", "none", "--align", "no", "--device", "cpu")
 
-# A landmark model that ends its process at pictures with a red corner: once, or always.
+# A landmark model that ends its process at pictures with a red corner: until there is a file `spared`, which it
+# makes itself unless there is a file `always`.
 KILLER = """
 import os, signal
 from pathlib import Path
 
 def find(image):
-    flag = Path(os.environ["E4S_TEST_FLAG"])
-    if image[0, 0].tolist() == [255, 0, 0] and not (flag.suffix == ".once" and flag.exists()):
-        flag.touch()
+    spared = Path(__file__).with_name("spared")
+    if image[0, 0].tolist() == [255, 0, 0] and not spared.exists():
+        if not spared.with_name("always").exists():
+            spared.touch()
         os.kill(os.getpid(), signal.SIGKILL)
     scale = len(image) / 96
     return [[[scale * x, scale * y] for x, y in [(38, 40), (58, 40), (48, 52), (40, 62), (56, 62)]]]
@@ -161,40 +162,38 @@ class TestRay:
         red[0, 0] = (255, 0, 0)
         images.write(red, photos / "e.png")
 
-        def run(output, flag, *arguments):
+        def run(output, *arguments):
             command = [sys.executable, "-m", "e4s_engine.cli", "batch", "a.png", "photos", "-o", output]
             command += ["--weights", str(tiny_weights / "model.safetensors"), "--landmarks", "killer:find"]
-            environment = {**os.environ, "E4S_TEST_FLAG": str(here / flag)}
             done = subprocess.run(
                 [*command, "--regions", "eyes,nose", "--device", "cpu", *arguments],
-                env=environment, cwd=here, capture_output=True, text=True, timeout=300, check=False,
+                cwd=here, capture_output=True, text=True, timeout=300, check=False,
             )  # fmt: skip
             return done.returncode, done.stdout, done.stderr
 
         return run
 
     def test_two_workers_give_the_bytes_of_the_serial_run(self, batch, here):
-        (here / "flag.once").touch()
-        assert batch("serial", "flag.once")[0] == 1  # bad.png
-        code, out, err = batch("out", "flag.once", "--ray", "--workers", "2", "--shard", "2")
+        (here / "spared").touch()
+        assert batch("serial")[0] == 1  # bad.png
+        code, out, err = batch("out", "--ray", "--workers", "2", "--shard", "2")
         assert code == 1 and "4 of 5 photos written to out, 1 failed" in out, err
         assert "e4s: error: photos/bad.png: is truncated" in err
         assert files(here / "out") == files(here / "serial") and len(files(here / "out")) == 4
 
     def test_a_worker_may_die(self, batch, here):
-        code, out, _ = batch("out", "flag.once", "--ray", "--workers", "2", "--shard", "2")
-        assert (here / "flag.once").exists() and code == 1 and "4 of 5" in out
-        assert batch("serial", "flag.once")[0] == 1
+        code, out, _ = batch("out", "--ray", "--workers", "2", "--shard", "2")
+        assert (here / "spared").exists() and code == 1 and "4 of 5" in out
+        assert batch("serial")[0] == 1
         assert files(here / "out") == files(here / "serial")
 
     def test_a_photo_that_kills_every_worker_takes_no_other_with_it(self, batch, here):
-        code, out, err = batch(
-            "out", "flag.always", "--ray", "--workers", "2", "--shard", "2", "--retries", "1"
-        )
+        (here / "always").touch()
+        code, out, err = batch("out", "--ray", "--workers", "2", "--shard", "2", "--retries", "1")
         assert code == 1 and "3 of 5" in out
         assert "photos/e.png: its workers died" in err
         assert set(files(here / "out")) == {"b.png", "c.png", "d.jpg"}
 
     def test_an_engine_that_cannot_be_created_ends_the_command(self, batch, here):
-        code, out, err = batch("out", "flag", "--ray", "--parser", "missing.safetensors")
+        code, out, err = batch("out", "--ray", "--parser", "missing.safetensors")
         assert code == 1 and "missing.safetensors" in err and "written" not in out
