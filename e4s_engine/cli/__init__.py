@@ -54,7 +54,7 @@ COMMANDS: dict[str, Any] = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code."""
-    arguments = _parser().parse_args(argv)
+    arguments = arguments_parser().parse_args(argv)
     level = logging.INFO if arguments.verbose else logging.WARNING
     handler = logging.StreamHandler()
     handler.setFormatter(Log())
@@ -71,7 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
+def arguments_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands, of which the documentation makes its tables."""
     parser = argparse.ArgumentParser(prog="e4s", description="Fine-grained face swapping by region.")
     parser.add_argument("--version", action="version", version=f"e4s_engine {__version__}")
     group = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Command)

@@ -15,8 +15,8 @@ from e4s_engine.photo import images
 
 HOW = ("--regions", "eyes,nose", "--landmarks", "none", "--align", "no", "--device", "cpu")
 
-# A landmark model that ends its process at pictures with a red corner: until there is a file `spared`, which it
-# makes itself unless there is a file `always`.
+# A landmark model that ends its process at pictures with a red corner until there is a file `spared`, which
+# it makes itself unless there is a file `always`.
 KILLER = """
 import os, signal
 from pathlib import Path
