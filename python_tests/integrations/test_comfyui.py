@@ -243,5 +243,7 @@ def test_example_workflows_run(comfy, photos, file):
     assert (images.read(written) != photos[1]).any()
 
 
-def test_both_workflows_are_tested():
+def test_both_workflows_are_tested_and_have_a_picture():
+    """ComfyUI shows it under Templates."""
     assert [file.stem for file in WORKFLOWS] == ["fuller_lips", "swap"]
+    assert all(images.read(file.with_suffix(".jpg")).shape == (256, 256, 3) for file in WORKFLOWS)
