@@ -56,11 +56,14 @@ def run(arguments: Namespace) -> int:
 
 def _check_failures(arguments: Namespace) -> None:
     """Check the file for the failures before any work."""
+    from e4s_engine.photo.files import check_writable
+
     if arguments.failures is None:
         return
     path = Path(arguments.failures)
     if path.suffix.lower() != ".csv":
         raise ArgumentError(f"--failures: expected a name that ends in .csv, got {path}")
+    check_writable(path, "--failures")
     outputs.check_free(path, "--failures", {}, arguments.overwrite)
 
 

@@ -126,6 +126,14 @@ def test_wrong_usage(fails, here, arguments, words):
     assert words in fails("batch", *arguments, "-o", "out", code=2)
 
 
+def test_the_file_of_failures_is_checked_before_any_work(fails, here):
+    command = ("batch", "a.png", "b.png", "c.png", "-o", "out", "--failures")
+    assert "--failures: the folder" in fails(*command, "no/f.csv", code=1)
+    Path("f.csv").touch()
+    assert "--failures: f.csv exists already" in fails(*command, "f.csv", code=1)
+    assert not list((here / "out").iterdir())
+
+
 def test_without_ray_the_extra_is_named(fails, here, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     assert "--ray: Ray is missing; pip install 'e4s_engine[ray]'" in fails(
