@@ -17,6 +17,7 @@ from e4s_engine.errors import ArgumentError, OutputError, RegionError
 from e4s_engine.evaluation import distances, judges, measures, pairs
 from e4s_engine.evaluation.evaluate import evaluate
 from e4s_engine.photo import images
+from e4s_engine.result import HeadPose
 
 SIDE = 256
 
@@ -78,6 +79,23 @@ def test_a_list_is_swapped_and_measured(done, demo, folder):
     assert part["pose"] == "" and "pose" not in summary["mean"]  # its network is not at hand
     assert summary["mean"]["leak"] == 0 and summary["fid"] > 0
     assert images.read(out / "worst.png").shape[0] > 800
+
+
+def test_poses_are_measured_where_their_network_is_at_hand(demo, folder, tmp_path, monkeypatch):
+    seen = []
+
+    def pose(_, crop, align):
+        seen.append(crop)
+        target = len(seen) % 2 == 0  # after the result
+        angles = (3.0, 4.0, 12.0) if target else (0.0, 0.0, 0.0)
+        return HeadPose(*angles, np.full((15, 3), float(target), np.float32))
+
+    monkeypatch.setattr(demo, "networks", ("facevid2vid",))
+    monkeypatch.setattr(Engine, "pose", pose)
+    summary = evaluate(demo, pairs.read(folder / "pairs.csv")[1:], tmp_path / "out", worst=0)
+    assert summary["mean"]["pose"] == 13 and summary["mean"]["expression"] == pytest.approx(45**0.5)
+    np.testing.assert_array_equal(seen[1], demo.crop(images.read(folder / "1.png")))
+    assert not (tmp_path / "out" / "worst.png").exists()
 
 
 def test_an_evaluation_that_was_cut_off_goes_on(done, demo, folder, monkeypatch):
