@@ -24,9 +24,11 @@ from e4s_engine.faces.choose import Which
 from e4s_engine.faces.face import DetectedFace
 from e4s_engine.networks.rgi import invert
 from e4s_engine.options import Align, Blend, EditChanges, SwapChanges, SwapOptions, checked
-from e4s_engine.pipeline import batches, inputs, loading, located, portraits
+from e4s_engine.photo import images
+from e4s_engine.pipeline import batches, guarding, inputs, loading, located, portraits
 from e4s_engine.pipeline.batches import OnError
 from e4s_engine.pipeline.driving import REENACT
+from e4s_engine.pipeline.guarding import Guard
 from e4s_engine.pipeline.jobs import Reader, Side, jobs
 from e4s_engine.pipeline.kinds import Image, LabelMap, LabelMaps, Landmarks, LandmarkSets, RegionNames, Source
 from e4s_engine.pipeline.located import Portrait
@@ -58,6 +60,7 @@ class Engine:
         backend: backends.BackendName = "auto",
         max_batch: int = 1,
         max_wait_ms: float = 2.0,
+        guard: Guard | str | None = None,
     ) -> None:
         """Load a model.
 
@@ -79,10 +82,16 @@ class Engine:
             for itself. max_wait_ms: how long a call may wait for others before each network, 0 to 10000;
             those that come while a batch runs gather for the next one, whatever this is.
 
+        guard: callable (target, source) that sees both before anything is generated, or its name as
+            "module:attribute". It answers True, or the call raises RefusedError (see `guarding.Guard`).
+            `decode`, which gets no picture, does not ask it. Pictures on a GPU are copied for it, and
+            results are then in main memory.
+
         Raises WeightsError, ArgumentError, or BackendError where the machine lacks what was asked for.
         """
         backends.check(backend, device, precision)
         gathering = inputs.check_gathering(max_batch, max_wait_ms)
+        self._guard = guarding.resolve(guard)  # before the slow loading
         chosen = loading.files_of(*loading.choose(weights))
         auto = isinstance(landmarks, str) and landmarks == "auto"
         finder = None if auto else landmark_models.resolve(landmarks)  # before the slow loading
@@ -162,7 +171,7 @@ class Engine:
         how = checked(options).changed(**changes)
         pipeline, reader = self._open(how)
         request = portraits.requested(regions)
-        if self._takes_crops(how) and source_landmarks is target_landmarks is None:
+        if self._guard is None and self._takes_crops(how) and source_landmarks is target_landmarks is None:
             labels = (source_labels, target_labels)
             if isinstance(source, Face):
                 source = reader.read(source, "source", source_labels, source_landmarks)
@@ -299,6 +308,7 @@ class Engine:
         """
         options = SwapOptions(blend=blend, align=align, faces=face)
         pipeline, portrait = self._read(image, labels, options, landmarks)
+        guarding.ask(self._guard, portrait)
         encoded = pipeline.invert(portrait, inputs.check_steps(steps), invert.RATE)
         return pipeline.reconstruct(portrait, encoded, options)
 
@@ -349,6 +359,7 @@ class Engine:
         if driving is not None:
             pipeline.driver.check(REENACT, "driving")
             target = self._read(driving, None, options, None, "driving")[1]
+            guarding.ask(self._guard, target, portrait)
             portrait = pipeline.driver.portrait(portrait, target, options)
         encoded = pipeline.encode([portrait])[portrait]
         return dataclasses.replace(encoded, crop=portrait.crop if keep_photo else None)
@@ -374,6 +385,7 @@ class Engine:
         self._running().driver.check(REENACT, "driving")
         pipeline, portrait = self._read(source, None, options, source_landmarks, "source")
         target = self._read(driving, None, options, driving_landmarks, "driving")[1]
+        guarding.ask(self._guard, target, portrait)
         driven = pipeline.driver.portrait(portrait, target, options).driven
         assert driven is not None
         picture = driven.restored if restore else driven.reenacted
@@ -402,7 +414,10 @@ class Engine:
         The published enhancement flow; the photo needs no alignment and may show any number of faces, also
         none. Raises ArgumentError without the weights.
         """
-        return self._running().driver.restore_photo(image, "image")
+        pipeline = self._running()
+        if self._guard is not None:
+            guarding.ask(self._guard, images.read(image, "image"))
+        return pipeline.driver.restore_photo(image, "image")
 
     def faces(self, image: Image) -> list[DetectedFace]:
         """Return the faces of a photo, largest first: the numbers by which swaps choose them.
@@ -497,7 +512,7 @@ class Engine:
             self._warning = False
             loading.warn_of_demo_model()
         new_read = partial(portraits.reader, self._finder, options.align, self.config.style_dim)
-        return pipeline, Reader(new_read(), self._finder, options.align, new_read)
+        return pipeline, Reader(new_read(), self._finder, options.align, new_read, self._guard)
 
 
 _default: list[Engine] = []  # the engine behind `swap`, once it is made

@@ -15,6 +15,9 @@ from PIL import Image
 from e4s_engine._forks import Lock
 from e4s_engine.errors import ClosedError
 from e4s_engine.faces.face import DetectedFace
+from e4s_engine.marks import making, signing
+from e4s_engine.marks.certificates import Signer
+from e4s_engine.marks.statement import WHOLE_FACE, ChangedFace, Statement, box_of
 from e4s_engine.photo import images
 from e4s_engine.photo.align import Crop
 from e4s_engine.photo.images import Pixels
@@ -139,25 +142,62 @@ class Lazy(Generic[Value]):
 class Picture:
     """A finished picture. Compares by identity and does not change."""
 
-    def __init__(self, image: Pixels | Lazy[Pixels], original: Original | None) -> None:
-        self._image, self._original = image, original
+    def __init__(
+        self, image: Pixels | Lazy[Pixels], original: Original | None, statement: Statement | None
+    ) -> None:
+        self._image, self._original, self._statement = image, original, statement
+
+    @property
+    def statement(self) -> Statement | None:
+        """What the file will state about this picture; None if nothing was generated for it."""
+        return self._statement
 
     @property
     def image(self) -> Pixels:
         """The picture at full size, uint8 [H, W, 3]."""
         return _value(self._image)
 
-    def save(self, path: str | os.PathLike[str], *, quality: int | None = None) -> None:
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        quality: int | None = None,
+        sign: bool | Signer | None = None,
+        pixel_mark: bool = False,
+    ) -> None:
         """Write `image` in the format of the name's ending; an existing file is never left damaged.
 
         The file is what the photo's was, as far as its format allows: colour profile, alpha, EXIF (upright),
         resolution, a JPEG's quality, and 16 bits per channel, whose numbers stay where nothing was pasted.
 
         quality: of JPEG and WebP, 1 to 100, in place of the photo's.
+        sign: whether the file carries a signed C2PA manifest (extra `e4s_engine[c2pa]`): a
+            `marks.certificates.Signer`, True (by the certificate that E4S_C2PA_CERT and E4S_C2PA_KEY name,
+            else by one made on this machine, which proves nothing about who signed), False, or None (if
+            these two are set).
+        pixel_mark: whether the pixels that changed carry a faint mark too, which outlives metadata (see
+            `marks.pixels`); a changed part that is too small for it is written without, with a warning.
 
-        Raises ArgumentError for an unknown ending or quality, OutputError if the file cannot be written.
+        The file's metadata (XMP) says that a model made or changed the picture, what was done and where;
+        never names or paths. The photo's own metadata stays beside it.
+
+        Raises ArgumentError for an unknown ending or quality or a certificate that cannot sign, OutputError
+        if the file cannot be written. A signature that fails later leaves the file unsigned, with a warning.
         """
-        images.write(self.image, path, original=self._original, quality=quality)
+        statement, pixels = self.statement, self.image
+        if pixel_mark and statement is not None:
+            pixels, statement = making.in_pixels(pixels, self._marked_part(), statement)
+        finish = making.signature(statement, path, sign, self._untouched)
+        xmp = making.packet(statement, self._original)
+        images.write(pixels, path, original=self._original, quality=quality, xmp=xmp, finish=finish)
+
+    def _marked_part(self) -> Mask:
+        """Return where a mark in the pixels may lie, bool [H, W]."""
+        return np.ones(self.image.shape[:2], bool)
+
+    def _untouched(self) -> dict[str, Any] | None:
+        """Return the signed statement about pixels that did not change; None if every pixel may have."""
+        return None
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()
@@ -179,7 +219,8 @@ class Restoration(Picture):
         mask: npt.NDArray[np.float32],
         original: Original | None = None,
     ) -> None:
-        super().__init__(image, original)
+        inputs = () if original is None else making.inputs(original, ())
+        super().__init__(image, original, Statement("restore", inputs=inputs))
         self.faces, self.mask = faces, mask
 
     def __repr__(self) -> str:
@@ -216,8 +257,9 @@ class Result(Picture):
         resident: Any = None,
         original: Original | None = None,
         faces: tuple[SwappedFace, ...] | Lazy[tuple[SwappedFace, ...]] = (),
+        statement: Statement | None = None,
     ) -> None:
-        super().__init__(image, original)
+        super().__init__(image, original, statement)
         self._face, self._crop, self._changed = face, crop, changed
         self._labels, self._holes, self._resident, self._faces = labels, holes, resident, faces
 
@@ -227,15 +269,33 @@ class Result(Picture):
         quad: npt.NDArray[np.float64] | None,
         regions: tuple[str, ...] | None,
         driven: tuple[Driven, ...] = (),
+        statement: Statement | None = None,
     ) -> Result:
-        """Return this result of a single face with that face in `faces`."""
+        """Return this result of a single face with that face in `faces`, and what was done."""
 
         def swapped() -> tuple[SwappedFace, ...]:
             own = (self._face, self.labels, self.holes, self.crop, driven)
             return (SwappedFace(number, quad, regions, *own),)
 
         pictures = (self._image, self._face, self._labels, self._holes, self._crop, self._changed)
-        return Result(*pictures, self._resident, self._original, Lazy(swapped))
+        return Result(*pictures, self._resident, self._original, Lazy(swapped), statement)
+
+    @property
+    def statement(self) -> Statement | None:
+        """What the file will state about this picture; None if nothing was generated for it."""
+        height, width = (self.image if self.resident is None else self.resident).shape[:2]
+        faces = tuple(
+            ChangedFace(
+                (WHOLE_FACE,) if face.regions is None else face.regions,
+                box_of(face.quad, width, height),
+                any(driven.reenacted is not None for driven in face.driven),
+                any(driven.restored is not None for driven in face.driven),
+            )
+            for face in self.faces
+        )
+        if self._statement is None or (faces and not any(face.regions for face in faces)):
+            return None
+        return dataclasses.replace(self._statement, faces=faces)
 
     @property
     def face(self) -> Pixels:
@@ -272,6 +332,12 @@ class Result(Picture):
         """`image` on its GPU (DLPack, `__cuda_array_interface__`); None for results in main memory."""
         return self._resident
 
+    def _marked_part(self) -> Mask:
+        return self.changed
+
+    def _untouched(self) -> dict[str, Any] | None:
+        return signing.untouched(self.image, self.changed)
+
     def __repr__(self) -> str:
         height, width = (self.image if self.resident is None else self.resident).shape[:2]
         return f"<Result: {width} x {height} pixels{'' if self.resident is None else ', on a GPU'}>"
@@ -279,7 +345,7 @@ class Result(Picture):
     def __reduce__(self) -> tuple[type[Result], tuple[Any, ...]]:
         face = _complete(self._face)
         pictures = (self.image, face, self.labels, self.holes, self.crop, self.changed)
-        return type(self), (*pictures, None, self._original, self.faces)
+        return type(self), (*pictures, None, self._original, self.faces, self._statement)
 
 
 def _complete(face: Pixels | Lazy[Pixels]) -> Pixels | Lazy[Pixels]:

@@ -8,7 +8,7 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from e4s_engine.cli import cluster, engines, flags, outputs, results, swap, targets
+from e4s_engine.cli import cluster, engines, flags, marking, outputs, results, swap, targets
 from e4s_engine.cli.jobs import Job, Outcome, jobs, outcomes
 from e4s_engine.errors import ArgumentError, E4SError
 
@@ -27,6 +27,8 @@ def add(command: argparse.ArgumentParser) -> None:
     command.add_argument("-o", "--output", required=True, metavar="FOLDER", help="for the results")
     flags.add_overwrite(command)
     flags.add_quality(command)
+    marking.add(command)
+    marking.add_guard(command)
     results.add(command)
     command.add_argument(
         "--retries", type=flags.natural, default=2, metavar="N", help="of what may yet succeed; default: 2"
@@ -48,6 +50,7 @@ def run(arguments: Namespace) -> int:
     kept = len(listed) - len(left)
     if not left:
         return results.report(arguments, len(listed), 0, kept)
+    marking.check(arguments, *(job.target.output for job in left))
     failed = _done(arguments, left)
     if arguments.failures is not None:
         _write_failures(Path(arguments.failures), failed)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from e4s_engine.cli import engines, flags, outputs
+from e4s_engine.cli import engines, flags, marking, outputs
 from e4s_engine.errors import DemoModelWarning
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def run(arguments: Namespace) -> int:
     outputs.check(arguments, {"--output": output, **photos})
     warnings.simplefilter("ignore", DemoModelWarning)  # rendered people; `main` restores the filters
     with engines.engine(arguments) as engine:
-        images.write(sheet(engine, arguments.seed), output, "--output")
+        marking.save(sheet(engine, arguments.seed), output, "sheet", sign=False)
     for photo, rendered in zip(photos.values(), people(arguments.seed), strict=False):
         images.write(rendered.image, photo, "--photos")
     print(f"look at {output}")

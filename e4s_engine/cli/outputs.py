@@ -13,7 +13,7 @@ from e4s_engine.errors import OutputError
 _INPUTS = (
     "source", "target", "image", "reference", "driving", "official", "labels", "source_labels",
     "target_labels", "reference_labels", "image_landmarks", "source_landmarks", "target_landmarks",
-    "reference_landmarks", "driving_landmarks", "weights", "parser",
+    "reference_landmarks", "driving_landmarks", "weights", "parser", "c2pa_cert", "c2pa_key",
 )  # fmt: skip
 _PAIRS = ("also", "put")  # WHAT=IMAGE
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from e4s_engine.cli import outputs, words
+from e4s_engine.cli import marking, outputs, words
 from e4s_engine.cli.messages import say
 from e4s_engine.cli.targets import FORMATS, Target
 from e4s_engine.errors import E4SError, OutputError
@@ -103,7 +103,7 @@ def write(arguments: Namespace, result: Result, path: Path) -> None:
     from e4s_engine.photo import saving
 
     lossy = path.suffix.lower() in saving.LOSSY
-    result.save(path, quality=arguments.quality if lossy else None)
+    result.save(path, quality=arguments.quality if lossy else None, **marking.how(arguments))
 
 
 def report(arguments: Namespace, total: int, written: int, kept: int) -> int:

@@ -6,10 +6,9 @@ import argparse
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from e4s_engine.cli import engines, files, flags, outputs, results, targets
+from e4s_engine.cli import engines, files, flags, marking, outputs, results, targets
 from e4s_engine.cli.targets import Target
 from e4s_engine.errors import ArgumentError
 
@@ -31,6 +30,8 @@ def add(command: argparse.ArgumentParser) -> None:
     command.add_argument("--explain", metavar="SHEET", help="also write a contact sheet of the steps")
     flags.add_output(command)
     flags.add_quality(command)
+    marking.add(command)
+    marking.add_guard(command)
     results.add(command)
     flags.add_engine(command)
     flags.add_label_format(command)
@@ -75,6 +76,7 @@ def run(arguments: Namespace) -> int:
     results.check_quality(arguments, left)
     if not left:
         return results.report(arguments, len(listed), 0, len(listed))
+    marking.check(arguments, *(target.output for target in left))
     points = files.target_landmarks(arguments, left)
     labels = files.target_labels(arguments, left)
     with engines.engine(arguments) as engine:
@@ -206,7 +208,6 @@ def _explained(
 ) -> None:
     """Swap one target; write the result, and the contact sheet."""
     from e4s_engine.cli.explain import swap_sheet
-    from e4s_engine.photo import images
 
     labels, points = (None if values is None else next(iter(values)) for values in known)
     portrait = engine.portrait(
@@ -215,6 +216,6 @@ def _explained(
     source, regions = _source(engine, arguments, people)
     options = engines.options(arguments).changed(faces="largest")
     result = engine.swap(source, portrait, regions, options=options)
-    result.save(target.output, quality=arguments.quality)
+    result.save(target.output, quality=arguments.quality, **marking.how(arguments))
     sheet = swap_sheet(list(people.values()), portrait, result, partial(engine.parse, align=False))
-    images.write(sheet, Path(arguments.explain), "--explain")
+    marking.save(sheet, arguments.explain, "sheet", sign=False)

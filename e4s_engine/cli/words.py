@@ -12,6 +12,7 @@ _NAMES = {
         name: f"--{name}"
         for name in (
             "weights", "parser", "landmarks", "device", "precision", "backend", "steps", "regions", "quality",
+            "guard", "sign", "original", "trust", "pixels",
         )
     },
 }  # fmt: skip

@@ -12,8 +12,10 @@ from e4s_engine.evaluation import distances, measures
 from e4s_engine.evaluation.journal import Journal
 from e4s_engine.evaluation.measures import MEASURES, Vector
 from e4s_engine.evaluation.pairs import Pair
+from e4s_engine.marks.statement import Statement
 from e4s_engine.photo import align, images, sheets
 from e4s_engine.photo.align import Crop
+from e4s_engine.result import Picture
 
 _BY_ITSELF = ("identity_source", "colour_source")  # the worst are chosen by the first that was measured
 
@@ -84,4 +86,4 @@ def sheet(
         title = f"{name}: {row['regions'] or 'whole face'}, {by} {row[by]:.3g}"
         swapped = (title, align.again(target, swap))
         panels.append([("source", source.image), ("target", target.image), swapped])
-    images.write(sheets.sheet(panels), journal.folder / "worst.png", "--output")
+    Picture(sheets.sheet(panels), None, Statement("sheet")).save(journal.folder / "worst.png")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -257,11 +258,14 @@ def write(
     argument: str = "path",
     original: Original | None = None,
     quality: int | None = None,
+    xmp: bytes | None = None,
+    finish: Callable[[Path], None] | None = None,
 ) -> None:
     """Write pixels [H, W, 3] or [H, W] in the format of the extension; an existing file is never damaged.
 
     original: what the photo was that these pixels were made of (`read_photo`): see `saving.save`. Without it,
     JPEG and WebP are written with quality 95. quality: 1 to 100, for JPEG and WebP, in place of either.
+    xmp: packet for the file, in place of the photo's. finish: called with the file before it takes its name.
 
     Raises ArgumentError for an unknown extension or quality, OutputError if the file cannot be written.
     """
@@ -276,4 +280,6 @@ def write(
             f"{width} x {height}; write .png"
         )
     with replacing(path, argument) as temporary:
-        saving.save(pixels, temporary, suffix, original, quality)
+        saving.save(pixels, temporary, suffix, original, quality, xmp)
+        if finish is not None:
+            finish(temporary)

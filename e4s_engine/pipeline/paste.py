@@ -11,7 +11,7 @@ from PIL import Image
 from e4s_engine.photo import align, blend, fade, images, match, tone
 from e4s_engine.photo.align import Crop
 from e4s_engine.photo.images import Pixels
-from e4s_engine.pipeline import compose
+from e4s_engine.pipeline import compose, told
 from e4s_engine.pipeline.generate import Generated
 from e4s_engine.regions import Labels, Mask
 from e4s_engine.result import Lazy, Result
@@ -71,6 +71,7 @@ def together(results: Sequence[Result], crop: Crop) -> Result:
         Lazy(lambda: np.logical_or.reduce([result.changed for result in results])),
         original=crop.original,
         faces=Lazy(lambda: tuple(face for result in results for face in result.faces)),
+        statement=told.joined(results),
     )
 
 

@@ -27,7 +27,7 @@ from e4s_engine.photo import align as alignment
 from e4s_engine.photo import blend, images, tone
 from e4s_engine.photo.images import Pixels
 from e4s_engine.photo.match import Area
-from e4s_engine.pipeline import aligned, compose, generate, inputs
+from e4s_engine.pipeline import aligned, compose, generate, inputs, told
 from e4s_engine.pipeline.compose import Composed, Shape
 from e4s_engine.pipeline.driving import NO_DRIVER, Driver
 from e4s_engine.pipeline.generate import Cover, Generated, cover
@@ -133,7 +133,7 @@ class Pipeline:
         for start in range(0, len(jobs), step):
             some = self.driver.jobs(jobs[start : start + step], options)
             done = self._swap_some(some, options)
-            results += [_told(result, job) for result, job in zip(done, some, strict=True)]
+            results += [_told(result, job, options) for result, job in zip(done, some, strict=True)]
         return results
 
     def swap_groups(self, groups: Sequence[Sequence[Job]], options: SwapOptions) -> list[Result]:
@@ -155,7 +155,7 @@ class Pipeline:
                     crop = dataclasses.replace(job.target.crop, photo=photo)
                     result = paste(crop, face, shape, alpha, options.blend)
                 photo = result.image
-                results.append(_told(result, job))
+                results.append(_told(result, job, options))
         return together(results, jobs[0].target.crop)
 
     def _swap_some(self, jobs: Sequence[Job], options: SwapOptions) -> list[Result]:
@@ -313,7 +313,7 @@ class Pipeline:
         foreground = partial(_foreground, flags, made["labels"], holes, mask)
         pictures = made["pasted"], made["picture"]
         result = resident(*pictures, made["labels"], holes, made["target_pixels"], foreground)
-        return result.of_face(None, None, _names(request))
+        return result.of_face(None, None, _names(request), statement=told.swapped(options))
 
     def _labels_of(self, image: Any, labels: Any, argument: str, assumed: bool) -> Labels:
         """Return labels checked, or the parser's, which sees a copy on the CPU."""
@@ -341,7 +341,8 @@ class Pipeline:
         foreground = compose.whole_face_foreground(face.labels, holes)
         composed = Composed(face.labels, holes, foreground, face.styles)
         (result,) = self._render([(portrait, composed)], options)
-        return result.of_face(portrait.number, portrait.crop.quad, None)
+        statement = told.reconstructed(portrait)
+        return result.of_face(portrait.number, portrait.crop.quad, None, statement=statement)
 
     def _render(self, composed: list[tuple[Portrait, Composed]], options: SwapOptions) -> list[Result]:
         """Decode in one batch, then paste each face into its photo."""
@@ -376,10 +377,11 @@ def _worthwhile(group: Sequence[Job]) -> Sequence[Job]:
     return [job for job in group if job.request != Regions(())] or group[:1]
 
 
-def _told(result: Result, job: Job) -> Result:
-    """Return a job's result with what was swapped where."""
+def _told(result: Result, job: Job, options: SwapOptions) -> Result:
+    """Return a job's result with what was swapped where, and how."""
     driven = tuple(part.person.driven for part in job.parts if part.person.driven is not None)
-    return result.of_face(job.target.number, job.target.crop.quad, _names(job.request), driven)
+    place = job.target.number, job.target.crop.quad, _names(job.request)
+    return result.of_face(*place, driven, told.swapped(options, job))
 
 
 def _names(request: Request) -> tuple[str, ...] | None:

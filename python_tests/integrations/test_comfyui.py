@@ -15,6 +15,7 @@ import comfy_stand_in
 import numpy as np
 import pytest
 from comfy_tools import prompt, run
+from PIL import Image
 
 import e4s_engine
 from e4s_engine import regions, synth
@@ -179,6 +180,8 @@ def test_results_are_saved_under_numbers(comfy, engine, photos):
     assert {(s["subfolder"], s["type"]) for s in shown} == {("faces", "output")}
     written = comfy.root / "output" / "faces" / "swap_00004_.png"
     np.testing.assert_array_equal(images.read(written), results[1].image)
+    with Image.open(written) as opened:
+        assert "compositeWithTrainedAlgorithmicMedia" in str(opened.info["xmp"])
     assert save.GET_SCHEMA().is_output_node
 
 

@@ -29,12 +29,22 @@ class SaveResult(io.ComfyNode):
                 io.String.Input("filename_prefix", default="e4s/swap"),
                 io.Combo.Input("format", options=["png", "jpg", "webp", "tiff"], default="png"),
                 io.Int.Input("quality", default=95, min=1, max=100, tooltip="of JPEG and WebP"),
+                io.Boolean.Input("sign", default=False, tooltip="add a signed C2PA manifest"),
+                io.Boolean.Input("pixel_mark", default=False, tooltip="mark the changed pixels too, faintly"),
             ],
             is_output_node=True,
         )
 
     @classmethod
-    def execute(cls, result: Any, filename_prefix: str, format: str, quality: int) -> io.NodeOutput:  # noqa: A002
+    def execute(
+        cls,
+        result: Any,
+        filename_prefix: str,
+        format: str,  # noqa: A002
+        quality: int,
+        sign: bool,
+        pixel_mark: bool,
+    ) -> io.NodeOutput:
         """Write a numbered file for every picture of the batch."""
         first: Result = result[0]
         height, width = first.image.shape[:2]
@@ -44,7 +54,12 @@ class SaveResult(io.ComfyNode):
         saved = []
         for number, one in enumerate(result):
             file = f"{name}_{counter + number:05}_.{format}"
-            one.save(Path(folder) / file, quality=quality if format in ("jpg", "webp") else None)
+            one.save(
+                Path(folder) / file,
+                quality=quality if format in ("jpg", "webp") else None,
+                sign=sign or None,
+                pixel_mark=pixel_mark,
+            )
             saved.append(ui.SavedResult(file, subfolder, io.FolderType.output))
             host.report(number + 1, len(result))
         return io.NodeOutput(ui=ui.SavedImages(saved))
