@@ -25,6 +25,7 @@ from e4s_engine.photo.original import Original
 from e4s_engine.regions import Labels, Mask
 
 Value = TypeVar("Value")
+Stages = tuple[tuple[str, Pixels], ...]  # pictures by name
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -93,6 +94,9 @@ class SwappedFace:
     labels, holes, crop and `face`: as in `Result`. generated: `face`, or what computes it.
     driven: the sources that were driven or restored before, in their order; those taken as they are have no
         entry.
+    recolored: share of the re-coloured face that was mixed in, 0 to 1; 0: it was not re-coloured.
+    inpainted: whether a hole was drawn anew. stages: pictures of the face after each of both that ran, by
+        name, uint8 [1024, 1024, 3].
     """
 
     number: int | None
@@ -103,6 +107,9 @@ class SwappedFace:
     holes: Mask
     crop: Pixels
     driven: tuple[Driven, ...] = ()
+    recolored: float = 0.0
+    inpainted: bool = False
+    stages: Stages = dataclasses.field(default=(), repr=False)
 
     @property
     def face(self) -> Pixels:
@@ -111,13 +118,15 @@ class SwappedFace:
 
     def __reduce__(self) -> tuple[type[SwappedFace], tuple[Any, ...]]:
         own = (self.labels, self.holes, self.crop, self.driven)
-        return type(self), (self.number, self.quad, self.regions, _complete(self.generated), *own)
+        done = (self.recolored, self.inpainted, self.stages)
+        return type(self), (self.number, self.quad, self.regions, _complete(self.generated), *own, *done)
 
     def __repr__(self) -> str:
         name = "of landmarks or of the whole photo" if self.number is None else f"number {self.number}"
         regions = "the whole face" if self.regions is None else ", ".join(self.regions) or "nothing"
         driven = ", source driven" if self.driven else ""
-        return f"<SwappedFace: {name}, {regions} swapped{driven}>"
+        finished = ", re-coloured" * (self.recolored > 0) + ", inpainted" * self.inpainted
+        return f"<SwappedFace: {name}, {regions} swapped{driven}{finished}>"
 
 
 class Lazy(Generic[Value]):
@@ -240,6 +249,7 @@ class Result(Picture):
     changed: where the face was pasted, bool [H, W]; every other pixel of `image` is the target's.
     faces: what was swapped where, one `SwappedFace` per face. `face`, `labels`, `holes` and `crop` are those
         of the first.
+    recolored, inpainted, stages: what was done to the first face after its generation, see `SwappedFace`.
     resident: `image` on its GPU (DLPack, `__cuda_array_interface__`); None for results in main memory.
 
     Pictures on a GPU are copied to main memory at their first access. A copy of a result and a pickle hold
@@ -258,10 +268,14 @@ class Result(Picture):
         original: Original | None = None,
         faces: tuple[SwappedFace, ...] | Lazy[tuple[SwappedFace, ...]] = (),
         statement: Statement | None = None,
+        recolored: float = 0.0,
+        inpainted: bool = False,
+        stages: Stages = (),
     ) -> None:
         super().__init__(image, original, statement)
         self._face, self._crop, self._changed = face, crop, changed
         self._labels, self._holes, self._resident, self._faces = labels, holes, resident, faces
+        self.recolored, self.inpainted, self.stages = recolored, inpainted, stages
 
     def of_face(
         self,
@@ -272,13 +286,14 @@ class Result(Picture):
         statement: Statement | None = None,
     ) -> Result:
         """Return this result of a single face with that face in `faces`, and what was done."""
+        done = self.recolored, self.inpainted, self.stages
 
         def swapped() -> tuple[SwappedFace, ...]:
-            own = (self._face, self.labels, self.holes, self.crop, driven)
+            own = (self._face, self.labels, self.holes, self.crop, driven, *done)
             return (SwappedFace(number, quad, regions, *own),)
 
         pictures = (self._image, self._face, self._labels, self._holes, self._crop, self._changed)
-        return Result(*pictures, self._resident, self._original, Lazy(swapped), statement)
+        return Result(*pictures, self._resident, self._original, Lazy(swapped), statement, *done)
 
     @property
     def statement(self) -> Statement | None:
@@ -345,7 +360,8 @@ class Result(Picture):
     def __reduce__(self) -> tuple[type[Result], tuple[Any, ...]]:
         face = _complete(self._face)
         pictures = (self.image, face, self.labels, self.holes, self.crop, self.changed)
-        return type(self), (*pictures, None, self._original, self.faces, self._statement)
+        done = self.recolored, self.inpainted, self.stages
+        return type(self), (*pictures, None, self._original, self.faces, self._statement, *done)
 
 
 def _complete(face: Pixels | Lazy[Pixels]) -> Pixels | Lazy[Pixels]:

@@ -71,6 +71,20 @@ def insert_into_png(path: Path, xmp: bytes) -> None:
         )
 
 
+def insert_into_gif(path: Path, xmp: bytes) -> None:
+    """Insert a packet into a GIF file without one.
+
+    It is no sequence of blocks: readers that skip those land in the trailer, whose bytes lead to its end.
+    """
+    with path.open("r+b") as opened:
+        data = opened.read()
+        table = 3 << (data[10] & 7) + 1 if data[10] & 128 else 0
+        at = 13 + table
+        trailer = bytes([1, *range(255, -1, -1), 0])
+        opened.seek(0)
+        opened.write(b"GIF89a" + data[6:at] + _GIF_XMP + xmp + trailer + data[at:])
+
+
 def jpeg_segment(xmp: bytes) -> bytes:
     """Return the segment with a packet of at most MOST_JPEG_XMP bytes."""
     content = _JPEG_HEAD + xmp

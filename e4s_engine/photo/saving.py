@@ -16,11 +16,18 @@ from e4s_engine.photo.original import Original, Pixels, Samples, rounded
 logger = logging.getLogger("e4s_engine")
 
 _DEEP = (".png", ".tif", ".tiff")
-_ALPHA = (*_DEEP, ".webp")
+_ALPHA = (*_DEEP, ".webp", ".avif")
 _JPEG = (".jpg", ".jpeg")
-LOSSY = (*_JPEG, ".webp")  # formats with a quality
-_PLAIN = (".bmp",)  # formats without profiles, whose colours are sRGB
+LOSSY = (*_JPEG, ".webp", ".avif")  # formats with a quality
+_PLAIN = (".bmp", ".gif")  # formats without profiles, whose colours are sRGB
+_BARE = (".bmp",)  # formats without metadata
 _MOST_JPEG_EXIF = 65_533
+# Colours at full size.
+_SAMPLING: dict[str, dict[str, Any]] = {
+    ".jpg": {"subsampling": 0}, ".jpeg": {"subsampling": 0}, ".avif": {"subsampling": "4:4:4"}
+}  # fmt: skip
+# What Pillow does not write: packets in PNG (by its writer and by ours, of 16 bits) and in GIF.
+_INSERT = {".png": packets.insert_into_png, ".gif": packets.insert_into_gif}
 
 
 def save(
@@ -40,12 +47,12 @@ def save(
     if xmp is None and original is not None:
         xmp = original.packets.xmp
     xmp = _fitting(xmp, suffix)
-    if suffix == ".png":  # both of its writers, of 8 and of 16 bits
-        _save(pixels, path, suffix, original, quality, None)
-        if xmp is not None:
-            packets.insert_into_png(path, xmp)
-    else:
-        _save(pixels, path, suffix, original, quality, xmp)
+    if suffix == ".gif":
+        logger.warning("GIF holds 256 colours: pixels that no swap changed are changed by it; write .png")
+    insert = _INSERT.get(suffix)
+    _save(pixels, path, suffix, original, quality, None if insert else xmp)
+    if insert and xmp is not None:
+        insert(path, xmp)
 
 
 def _save(
@@ -56,7 +63,7 @@ def _save(
     quality: int | None,
     xmp: bytes | None,
 ) -> None:
-    """Write a file. xmp: packet for any format but PNG."""
+    """Write a file. xmp: packet for any format but those of _INSERT."""
     if original is None or pixels.shape != original.pixels.shape:
         original = None
         Image.fromarray(pixels).save(path, **_options(suffix, None, quality), **_packet(suffix, xmp))
@@ -93,7 +100,7 @@ def _packet(suffix: str, xmp: bytes | None) -> dict[str, Any]:
     """Return Pillow's options that write a packet."""
     if xmp is None:
         return {}
-    if suffix == ".webp":
+    if suffix in (".webp", ".avif"):
         return {"xmp": xmp}
     if suffix in _JPEG:
         return {"extra": packets.jpeg_segment(xmp)}  # Pillow below 11 has no option for XMP in JPEG
@@ -105,7 +112,7 @@ def _packet(suffix: str, xmp: bytes | None) -> dict[str, Any]:
 
 def _fitting(xmp: bytes | None, suffix: str) -> bytes | None:
     """Return a packet, or None where the format cannot hold it."""
-    if xmp is not None and suffix in _PLAIN:
+    if xmp is not None and suffix in _BARE:
         logger.warning("%s holds no metadata: the file does not say that it was edited; write .png", suffix)
         return None
     if xmp is not None and suffix in _JPEG and len(xmp) > packets.MOST_JPEG_XMP:
@@ -139,18 +146,20 @@ def check_quality(quality: Any, suffix: str) -> None:
         raise ArgumentError(f"quality: expected an integer from 1 to 100, got {quality!r}")
     if suffix not in LOSSY:
         raise ArgumentError(
-            f"quality: {suffix} is lossless and has none; write .jpg or .webp, or leave it out"
+            f"quality: {suffix} is lossless and has none; write .jpg, .webp or .avif, or leave it out"
         )
 
 
 def _options(suffix: str, original: Original | None, quality: int | None) -> dict[str, Any]:
-    """Return Pillow's options: of JPEG and WebP the caller's quality, the photo's tables, or quality 95."""
+    """Return Pillow's options: of lossy formats the caller's quality, the photo's tables, or quality 95."""
     if quality is not None and suffix in LOSSY:
-        return {"quality": int(quality)} | ({"subsampling": 0} if suffix in _JPEG else {})
+        return {"quality": int(quality)} | _SAMPLING.get(suffix, {})
     if suffix in _JPEG:
         if original is not None and original.jpeg is not None:
             return {"qtables": list(original.jpeg.tables), "subsampling": original.jpeg.subsampling}
-        return {"quality": 95, "subsampling": 0}
+        return {"quality": 95} | _SAMPLING[suffix]
+    if suffix == ".avif":
+        return {"quality": 95} | _SAMPLING[suffix]
     if suffix == ".webp":
         return (
             {"lossless": True, "exact": True}

@@ -192,6 +192,15 @@ def test_a_user_can_cancel_a_batch(comfy, engine, photos, monkeypatch):
         swap.execute(engine, tensor(*photos[1:]), source=tensor(photos[0]), **widgets(swap))
 
 
+def test_a_share_of_recolouring_is_typed(comfy, engine, photos):
+    sockets = sys.modules["e4s_engine.integrations.comfyui.sockets"]
+    read = [sockets.options({"recolor": text})["recolor"] for text in ("auto", "yes", "no", "0.5")]
+    assert read == ["auto", True, False, 0.5]
+    swap = comfy.nodes["E4SSwap"]
+    with pytest.raises(ArgumentError, match="recolor: expected 'auto', True, False or a number"):
+        swap.execute(engine, tensor(photos[1]), source=tensor(photos[0]), **widgets(swap, recolor="much"))
+
+
 def test_wrong_wires_are_named(comfy, engine, photos):
     swap = comfy.nodes["E4SSwap"]
     target, values = tensor(*photos[:2]), widgets(swap)

@@ -18,7 +18,7 @@ from e4s_engine.marks import making, xmp
 from e4s_engine.marks.statement import COMPOSITE, GENERATED, SYNTHETIC, Statement, box_of
 from e4s_engine.photo import images, packets
 
-FORMATS = ("png", "jpg", "webp", "tif")
+FORMATS = ("png", "jpg", "webp", "tif", "avif", "gif")
 OWN = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
     b'<rdf:Description rdf:about="uuid:1" xmlns:dc="http://purl.org/dc/elements/1.1/" '

@@ -18,7 +18,10 @@ from e4s_engine.marks import certificates, signing
 from e4s_engine.photo import images
 
 c2pa = pytest.importorskip("c2pa", reason="the extra c2pa is not installed")
-MIMES = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp", "tif": "image/tiff"}
+MIMES = {kind: f"image/{kind}" for kind in ("png", "webp", "avif", "gif")} | {
+    "jpg": "image/jpeg",
+    "tif": "image/tiff",
+}
 WIDE = np.random.default_rng(9).integers(0, 256, (150, 180, 3)).astype(np.uint8)
 
 

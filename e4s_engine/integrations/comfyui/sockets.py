@@ -21,7 +21,12 @@ Result = io.Custom("RESULT_E4S")
 
 _CHOICES: dict[str, str | bool] = {"auto": "auto", "yes": True, "no": False}
 _FIELDS = dataclasses.fields(SwapOptions)
-_AUTO = [field.name for field in _FIELDS if field.default == "auto" and "choices" not in field.metadata]
+_SHARE = "recolor"  # a share too, which is typed
+_AUTO = [
+    field.name
+    for field in _FIELDS
+    if field.default == "auto" and "choices" not in field.metadata and field.name != _SHARE
+]
 _NOT_HERE = ("full_face",)  # nothing here shows the generated face by itself
 NOT_IN_EDITS = ("shape", "texture", "hair_first", "earrings_first")
 
@@ -36,9 +41,19 @@ def options(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of such widgets as options by name. Raises ArgumentError for impossible faces."""
     chosen: dict[str, Any] = dict(values)
     chosen |= {name: _CHOICES[chosen[name]] for name in _AUTO if name in chosen}
+    if _SHARE in chosen:
+        chosen[_SHARE] = _share(chosen[_SHARE])
     if "faces" in chosen:
         chosen["faces"] = choose.read(chosen["faces"])
     return chosen
+
+
+def _share(text: str) -> Any:
+    """Read auto, yes, no or a number; anything else is refused by SwapOptions."""
+    try:
+        return float(text)
+    except ValueError:
+        return _CHOICES.get(text.strip(), text)
 
 
 def which_face() -> Any:
