@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard csrc/*.* csrc/*/*.*) python_tests/constraints.txt
 CPP := $(shell git ls-files 'csrc/*.cpp' 'csrc/*.h' 2>/dev/null)
 
-.PHONY: demo test install lint bench sweep fuzz sanitize sanitize-quick clean
+.PHONY: demo test install lint docs bench sweep fuzz sanitize sanitize-quick clean
 
 # The runtime's tests once more on builds that watch memory and threads (gcc on Linux).
 SANITIZED := build/sanitized
@@ -32,6 +32,12 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(if $(CPP),$(BIN)/clang-format --dry-run --Werror $(CPP))
+
+# The site, in build/docs; the packages are those of the extra.
+docs: install
+	$(BIN)/python -m pip install --quiet 'sphinx>=8' 'myst-parser>=4' 'furo>=2024.8'
+	$(BIN)/python -m sphinx -W --keep-going -q docs build/docs
+	@echo 'look at build/docs/index.html'
 
 bench: install
 	$(BIN)/python -m benchmarks.swap --json

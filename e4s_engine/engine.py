@@ -43,7 +43,7 @@ from e4s_engine.pipeline.kinds import (
 )
 from e4s_engine.pipeline.located import Portrait
 from e4s_engine.pipeline.pipeline import AT_ONCE, Parser, Pipeline
-from e4s_engine.result import Face, Restoration, Result
+from e4s_engine.result import Face, HeadPose, Restoration, Result
 from e4s_engine.weights import Model
 
 if TYPE_CHECKING:
@@ -123,6 +123,7 @@ class Engine:
         runtime = pipeline.backend
         self.backend, self.device, self.precision = runtime.name, runtime.device, runtime.precision
         self.landmarks, self.fingerprint = self._finder.name, pipeline.model
+        self.networks = networks.kinds  # beside the model and the parser
         self.parser = "callable" if pipeline.parser else "none" if pipeline.network is None else "network"
         logger.info("engine: %s backend on %s in %s", self.backend, self.device, self.precision)
 
@@ -436,6 +437,22 @@ class Engine:
         picture = driven.restored if restore else driven.reenacted
         assert picture is not None
         return picture
+
+    def pose(
+        self,
+        image: Image,
+        *,
+        align: Align = "auto",
+        landmarks: Landmarks | None = None,
+        face: Which = "largest",
+    ) -> HeadPose:
+        """Return where the image's face looks and what it expresses (face-vid2vid's estimator).
+
+        face: as in `encode`. Raises ArgumentError without the weights.
+        """
+        self._running().driver.check(REENACT, "pose")
+        pipeline, portrait = self._read(image, None, SwapOptions(align=align, faces=face), landmarks)
+        return pipeline.driver.pose(portrait)
 
     def restore(self, image: Image) -> Restoration:
         """Return a photo at four times its size, every face in it drawn anew (RealESRNet, then GPEN).

@@ -123,6 +123,20 @@ class Driven:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class HeadPose:
+    """Pose and expression of a face, as face-vid2vid's estimator sees them. Compares by identity.
+
+    yaw, pitch, roll: in degrees. expression: how far the expression moves each key point [K, 3], in units of
+    half a picture.
+    """
+
+    yaw: float
+    pitch: float
+    roll: float
+    expression: npt.NDArray[np.float32] = dataclasses.field(repr=False)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class SwappedFace:
     """One face of a photo that a swap changed. Compares by identity.
 

@@ -16,11 +16,12 @@ ANYONE = {"_forks", "errors", "regions", "_native", "__version__"}
 ALLOWED = {
     "__init__": {"engine", "faces", "marks", "options", "result", "weights"},
     "cli": {
-        "backends", "engine", "faces", "marks", "networks", "options", "photo", "pipeline", "result", "serve",
-        "synth",
-        "testing", "training", "weights",
+        "backends", "engine", "evaluation", "faces", "marks", "networks", "options", "photo", "pipeline",
+        "result", "serve", "synth", "testing", "training", "weights",
     },
     "serve": {"engine", "faces", "marks", "options", "photo", "result", "weights"},
+    "evaluation": {"engine", "faces", "marks", "options", "photo", "result"},
+    "integrations": {"engine", "faces", "options", "photo", "result"},
     "training": {"backends", "networks", "ops", "photo", "pipeline", "synth", "testing", "weights"},
     "synth": set[str](),
     "testing": {"backends", "networks", "photo", "weights"},

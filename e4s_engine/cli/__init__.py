@@ -15,12 +15,14 @@ from typing import Any
 from e4s_engine import __version__
 from e4s_engine.cli import (
     acknowledge,
+    batch,
     bench,
     convert,
     demo,
     doctor,
     edit,
     encode,
+    evaluate,
     faces,
     info,
     parse,
@@ -39,6 +41,7 @@ from e4s_engine.training import command as training
 
 COMMANDS: dict[str, Any] = {
     "swap": swap,
+    "batch": batch,
     "edit": edit,
     "encode": encode,
     "reconstruct": reconstruct,
@@ -53,6 +56,7 @@ COMMANDS: dict[str, Any] = {
     "convert": convert,
     "doctor": doctor,
     "info": info,
+    "evaluate": evaluate,
     "bench": bench,
     "demo": demo,
 }
@@ -60,7 +64,7 @@ COMMANDS: dict[str, Any] = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code."""
-    arguments = _parser().parse_args(argv)
+    arguments = arguments_parser().parse_args(argv)
     level = logging.INFO if arguments.verbose else logging.WARNING
     handler = logging.StreamHandler()
     handler.setFormatter(Log())
@@ -77,7 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
+def arguments_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands, of which the documentation makes its tables."""
     parser = argparse.ArgumentParser(prog="e4s", description="Fine-grained face swapping by region.")
     parser.add_argument("--version", action="version", version=f"e4s_engine {__version__}")
     group = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Command)

@@ -1,95 +1,139 @@
-"""Batches of swaps on the command line: their flags, files as they come, and the summary."""
+"""`e4s batch`: many swaps, of a folder or a list, here or on the machines of a Ray cluster."""
 
 from __future__ import annotations
 
 import argparse
+import csv
 from argparse import Namespace
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-from e4s_engine.cli import marking, outputs, words
-from e4s_engine.cli.messages import say
-from e4s_engine.cli.targets import FORMATS, Target
-from e4s_engine.errors import E4SError, OutputError
+from e4s_engine.cli import cluster, engines, flags, marking, outputs, results, swap, targets
+from e4s_engine.cli.jobs import Job, Outcome, jobs, outcomes
+from e4s_engine.errors import ArgumentError, E4SError
 
-if TYPE_CHECKING:
-    from e4s_engine.result import Result
+HELP = "many swaps, of a folder or a list, here or on a Ray cluster"
 
 
 def add(command: argparse.ArgumentParser) -> None:
-    """Add the flags of batches."""
-    command.add_argument("--skip-existing", action="store_true", help="leave out targets whose result exists")
-    command.add_argument("--recursive", action="store_true", help="look into the folders of a target folder")
+    """Add the arguments."""
     command.add_argument(
-        "--format", choices=FORMATS, help="of the results in a folder; default: each target's own"
+        "inputs", metavar="SOURCE TARGET", nargs="*", help="a photo, and photos or folders to put it into"
     )
+    command.add_argument(
+        "--list", metavar="FILE", help="CSV with the columns source and target, and perhaps regions and name"
+    )
+    swap.add_swap(command)
+    command.add_argument("-o", "--output", required=True, metavar="FOLDER", help="for the results")
+    flags.add_overwrite(command)
+    flags.add_quality(command)
+    marking.add(command)
+    marking.add_guard(command)
+    results.add(command)
+    command.add_argument(
+        "--retries", type=flags.natural, default=2, metavar="N", help="of what may yet succeed; default: 2"
+    )
+    command.add_argument("--failures", metavar="FILE", help="also write what failed, as CSV")
+    cluster.add(command)
+    flags.add_engine(command)
+    flags.add_label_format(command)
 
 
-def check_quality(arguments: Namespace, targets: Sequence[Target]) -> None:
-    """Raise ArgumentError for a quality that no result of the batch can have."""
-    from e4s_engine.photo import saving
+def run(arguments: Namespace) -> int:
+    """Swap every target, try again what may yet succeed, and list what failed."""
+    swap.check_choices(arguments)
+    listed = jobs(arguments)
+    _check_failures(arguments)
+    free = set(targets.check(arguments, [job.target for job in listed]))
+    left = [job for job in listed if job.target in free]
+    results.check_quality(arguments, [job.target for job in left])
+    kept = len(listed) - len(left)
+    if not left:
+        return results.report(arguments, len(listed), 0, kept)
+    marking.check(arguments, *(job.target.output for job in left))
+    failed = _done(arguments, left)
+    if arguments.failures is not None:
+        _write_failures(Path(arguments.failures), failed)
+    return results.report(arguments, len(listed), len(left) - len(failed), kept)
 
-    if arguments.quality is None or not targets:
+
+def _check_failures(arguments: Namespace) -> None:
+    """Check the file for the failures before any work."""
+    from e4s_engine.photo.files import check_writable
+
+    if arguments.failures is None:
         return
-    lossy = next((target for target in targets if _suffix(target) in saving.LOSSY), targets[0])
-    saving.check_quality(arguments.quality, _suffix(lossy))
+    path = Path(arguments.failures)
+    if path.suffix.lower() != ".csv":
+        raise ArgumentError(f"--failures: expected a name that ends in .csv, got {path}")
+    check_writable(path, "--failures")
+    outputs.check_free(path, "--failures", {}, arguments.overwrite)
 
 
-def save(
-    arguments: Namespace, targets: Sequence[Target], swaps: Iterable[Result | Exception], single: bool
-) -> int:
-    """Write the results; say in one line each what went wrong. Return the number of files written.
+def _done(arguments: Namespace, todo: Sequence[Job]) -> list[Outcome]:
+    """Do jobs, and again those that may yet succeed; return what failed in the end, each with one line."""
+    written: results.Written = {}
+    failures = results.Failures()
+    failed: list[Outcome] = []
+    for tries_left in range(arguments.retries, -1, -1):
+        again: list[Job] = []
+        for outcome in _attempt(arguments, todo, first=tries_left == arguments.retries):
+            done = _written(arguments, outcome, written)
+            if not done.error:
+                continue
+            if done.again and tries_left:
+                again.append(done.job)
+            else:
+                failures.say(done.job.target.photo, done.error)
+                failed.append(done)
+        todo = again
+        if not todo:
+            break
+    failures.hint()
+    return sorted(failed, key=lambda outcome: outcome.job.number)
 
-    single: whether the command names one target, whose error is raised.
-    """
+
+def _attempt(arguments: Namespace, todo: Sequence[Job], first: bool) -> Iterator[Outcome]:
+    """Do jobs once, in order, with a progress bar in a terminal."""
     from tqdm import tqdm
 
-    written: dict[outputs.Identity | None, Target] = {}
-    remedies: dict[str, None] = {}
-    bar = tqdm(swaps, total=len(targets), unit="photo", disable=True if single else None)
-    for number, (target, swap) in enumerate(zip(targets, bar, strict=True)):
-        try:
-            if isinstance(swap, Exception):
-                raise swap
-            _write(arguments, target, swap, written)
-            written[outputs.identity(target.output)] = target
-        except E4SError as error:
-            message = str(error).replace(f"targets[{number}]", "target")
-            if single:
-                raise type(error)(message) from error
-            spoken = words.spoken(message)
-            what = words.short(spoken).removeprefix("target: ").removeprefix(f"{target.photo} ")
-            say(f"error: {target.photo}: {what}")
-            remedies[words.remedy(spoken)] = None
-    for remedy in filter(None, remedies):
-        say(f"hint: {remedy}")
-    return len(written)
+    name = None if first else "again"
+    if arguments.ray:
+        yield from tqdm(
+            cluster.outcomes_of(arguments, todo, first), name, len(todo), unit="photo", disable=None
+        )
+        return
+    with engines.engine(arguments) as engine:
+        done = outcomes(engine, arguments, todo)
+        yield from tqdm(done, name, len(todo), unit="photo", disable=None)
 
 
-def _write(
-    arguments: Namespace, target: Target, result: Result, written: dict[outputs.Identity | None, Target]
-) -> None:
-    """Save a result; a file that has appeared meanwhile is kept."""
-    from e4s_engine.photo import saving
+def _written(arguments: Namespace, outcome: Outcome, written: results.Written) -> Outcome:
+    """Write a result's file; return the outcome, with an error if that failed."""
+    from e4s_engine.photo.files import replacing
 
-    key = outputs.identity(target.output)
-    if key is not None and (key in written or not arguments.overwrite):
-        raise OutputError(f"--output: {target.output} has appeared meanwhile and is kept")
-    lossy = _suffix(target) in saving.LOSSY
-    quality = arguments.quality if lossy else None
-    result.save(target.output, quality=quality, **marking.how(arguments))
-
-
-def report(arguments: Namespace, total: int, written: int, kept: int) -> int:
-    """Print a batch's summary; return the exit code."""
-    failed = total - written - kept
-    if total > 1 or kept:
-        parts = [f"{written} of {total} photos written to {arguments.output}"]
-        parts += [f"{kept} kept, as they exist"] if kept else []
-        parts += [f"{failed} failed"] if failed else []
-        print(", ".join(parts))
-    return 1 if failed else 0
+    if outcome.error:
+        return outcome
+    target = outcome.job.target
+    try:
+        results.check_free(arguments, target, written)
+        with replacing(target.output, "--output") as temporary:
+            temporary.write_bytes(outcome.data)
+    except E4SError as error:
+        return Outcome(outcome.job, error=str(error))
+    written[outputs.identity(target.output)] = target
+    return outcome
 
 
-def _suffix(target: Target) -> str:
-    return target.output.suffix.lower()
+def _write_failures(path: Path, failed: Sequence[Outcome]) -> None:
+    from e4s_engine.photo.files import replacing
+
+    with (
+        replacing(path, "--failures") as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        table = csv.writer(file)
+        table.writerow(("source", "target", "output", "error"))
+        for outcome in failed:
+            job = outcome.job
+            table.writerow((job.source, job.target.photo, job.target.output, " ".join(outcome.error.split())))

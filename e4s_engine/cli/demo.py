@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from e4s_engine.engine import Engine
     from e4s_engine.photo import sheets
     from e4s_engine.photo.images import Pixels
+    from e4s_engine.synth.render import Picture
 
 HELP = "the whole chain on two made-up people, as a contact sheet"
 
@@ -30,21 +31,49 @@ def add(command: argparse.ArgumentParser) -> None:
         "-o", "--output", metavar="SHEET", help=f"default: {SHEET}, which is replaced if it exists"
     )
     flags.add_overwrite(command)
+    command.add_argument(
+        "--photos",
+        metavar="FOLDER",
+        help="also write the photos of the two people there: e4s_source.png, e4s_target.png",
+    )
     command.add_argument("--seed", type=flags.natural, default=0, metavar="N", help="other people")
     flags.add_engine(command)
 
 
 def run(arguments: Namespace) -> int:
     """Write the sheet."""
+    from e4s_engine.photo import images
+
     output = Path(arguments.output or SHEET)
     output.parent.mkdir(parents=True, exist_ok=True)
     arguments.overwrite |= arguments.output is None
-    outputs.check(arguments, {"--output": output})
+    photos = _photos(arguments.photos)
+    outputs.check(arguments, {"--output": output, **photos})
     warnings.simplefilter("ignore", DemoModelWarning)  # rendered people; `main` restores the filters
     with engines.engine(arguments) as engine:
         marking.save(sheet(engine, arguments.seed), output, "sheet", sign=False)
+    for photo, rendered in zip(photos.values(), people(arguments.seed), strict=False):
+        images.write(rendered.image, photo, "--photos")
     print(f"look at {output}")
     return 0
+
+
+def _photos(folder: str | None) -> dict[str, Path]:
+    """Return the files of the two photos by the names of errors about them; makes their folder."""
+    if folder is None:
+        return {}
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    return {f"--photos {name}": Path(folder) / f"e4s_{name}.png" for name in ("source", "target")}
+
+
+def people(seed: int) -> tuple[Picture, Picture]:
+    """Render the source and the target."""
+    from e4s_engine import synth
+
+    source, target = (
+        synth.render(synth.person(number), synth.scene(number), SIDE) for number in (2 * seed, 2 * seed + 1)
+    )
+    return source, target
 
 
 def sheet(engine: Engine, seed: int = 0) -> Pixels:
@@ -53,9 +82,8 @@ def sheet(engine: Engine, seed: int = 0) -> Pixels:
     from e4s_engine.photo import sheets
 
     source, target = synth.person(2 * seed), synth.person(2 * seed + 1)
-    source_picture = synth.render(source, synth.scene(2 * seed), SIDE)
     scene = synth.scene(2 * seed + 1)
-    target_picture = synth.render(target, scene, SIDE)
+    source_picture, target_picture = people(seed)
     # An engine with a parser finds the labels itself; otherwise they come from the renderer.
     blind = engine.parser == "none"
     source_labels, target_labels = (

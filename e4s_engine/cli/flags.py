@@ -195,15 +195,9 @@ def faces(text: str) -> str | int | tuple[int, ...]:
     from e4s_engine.faces import choose
 
     try:
-        numbers = tuple(int(part) for part in text.split(","))
-        checked = choose.check(numbers[0] if len(numbers) == 1 else numbers)
-    except ValueError:
-        try:
-            checked = choose.check(text)
-        except ArgumentError as error:
-            raise argparse.ArgumentTypeError(str(error)) from error
-    assert not callable(checked) and not isinstance(checked, list)
-    return checked if isinstance(checked, (str, int)) else tuple(checked)
+        return choose.read(text)
+    except ArgumentError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def natural(text: str) -> int:

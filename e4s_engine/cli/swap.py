@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from e4s_engine.cli import batch, engines, files, flags, marking, outputs, targets
+from e4s_engine.cli import engines, files, flags, marking, outputs, results, targets
 from e4s_engine.cli.targets import Target
 from e4s_engine.errors import ArgumentError
 from e4s_engine.weights import facefile
@@ -16,7 +16,7 @@ from e4s_engine.weights import facefile
 if TYPE_CHECKING:
     from e4s_engine.engine import Engine
     from e4s_engine.pipeline.located import Portrait
-    from e4s_engine.result import Face
+    from e4s_engine.result import Face, Result
 
 HELP = "put a face, or some regions of it, into photos"
 
@@ -29,6 +29,19 @@ def add(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "target", metavar="TARGET", nargs="+", help="photos, or a folder of photos, to put it into"
     )
+    add_swap(command)
+    command.add_argument("--explain", metavar="SHEET", help="also write a contact sheet of the steps")
+    flags.add_output(command)
+    flags.add_quality(command)
+    marking.add(command)
+    marking.add_guard(command)
+    results.add(command)
+    flags.add_engine(command)
+    flags.add_label_format(command)
+
+
+def add_swap(command: argparse.ArgumentParser) -> None:
+    """Add the flags that say what is swapped, and how."""
     flags.add_regions(command, False, "regions or presets to take; default: whole face")
     command.add_argument(
         "--also", action="append", metavar="REGIONS=IMAGE", help="take regions from another photo too"
@@ -53,56 +66,57 @@ def add(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--target-landmarks", metavar="FILE", help="likewise of the target; for several targets a folder"
     )
-    command.add_argument("--explain", metavar="SHEET", help="also write a contact sheet of the steps")
-    flags.add_output(command)
-    flags.add_quality(command)
-    marking.add(command)
-    marking.add_guard(command)
-    batch.add(command)
-    flags.add_engine(command)
-    flags.add_label_format(command)
 
 
 def run(arguments: Namespace) -> int:
     """Swap every target; report those that fail and go on."""
-    _check_choices(arguments)
+    check_choices(arguments)
+    if arguments.explain and (arguments.put or not isinstance(_single(arguments.faces), (str, int))):
+        raise ArgumentError("--explain: shows one swap; give --faces one number, and no --put")
     listed = targets.targets(arguments)
     _check_explain(arguments, listed)
     left = targets.check(arguments, listed)
-    batch.check_quality(arguments, left)
+    results.check_quality(arguments, left)
     if not left:
-        return batch.report(arguments, len(listed), 0, len(listed))
+        return results.report(arguments, len(listed), 0, len(listed))
     marking.check(arguments, *(target.output for target in left))
     points = files.target_landmarks(arguments, left)
     labels = files.target_labels(arguments, left)
     with engines.engine(arguments) as engine:
-        people = _people(engine, arguments)
+        people = people_of(engine, arguments)
         if arguments.explain:
             _explained(engine, arguments, people, left[0], (labels, points))
             return 0
-        source, regions = _source(engine, arguments, people)
-        options = engines.options(arguments)
-        if arguments.put:
-            options = options.changed(faces="largest")  # the source names the faces itself
-        photos = [target.photo for target in left]
-        swaps = engine.swap_each(
-            source, photos, regions, options=options, target_labels=labels, target_landmarks=points
-        )
-        written = batch.save(arguments, left, swaps, single=len(listed) == 1)
-    return batch.report(arguments, len(listed), written, len(listed) - len(left))
+        swaps = swapped(engine, arguments, people, left, (labels, points))
+        written = results.save(arguments, left, swaps, single=len(listed) == 1)
+    return results.report(arguments, len(listed), written, len(listed) - len(left))
 
 
-def _check_choices(arguments: Namespace) -> None:
+def swapped(
+    engine: Engine,
+    arguments: Namespace,
+    people: dict[Any, Portrait | Face],
+    listed: Sequence[Target],
+    known: tuple[Any, Any],
+) -> Iterator[Result | Exception]:
+    """Swap targets one after the other; yield results or errors. known: their labels and landmarks."""
+    source, regions = _source(engine, arguments, people)
+    options = engines.options(arguments)
+    if arguments.put:
+        options = options.changed(faces="largest")  # the source names the faces itself
+    photos = [target.photo for target in listed]
+    labels, points = known
+    return engine.swap_each(
+        source, photos, regions, options=options, target_labels=labels, target_landmarks=points
+    )
+
+
+def check_choices(arguments: Namespace) -> None:
     """Check regions and options before the model is loaded."""
     engines.options(arguments)
     _others(arguments)
     if arguments.skip_existing and arguments.overwrite:
         raise ArgumentError("--skip-existing: keeps what is there, --overwrite replaces it; give one of them")
-    if arguments.explain and (arguments.put or not isinstance(_single(arguments.faces), (str, int))):
-        raise ArgumentError("--explain: shows one swap; give --faces one number, and no --put")
-    also = [item.partition("=")[2] for item in arguments.also or []]
-    if arguments.explain and any(map(facefile.is_saved, (arguments.source, *also))):
-        raise ArgumentError("--explain: shows the photos of the sources, which saved faces do not hold")
     files.check_regions(arguments.regions)
 
 
@@ -113,10 +127,13 @@ def _check_explain(arguments: Namespace, listed: Sequence[Target]) -> None:
         raise ArgumentError("--explain: shows one swap; give one target")
     if arguments.skip_existing:
         raise ArgumentError("--explain: shows a swap; leave out --skip-existing")
+    also = [item.partition("=")[2] for item in arguments.also or []]
+    if any(map(facefile.is_saved, (arguments.source, *also))):
+        raise ArgumentError("--explain: shows the photos of the sources, which saved faces do not hold")
     outputs.check(arguments, {"--output": listed[0].output, "--explain": arguments.explain})
 
 
-def _people(engine: Engine, arguments: Namespace) -> dict[tuple[str, ...] | None, Portrait | Face]:
+def people_of(engine: Engine, arguments: Namespace) -> dict[tuple[str, ...] | None, Portrait | Face]:
     """Read the sources, by the regions that each of them gives; None: a whole face."""
     from e4s_engine.regions import NAMES, region_ids
 

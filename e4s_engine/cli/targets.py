@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from e4s_engine.cli import outputs
@@ -38,9 +38,17 @@ def targets(arguments: Namespace) -> list[Target]:
         if arguments.format:
             raise ArgumentError("--format: is for folders of results; here the name of --output says it")
         return [Target(named[0], Path(named[0].name), output)]
-    places = dict.fromkeys(_places(named, arguments.recursive, output))  # a photo may be named twice
+    # A photo may be named twice.
+    return in_folder(dict.fromkeys(_places(named, arguments.recursive, output)), output, arguments.format)
+
+
+def in_folder(places: Iterable[tuple[Path, Path]], output: Path, form: str | None) -> list[Target]:
+    """Return photos, with their places in the folder of results, as targets; makes the folder.
+
+    form: wanted format, as in `name_of`. Raises OutputError for results that would be one file.
+    """
     _make_folder(output)
-    listed = [Target(photo, place, output / name_of(place, arguments.format)) for photo, place in places]
+    listed = [Target(photo, place, output / name_of(place, form)) for photo, place in places]
     for group in outputs.doubles(target.output for target in listed):
         if len(set(group)) == 1:
             photos = [str(target.photo) for target in listed if target.output == group[0]]

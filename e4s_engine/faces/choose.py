@@ -78,6 +78,20 @@ def check(which: Any, argument: str = "faces") -> Which:
     raise ArgumentError(f"{argument}: {_EXPECTED}, got {which!r:.80}")
 
 
+def read(text: str) -> str | int | tuple[int, ...]:
+    """Read a choice of faces from a text: a word, a number, or numbers with commas between them.
+
+    Raises ArgumentError for anything else.
+    """
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() for word in words):
+        check(text.strip())
+        return text.strip()
+    numbers = tuple(map(int, words))
+    check(numbers)
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
 def _numbered(faces: Sequence[DetectedFace], number: Any, photo: str, tried: str) -> DetectedFace:
     if not 0 <= number < len(faces):
         raise AlignmentError(

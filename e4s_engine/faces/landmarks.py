@@ -54,21 +54,25 @@ def resolve(
     if isinstance(model, str) and model == "auto":
         best = auto.at_hand(retinaface, folder)
         return Finder(best.name if best else "none", best, False)
-    function = model if callable(model) else _imported(model)
+    function = model if callable(model) else imported(model, "landmarks", "'auto', a callable")
     name = model if isinstance(model, str) else getattr(function, "name", "a landmark model")
     return Finder(str(name), _Called(str(name), function), True)
 
 
-def _imported(model: Any) -> LandmarkModel:
-    if not isinstance(model, str) or ":" not in model:
-        raise ArgumentError(f"landmarks: expected 'auto', a callable or 'module:attribute', got {model!r}")
-    module, _, attribute = model.partition(":")
+def imported(name: Any, argument: str, expected: str) -> Any:
+    """Import the callable that "module:attribute" names. Raises ArgumentError about the argument.
+
+    expected: what the argument may be, for messages.
+    """
+    if not isinstance(name, str) or ":" not in name:
+        raise ArgumentError(f"{argument}: expected {expected} or 'module:attribute', got {name!r}")
+    module, _, attribute = name.partition(":")
     try:
         function = getattr(importlib.import_module(module), attribute)
     except Exception as error:  # the module may raise anything
-        raise ArgumentError(f"landmarks: cannot import {model!r} ('module:attribute'): {error}") from error
+        raise ArgumentError(f"{argument}: cannot import {name!r} ('module:attribute'): {error}") from error
     if not callable(function):
-        raise ArgumentError(f"landmarks: {model!r} is not callable")
+        raise ArgumentError(f"{argument}: {name!r} is not callable")
     return function
 
 

@@ -64,6 +64,13 @@ def crop(photo: Pixels, landmarks: Any, argument: str = "landmarks") -> Crop:
     return Crop(photo, _extract(photo, quad), quad)
 
 
+def again(crop: Crop, photo: Pixels) -> Pixels:
+    """Return the same crop of another photo of the same size, uint8 [1024, 1024, 3]."""
+    if crop.quad is None:
+        return images.resize(photo, CROP, CROP, Image.Resampling.BICUBIC)
+    return _extract(photo, crop.quad)
+
+
 def check_landmarks(landmarks: Any, argument: str = "landmarks") -> Points:
     """Return landmarks as float64 [68, 2] or [5, 2]. Raises AlignmentError."""
     expected = "expected pixel coordinates [68, 2] or [5, 2]"

@@ -26,7 +26,7 @@ from e4s_engine.pipeline.located import Portrait
 from e4s_engine.pipeline.networks import Networks
 from e4s_engine.pipeline.portraits import Job, Part, Person, Regions
 from e4s_engine.pipeline.stages import stage
-from e4s_engine.result import Driven, Face, Restoration
+from e4s_engine.result import Driven, Face, HeadPose, Restoration
 
 REENACT = (reenact.KIND,)  # networks of each step
 RESTORE = ("rrdbnet", "gpen", "parsenet", "retinaface")
@@ -75,6 +75,16 @@ class Driver:
                 original, pixels=done.image, samples=None, icc=None, alpha=_enlarged_alpha(original.alpha)
             )
         return Restoration(done.image, done.faces, done.mask, original)
+
+    def pose(self, portrait: Portrait) -> HeadPose:
+        """Return the pose and the expression of a portrait's face. Raises ArgumentError without weights."""
+        self.check(REENACT, "pose")
+        with stage("reenact"):
+            pose = reenact.look(
+                portrait.crop.image, self.networks.run, self.networks.config(reenact.KIND)
+            ).pose
+        yaw, pitch, roll = (float(angle) for angle in pose.angles[0])
+        return HeadPose(yaw, pitch, roll, pose.expression[0])
 
     def check(self, networks: Sequence[str], argument: str) -> None:
         """Raise ArgumentError unless the weights of these networks are at hand."""

@@ -39,6 +39,11 @@ class Networks:
             if file.suffix == ".safetensors":
                 self._opened[kind] = open_model(file, kind, _argument(kind))
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Return the networks whose weights are there."""
+        return tuple(sorted(self._files))
+
     def has(self, *kinds: str) -> bool:
         """Return whether the weights of all these networks are there."""
         return all(kind in self._files for kind in kinds)

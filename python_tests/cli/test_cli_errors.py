@@ -287,7 +287,7 @@ def test_an_interruption_is_no_traceback(e4s, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("e4s_engine.cli.swap._people", interrupt)
+    monkeypatch.setattr("e4s_engine.cli.swap.people_of", interrupt)
     assert e4s(*SWAP) == (130, "", "e4s: interrupted\n")
 
 

@@ -160,6 +160,7 @@ def test_the_demos_own_sheet_is_replaced(e4s, here):
     """`make demo` runs again; a sheet that the user names is kept."""
     Path("out").mkdir()
     Image.new("RGB", (40, 40)).save("out/demo.png")
-    done_code, out, err = e4s("demo")
+    done_code, out, err = e4s("demo", "--photos", "photos")
     assert (done_code, err) == (0, "") and "look at out/demo.png" in out
+    assert sorted(path.name for path in here.glob("photos/*")) == ["e4s_source.png", "e4s_target.png"]
     assert images.read("out/demo.png").shape[1] > 1000

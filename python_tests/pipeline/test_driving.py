@@ -156,6 +156,16 @@ def test_every_source_is_driven_for_itself(engine, apart) -> None:
         np.testing.assert_array_equal(one.image, other.image)
 
 
+def test_the_pose_of_a_face_is_the_estimators(engine) -> None:
+    pose = engine.pose(A)
+    crop = engine.crop(A)
+    networks = engine._running().driver.networks
+    seen = reenact.look(crop, networks.run, networks.config("facevid2vid")).pose
+    assert (pose.yaw, pose.pitch, pose.roll) == tuple(map(float, seen.angles[0]))
+    np.testing.assert_array_equal(pose.expression, seen.expression[0])
+    assert "facevid2vid" in engine.networks and "HeadPose(yaw=" in repr(pose)
+
+
 def test_without_weights_what_is_asked_for_is_refused(tiny_weights) -> None:
     with Engine(tiny_weights, landmarks=None, backend="native", precision="fp32", device="cpu") as plain:
         assert plain.swap(A, B).faces[0].driven == ()
@@ -166,6 +176,8 @@ def test_without_weights_what_is_asked_for_is_refused(tiny_weights) -> None:
         refused(ArgumentError, lambda: plain.restore(A), "restore: needs weights", "GPEN-BFR-512.pth")
         refused(ArgumentError, lambda: plain.reenact(A, B), "driving: needs weights", "checkpoint.pth.tar")
         refused(ArgumentError, lambda: plain.encode(A, driving=B), "driving: needs weights")
+        refused(ArgumentError, lambda: plain.pose(A), "pose: needs weights", "checkpoint.pth.tar")
+        assert plain.networks == ()
 
 
 def test_networks_are_loaded_at_their_first_use(folder) -> None:
