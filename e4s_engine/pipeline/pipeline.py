@@ -27,7 +27,7 @@ from e4s_engine.photo import align as alignment
 from e4s_engine.photo import blend, images, tone
 from e4s_engine.photo.images import Pixels
 from e4s_engine.photo.match import Area
-from e4s_engine.pipeline import aligned, compose, generate, inputs
+from e4s_engine.pipeline import aligned, compose, generate, inputs, painting
 from e4s_engine.pipeline.compose import Composed, Shape
 from e4s_engine.pipeline.driving import NO_DRIVER, Driver
 from e4s_engine.pipeline.generate import Cover, Generated, cover
@@ -179,6 +179,8 @@ class Pipeline:
 
         Fused are feathered pastes over photos that are aligned crops, in colour.
         """
+        if job.painted is not None:
+            return Route.APART
         if job.request == Regions(()):
             return Route.UNTOUCHED
         crop = job.target.crop
@@ -216,7 +218,7 @@ class Pipeline:
         if not jobs:
             return []
         swapper = self.backend.swapper
-        if swapper is None:
+        if swapper is None or any(job.painted is not None for job in jobs):
             composed = self._composed(jobs, labels, options)
             faces = self._faces([job.target for job in jobs], composed, options)
             return [(face, one, over.alpha) for one, (over, face) in zip(composed, faces, strict=True)]
@@ -236,9 +238,16 @@ class Pipeline:
         with stage("compose"):
             composed = [_compose(job, faces, options, lights) for job in jobs]
             return [
-                dataclasses.replace(one, matched=self._areas(job, one, faces[job.target].labels, options))
+                self._matched(job, one, faces[job.target], options)
                 for job, one in zip(jobs, composed, strict=True)
             ]
+
+    def _matched(self, job: Job, composed: Composed, target: Face, options: SwapOptions) -> Composed:
+        """Return a composition with what takes the target's colours."""
+        one = dataclasses.replace(composed, matched=self._areas(job, composed, target.labels, options))
+        if job.painted is None or options.match == "none":
+            return one
+        return dataclasses.replace(one, matched=one.matched + painting.areas(one, job.painted, target))
 
     def _asked(
         self,
@@ -379,11 +388,15 @@ def _worthwhile(group: Sequence[Job]) -> Sequence[Job]:
 def _told(result: Result, job: Job) -> Result:
     """Return a job's result with what was swapped where."""
     driven = tuple(part.person.driven for part in job.parts if part.person.driven is not None)
-    return result.of_face(job.target.number, job.target.crop.quad, _names(job.request), driven)
+    names = _names(job.request, painting.ids(job.painted))
+    return result.of_face(job.target.number, job.target.crop.quad, names, driven)
 
 
-def _names(request: Request) -> tuple[str, ...] | None:
-    return None if isinstance(request, WholeFace) else tuple(regions.NAMES[i] for i in request.ids)
+def _names(request: Request, painted: Sequence[int] = ()) -> tuple[str, ...] | None:
+    """Return the names of the regions that a swap changes; None for a whole face."""
+    if isinstance(request, WholeFace):
+        return None
+    return tuple(regions.NAMES[region] for region in sorted({*request.ids, *painted}))
 
 
 def _ids(request: Request) -> tuple[int, ...] | None:
@@ -446,4 +459,8 @@ def _compose(
         labels, holes = target.labels, np.zeros(target.labels.shape, bool)
     whole = isinstance(job.request, WholeFace)
     chosen = None if whole else [region for _, _, ids in given for region in ids]
-    return Composed(labels, holes, compose.foreground(chosen, labels, holes, target.labels), styles)
+    foreground = compose.foreground(chosen, labels, holes, target.labels)
+    composed = Composed(labels, holes, foreground, styles)
+    if job.painted is None:
+        return composed
+    return painting.over(composed, job.painted, [vectors for _, vectors, _ in given])
