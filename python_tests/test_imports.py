@@ -17,8 +17,9 @@ ALLOWED = {
     "__init__": {"engine", "faces", "options", "result", "weights"},
     "cli": {
         "backends", "engine", "faces", "networks", "options", "photo", "pipeline", "result", "synth",
-        "testing", "training", "weights",
+        "testing", "training", "ui", "weights",
     },
+    "ui": {"engine", "faces", "options", "photo", "pipeline", "result"},
     "training": {"backends", "networks", "ops", "photo", "pipeline", "synth", "testing", "weights"},
     "synth": set[str](),
     "testing": {"backends", "networks", "photo", "weights"},

@@ -25,6 +25,7 @@ from e4s_engine.cli import (
     reenact,
     restore,
     swap,
+    ui,
     weights,
 )
 from e4s_engine.cli.commands import Command
@@ -45,6 +46,7 @@ COMMANDS: dict[str, Any] = {
     "info": info,
     "bench": bench,
     "demo": demo,
+    "ui": ui,
 }
 
 
