@@ -125,25 +125,26 @@ class Server:
             raise NotServedError(422, "expected source, target or photo", "as")
         async with self._uploads:
             data = await gate.body(request, self.limits.file_bytes, self.limits.seconds)
-            cookie = request.cookies.get(COOKIE)
-            visitor = self.visitors.known(cookie)
-            if visitor is None:
-                photo = await self._in_thread(
-                    lambda: Photo(data, argument)
-                )  # no visitor for what is no photo
-                cookie, visitor = self.visitors.new()
-            else:
-                photo = await self._in_thread(lambda: Photo(data, argument))
-
-            def find() -> str:
-                visitor.check_room(photo.width, photo.height)
-                photo.find(self.engine)
-                return visitor.add(photo)
-
-            name = await self._turn(visitor, find)
+        photo = await self._in_thread(lambda: Photo(data, argument))
+        cookie = request.cookies.get(COOKIE)
+        visitor = self.visitors.known(cookie)
+        if visitor is None:
+            cookie, visitor = self.visitors.new()
+        try:
+            name = await self._turn(visitor, lambda: self._found(visitor, photo))
+        except BaseException:
+            if not visitor.photos:
+                self.visitors.forget(cookie)
+            raise
         response = JSONResponse({"id": name, **photo.facts()})
         response.set_cookie(COOKIE, str(cookie), httponly=True, samesite="strict")
         return response
+
+    def _found(self, visitor: Visitor, photo: Photo) -> str:
+        """Find a photo's faces and keep it for a visitor; return its name."""
+        visitor.check_room(photo.width, photo.height)
+        photo.find(self.engine)
+        return visitor.add(photo)
 
     async def remove(self, request: Request) -> Response:
         """Drop a photo."""

@@ -124,9 +124,11 @@ def shrunk(image: Pixels, view: View) -> Pixels:
 def labels_png(labels: Labels) -> bytes:
     """Return labels as a PNG of 8 bits with the regions' colours as its palette: values are label numbers."""
     picture = Image.fromarray(labels)
-    picture.putpalette(regions.PALETTE.ravel().tolist())
+    colours = np.zeros((256, 3), np.uint8)  # a full palette: of a short one Pillow writes 4 bits a pixel
+    colours[: regions.COUNT] = regions.PALETTE
+    picture.putpalette(colours.tobytes())
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", bits=8)
+    picture.save(buffer, "PNG")
     return buffer.getvalue()
 
 

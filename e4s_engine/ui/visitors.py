@@ -28,7 +28,7 @@ class Limits:
     pixels: int = 50_000_000
     all_pixels: int = 100_000_000
     file_bytes: int = 32 << 20
-    waiting: int = 4
+    waiting: int = 16
     seconds: float = 60.0
 
 
@@ -99,6 +99,8 @@ class Visitors:
         """Return a new visitor and their cookie. Raises NotServedError if there are too many."""
         self.sweep()
         if len(self._visitors) >= self.limits.visitors:
+            self._drop(lambda visitor: not visitor.photos and not visitor.waiting)
+        if len(self._visitors) >= self.limits.visitors:
             raise NotServedError(
                 503, f"{len(self._visitors)} people have photos here, and no more fit; try later"
             )
@@ -114,8 +116,11 @@ class Visitors:
     def sweep(self) -> None:
         """Drop those who were not seen for the lifetime."""
         oldest = self._clock() - self.limits.lifetime
+        self._drop(lambda visitor: visitor.seen < oldest)
+
+    def _drop(self, which: Callable[[Visitor], bool]) -> None:
         for cookie, visitor in list(self._visitors.items()):
-            if visitor.seen < oldest:
+            if which(visitor):
                 del self._visitors[cookie]
 
     def clear(self) -> None:
