@@ -28,13 +28,16 @@ def check() -> None:
 def opened(host: str, port: int) -> socket.socket:
     """Return a listening socket. port: 0 is any free one. Raises ArgumentError."""
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
         listening = socket.socket(family, kind, protocol)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        listening.listen(64)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
+            listening.listen(64)
+        except BaseException:
+            listening.close()
+            raise
     except (OSError, OverflowError) as error:
         raise ArgumentError(
             f"host: cannot listen on {host} port {port} ({error}); choose another with --host and --port"

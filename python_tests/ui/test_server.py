@@ -201,7 +201,7 @@ def test_limits_hold_before_memory_is_taken(engine):
             slow.sendall(head.format(100).encode() + b"only this")
             assert b" 408 " in slow.recv(100)
         chunks = (b"y" * 10_000 for _ in range(9))  # no length is announced
-        assert client.ask("POST", "/api/photos", chunks, Transfer_Encoding="chunked")[0] == 413
+        assert client.ask("POST", "/api/photos", chunks)[0] == 413
         client.add(A)
         error = refusal(client.ask("POST", "/api/photos", png(A)), 413)
         assert "all photos together may have 0 million pixels" in error["error"]

@@ -1,0 +1,13 @@
+"""An engine whose parser sees the same face in every picture, so that pictures of noise have regions."""
+
+from __future__ import annotations
+
+import pytest
+from api_tools import LABELS
+
+from e4s_engine.engine import Engine
+
+
+@pytest.fixture(scope="session")
+def engine(tiny_weights):
+    return Engine(tiny_weights / "model.safetensors", parser=lambda _: LABELS, landmarks=None, device="cpu")
