@@ -99,12 +99,13 @@ function exchange() {
 function showPeople() {
   const focused = document.activeElement?.dataset?.key;
   const target = $("target");
+  const said = $("error-target") ?? errorPlace("target");
   target.replaceChildren(head("Target", state.target));
   target.firstChild.title = "The photo that is changed";
   if (state.target) target.append(...portrait(state.target, "target", () => {}));
   else target.append(dropPlace(target, "Add the target", "the photo to change: drop it here or choose a file", (files) => add(files.slice(0, 1), "target")));
   taking(target, (files) => add(files.slice(0, 1), "target"));
-  target.append(errorPlace("target"));
+  target.append(said);
 
   $("sources").replaceChildren(
     ...state.sources.map((photo, i) => {
@@ -125,13 +126,12 @@ function showPeople() {
       return card;
     }),
   );
-  const another = $("another");
   const some = state.sources.length > 0;
-  another.replaceChildren(
-    dropPlace(another, some ? "Add another source" : "Add a source", some ? "regions from several people" : "the person to take the face from", (files) => add(files, "source"), true),
-    errorPlace("source"),
-  );
-  another.hidden = state.sources.length + (state.target ? 1 : 0) >= facts.photos;
+  const [title, hint, input] = $("another").firstChild.children;
+  title.textContent = some ? "Add another source" : "Add a source";
+  hint.textContent = some ? "regions from several people" : "the person to take the face from";
+  label(input, title.textContent);
+  $("another").hidden = state.sources.length + (state.target ? 1 : 0) >= facts.photos;
   $("exchange").hidden = !(state.target && some);
   if (focused) document.querySelector(`[data-key="${focused}"]`)?.focus();
   showRegions();
@@ -158,10 +158,7 @@ function portrait(photo, role) {
   return parts;
 }
 
-function errorPlace(role) {
-  const old = $(`error-${role}`);
-  return make("p", { className: "error", id: `error-${role}`, role: "alert" }, old?.textContent ?? "");
-}
+const errorPlace = (role) => make("p", { className: "error", id: `error-${role}`, role: "alert" });
 
 // ---------------------------------------------------------------- regions
 
@@ -521,6 +518,8 @@ function buildStage() {
   $("download").addEventListener("click", () => save("/api/download", { format: $("format").value }, `${stem()}-swapped${$("format").value}`));
   $("sheet").addEventListener("click", () => save("/api/sheet", {}, `${stem()}-sheet.png`));
   $("exchange").addEventListener("click", exchange);
+  const another = $("another");
+  another.append(dropPlace(another, "Add a source", "", (files) => add(files, "source"), true), errorPlace("source"));
   $("forget").addEventListener("click", async () => {
     await api.forget().catch(() => {});
     Object.assign(state, { target: null, sources: [], active: 0 });
