@@ -19,7 +19,7 @@ ALLOWED = {
         "backends", "engine", "faces", "networks", "options", "photo", "pipeline", "result", "synth",
         "testing", "training", "ui", "weights",
     },
-    "ui": {"engine", "faces", "options", "photo", "pipeline", "result"},
+    "ui": {"engine", "faces", "options", "photo", "pipeline", "result", "synth"},
     "training": {"backends", "networks", "ops", "photo", "pipeline", "synth", "testing", "weights"},
     "synth": set[str](),
     "testing": {"backends", "networks", "photo", "weights"},

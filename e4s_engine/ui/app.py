@@ -40,6 +40,7 @@ _MOST_JSON = 4 << 20  # bytes of a request with painted labels
 _AT_ONCE = 2  # calls of the engine at one time; each uses all processors
 _UPLOADS = 4  # files that are received at one time
 _SWEEP = 30.0  # seconds
+_SEEDS = 1_000_000  # number of people who can be rendered
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _MEDIA = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp", ".tiff": "image/tiff"}
 _DEMO = (
@@ -77,6 +78,7 @@ class Server:
         api = {
             "/api/about": (self.about, "GET"),
             "/api/photos": (self.add, "POST"),
+            "/api/rendered": (self.render, "POST"),
             "/api/photos/{photo}": (self.remove, "DELETE"),
             "/api/photos/{photo}/face": (self.pick, "POST"),
             "/api/photos/{photo}/labels": (self.labels, "GET"),
@@ -125,6 +127,18 @@ class Server:
             raise NotServedError(422, "expected source, target or photo", "as")
         async with self._uploads:
             data = await gate.body(request, self.limits.file_bytes, self.limits.seconds)
+        return await self._added(request, data, argument)
+
+    async def render(self, request: Request) -> Response:
+        """Take a photo that the server renders: {"seed": number of a person}."""
+        seed = (await self._json(request)).get("seed")
+        if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < _SEEDS:
+            raise ArgumentError(f"seed: expected an integer from 0 to {_SEEDS - 1}, got {seed!r:.40}")
+        data = await self._in_thread(lambda: photos.rendered(seed))
+        return await self._added(request, data, "photo")
+
+    async def _added(self, request: Request, data: bytes, argument: str) -> Response:
+        """Keep a photo for its visitor, who may be new."""
         photo = await self._in_thread(lambda: Photo(data, argument))
         cookie = request.cookies.get(COOKIE)
         visitor = self.visitors.known(cookie)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from e4s_engine import regions
+from e4s_engine import regions, synth
 from e4s_engine.engine import Engine
 from e4s_engine.errors import ArgumentError, E4SError
 from e4s_engine.faces.face import DetectedFace
@@ -111,6 +111,16 @@ class Photo:
         return shrunk(image, view)
 
 
+def rendered(seed: int) -> bytes:
+    """Return a rendered person as the bytes of a PNG, 384 x 384."""
+    return png(synth.render(synth.person(seed), synth.scene(seed), 384).image)
+
+
+def png(pixels: Pixels) -> bytes:
+    """Return pixels as the bytes of a PNG."""
+    return _written(Image.fromarray(pixels), "PNG")
+
+
 def shrunk(image: Pixels, view: View) -> Pixels:
     """Return a picture at no more than a view's size."""
     height, width = image.shape[:2]
@@ -127,13 +137,15 @@ def labels_png(labels: Labels) -> bytes:
     colours = np.zeros((256, 3), np.uint8)  # a full palette: of a short one Pillow writes 4 bits a pixel
     colours[: regions.COUNT] = regions.PALETTE
     picture.putpalette(colours.tobytes())
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
-    return buffer.getvalue()
+    return _written(picture, "PNG")
 
 
 def jpeg(pixels: Pixels) -> bytes:
     """Return pixels as a JPEG for the screen."""
+    return _written(Image.fromarray(pixels), "JPEG", quality=92)
+
+
+def _written(picture: Image.Image, kind: str, **how: Any) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=92)
+    picture.save(buffer, kind, **how)
     return buffer.getvalue()

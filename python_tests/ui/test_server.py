@@ -164,6 +164,14 @@ def test_errors_name_what_is_wrong(client, swap, change, about, words):
     assert error["about"] == about and words in error["error"], error
 
 
+def test_rendered_people_are_photos_like_others(client):
+    status, answer = client.post("/api/rendered", {"seed": 3})
+    photo = json.loads(answer)
+    assert status == 200 and photo["width"] == 384 and photo["picked"]
+    for seed in (-1, 1e9, "3", True, None):
+        assert "seed: expected an integer" in refusal(client.post("/api/rendered", {"seed": seed}))["error"]
+
+
 def test_an_unknown_region_is_the_engine_s_error(client, swap):
     swap["sources"][0]["regions"] = ["noze"]
     error = refusal(client.post("/api/swap", swap))

@@ -33,6 +33,8 @@ export const about = async () => (await ask("/api/about")).json();
 export const add = async (file, role) =>
   (await ask(`/api/photos?as=${role}`, { method: "POST", headers: { "content-type": "application/octet-stream" }, body: file })).json();
 
+export const render = async (seed) => (await post("/api/rendered", { seed })).json();
+
 export const remove = (id) => ask(`/api/photos/${id}`, { method: "DELETE" });
 
 export const pick = async (id, face, align = "auto") => (await post(`/api/photos/${id}/face`, { face, align })).json();

@@ -18,7 +18,7 @@ const SHAPES = {
   mouth: "M107 153Q120 151 133 153Q126 159 120 159Q114 159 107 153Z",
 };
 
-const NAMES = { skin: "face skin", mouth: "inner mouth" };
+const NAMES = { skin: "skin of the face", mouth: "mouth, inside" };
 export const spoken = (region) => NAMES[region] ?? region;
 
 /** Draw the map into a box. toggle: called with a region's name. Returns a function that shows which are chosen. */
@@ -55,8 +55,8 @@ export function draw(box, colours, toggle) {
       const on = chosen.has(region);
       part.setAttribute("aria-checked", String(on));
       const paint = region === "glasses" ? "stroke" : "fill";
-      part.style[paint] = on || elsewhere.has(region) ? colours[region] : "";
-      part.style.opacity = on || !elsewhere.has(region) ? "" : "0.35";
+      const faded = `color-mix(in srgb, ${colours[region]} 35%, var(--raised))`;
+      part.style[paint] = on ? colours[region] : elsewhere.has(region) ? faded : "";
       part.firstChild.textContent = elsewhere.has(region) ? `${spoken(region)}: given by ${elsewhere.get(region)}` : spoken(region);
     }
   };

@@ -56,6 +56,24 @@ async function upload(files, role) {
   changed();
 }
 
+/** Add two people whom the server renders: other ones at every call but the first. */
+function render() {
+  const seed = state.rendered ? Math.floor(Math.random() * 100_000) : 0;
+  state.rendered = true;
+  uploads = uploads.then(async () => {
+    $("render").disabled = true;
+    try {
+      await place({ ...(await api.render(seed + 1)), name: `rendered ${seed + 1}` });
+      state.sources = [{ ...(await api.render(seed)), name: `rendered ${seed}`, gives: null }];
+    } catch (error) {
+      complain(error, "result");
+    }
+    $("render").disabled = false;
+    showPeople();
+    changed();
+  });
+}
+
 async function place(photo) {
   const old = state.target;
   state.target = photo;
@@ -411,9 +429,9 @@ function buildRegions() {
     swatch.style.background = colours[name];
     const box = make("input", { type: "checkbox", value: name });
     box.addEventListener("change", () => toggle(name));
-    $("regions").append(make("label", {}, box, swatch, facemap.spoken(name), make("small", {})));
+    $("regions").append(make("label", { title: facemap.spoken(name) }, box, swatch, make("span", {}, name), make("small", {})));
     const chip = swatch.cloneNode();
-    $("brushes").append(make("label", {}, make("input", { type: "radio", name: "brush", value: String(i) }), chip, facemap.spoken(name)));
+    $("brushes").append(make("label", {}, make("input", { type: "radio", name: "brush", value: String(i) }), chip, name));
   });
   const eraser = make("input", { type: "radio", name: "brush", value: "-1" });
   $("brushes").append(make("label", {}, eraser, "erase paint"));
@@ -518,6 +536,7 @@ function buildStage() {
   $("download").addEventListener("click", () => save("/api/download", { format: $("format").value }, `${stem()}-swapped${$("format").value}`));
   $("sheet").addEventListener("click", () => save("/api/sheet", {}, `${stem()}-sheet.png`));
   $("exchange").addEventListener("click", exchange);
+  $("render").addEventListener("click", render);
   const another = $("another");
   another.append(dropPlace(another, "Add a source", "", (files) => add(files, "source"), true), errorPlace("source"));
   $("forget").addEventListener("click", async () => {
