@@ -228,7 +228,7 @@ function showRegions() {
     box.disabled = !source;
     box.checked = chosen.has(region);
     const shown = !source?.picked || source.picked.regions.includes(region);
-    const note = elsewhere.has(region) ? elsewhere.get(region) : shown ? "" : "absent";
+    const note = elsewhere.has(region) ? elsewhere.get(region).replace("source", "from") : shown ? "" : "absent";
     box.parentElement.classList.toggle("away", note !== "");
     box.parentElement.lastChild.textContent = note;
   }
