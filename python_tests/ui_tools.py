@@ -13,7 +13,7 @@ import time
 import numpy as np
 from PIL import Image
 
-ENDING = 20  # seconds that the server may take to start or to end
+ENDING = 60  # seconds that the server may take to start or to end
 
 
 @contextlib.contextmanager

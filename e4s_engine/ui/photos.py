@@ -20,6 +20,7 @@ from e4s_engine.result import Face
 
 View = Literal["face", "photo"]
 VIEWS = ("face", "photo")
+RENDERED = 384  # side of rendered people, in pixels
 _LARGEST = {"face": 1024, "photo": 1600}  # sides of views, in pixels
 
 
@@ -112,8 +113,8 @@ class Photo:
 
 
 def rendered(seed: int) -> bytes:
-    """Return a rendered person as the bytes of a PNG, 384 x 384."""
-    return png(synth.render(synth.person(seed), synth.scene(seed), 384).image)
+    """Return a rendered person as the bytes of a PNG."""
+    return png(synth.render(synth.person(seed), synth.scene(seed), RENDERED).image)
 
 
 def png(pixels: Pixels) -> bytes:

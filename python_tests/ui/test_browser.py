@@ -50,7 +50,7 @@ class Page:
 
     def wait(self, condition):
         # A card that is drawn anew between finding it and reading it is no failure.
-        waiting = WebDriverWait(self.browser, 20, 0.05, [StaleElementReferenceException])
+        waiting = WebDriverWait(self.browser, 60, 0.05, [StaleElementReferenceException])
         return waiting.until(lambda _: condition())
 
     def open(self, address):

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
+import signal
 import socket
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -15,7 +21,8 @@ pytest.importorskip("uvicorn")
 from ui_tools import Client, base64_png, pixels, png, served
 
 from e4s_engine import regions
-from e4s_engine.errors import ArgumentError
+from e4s_engine.errors import ArgumentError, BackendError
+from e4s_engine.ui import photos
 from e4s_engine.ui.visitors import Limits
 
 UNPAINTED = regions.UNPAINTED
@@ -167,7 +174,7 @@ def test_errors_name_what_is_wrong(client, swap, change, about, words):
 def test_rendered_people_are_photos_like_others(client):
     status, answer = client.post("/api/rendered", {"seed": 3})
     photo = json.loads(answer)
-    assert status == 200 and photo["width"] == 384 and photo["picked"]
+    assert status == 200 and photo["width"] == photos.RENDERED and photo["picked"]
     for seed in (-1, 1e9, "3", True, None):
         assert "seed: expected an integer" in refusal(client.post("/api/rendered", {"seed": seed}))["error"]
 
@@ -298,6 +305,49 @@ def test_a_fault_of_ours_is_said_as_one(engine, monkeypatch):
         monkeypatch.setattr(type(engine), "swap", broken)
         body = {"target": photo["id"], "sources": []}
         assert "internal error" in refusal(client.post("/api/swap", body), 500)["error"]
+
+
+def test_missing_packages_are_named_with_the_extra(monkeypatch):
+    from e4s_engine.ui import running
+
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    with pytest.raises(BackendError, match=r"needs starlette and uvicorn .*e4s_engine\[ui\]"):
+        running.check()
+
+
+def test_the_command_serves_until_it_is_interrupted(tiny_weights):
+    command = [sys.executable, "-m", "e4s_engine.cli", "ui", "--port", "0", "--weights", str(tiny_weights)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        said = process.stdout.readline()
+        address = re.match(r"open http://127\.0\.0\.1:(\d+)/", said)
+        assert address, said + process.stderr.read()
+        for _ in range(100):
+            with contextlib.suppress(ConnectionError):
+                assert Client(int(address.group(1))).get("/")[0] == 200
+                break
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (130, "e4s: interrupted\n")
+
+
+@pytest.mark.parametrize(
+    ("place", "port", "host", "url"),
+    [
+        ("127.0.0.1", 7860, "127.0.0.1", "http://127.0.0.1:7860/"),
+        ("::1", 80, "localhost", "http://[::1]:80/"),
+        ("0.0.0.0", 8, "0.0.0.0", f"http://{socket.gethostname()}:8/"),
+        ("192.168.1.7", 8, "box.local", "http://box.local:8/"),
+    ],
+)
+def test_the_address_is_one_to_open(place, port, host, url):
+    from types import SimpleNamespace
+
+    from e4s_engine.ui import running
+
+    listening = SimpleNamespace(getsockname=lambda: (place, port))
+    assert running.address(listening, host) == url
+    assert running.is_local(listening) == (place in ("127.0.0.1", "::1"))
 
 
 def test_a_port_in_use_is_an_error(port):

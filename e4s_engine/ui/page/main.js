@@ -267,12 +267,15 @@ async function follow() {
   busy = true;
   while (dirty) {
     dirty = false;
+    const late = setTimeout(() => ($("timing").textContent = "working…"), 400);
     try {
       await update();
       ERRORS.slice(3).forEach((place) => say(place, ""));
     } catch (error) {
       complain(error, "result");
+      $("timing").textContent = "";
     }
+    clearTimeout(late);
   }
   busy = false;
 }
@@ -287,15 +290,16 @@ async function update() {
     return;
   }
   await showBefore();
+  let timing = "";
   if (able) {
     const { blob, seconds } = await api.swap(await request());
     await showResult(blob);
-    $("timing").textContent = `${seconds.toFixed(2)} s`;
+    timing = `${seconds.toFixed(2)} s`;
   } else {
     await showResult(null);
-    $("timing").textContent = "";
   }
   if (!$("paint").hidden) await showLabels();
+  $("timing").textContent = timing;
 }
 
 let before = "";
@@ -545,6 +549,10 @@ function buildStage() {
     paint.clear();
     showPeople();
     changed();
+  });
+  addEventListener("paste", (event) => {
+    const files = [...event.clipboardData.files];
+    if (files.length) add(state.target ? files : files.slice(0, 1), state.target ? "source" : "target");
   });
   // A photo dropped beside a card would replace the page.
   for (const kind of ["dragover", "drop"]) addEventListener(kind, (event) => event.preventDefault());
