@@ -55,12 +55,14 @@ class Server:
     def __init__(self, engine: Engine, limits: Limits, notice: str) -> None:
         self.engine, self.limits, self.notice = engine, limits, notice
         self.visitors = Visitors(limits)
-        self._workers = anyio.CapacityLimiter(_AT_ONCE)
-        self._uploads = anyio.Semaphore(_UPLOADS)
+        self._workers: anyio.CapacityLimiter  # these two belong to the running loop
+        self._uploads: anyio.Semaphore
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
         """Forget visitors while the server runs, and everybody at its end."""
+        self._workers = anyio.CapacityLimiter(_AT_ONCE)
+        self._uploads = anyio.Semaphore(_UPLOADS)
         sweeping = asyncio.create_task(self._sweep())
         try:
             yield
