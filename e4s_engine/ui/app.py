@@ -198,7 +198,7 @@ class Server:
             start = time.perf_counter()
             image = wish.swap(self.engine).image
             swapped = time.perf_counter()
-            data = photos.jpeg(wish.target.seen(self.engine, image, view))
+            data = photos.jpeg(wish.target.seen(image, view))
             return data, swapped - start, time.perf_counter() - swapped
 
         data, swap, shown = await self._turn(visitor, work)

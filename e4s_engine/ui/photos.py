@@ -13,7 +13,7 @@ from e4s_engine import regions, synth
 from e4s_engine.engine import Engine
 from e4s_engine.errors import ArgumentError, E4SError
 from e4s_engine.faces.face import DetectedFace
-from e4s_engine.photo import images
+from e4s_engine.photo import align, border, images
 from e4s_engine.photo.images import Pixels
 from e4s_engine.regions import Labels
 from e4s_engine.result import Face
@@ -62,11 +62,11 @@ class Photo:
         except E4SError as error:
             self.picked, self.error = None, error
 
-    def pick(self, engine: Engine, which: Any, align: Any = "auto") -> None:
-        """Encode another face. which: "largest" or a number. align: as of a swap. Raises E4SError."""
+    def pick(self, engine: Engine, which: Any, aligned: Any = "auto") -> None:
+        """Encode another face. which: "largest" or a number. aligned: `align` of a swap. Raises E4SError."""
         if which != "largest" and (not isinstance(which, int) or isinstance(which, bool)):
             raise ArgumentError(f"face: expected 'largest' or a number, got {which!r:.40}")
-        portrait = engine.portrait(self._data, align=align, face=which, argument=self.argument)
+        portrait = engine.portrait(self._data, align=aligned, face=which, argument=self.argument)
         face = engine.encode(portrait, keep_photo=True)
         self.picked, self.error = Picked(portrait.number, face), None
 
@@ -103,12 +103,12 @@ class Photo:
             return shrunk(crop.image if view == "face" else crop.photo, view)
         return shrunk(images.read(self._data, self.argument), view)
 
-    def seen(self, engine: Engine, image: Pixels, view: View) -> Pixels:
+    def seen(self, image: Pixels, view: View) -> Pixels:
         """Return a swapped photo as the page shows it, uint8 [H, W, 3]. image: at the photo's size."""
         assert self.picked is not None
         if view == "face" and self.picked.number is not None:
             points = self.faces[self.picked.number].points
-            image = engine.crop(image, landmarks=points)
+            image = border.reflected(align.crop(image, points)).image  # as `Engine.crop` does
         return shrunk(image, view)
 
 

@@ -216,6 +216,18 @@ def test_labels_pass_through_the_browser_exactly(page):
     assert np.array_equal(pixels(bytes(written)), values)
 
 
+def test_a_result_becomes_the_next_target(swapped, engine):
+    page = swapped
+    page.click("#continue")
+    page.wait(lambda: "ann-swapped.png" in page.find("#target").text)
+    page.wait(lambda: not page.find("#after").is_displayed())
+    page.follow(lambda: page.find("#map [data-region=hair]").send_keys(" "))
+    _, data = page.download("#download")
+    bob = engine.encode(B)
+    first = engine.swap(bob, A)
+    assert np.array_equal(pixels(data), engine.swap(bob, first.image, ["hair"]).image)
+
+
 def test_several_sources_give_different_regions(swapped, folder):
     page = swapped
     page.add("another", folder / "ann.png")

@@ -272,7 +272,7 @@ async function follow() {
       await update();
       ERRORS.slice(3).forEach((place) => say(place, ""));
     } catch (error) {
-      complain(error, "result");
+      if (!dirty) complain(error, "result");
       $("timing").textContent = "";
     }
     clearTimeout(late);
@@ -282,7 +282,7 @@ async function follow() {
 
 async function update() {
   const able = Boolean(ready());
-  $("download").disabled = $("sheet").disabled = !able;
+  for (const id of ["download", "sheet", "continue"]) $(id).disabled = !able;
   $("paint-toggle").disabled = !state.target?.picked;
   if (!state.target?.picked) {
     showResult(null);
@@ -290,6 +290,7 @@ async function update() {
     return;
   }
   await showBefore();
+  if (dirty) return;
   let timing = "";
   if (able) {
     const { blob, seconds } = await api.swap(await request());
@@ -298,6 +299,7 @@ async function update() {
   } else {
     await showResult(null);
   }
+  if (dirty) return; // the visitor went on meanwhile
   if (!$("paint").hidden) await showLabels();
   $("timing").textContent = timing;
 }
@@ -398,6 +400,18 @@ async function save(path, extra, name) {
     const link = make("a", { href: URL.createObjectURL(blob), download: name });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+  } catch (error) {
+    complain(error, "result");
+  }
+}
+
+/** Make the result the target. The sources give nothing then: what they gave is in it. */
+async function proceed() {
+  say("result", "");
+  try {
+    const blob = await api.file("/api/download", { ...(await request()), format: ".png" });
+    for (const photo of state.sources) photo.gives = new Set();
+    add([new File([blob], `${stem()}-swapped.png`)], "target");
   } catch (error) {
     complain(error, "result");
   }
@@ -539,6 +553,7 @@ function buildStage() {
   for (const suffix of facts.formats) $("format").append(make("option", { value: suffix }, suffix.slice(1).toUpperCase()));
   $("download").addEventListener("click", () => save("/api/download", { format: $("format").value }, `${stem()}-swapped${$("format").value}`));
   $("sheet").addEventListener("click", () => save("/api/sheet", {}, `${stem()}-sheet.png`));
+  $("continue").addEventListener("click", proceed);
   $("exchange").addEventListener("click", exchange);
   $("render").addEventListener("click", render);
   const another = $("another");
