@@ -96,6 +96,7 @@ class Engine:
         runtime = pipeline.backend
         self.backend, self.device, self.precision = runtime.name, runtime.device, runtime.precision
         self.landmarks = self._finder.name
+        self.reenacts = pipeline.driver.networks.has(*REENACT)
         self.parser = "callable" if pipeline.parser else "none" if pipeline.classes is None else "network"
         logger.info("engine: %s backend on %s in %s", self.backend, self.device, self.precision)
 

@@ -83,6 +83,7 @@ class Server:
             "/api/rendered": (self.render, "POST"),
             "/api/photos/{photo}": (self.remove, "DELETE"),
             "/api/photos/{photo}/face": (self.pick, "POST"),
+            "/api/photos/{photo}/drive": (self.drive, "POST"),
             "/api/photos/{photo}/labels": (self.labels, "GET"),
             "/api/photos/{photo}/{view}": (self.original, "GET"),
             "/api/swap": (self.swap, "POST"),
@@ -103,6 +104,7 @@ class Server:
                 "model": "a model in memory" if engine.weights is None else engine.weights.name,
                 "size": engine.config.size,
                 "device": engine.device,
+                "reenacts": engine.reenacts,
                 "landmarks": engine.landmarks,
                 "demo": _DEMO if engine.weights == loading.BUNDLED else "",
                 "notice": self.notice,
@@ -173,6 +175,14 @@ class Server:
         photo = visitor.photo(request.path_params["photo"])
         which, align = asked.get("face", "largest"), asked.get("align", "auto")
         await self._turn(visitor, lambda: photo.pick(self.engine, which, align))
+        return JSONResponse({"id": request.path_params["photo"], **photo.facts()})
+
+    async def drive(self, request: Request) -> Response:
+        """Drive a source to a target's pose and expression: {"target": name of a photo, or null for not}."""
+        visitor, asked = self._visitor(request), await self._json(request)
+        photo = visitor.photo(request.path_params["photo"])
+        target = None if asked.get("target") is None else visitor.photo(asked["target"], "target")
+        await self._turn(visitor, lambda: photo.drive(self.engine, target))
         return JSONResponse({"id": request.path_params["photo"], **photo.facts()})
 
     async def labels(self, request: Request) -> Response:

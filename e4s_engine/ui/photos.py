@@ -15,6 +15,7 @@ from e4s_engine.errors import ArgumentError, E4SError
 from e4s_engine.faces.face import DetectedFace
 from e4s_engine.photo import align, border, images
 from e4s_engine.photo.images import Pixels
+from e4s_engine.pipeline.located import Portrait
 from e4s_engine.regions import Labels
 from e4s_engine.result import Face
 
@@ -29,11 +30,14 @@ class Picked:
     """A face of a photo, ready for swaps.
 
     number: which of the photo's faces it is, 0 the largest; None if the photo is taken as its aligned crop.
-    face: it encoded, with its photo.
+    portrait: it aligned and parsed. face: it encoded, with its photo. driven: it encoded in the pose and with
+    the expression of a target; None: as it is.
     """
 
     number: int | None
+    portrait: Portrait
     face: Face
+    driven: Face | None = None
 
 
 class Photo:
@@ -68,13 +72,33 @@ class Photo:
             raise ArgumentError(f"face: expected 'largest' or a number, got {which!r:.40}")
         portrait = engine.portrait(self._data, align=aligned, face=which, argument=self.argument)
         face = engine.encode(portrait, keep_photo=True)
-        self.picked, self.error = Picked(portrait.number, face), None
+        self.picked, self.error = Picked(portrait.number, portrait, face), None
+
+    def drive(self, engine: Engine, target: Photo | None) -> None:
+        """Drive the face to a target's pose and expression, for swaps into it; None: leave it as it is.
+
+        Raises E4SError.
+        """
+        picked = self._chosen(self.argument)
+        driven = None
+        if target is not None:
+            driving = target._chosen("target").portrait
+            driven = engine.encode(picked.portrait, driving=driving)
+        self.picked = dataclasses.replace(picked, driven=driven)
 
     def encoded(self, about: str) -> Face:
         """Return the face that is picked. Raises ArgumentError if there is none."""
+        return self._chosen(about).face
+
+    def given(self, about: str) -> Face:
+        """Return the face that is picked as a source gives it: driven, if it was. Raises ArgumentError."""
+        picked = self._chosen(about)
+        return picked.face if picked.driven is None else picked.driven
+
+    def _chosen(self, about: str) -> Picked:
         if self.picked is None:
             raise ArgumentError(f"{about}: no face is picked in this photo; pick one, or add another photo")
-        return self.picked.face
+        return self.picked
 
     def facts(self) -> dict[str, Any]:
         """Return what the page shows of the photo."""
@@ -91,9 +115,10 @@ class Photo:
         }
 
     def _picked_facts(self, picked: Picked) -> dict[str, Any]:
-        counts = np.bincount(picked.face.labels.ravel(), minlength=regions.COUNT)
+        labels = (picked.driven or picked.face).labels
+        counts = np.bincount(labels.ravel(), minlength=regions.COUNT)
         shown = [name for name, count in zip(regions.NAMES, counts, strict=True) if count]
-        return {"number": picked.number, "regions": shown}
+        return {"number": picked.number, "regions": shown, "driven": picked.driven is not None}
 
     def original(self, view: View) -> Pixels:
         """Return the photo itself as the page shows it, before any swap."""

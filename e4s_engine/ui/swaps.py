@@ -57,12 +57,12 @@ class Wish:
             return target, []  # nothing but paint
         if len(giving) == 1:
             ((photo, regions),) = giving
-            return photo.encoded("source"), regions
+            return photo.given("source"), regions
         if any(regions is None for _, regions in giving):
             raise ArgumentError(
                 "regions: a whole face comes from one source; choose regions for every source"
             )
-        return {regions: photo.encoded("source") for photo, regions in giving}, None
+        return {regions: photo.given("source") for photo, regions in giving}, None
 
 
 def wish(body: Any, visitor: Visitor) -> Wish:
@@ -161,6 +161,10 @@ def sheet(asked: Wish, result: Result) -> Pixels:
         assert face.crop is not None
         above.append((name, face.crop.image))
         below.append((f"{name} labels", sheets.overlay(face.crop.image, face.labels)))
+        given = photo.given(name)
+        if given.driven is not None and given.driven.reenacted is not None:
+            above.append((f"{name} driven", given.driven.reenacted))
+            below.append((f"{name} driven: labels", sheets.colour(given.labels)))
     composed = sheets.colour(result.labels, result.holes)
     above += [("face as generated", result.face), ("result", result.image)]
     below += [("composed, holes hatched", composed), ("regions", sheets.legend())]

@@ -13,19 +13,25 @@ import time
 
 import numpy as np
 import pytest
-from api_tools import A, B
+from api_tools import LABELS, A, B
 
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
 
 from ui_tools import Client, base64_png, pixels, png, served
 
-from e4s_engine import regions
+from e4s_engine import regions, weights
+from e4s_engine.engine import Engine
 from e4s_engine.errors import ArgumentError, BackendError
+from e4s_engine.networks.facevid2vid.config import FaceVid2VidConfig
 from e4s_engine.ui import photos
 from e4s_engine.ui.visitors import Limits
 
 UNPAINTED = regions.UNPAINTED
+VID2VID = FaceVid2VidConfig(
+    points=5, depth=2, features=4, widest=16, mixed=4, first=(4, 4, 8), width=8, out=4, middle=1, hidden=4,
+    bins=6, pose=4, blocks=(1, 1, 1, 1),
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +183,29 @@ def test_rendered_people_are_photos_like_others(client):
     assert status == 200 and photo["width"] == photos.RENDERED and photo["picked"]
     for seed in (-1, 1e9, "3", True, None):
         assert "seed: expected an integer" in refusal(client.post("/api/rendered", {"seed": seed}))["error"]
+
+
+def test_a_source_is_driven_where_the_weights_are_at_hand(tiny_weights, tmp_path, client):
+    assert not json.loads(client.get("/api/about")[1])["reenacts"]
+    for name in ("model", "parser"):
+        (tmp_path / f"{name}.safetensors").write_bytes((tiny_weights / f"{name}.safetensors").read_bytes())
+    weights.save(weights.random_model(VID2VID), tmp_path / "driver.safetensors")
+    with (
+        Engine(tmp_path, parser=lambda _: LABELS, landmarks=None, device="cpu") as engine,
+        served(engine) as port,
+    ):
+        client = Client(port)
+        assert json.loads(client.get("/api/about")[1])["reenacts"]
+        target, source = client.add(A, "target")["id"], client.add(B, "source")["id"]
+        body = {"target": target, "sources": [{"photo": source, "regions": ["nose"]}]}
+        plain = client.post("/api/download", body)[1]
+        status, answer = client.post(f"/api/photos/{source}/drive", {"target": target})
+        assert status == 200 and json.loads(answer)["picked"]["driven"]
+        wanted = engine.swap(engine.encode(B, driving=A), engine.encode(A, keep_photo=True), ["nose"])
+        assert np.array_equal(pixels(client.post("/api/download", body)[1]), wanted.image)
+        assert pixels(client.post("/api/sheet", body)[1]).shape[1] > 5 * 384
+        assert client.post(f"/api/photos/{source}/drive", {"target": None})[0] == 200
+        assert np.array_equal(pixels(client.post("/api/download", body)[1]), pixels(plain))
 
 
 def test_an_unknown_region_is_the_engine_s_error(client, swap):

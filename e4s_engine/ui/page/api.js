@@ -39,6 +39,8 @@ export const remove = (id) => ask(`/api/photos/${id}`, { method: "DELETE" });
 
 export const pick = async (id, face, align = "auto") => (await post(`/api/photos/${id}/face`, { face, align })).json();
 
+export const drive = async (id, target) => (await post(`/api/photos/${id}/drive`, { target })).json();
+
 export const forget = () => post("/api/forget", {});
 
 /** Return {blob, seconds}: the result for the screen, and how long the swap itself took. */

@@ -78,6 +78,7 @@ async function place(photo) {
   const old = state.target;
   state.target = photo;
   paint.clear();
+  drive();
   if (old) await api.remove(old.id).catch(() => {});
 }
 
@@ -86,6 +87,7 @@ async function pick(photo, number, role, align = "auto") {
   try {
     Object.assign(photo, await api.pick(photo.id, number, align));
     if (photo === state.target) paint.clear();
+    drive();
   } catch (error) {
     complain(error, role);
   }
@@ -105,11 +107,31 @@ async function remove(photo) {
   changed();
 }
 
+/** Drive the sources that are to be driven to the target's pose and expression. */
+function drive() {
+  if (!facts.reenacts) return;
+  uploads = uploads.then(async () => {
+    for (const photo of state.sources.filter((other) => other.picked && (other.drives || other.picked.driven))) {
+      const driven = photo.drives && state.target?.picked ? state.target.id : null;
+      try {
+        $("timing").textContent = "driving the source…";
+        Object.assign(photo, await api.drive(photo.id, driven));
+      } catch (error) {
+        photo.drives = false;
+        complain(error, "source");
+      }
+    }
+    showPeople();
+    changed();
+  });
+}
+
 function exchange() {
   const source = state.sources[state.active];
   [state.target, state.sources[state.active]] = [source, state.target];
   state.sources[state.active].gives = source.gives;
   paint.clear();
+  drive();
   showPeople();
   changed();
 }
@@ -130,6 +152,7 @@ function showPeople() {
       const card = make("article", { className: i === state.active && state.sources.length > 1 ? "card active" : "card" });
       const title = state.sources.length > 1 ? `Source ${i + 1}` : "Source";
       card.append(head(title, photo), ...portrait(photo, "source"));
+      if (facts.reenacts && photo.picked) card.append(driving(photo));
       if (state.sources.length > 1) {
         const choose = make("button", { type: "button" }, i === state.active ? "Choosing its regions" : "Choose its regions");
         choose.dataset.key = `choose-${i}`;
@@ -177,6 +200,16 @@ function portrait(photo, role) {
 }
 
 const errorPlace = (role) => make("p", { className: "error", id: `error-${role}`, role: "alert" });
+
+function driving(photo) {
+  const box = make("input", { type: "checkbox", checked: Boolean(photo.drives) });
+  box.dataset.key = `drive-${photo.id}`;
+  box.addEventListener("change", () => {
+    photo.drives = box.checked;
+    drive();
+  });
+  return make("label", { className: "row small", title: "face-vid2vid; takes seconds" }, box, "in the target's pose and expression");
+}
 
 // ---------------------------------------------------------------- regions
 
