@@ -62,7 +62,10 @@ class Wish:
             raise ArgumentError(
                 "regions: a whole face comes from one source; choose regions for every source"
             )
-        return {regions: photo.given("source") for photo, regions in giving}, None
+        people = {regions: photo.given("source") for photo, regions in giving}
+        if len(people) < len(giving):  # other overlaps are the engine's to refuse
+            raise ArgumentError("regions: two sources give the same ones; every region needs exactly one")
+        return people, None
 
 
 def wish(body: Any, visitor: Visitor) -> Wish:

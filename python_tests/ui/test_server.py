@@ -137,6 +137,9 @@ def test_several_people_give_what_they_are_asked_for(client, engine, swap):
     data = client.post("/api/download", swap)[1]
     people = {("eyes",): engine.encode(B), ("lips", "hair"): engine.encode(np.flip(B, 0).copy())}
     assert np.array_equal(pixels(data), engine.swap(people, engine.encode(A, keep_photo=True)).image)
+    for twice in (["eyes"], ["eyes", "nose"]):
+        swap["sources"][1]["regions"] = twice
+        assert "every region needs exactly one" in refusal(client.post("/api/swap", swap))["error"]
     swap["sources"][1]["regions"] = None
     assert "regions: a whole face comes from one source" in refusal(client.post("/api/swap", swap))["error"]
 
