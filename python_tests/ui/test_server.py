@@ -9,7 +9,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -325,6 +327,29 @@ def test_no_files_are_left(client, swap, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert client.post("/api/download", swap)[0] == client.post("/api/sheet", swap)[0] == 200
     assert not list(tmp_path.iterdir())
+
+
+def test_a_visitor_waits_in_a_short_line(engine, monkeypatch):
+    began, go_on = threading.Event(), threading.Event()
+    swap = type(engine).swap
+
+    def slow(*arguments, **options):
+        began.set()
+        assert go_on.wait(60)
+        return swap(*arguments, **options)
+
+    with served(engine, limits=Limits(waiting=1)) as port, ThreadPoolExecutor(1) as pool:
+        client, other = Client(port), Client(port)
+        body = {"target": client.add(A)["id"], "sources": []}
+        theirs = {"target": other.add(A)["id"], "sources": []}
+        monkeypatch.setattr(type(engine), "swap", slow)
+        first = pool.submit(client.post, "/api/swap", body)
+        assert began.wait(60)
+        assert "too many requests" in refusal(client.post("/api/swap", body), 429)["error"]
+        monkeypatch.setattr(type(engine), "swap", swap)
+        assert other.post("/api/swap", theirs)[0] == 200  # others go on
+        go_on.set()
+        assert first.result(60)[0] == 200
 
 
 def test_a_fault_of_ours_is_said_as_one(engine, monkeypatch):
