@@ -74,16 +74,12 @@ def read_photo(image: Any, argument: str = "image") -> Photo:
     return photo
 
 
-def size_of(data: bytes, argument: str = "image") -> tuple[int, int]:
-    """Return width and height of a picture file by its header, before memory is taken for its pixels.
-
-    The width is that of the file, which EXIF may turn. Raises ImageError.
-    """
+def size(data: bytes, argument: str = "image") -> tuple[int, int]:
+    """Return width and height that a picture file's header names; no pixel is decoded. Raises ImageError."""
     with _pillow_lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        picture = opening.open_picture(data, argument, f"{len(data)} bytes")
-    with picture:
-        return picture.size
+        warnings.simplefilter("ignore")  # about large images, which the caller is to judge
+        with opening.open_picture(data, argument, f"{len(data)} bytes") as picture:
+            return picture.size
 
 
 def _bytes_of(image: bytes | bytearray | memoryview, argument: str) -> bytes:

@@ -46,7 +46,7 @@ class Photo:
     def __init__(self, data: bytes, argument: str) -> None:
         """argument: name of the photo in error messages. Raises ImageError unless the header is a photo's."""
         self.argument = argument
-        self.width, self.height = images.size_of(data, argument)
+        self.width, self.height = images.size(data, argument)
         self.faces: list[DetectedFace] = []
         self.picked: Picked | None = None
         self.error: E4SError | None = None
