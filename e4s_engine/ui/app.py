@@ -223,7 +223,7 @@ class Server:
         return Response(data, media_type="image/png")
 
     async def download(self, request: Request) -> Response:
-        """Return the result at the photo's full size as a file with its marks."""
+        """Return the result at the photo's full size as a file."""
         visitor, asked = self._visitor(request), await self._json(request)
         wish, suffix = swaps.wish(asked, visitor), asked.get("format", ".png")
         quality = asked.get("quality")

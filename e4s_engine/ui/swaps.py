@@ -140,7 +140,7 @@ def options_facts(engine: Engine) -> list[dict[str, Any]]:
 
 
 def saved(result: Picture, suffix: Any, quality: Any) -> bytes:
-    """Return a picture as its `save` writes it, marks and all. Raises ArgumentError."""
+    """Return a picture as its `save` writes it. Raises ArgumentError."""
     if suffix not in FORMATS:
         raise ArgumentError(f"format: expected one of {', '.join(FORMATS)}, got {suffix!r:.40}")
     with tempfile.TemporaryDirectory(prefix="e4s-ui-") as folder:
