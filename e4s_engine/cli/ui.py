@@ -6,7 +6,7 @@ import argparse
 import webbrowser
 from argparse import Namespace
 
-from e4s_engine.cli import engines, flags
+from e4s_engine.cli import engines, flags, marking
 from e4s_engine.cli.messages import say
 
 HELP = "a page in the browser: swap, edit, and paint regions by hand"
@@ -30,6 +30,8 @@ def add(command: argparse.ArgumentParser) -> None:
         help=f"default: {running.PORT}; 0: any",
     )
     command.add_argument("--open", action="store_true", help="open the page in a browser")
+    marking.add(command)
+    marking.add_guard(command)
     flags.add_engine(command)
 
 
@@ -38,8 +40,10 @@ def run(arguments: Namespace) -> int:
     from e4s_engine.ui import running
 
     running.check()
+    marking.check(arguments, "download.png")
     with running.opened(arguments.host, arguments.port) as listening, engines.engine(arguments) as engine:
-        server = running.server(engine, arguments.host)
+        notice = "" if marking.acknowledged() else marking.NOTICE
+        server = running.server(engine, arguments.host, notice, marks=marking.how(arguments))
         url = running.address(listening, arguments.host)
         print(f"open {url}  (Ctrl-C ends it)", flush=True)
         if not running.is_local(listening):

@@ -50,10 +50,10 @@ _DEMO = (
 
 
 class Server:
-    """Routes of the page. notice: shown until the visitor closes it."""
+    """Routes of the page. notice: shown until the visitor closes it. marks: see `app`."""
 
-    def __init__(self, engine: Engine, limits: Limits, notice: str) -> None:
-        self.engine, self.limits, self.notice = engine, limits, notice
+    def __init__(self, engine: Engine, limits: Limits, notice: str, marks: swaps.Marks) -> None:
+        self.engine, self.limits, self.notice, self.marks = engine, limits, notice, marks
         self.visitors = Visitors(limits)
         self._workers: anyio.CapacityLimiter  # these two belong to the running loop
         self._uploads: anyio.Semaphore
@@ -206,9 +206,9 @@ class Server:
 
         def work() -> tuple[bytes, float, float]:
             start = time.perf_counter()
-            image = wish.swap(self.engine).image
+            result = wish.swap(self.engine)
             swapped = time.perf_counter()
-            data = photos.jpeg(wish.target.seen(image, view))
+            data = swaps.shown(wish, result, view)
             return data, swapped - start, time.perf_counter() - swapped
 
         data, swap, shown = await self._turn(visitor, work)
@@ -223,11 +223,13 @@ class Server:
         return Response(data, media_type="image/png")
 
     async def download(self, request: Request) -> Response:
-        """Return the result at the photo's full size as a file."""
+        """Return the result at the photo's full size as a file with its marks."""
         visitor, asked = self._visitor(request), await self._json(request)
         wish, suffix = swaps.wish(asked, visitor), asked.get("format", ".png")
         quality = asked.get("quality")
-        data = await self._turn(visitor, lambda: swaps.saved(wish.swap(self.engine), suffix, quality))
+        data = await self._turn(
+            visitor, lambda: swaps.saved(wish.swap(self.engine), suffix, quality, self.marks)
+        )
         headers = {"content-disposition": f'attachment; filename="swapped{suffix}"'}
         return Response(data, media_type=_MEDIA[suffix], headers=headers)
 
@@ -235,7 +237,7 @@ class Server:
         """Return the contact sheet of a swap."""
         visitor, asked = self._visitor(request), await self._json(request)
         wish = swaps.wish(asked, visitor)
-        data = await self._turn(visitor, lambda: swaps.sheet_file(wish, wish.swap(self.engine)))
+        data = await self._turn(visitor, lambda: swaps.sheet_file(wish, wish.swap(self.engine), self.marks))
         headers = {"content-disposition": 'attachment; filename="sheet.png"'}
         return Response(data, media_type="image/png", headers=headers)
 
@@ -282,14 +284,20 @@ class Server:
 
 
 def app(
-    engine: Engine, *, limits: Limits | None = None, names: Iterable[str] = (), notice: str = ""
+    engine: Engine,
+    *,
+    limits: Limits | None = None,
+    names: Iterable[str] = (),
+    notice: str = "",
+    marks: swaps.Marks | None = None,
 ) -> Starlette:
     """Return the page's server as an ASGI application.
 
     engine: engine that does the work. limits: what is taken and kept; None: the defaults. names: names by
     which the server is reached, beside localhost and addresses. notice: text that visitors see first.
+    marks: arguments of `Result.save` about marks, for downloads; None: the defaults.
     """
-    server = Server(engine, limits or Limits(), notice)
+    server = Server(engine, limits or Limits(), notice, marks or {})
     return Starlette(
         routes=server.routes(), middleware=[Middleware(gate.Gate, names=names)], lifespan=server.lifespan
     )

@@ -16,17 +16,20 @@ from PIL import Image
 
 from e4s_engine.engine import Engine
 from e4s_engine.errors import ArgumentError, LabelsError
+from e4s_engine.marks.statement import Statement
 from e4s_engine.options import CHOICES, SwapOptions
 from e4s_engine.photo import sheets
 from e4s_engine.photo.images import Pixels
 from e4s_engine.regions import Labels
 from e4s_engine.result import Face, Picture, Result
-from e4s_engine.ui.photos import Photo
+from e4s_engine.ui.photos import Photo, View
 from e4s_engine.ui.visitors import Visitor
 
 # Faces are picked and encoded before: options about that come too late.
 _BEFORE = ("align", "reenact", "restore", "full_face", "faces")
 OPTIONS = {field.name: field for field in dataclasses.fields(SwapOptions) if field.name not in _BEFORE}
+Marks = Mapping[str, Any]  # the arguments of `Picture.save` that are about marks
+_SCREEN_QUALITY = 92
 FORMATS = (".png", ".jpg", ".webp", ".tiff")
 _MOST_PAINT_SIDE = 1024
 
@@ -139,19 +142,28 @@ def options_facts(engine: Engine) -> list[dict[str, Any]]:
     return facts
 
 
-def saved(result: Picture, suffix: Any, quality: Any) -> bytes:
-    """Return a picture as its `save` writes it. Raises ArgumentError."""
+def saved(result: Picture, suffix: Any, quality: Any, how: Marks) -> bytes:
+    """Return a picture as its `save` writes it, marks and all. Raises ArgumentError."""
     if suffix not in FORMATS:
         raise ArgumentError(f"format: expected one of {', '.join(FORMATS)}, got {suffix!r:.40}")
     with tempfile.TemporaryDirectory(prefix="e4s-ui-") as folder:
         path = Path(folder) / f"result{suffix}"
-        result.save(path, quality=quality)
+        result.save(path, quality=quality, **how)
         return path.read_bytes()
 
 
-def sheet_file(asked: Wish, result: Result) -> bytes:
+def sheet_file(asked: Wish, result: Result, how: Marks) -> bytes:
     """Return the contact sheet of a swap as a PNG."""
-    return saved(Picture(sheet(asked, result), None), ".png", None)
+    return saved(Picture(sheet(asked, result), None, Statement("sheet")), ".png", None, how)
+
+
+def shown(asked: Wish, result: Result, view: View) -> bytes:
+    """Return a result as the page shows it, a JPEG with the plain mark: browsers can save it."""
+    statement = result.statement
+    if statement is not None:  # places and inputs are those of the full size
+        statement = dataclasses.replace(statement, faces=(), inputs=())
+    picture = Picture(asked.target.seen(result.image, view), None, statement)
+    return saved(picture, ".jpg", _SCREEN_QUALITY, {"sign": False})
 
 
 def sheet(asked: Wish, result: Result) -> Pixels:

@@ -22,6 +22,7 @@ pytest.importorskip("uvicorn")
 
 from ui_tools import Client, base64_png, pixels, png, served
 
+import e4s_engine
 from e4s_engine import regions, weights
 from e4s_engine.engine import Engine
 from e4s_engine.errors import ArgumentError, BackendError
@@ -108,12 +109,17 @@ def test_a_photo_is_read_once_and_its_labels_travel_exactly(client, engine):
     assert client.get(f"/api/photos/{photo['id']}/labels")[0] == 404
 
 
-def test_a_download_is_the_engine_s_swap(client, engine, swap):
+def test_a_download_is_the_engine_s_swap(client, engine, swap, tmp_path):
     status, data = client.post("/api/download", {**swap, "format": ".png", "options": {"extent": 0.5}})
     assert status == 200 and client.headers["content-disposition"].startswith("attachment")
     face, me = engine.encode(B), engine.encode(A, keep_photo=True)
     wanted = engine.swap(face, me, ["eyes"], extent=0.5)
     assert np.array_equal(pixels(data), wanted.image) and (wanted.image != A).any()
+    files = data, client.post("/api/swap", swap)[1], client.post("/api/sheet", swap)[1]
+    for number, file in enumerate(files):
+        path = tmp_path / f"{number}.png"
+        path.write_bytes(file)
+        assert e4s_engine.verify(path).marked
     status, data = client.post("/api/download", {**swap, "format": ".jpg", "quality": 80})
     assert status == 200 and data[:2] == b"\xff\xd8"
 
