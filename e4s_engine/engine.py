@@ -26,7 +26,7 @@ from e4s_engine.faces.face import DetectedFace
 from e4s_engine.networks.rgi import invert
 from e4s_engine.options import Align, Average, Blend, EditChanges, SwapChanges, SwapOptions, checked
 from e4s_engine.photo import images
-from e4s_engine.pipeline import batches, faces, guarding, inputs, loading, located, portraits
+from e4s_engine.pipeline import batches, faces, guarding, inputs, loading, located, painting, portraits
 from e4s_engine.pipeline.batches import OnError
 from e4s_engine.pipeline.driving import REENACT
 from e4s_engine.pipeline.guarding import Guard
@@ -159,6 +159,7 @@ class Engine:
         target_labels: LabelMap | None = None,
         source_landmarks: LandmarkSets | None = None,
         target_landmarks: Landmarks | None = None,
+        painted: LabelMap | None = None,
         **changes: Unpack[SwapChanges],
     ) -> Result:
         """Put the source's face, or some regions of it, into the target photo.
@@ -177,6 +178,10 @@ class Engine:
             (for a dict of sources a dict with the same keys).
         source_landmarks, target_landmarks: [68, 2] or [5, 2] in pixels of the photo, instead of the
             detector's (for a dict of sources a dict with the same keys).
+        painted: uint8 [h, w] in 0..11, painted by hand over the labels that the swap composes
+            (`Result.labels`), or 255 (`regions.UNPAINTED`) where these stay. The face follows: pixels that
+            get another region are generated with its texture and pasted. `engine.swap(me, me, [],
+            painted=...)` reshapes a face without any other.
 
         A feathered swap of two aligned crops [1024, 1024, 3], or of a Face into one, that lie on the GPU of
         a native engine (CuPy, torch, anything with DLPack or `__cuda_array_interface__`) is made there
@@ -189,7 +194,8 @@ class Engine:
         how = checked(options).changed(**changes)
         pipeline, reader = self._open(how)
         request = portraits.requested(regions)
-        if self._guard is None and self._takes_crops(how) and source_landmarks is target_landmarks is None:
+        plain = self._guard is None and source_landmarks is target_landmarks is painted is None
+        if plain and self._takes_crops(how):
             labels = (source_labels, target_labels)
             if isinstance(source, Face):
                 source = reader.read(source, "source", source_labels, source_landmarks)
@@ -198,7 +204,8 @@ class Engine:
                 return resident
         given = Side(source, "source", source_labels, source_landmarks)
         kept = Side(target, "target", target_labels, target_landmarks)
-        return pipeline.swap_groups([jobs(given, kept, request, reader, how.faces)], how)[0]
+        group = painting.painted(jobs(given, kept, request, reader, how.faces), painted)
+        return pipeline.swap_groups([group], how)[0]
 
     def _takes_crops(self, options: SwapOptions) -> bool:
         """Return whether a crop on the GPU without landmarks counts as aligned."""

@@ -19,6 +19,7 @@ Labels = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 
 LABEL_SIZE = 512  # side of every label map that the networks read
+UNPAINTED = 255  # in painted labels: the pixel stays as composed
 
 NAMES = (
     "background", "lips", "eyebrows", "eyes", "hair", "nose",

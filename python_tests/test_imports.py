@@ -17,9 +17,10 @@ ALLOWED = {
     "__init__": {"engine", "faces", "marks", "options", "result", "weights"},
     "cli": {
         "backends", "engine", "evaluation", "faces", "marks", "networks", "options", "photo", "pipeline",
-        "result", "serve", "synth", "testing", "training", "weights",
+        "result", "serve", "synth", "testing", "training", "ui", "weights",
     },
     "serve": {"engine", "faces", "marks", "options", "photo", "result", "weights"},
+    "ui": {"engine", "faces", "marks", "options", "photo", "pipeline", "result", "synth"},
     "evaluation": {"engine", "faces", "marks", "options", "photo", "result"},
     "integrations": {"engine", "faces", "options", "photo", "result"},
     "training": {"backends", "networks", "ops", "photo", "pipeline", "synth", "testing", "weights"},

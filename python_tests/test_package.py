@@ -87,6 +87,7 @@ def test_wheel_holds_the_package_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     sources = {str(p.relative_to(ROOT)) for p in (ROOT / "e4s_engine").rglob("*.py")}
     sources |= {f"e4s_engine/kernels/{p.name}" for p in (ROOT / "kernels").glob("*.py")}
+    sources |= {str(p.relative_to(ROOT)) for p in (ROOT / "e4s_engine" / "ui" / "page").iterdir()}
     assert sources <= set(names) and "e4s_engine/kernels/regional_conv.py" in sources
     assert "e4s_engine/py.typed" in names
     assert any(name.startswith("e4s_engine/_native") and name.endswith((".so", ".pyd")) for name in names)

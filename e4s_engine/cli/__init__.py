@@ -31,6 +31,7 @@ from e4s_engine.cli import (
     restore,
     serve,
     swap,
+    ui,
     verify,
     weights,
 )
@@ -59,6 +60,7 @@ COMMANDS: dict[str, Any] = {
     "evaluate": evaluate,
     "bench": bench,
     "demo": demo,
+    "ui": ui,
 }
 
 

@@ -25,8 +25,11 @@ _PURPOSES = {
     "cuda": "the engine's own kernels on NVIDIA cards",
     "faces": "photos that are not aligned: finds the faces",
     "serve": "the service, `e4s serve`",
+    "ui": "the page, `e4s ui`",
+    "c2pa": "signed manifests",
+    "ray": "`e4s batch --ray`, on many machines",
 }
-_DEVELOPERS = ("test",)
+_DEVELOPERS = ("test", "docs")
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 

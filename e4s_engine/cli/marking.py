@@ -84,9 +84,14 @@ def save(
     Picture(picture, None, Statement(operation)).save(path, quality=quality, **how)
 
 
-def notice() -> None:
-    """Show the notice to a person who has not acknowledged it yet; scripts are not bothered."""
+def acknowledged() -> bool:
+    """Return whether somebody on this machine has read what the tool is for (`e4s acknowledge`)."""
     from e4s_engine.marks import certificates
 
-    if sys.stderr.isatty() and not (certificates.folder_of_user() / "acknowledged").exists():
+    return (certificates.folder_of_user() / "acknowledged").exists()
+
+
+def notice() -> None:
+    """Show the notice to a person who has not acknowledged it yet; scripts are not bothered."""
+    if sys.stderr.isatty() and not acknowledged():
         say(f"note: {NOTICE}")

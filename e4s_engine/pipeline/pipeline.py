@@ -26,7 +26,7 @@ from e4s_engine.photo import align as alignment
 from e4s_engine.photo import blend, images, tone
 from e4s_engine.photo.images import Pixels
 from e4s_engine.photo.match import Area
-from e4s_engine.pipeline import aligned, compose, generate, inputs, told
+from e4s_engine.pipeline import aligned, compose, generate, inputs, painting, told
 from e4s_engine.pipeline.compose import Composed, Shape
 from e4s_engine.pipeline.driving import NO_DRIVER, Driver
 from e4s_engine.pipeline.finishing import NO_FINISHER, Asked, Finisher
@@ -183,6 +183,8 @@ class Pipeline:
 
         Fused are feathered pastes over photos that are aligned crops, in colour.
         """
+        if job.painted is not None:
+            return Route.APART
         if job.request == Regions(()):
             return Route.UNTOUCHED
         crop = job.target.crop
@@ -242,7 +244,8 @@ class Pipeline:
         if not jobs:
             return []
         swapper = self.backend.swapper
-        if swapper is None or options.blend == "soft" or any(self._recolors(job, options) for job in jobs):
+        apart = any(job.painted is not None or self._recolors(job, options) for job in jobs)
+        if swapper is None or options.blend == "soft" or apart:
             composed = self._composed(jobs, labels, options)
             looks = any(self._recolors(job, options) for job in jobs)  # the network looks at all of a face
             full = dataclasses.replace(options, full_face=options.full_face or looks)
@@ -276,9 +279,16 @@ class Pipeline:
         with stage("compose"):
             composed = [_compose(job, faces, options, self._lights_for(job.request, options)) for job in jobs]
             return [
-                dataclasses.replace(one, matched=self._areas(job, one, faces[job.target].labels, options))
+                self._matched(job, one, faces[job.target], options)
                 for job, one in zip(jobs, composed, strict=True)
             ]
+
+    def _matched(self, job: Job, composed: Composed, target: Face, options: SwapOptions) -> Composed:
+        """Return a composition with what takes the target's colours."""
+        one = dataclasses.replace(composed, matched=self._areas(job, composed, target.labels, options))
+        if job.painted is None or options.match == "none":
+            return one
+        return dataclasses.replace(one, matched=one.matched + painting.areas(one, job.painted, target))
 
     def _asked(
         self,
@@ -432,12 +442,16 @@ def _worthwhile(group: Sequence[Job]) -> Sequence[Job]:
 def _told(result: Result, job: Job, options: SwapOptions) -> Result:
     """Return a job's result with what was swapped where, and how."""
     driven = tuple(part.person.driven for part in job.parts if part.person.driven is not None)
-    place = job.target.number, job.target.crop.quad, _names(job.request)
+    names = _names(job.request, painting.ids(job.painted))
+    place = job.target.number, job.target.crop.quad, names
     return result.of_face(*place, driven, told.swapped(options, job))
 
 
-def _names(request: Request) -> tuple[str, ...] | None:
-    return None if isinstance(request, WholeFace) else tuple(regions.NAMES[i] for i in request.ids)
+def _names(request: Request, painted: Sequence[int] = ()) -> tuple[str, ...] | None:
+    """Return the names of the regions that a swap changes; None for a whole face."""
+    if isinstance(request, WholeFace):
+        return None
+    return tuple(regions.NAMES[region] for region in sorted({*request.ids, *painted}))
 
 
 def _ids(request: Request) -> tuple[int, ...] | None:
@@ -507,4 +521,7 @@ def _compose(
     foreground = compose.foreground(chosen, labels, holes, target.labels)
     if whole and options.blend == "soft":
         foreground = ~np.isin(labels, compose.NO_FACE) | holes
-    return Composed(labels, holes, foreground, styles)
+    composed = Composed(labels, holes, foreground, styles)
+    if job.painted is None:
+        return composed
+    return painting.over(composed, job.painted, [vectors for _, vectors, _ in given])

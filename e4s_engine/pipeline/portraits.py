@@ -14,6 +14,7 @@ from e4s_engine.pipeline.inputs import check_styles
 from e4s_engine.pipeline.kinds import RegionNames
 from e4s_engine.pipeline.located import Portrait
 from e4s_engine.pipeline.stages import stage
+from e4s_engine.regions import Labels
 from e4s_engine.result import Face
 from e4s_engine.weights import facefile
 
@@ -49,11 +50,15 @@ class Part:
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """Job of one swap: a target, and the persons who give regions to it."""
+    """Job of one swap: a target, and the persons who give regions to it.
+
+    painted: labels that the caller painted over the composed ones, `UNPAINTED` elsewhere; None: none.
+    """
 
     target: Portrait
     parts: tuple[Part, ...]
     request: Request
+    painted: Labels | None = None
 
 
 Read = Callable[[Any, str, Any, Any], Person]
