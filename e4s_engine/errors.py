@@ -23,6 +23,10 @@ class ImageError(ArgumentError):
     """Image that cannot be read, or whose kind or size cannot be used."""
 
 
+class VideoError(ArgumentError):
+    """Clip that cannot be read, or frames that the wanted file cannot hold."""
+
+
 class LabelsError(ArgumentError):
     """Label map that is missing, has the wrong shape or holds values that are no region."""
 

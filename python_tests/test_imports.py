@@ -19,7 +19,7 @@ ALLOWED = {
         "backends", "engine", "faces", "networks", "options", "photo", "pipeline", "result", "synth",
         "testing", "training", "weights",
     },
-    "video": set[str](),
+    "video": {"faces", "options", "photo", "pipeline", "result"},
     "training": {"backends", "networks", "ops", "photo", "pipeline", "synth", "testing", "weights"},
     "synth": set[str](),
     "testing": {"backends", "networks", "photo", "weights"},
