@@ -63,7 +63,8 @@ class Pipeline:
     """The stages over one backend.
 
     parser: a caller's own. classes: config of the backend's parser. lights: layers of models that relight.
-    driver: reenactment and restoration of sources.
+    driver: reenactment and restoration of sources. fused: whether the backend's fused swap is used, if it has
+    one; it encodes every target itself and takes no style vectors of one that was encoded before.
     """
 
     backend: Backend
@@ -72,6 +73,11 @@ class Pipeline:
     size: int
     lights: relighting.Layers | None = None
     driver: Driver = NO_DRIVER
+    fused: bool = True
+
+    @property
+    def _swapper(self) -> Swapper | None:
+        return self.backend.swapper if self.fused else None
 
     def label(self, portraits: Iterable[Portrait]) -> PortraitLabels:
         """Return the labels of every portrait: the caller's, else the parser's."""
@@ -128,7 +134,7 @@ class Pipeline:
 
     def swap(self, jobs: Sequence[Job], options: SwapOptions) -> list[Result]:
         """Do every job, each into a photo of its own; in stages a few at a time."""
-        step = AT_ONCE if self.backend.swapper is None else max(len(jobs), 1)
+        step = AT_ONCE if self._swapper is None else max(len(jobs), 1)
         results: list[Result] = []
         for start in range(0, len(jobs), step):
             some = self.driver.jobs(jobs[start : start + step], options)
@@ -183,7 +189,7 @@ class Pipeline:
             return Route.UNTOUCHED
         crop = job.target.crop
         whole = crop.quad is None and crop.photo.shape == crop.image.shape
-        fits = whole and options.blend == "feather" and self.backend.swapper is not None
+        fits = whole and options.blend == "feather" and self._swapper is not None
         plain = fits and not self._skins(job.request, options) and tone.of(crop.image) is None
         return Route.FUSED if plain else Route.APART
 
@@ -215,7 +221,7 @@ class Pipeline:
         """Return every job's face, its shape, and the face's opacity over the crop."""
         if not jobs:
             return []
-        swapper = self.backend.swapper
+        swapper = self._swapper
         if swapper is None:
             composed = self._composed(jobs, labels, options)
             faces = self._faces([job.target for job in jobs], composed, options)
@@ -269,7 +275,7 @@ class Pipeline:
             return list(zip(asks, swapper.swap(asks), strict=True))
 
     def _swap_fused(self, jobs: Sequence[Job], labels: PortraitLabels, options: SwapOptions) -> list[Result]:
-        swapper = self.backend.swapper
+        swapper = self._swapper
         if not jobs or swapper is None:
             return []
         results = []
@@ -286,7 +292,7 @@ class Pipeline:
 
         labels: of source and target; None for the parser's.
         """
-        swapper = self.backend.swapper
+        swapper = self._swapper
         if swapper is None or request == Regions(()) or options.idle or options.blend != "feather":
             return None
         if self._skins(request, options):
