@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from e4s_engine.faces.face import DetectedFace
     from e4s_engine.options import SwapOptions
     from e4s_engine.result import Face, Result, SwappedFace
+    from e4s_engine.video.options import Steady
     from e4s_engine.weights import convert
 
 __version__ = "0.1.0"
@@ -28,6 +29,7 @@ __all__ = [
     "Engine",
     "Face",
     "Result",
+    "Steady",
     "SwapOptions",
     "SwappedFace",
     "__version__",
@@ -44,6 +46,7 @@ _HOMES = {
     "Face": "e4s_engine.result",
     "Result": "e4s_engine.result",
     "SwapOptions": "e4s_engine.options",
+    "Steady": "e4s_engine.video.options",
     "SwappedFace": "e4s_engine.result",
     "convert": "e4s_engine.weights",
     "swap": "e4s_engine.engine",

@@ -59,6 +59,10 @@ class DeviceLostError(BackendError):
     """GPU failure after which this process cannot use the GPU; every later call raises this too."""
 
 
+class CancelledError(E4SError, RuntimeError):
+    """Work on a clip that was cancelled; what was finished of it is kept."""
+
+
 class ClosedError(E4SError, RuntimeError):
     """Call on an engine that is already closed."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import os
@@ -30,7 +31,8 @@ class Facts:
 
     width, height: of stored pictures. time_base: unit of times, in seconds. rate: average frames per second.
     count: about how many frames there are; None: unknown. pix_fmt: FFmpeg's pixel format. bits: per channel.
-    matrix: display matrix. aspect: width over height of a pixel. audio: names of the audio streams' codecs.
+    start: time of the first frame, in units of the time base. matrix: display matrix. aspect: width over
+    height of a pixel. audio: names of the audio streams' codecs.
     """
 
     width: int
@@ -41,6 +43,7 @@ class Facts:
     pix_fmt: str
     bits: int
     colours: Colours
+    start: int = 0
     matrix: tuple[int, ...] = UPRIGHT
     aspect: Fraction = Fraction(1)
     audio: tuple[str, ...] = ()
@@ -80,7 +83,10 @@ class Clip:
             yield from self._of_pictures(first_pts, number)
             return
         last: int | None = None
-        for native in self._decoded(first_pts):
+        natives = self._decoded(first_pts)
+        if first_pts is not None and first_pts > self.facts.start:
+            natives = self._from_before(natives, first_pts)
+        for native in natives:
             duration = int(native.duration or 0) or round(1 / (self.facts.rate * self.facts.time_base))
             pts = native.pts
             if pts is None or (last is not None and pts <= last):  # a damaged or hand-made file
@@ -91,6 +97,15 @@ class Clip:
                 continue
             yield Frame(number, pts, duration, native, self.facts.turn)
             number += 1
+
+    def _from_before(self, natives: Iterator[Any], first_pts: int) -> Iterator[Any]:
+        """Yield frames that begin at a time or before it; where seeking went beyond it, all of them."""
+        first = next(natives, None)
+        if first is not None and first.pts is not None and first.pts <= first_pts:
+            yield first
+            yield from natives
+        else:
+            yield from self._decoded(None)
 
     def _tag(self, native: Any) -> None:
         """Give a frame the colour tags that only the file's header has: some decoders do not pass them on."""
@@ -130,7 +145,8 @@ class Clip:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             if first_pts is not None:
-                container.seek(first_pts, stream=stream, backward=True)
+                with contextlib.suppress(av.error.FFmpegError):  # some files cannot seek
+                    container.seek(first_pts, stream=stream, backward=True)
             packets = container.demux(stream)
             while True:
                 try:
@@ -234,6 +250,7 @@ def _facts(container: Any, argument: str, path: Path) -> Facts:
         pix_fmt,
         max(part.bits for part in native.format.components),
         colours,
+        int(native.pts or 0),
         _display_matrix(native),
         context.sample_aspect_ratio or Fraction(1),
         tuple(str(one.codec_context.name) for one in container.streams.audio),

@@ -237,8 +237,8 @@ def graph_out(graph: Any, pixels: Any) -> Any:
     return graph.pull()
 
 
-def write_pictures(pieces: Sequence[Piece], facts: Facts, folder: Path, suffix: str, first: int) -> None:
-    """Write the frames as pictures, 000000 and so on, each complete or absent."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for number, (_, pixels) in enumerate(decoded(pieces, facts), first):
+def write_pictures(pieces: Sequence[Piece], facts: Facts, folder: Path, suffix: str) -> None:
+    """Write the frames as pictures, 000000 and so on, into a new folder."""
+    folder.mkdir()
+    for number, (_, pixels) in enumerate(decoded(pieces, facts)):
         images.write(pixels, folder / f"{number:06d}{suffix}", "output")
