@@ -255,7 +255,7 @@ class Engine:
 
     def video(
         self,
-        source: Source,
+        source: Source | None,
         frames: Any,
         regions: RegionNames | None = None,
         *,
@@ -278,7 +278,8 @@ class Engine:
         Faces are followed through the clip, crops, labels and style vectors steadied over time. Frames in
         which nobody is swapped are as they were.
 
-        source: as in `swap`; {number: source} puts people into several tracks (`Video.tracks`).
+        source: as in `swap`; {number: source} puts people into several tracks (`Video.tracks`). None swaps
+            nobody: for a look at the tracks.
         frames: path of a clip, a GIF, a folder or a pattern ("%05d.png") of pictures; a list of images or of
             PyAV's frames; or any iterator of them, such as a camera: then every frame is swapped as it comes,
             steadied by those before it alone.

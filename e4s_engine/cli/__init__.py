@@ -25,6 +25,7 @@ from e4s_engine.cli import (
     reenact,
     restore,
     swap,
+    video,
     weights,
 )
 from e4s_engine.cli.commands import Command
@@ -34,6 +35,7 @@ from e4s_engine.training import command as training
 
 COMMANDS: dict[str, Any] = {
     "swap": swap,
+    "video": video,
     "edit": edit,
     "reconstruct": reconstruct,
     "reenact": reenact,

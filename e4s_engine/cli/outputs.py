@@ -11,7 +11,7 @@ from pathlib import Path
 from e4s_engine.errors import OutputError
 
 _INPUTS = (
-    "source", "target", "image", "reference", "driving", "official", "labels", "source_labels",
+    "source", "target", "image", "reference", "driving", "official", "clip", "labels", "source_labels",
     "target_labels", "reference_labels", "image_landmarks", "source_landmarks", "target_landmarks",
     "reference_landmarks", "driving_landmarks", "weights", "parser",
 )  # fmt: skip

@@ -6,12 +6,17 @@ import re
 
 _POSITIONS = ("source", "target", "image", "reference", "driving")
 _NAMES = {
+    "frames": "CLIP",
+    "clip": "CLIP",
+    "start": "--from",
+    "stop": "--to",
     "official_pt": "OFFICIAL",
     "out_safetensors": "OUT",
     **{
         name: f"--{name}"
         for name in (
             "weights", "parser", "landmarks", "device", "precision", "backend", "steps", "regions", "quality",
+            "output", "encoder", "resume", "rate", "every",
         )
     },
 }  # fmt: skip
@@ -31,6 +36,8 @@ _PHRASES = [
         r"maps of 19 labels are converted with regions\.from_19\([^)]*\)",
         "for maps of 19 labels give --label-format",
     ),
+    (r"resume=True", "--resume"),
+    (r"audio=False", "--no-audio"),
     (r"pass weights", "give --weights"),
     (r"pass align=False", "give --align no"),
     (r"align=False", "--align no"),

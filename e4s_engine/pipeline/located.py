@@ -150,6 +150,8 @@ def foreign_to(quad: Points, others: Sequence[Points]) -> Mask | None:
 
     quad, others: corners of the faces' crops [4, 2].
     """
+    if not len(others):
+        return None
     place = (np.arange(LABEL_SIZE) + 0.5) / LABEL_SIZE
     across, down = quad[3] - quad[0], quad[1] - quad[0]
     pixels = quad[0] + place[None, :, None] * across + place[:, None, None] * down

@@ -40,7 +40,7 @@ def video(
     """Return the swaps of a clip. about: what they depend on beside source and options."""
     if progress is not None and not callable(progress):
         raise ArgumentError(f"progress: expected a callable (stage, done, total), got {progress!r:.60}")
-    people = givers(source, request, reader, options.faces)
+    people = [] if source.image is None else givers(source, request, reader, options.faces)
     if not pipeline.driver.drives(options):
         people = batches.encoded(pipeline, people)
     cast = Cast.of(people, options.faces)

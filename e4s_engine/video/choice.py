@@ -33,13 +33,13 @@ class Cast:
 
     @classmethod
     def of(cls, givers: Sequence[Giver], which: Which) -> Cast:
-        """Return the cast of a call's givers."""
+        """Return the cast of a call's givers; without any nobody is swapped."""
         named = {giver.number: giver for giver in givers if giver.number is not None}
-        return cls(named, None if named else givers[0], check(which))
+        return cls(named, givers[0] if givers and not named else None, check(which))
 
     def numbers(self, tracks: Sequence[Track]) -> set[int]:
         """Return the numbers of the tracks that are swapped. Raises AlignmentError for an unknown one."""
-        if self.people:
+        if self.people or self.anyone is None:
             wanted = set(self.people)
         elif self.which == "all":
             return {track.number for track in tracks}

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from types import ModuleType
 
-from e4s_engine.errors import BackendError, VideoError
+from e4s_engine.errors import ArgumentError, BackendError, VideoError
 
 INSTALL = 'pip install "e4s_engine[video]"'
 _BARE = ("rgb24", "bgr24", "rgba", "bgra", "argb", "abgr", "rgb0", "bgr0", "pal8", "gray", "gbrp")
@@ -46,7 +46,13 @@ class Encoder:
 ISO, MATROSKA = (".mp4", ".m4v", ".mov"), (".mkv",)
 ENCODERS = {
     "h264": Encoder(
-        "libx264", 16, 0, 51, ("yuv420p", "yuv420p10le"), ISO + MATROSKA, {"preset": "faster", "threads": "4"}
+        "libx264",
+        16,
+        0,
+        51,
+        ("yuv420p", "yuv420p10le"),
+        ISO + MATROSKA,
+        {"preset": "faster", "threads": "4", "bf": "0"},  # B-frames: see docs/traps.md
     ),
     "hevc": Encoder(
         "libx265",
@@ -101,13 +107,13 @@ def choose(name: str, suffix: str, bits: int) -> Encoder:
 
     name: "auto" or one of ENCODERS. suffix: ending of the file to write. bits: per channel of the clip.
 
-    Raises VideoError for an unknown name or a container that does not hold it, BackendError if this PyAV was
-    built without it.
+    Raises ArgumentError for an unknown name, VideoError for a container that does not hold it, BackendError if
+    this PyAV was built without it.
     """
     if name == "auto":
         name = "vp9" if suffix == ".webm" else "hevc" if bits > 8 else "h264"
     if name not in ENCODERS:
-        raise VideoError(f"encoder: expected auto, {', '.join(ENCODERS)}, got {name!r}")
+        raise ArgumentError(f"encoder: expected auto, {', '.join(ENCODERS)}, got {name!r}")
     encoder = ENCODERS[name]
     if suffix not in encoder.containers:
         fitting = [key for key, other in ENCODERS.items() if suffix in other.containers]
@@ -124,14 +130,14 @@ def choose(name: str, suffix: str, bits: int) -> Encoder:
 
 
 def options_of(encoder: Encoder, quality: int | None) -> dict[str, str]:
-    """Return the options of an encoder at a quality; None: its default. Raises VideoError."""
+    """Return the options of an encoder at a quality; None: its default. Raises ArgumentError."""
     options = dict(encoder.options)
     if quality is None:
         quality = encoder.quality
     elif not encoder.scale:
-        raise VideoError(f"quality: {encoder.library} loses nothing and has no quality; leave it out")
+        raise ArgumentError(f"quality: {encoder.library} loses nothing and has no quality; leave it out")
     if not encoder.best <= quality <= encoder.worst:
-        raise VideoError(
+        raise ArgumentError(
             f"quality: expected {encoder.best} (best) to {encoder.worst} of {encoder.library}, got {quality}"
         )
     if encoder.scale:

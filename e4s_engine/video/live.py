@@ -23,6 +23,7 @@ Floats = npt.NDArray[np.float64]
 
 _CENTRE = (0.15, 8.0)  # lowest cutoff, in cycles per frame, and its growth with speed, in sides per frame
 _AXES = (0.05, 2.0)
+_ALONE = 2  # frames between looks at whole ones while there is no face
 _SPEED = 0.2  # cutoff of the speed itself
 _MIX = 0.5  # share of new style vectors
 
@@ -88,9 +89,9 @@ class LiveFaces:
         faces: list[DetectedFace] = []
         if not begins and number and self._since < looking.EVERY:
             faces = looking.near(frame.pixels, expected, self._detect)
-        self._since += 1
-        if begins or not number or self._since > looking.EVERY or len(faces) < len(expected):
-            faces, self._since = self._detect(frame.pixels), 1
+        late = looking.EVERY if expected else _ALONE
+        if begins or not number or self._since >= late or len(faces) < len(expected):
+            faces, self._since = self._detect(frame.pixels), 0
         sights: list[tuple[int, Sight]] = self._tracker.update(number, faces, begins)
         if begins:
             self._quads.clear()
@@ -98,6 +99,7 @@ class LiveFaces:
         for track, sight in sights:
             steadier = self._quads.setdefault(track, LiveQuad(self._steady))
             quads[track] = steadier(sight.quad)
+        self._since += 1
         return quads, begins
 
 

@@ -214,7 +214,7 @@ def live(frames: Iterable[Frame], detect: Detector, work: Work) -> Iterator[Fram
 
 def _meant(cast: Cast, numbers: list[int], leader: int | None) -> list[int]:
     """Return which of the tracks in a stream's frame are swapped."""
-    if cast.people:
+    if cast.people or cast.anyone is None:
         return [number for number in numbers if number in cast.people]
     if cast.which == "largest":
         return [] if leader is None else [leader]

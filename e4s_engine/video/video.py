@@ -22,6 +22,7 @@ from e4s_engine.video.clip import Clip, Facts
 from e4s_engine.video.frames import Frame
 from e4s_engine.video.given import Frames, streamed
 from e4s_engine.video.joining import Span
+from e4s_engine.video.options import Steady
 from e4s_engine.video.swapping import FrameResult, Work
 from e4s_engine.video.track import Track
 
@@ -125,6 +126,20 @@ class Video:
         """Return what the results depend on, as JSON."""
         stretch = [self._span.start, self._span.stop]
         return {**self._about, "steady": dataclasses.asdict(self._work.steady), "stretch": stretch}
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield the frames of the clip as they are."""
+        return self._read(None if self._analysis is None else self._analysis, 0)
+
+    @property
+    def steady(self) -> Steady:
+        """How steady the swaps are."""
+        return self._work.steady
+
+    @property
+    def chosen(self) -> set[int]:
+        """Numbers of the tracks that are swapped."""
+        return self._work.cast.numbers(self.tracks)
 
     @property
     def span(self) -> Span:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import video_tools as tools
 
-from e4s_engine.errors import VideoError
+from e4s_engine.errors import ArgumentError, VideoError
 from e4s_engine.photo import images
 from e4s_engine.video import codecs, joining
 from e4s_engine.video.clip import Clip
@@ -157,7 +157,7 @@ def test_what_does_not_fit_is_said_before(tmp_path):
         joining.check_audio(clip.facts, ".webm", clip.path)
     with pytest.raises(VideoError, match=r"encoder: \.webm files hold no h264; choose av1 or vp9"):
         codecs.choose("h264", ".webm", 8)
-    with pytest.raises(VideoError, match=r"expected 0 \(best\) to 51"):
+    with pytest.raises(ArgumentError, match=r"expected 0 \(best\) to 51"):
         codecs.options_of(codecs.ENCODERS["h264"], 52)
     with pytest.raises(VideoError, match="no such file"):
         Clip(tmp_path / "absent.mp4")

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import video_tools as tools
+from video_faces import Painted, face
 
-from e4s_engine.faces.face import DetectedFace
 from e4s_engine.video import looking
 from e4s_engine.video.analysis import Analysis, analyse
 from e4s_engine.video.frames import Frame
 from e4s_engine.video.shots import Cuts
 from e4s_engine.video.track import Tracker, tracks
-
-FIVE = np.array([[-20, -20], [20, -20], [0, 5], [-16, 28], [16, 28]], float)
-
-
-def face(x, y, scale=1.0):
-    return DetectedFace.around(np.array([x, y]) + scale * FIVE)
 
 
 def followed(frames, shots=(0,)):
@@ -74,23 +68,6 @@ def test_cuts_and_no_cuts():
     other = [255 - picture for picture in pan]
     cuts = Cuts()
     assert [cuts.begins(picture) for picture in pan + other] == [i == 12 for i in range(24)]
-
-
-class Painted:
-    """Detector of the white squares of pictures."""
-
-    name = "white squares"
-
-    def __init__(self):
-        self.sizes = []
-
-    def __call__(self, image):
-        self.sizes.append(image.shape[0] * image.shape[1])
-        rows, columns = np.nonzero(image.min(2) > 220)
-        if len(rows) < 20:
-            return []
-        scale = np.sqrt(len(rows)) / 40
-        return [face(columns.mean(), rows.mean() - 4 * scale, scale)]
 
 
 def painted(count, first, step=3):
