@@ -107,8 +107,8 @@ def choose(name: str, suffix: str, bits: int) -> Encoder:
 
     name: "auto" or one of ENCODERS. suffix: ending of the file to write. bits: per channel of the clip.
 
-    Raises ArgumentError for an unknown name, VideoError for a container that does not hold it, BackendError if
-    this PyAV was built without it.
+    Raises ArgumentError for an unknown name, VideoError for a container that does not hold it, BackendError
+    if this PyAV was built without it.
     """
     if name == "auto":
         name = "vp9" if suffix == ".webm" else "hevc" if bits > 8 else "h264"
