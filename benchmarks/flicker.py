@@ -1,9 +1,9 @@
 """Flicker of swapped clips, and their distance to the exact answer, on rendered people who move.
 
 Films come with exact optical flow. A method's *warp error* is the mean difference, in levels of 255, between
-a point's colour in a frame and in the next, over the pixels that were pasted in both. The exact answer has one
-too, as light moves over a face. *flicker* is therefore the same of the difference to the exact answer, which
-that light does not touch. *distance* is the mean difference to the exact answer.
+a point's colour in a frame and in the next, over the pixels that were pasted in both. The exact answer has
+one too, as light moves over a face. *flicker* is therefore the same of the difference to the exact answer,
+which that light does not touch. *distance* is the mean difference to the exact answer.
 
     python -m benchmarks.flicker                  two films of 24 frames, the bundled model
     python -m benchmarks.flicker --films 5 --frames 48 --json
@@ -85,9 +85,7 @@ def _swapped(
     return list(_alone(engine, face, frames))
 
 
-def _alone(
-    engine: Engine, face: Any, frames: Sequence[Pixels]
-) -> Iterator[tuple[Pixels, npt.NDArray[np.bool_]]]:
+def _alone(engine: Engine, face: Face, frames: Sequence[Pixels]) -> Iterator[Swapped]:
     for frame in frames:
         try:
             result = engine.swap(face, frame, align=True)
