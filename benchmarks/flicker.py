@@ -28,6 +28,7 @@ from e4s_engine.engine import Engine
 from e4s_engine.errors import AlignmentError, DemoModelWarning
 from e4s_engine.photo import images
 from e4s_engine.photo.images import Pixels
+from e4s_engine.result import Face
 from e4s_engine.synth import motion
 from e4s_engine.video.options import Steady
 
