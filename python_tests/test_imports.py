@@ -17,7 +17,7 @@ ALLOWED = {
     "__init__": {"engine", "faces", "options", "result", "video", "weights"},
     "cli": {
         "backends", "engine", "faces", "networks", "options", "photo", "pipeline", "result", "synth",
-        "testing", "training", "weights",
+        "testing", "training", "video", "weights",
     },
     "video": {"faces", "options", "photo", "pipeline", "result"},
     "training": {"backends", "networks", "ops", "photo", "pipeline", "synth", "testing", "weights"},
