@@ -63,6 +63,21 @@ def test_turned_clips_are_seen_upright_and_stay_turned(tmp_path, rotation):
     assert Clip(out).facts.matrix == Clip(clip).facts.matrix
 
 
+def test_a_change_of_a_turned_clip_is_where_it_is_seen(tmp_path):
+    clip = tools.write(tmp_path / "in.mp4", tools.pictures(2), rotation=90)
+
+    def darker(picture):
+        changed = picture.copy()
+        changed[10:30, 20:50] //= 2
+        return changed
+
+    seen, found = (
+        next(Clip(path).frames()).pixels for path in (clip, copied(clip, tmp_path / "out.mp4", change=darker))
+    )
+    assert np.abs(found.astype(int) - darker(seen)).mean() < 3
+    assert np.abs(found.astype(int) - seen)[12:28, 22:48].mean() > 20
+
+
 @pytest.mark.parametrize("transpose", [False, True])
 @pytest.mark.parametrize("flip_x", [False, True])
 def test_turns_are_undone(transpose, flip_x):

@@ -167,6 +167,22 @@ def test_a_stretch_has_its_own_sound(swapper, source, tmp_path):
     assert float(sound[0][0]) < 1024 / 48_000 and float(sound[-1][0]) < 0.3 < float(sound[-1][0]) + 0.05
 
 
+def test_a_clip_without_faces_stays(swapper, source, tmp_path):
+    path = clip(tmp_path / "in.mkv", 10, 99, codec="ffv1")
+    out = swapper.video(source, path).save(tmp_path / "out.mkv", encoder="ffv1")
+    for a, b in zip(tools.planes(path), tools.planes(out), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_list_becomes_a_clip(swapper, tmp_path):
+    frames = drawn(6)
+    out = swapper.video(None, frames, rate=12.5).save(tmp_path / "out.mp4")
+    found = Clip(out)
+    assert found.facts.rate == 12.5 and found.facts.colours.matrix == 1
+    for a, b in zip(found.frames(), frames, strict=True):
+        assert np.abs(a.pixels.astype(int) - b).mean() < 3
+
+
 def test_pictures_out(swapper, source, tmp_path):
     frames = drawn(5, 3)
     out = swapper.video(source, frames, steady=QUICK).save(tmp_path / "frames")
