@@ -9,7 +9,7 @@ drives the source. *distance* is the mean difference to the exact answer.
 
     python -m benchmarks.flicker                  two films of 24 frames, the bundled model
     python -m benchmarks.flicker --films 5 --frames 48 --json
-    python -m benchmarks.flicker --no-shape       the source's texture in the target's shape, which follows every turn
+    python -m benchmarks.flicker --no-shape       texture in the target's shape, which follows every turn
     python -m benchmarks.flicker --sheet out/flicker.png     strips of frames, a row per method
 """
 
@@ -123,6 +123,11 @@ def measured(
         }.items():
             if where.any():
                 warped[key].append(float(np.abs(warp(b, shot.flow) - a)[where].mean()))
+    for key, pictures in trembles.items():
+        warped[key] = [
+            tremble(pictures[i : i + 3], shots[i : i + 2], pasted_at[i : i + 3])
+            for i in range(len(shots) - 2)
+        ]
     apart = [
         float(np.abs(picture.astype(np.float64) - answer)[pasted].mean())
         for (picture, pasted), answer in zip(swapped, exact, strict=True)
