@@ -48,7 +48,7 @@ METHODS: dict[str, Steady | None] = {
     "crops, styles": Steady(labels=0),
     "default": Steady(),
     "labels 2": Steady(labels=2),
-    "every 16": Steady(every=16),
+    "every 8": Steady(every=8),
 }
 
 

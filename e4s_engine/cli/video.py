@@ -56,7 +56,7 @@ def add(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--every",
         type=flags.positive,
-        default=8,
+        default=16,
         metavar="N",
         help="encode the target every N frames; 1: every frame",
     )

@@ -11,10 +11,11 @@ from e4s_engine.faces.face import DetectedFace, Detector
 from e4s_engine.photo.align import Points
 from e4s_engine.pipeline.located import Portrait
 from e4s_engine.pipeline.pipeline import Pipeline
+from e4s_engine.regions import Labels
 from e4s_engine.result import Face
 from e4s_engine.video import looking
 from e4s_engine.video.frames import Frame
-from e4s_engine.video.lines import between
+from e4s_engine.video.lines import Styles, between
 from e4s_engine.video.options import Steady
 from e4s_engine.video.shots import Cuts
 from e4s_engine.video.track import Sight, Tracker
@@ -25,7 +26,6 @@ _CENTRE = (0.15, 8.0)  # lowest cutoff, in cycles per frame, and its growth with
 _AXES = (0.05, 2.0)
 _ALONE = 2  # frames between looks at whole ones while there is no face
 _SPEED = 0.2  # cutoff of the speed itself
-_MIX = 0.5  # share of new style vectors
 
 
 class OneEuro:
@@ -104,25 +104,31 @@ class LiveFaces:
 
 
 class LiveLine:
-    """A track's style vectors as they come: encoded now and then, the new mixed into the old."""
+    """A track's style vectors as they come: encoded now and then, and reached little by little."""
 
     def __init__(self, pipeline: Pipeline, steady: Steady) -> None:
         self._pipeline, self._steady = pipeline, steady
-        self._styles: npt.NDArray[np.float32] | None = None
-        self._age = 0
+        self._old: Styles | None = None
+        self._new: Styles | None = None
+        self._age = 0  # frames since the last encoding
 
     def ready(self, one: Portrait) -> Portrait:
         """Return the next frame's Portrait with labels and style vectors."""
         labels = self._pipeline.label([one])[one]
         labelled = dataclasses.replace(one, labels=labels)
-        missing = np.zeros(0, np.bool_)
-        if self._styles is not None:
-            shown = np.bincount(labels.ravel(), minlength=len(self._styles)) > 0
-            missing = shown & ~self._styles.any(1)
-        if self._styles is None or self._age >= self._steady.every or missing.any():
-            new = self._pipeline.encode([labelled])[labelled].styles
-            held = self._styles is not None and self._steady.every > 1
-            self._styles = between(self._styles, new, _MIX) if held and self._styles is not None else new
-            self._age = 0
         self._age += 1
-        return dataclasses.replace(labelled, face=Face(labels, self._styles))
+        if self._new is None or self._age >= self._steady.every or self._lacks(labels):
+            styles = self._pipeline.encode([labelled])[labelled].styles
+            self._old = styles if self._new is None or self._steady.every == 1 else self._mixed()
+            self._new, self._age = styles, 0
+        return dataclasses.replace(labelled, face=Face(labels, self._mixed()))
+
+    def _lacks(self, labels: Labels) -> bool:
+        """Return whether a frame shows a region that no encoding has seen."""
+        assert self._new is not None
+        shown = np.bincount(labels.ravel(), minlength=len(self._new)) > 0
+        return bool((shown & ~self._mixed().any(1)).any())
+
+    def _mixed(self) -> Styles:
+        assert self._old is not None and self._new is not None
+        return between(self._old, self._new, min(1.0, self._age / self._steady.every))

@@ -18,7 +18,7 @@ class Steady:
         half-axes (size and tilt) over a shot; 0 leaves them as they are. In streams any value above 0 means a
         causal filter (One Euro).
     every: frames between encodings of the target's style vectors; those between are mixed of both sides. 1
-        encodes every frame. In streams new vectors are mixed into the old ones, half and half.
+        encodes every frame. In streams, which know one side alone, they go over from the old to the new.
     labels: number of frames on each side that vote on a pixel's region; 0: the parser's labels as they are.
         Streams know no later frames and do without.
 
@@ -27,7 +27,7 @@ class Steady:
 
     centre: float = CENTRE_SIGMA
     axes: float = AXES_SIGMA
-    every: int = 8
+    every: int = 16
     labels: int = 1
 
     def __post_init__(self) -> None:

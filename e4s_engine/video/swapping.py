@@ -25,7 +25,7 @@ from e4s_engine.video.options import Steady
 from e4s_engine.video.track import Track
 
 BATCH = 8  # frames that go through the networks together
-_READ_AHEAD = 8
+READ_AHEAD = 8
 _AT_ONCE = 2  # batches: one is pasted while the networks run on the other
 
 
@@ -91,7 +91,7 @@ def swapped(frames: Iterable[Frame], analysis: Analysis, first: int, work: Work)
 
     frames: those of the clip from `first_needed` on.
     """
-    read = flow.ahead(_decoded(frames), _READ_AHEAD)
+    read = flow.ahead(decoded(frames), READ_AHEAD)
     ready = flow.ahead(_prepared(read, analysis, first, work), 1)
     batches = flow.side_by_side(work.swap, _batches(ready), _AT_ONCE)
     try:
@@ -108,7 +108,7 @@ def first_needed(first: int, steady: Steady) -> int:
     return max(0, first - steady.ahead)
 
 
-def _decoded(frames: Iterable[Frame]) -> Generator[Frame, None, None]:
+def decoded(frames: Iterable[Frame]) -> Generator[Frame, None, None]:
     """Yield frames whose pixels are there."""
     for frame in frames:
         _ = frame.pixels

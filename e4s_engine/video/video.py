@@ -16,7 +16,7 @@ import numpy as np
 from e4s_engine.errors import AlignmentError, CancelledError, VideoError
 from e4s_engine.faces.face import Detector
 from e4s_engine.photo.images import is_stream
-from e4s_engine.video import saving, swapping
+from e4s_engine.video import flow, saving, swapping
 from e4s_engine.video.analysis import Analysis, analyse
 from e4s_engine.video.clip import Clip, Facts
 from e4s_engine.video.frames import Frame
@@ -75,8 +75,13 @@ class Video:
             if not isinstance(self._source, Clip | Frames):
                 raise VideoError("frames: the faces of a stream are not known before; pass a list or a clip")
             count = self._source.facts.count if self._span.whole else None
-            frames = self._read(None, 0)
-            self._analysis = analyse(frames, self._detector(), lambda done: self._tell("faces", done, count))
+            frames = flow.ahead(swapping.decoded(self._read(None, 0)), swapping.READ_AHEAD)
+            try:
+                found = analyse(frames, self._detector(), lambda done: self._tell("faces", done, count))
+            finally:
+                frames.close()
+            self.check_cancelled()  # the frames may have ended early
+            self._analysis = found
         return self._analysis
 
     def __iter__(self) -> Iterator[FrameResult]:
