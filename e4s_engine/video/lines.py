@@ -17,6 +17,8 @@ from e4s_engine.regions import Labels
 from e4s_engine.result import Face
 from e4s_engine.video.options import Steady
 
+_FEW = 64  # pixels of 512 x 512 below which a region is not worth an encoding of its own
+
 Styles = npt.NDArray[np.float32]
 
 
@@ -88,11 +90,17 @@ class Line:
         if frame == left:
             return self._own(frame)
         styles = between(self._own(left), self._own(right), (frame - left) / (right - left))
-        shown = np.bincount(labels.ravel(), minlength=len(styles)) > 0
-        missing = shown & ~styles.any(1)
+        missing = lacking(labels, styles)
         if missing.any():
             styles[missing] = self._own(frame)[missing]
         return styles
+
+
+def lacking(labels: Labels, styles: Styles) -> npt.NDArray[np.bool_]:
+    """Return which regions labels show, by more than a few pixels, that have no style vector, bool [12]."""
+    shown = np.bincount(labels.ravel(), minlength=len(styles)) > _FEW
+    missing: npt.NDArray[np.bool_] = shown & ~styles.any(1)
+    return missing
 
 
 def vote(own: Labels, others: Sequence[Labels]) -> Labels:

@@ -15,7 +15,7 @@ from e4s_engine.regions import Labels
 from e4s_engine.result import Face
 from e4s_engine.video import looking
 from e4s_engine.video.frames import Frame
-from e4s_engine.video.lines import Styles, between
+from e4s_engine.video.lines import Styles, between, lacking
 from e4s_engine.video.options import Steady
 from e4s_engine.video.shots import Cuts
 from e4s_engine.video.track import Sight, Tracker
@@ -125,9 +125,7 @@ class LiveLine:
 
     def _lacks(self, labels: Labels) -> bool:
         """Return whether a frame shows a region that no encoding has seen."""
-        assert self._new is not None
-        shown = np.bincount(labels.ravel(), minlength=len(self._new)) > 0
-        return bool((shown & ~self._mixed().any(1)).any())
+        return bool(lacking(labels, self._mixed()).any())
 
     def _mixed(self) -> Styles:
         assert self._old is not None and self._new is not None
