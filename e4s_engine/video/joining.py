@@ -73,7 +73,8 @@ def join(
             if output.suffix.lower() == ".gif":
                 _write_gif(pieces, facts, temporary, offset, last_duration)
             else:
-                _mux(pieces, facts, temporary, (offset, last_duration), sound, output.suffix.lower())
+                edges = offset, last_duration
+                _mux(pieces, facts, temporary, edges, (sound, span.whole), output.suffix.lower())
         except av.error.FFmpegError as error:
             raise OutputError(f"output: cannot write {output}: {error.strerror or error}") from error
 
@@ -83,10 +84,15 @@ def _mux(
     facts: Facts,
     output: Path,
     edges: tuple[int, int],
-    sound: Clip | None,
+    audio: tuple[Clip | None, bool],
     suffix: str,
 ) -> None:
+    """Write packets of parts and audio. edges: time of the first frame, duration of the last.
+
+    audio: clip that has it, and whether all of it is wanted.
+    """
     av = pyav()
+    sound, whole = audio
     unit = str(facts.time_base.denominator)
     # Edit lists are in units of the movie: the usual milliseconds would cut the last frame.
     options = {"movflags": "faststart", "video_track_timescale": unit, "movie_timescale": unit}
@@ -100,7 +106,7 @@ def _mux(
         if facts.matrix != UPRIGHT:
             stream.set_display_matrix(list(facts.matrix))
         video = _video_packets(pieces, stream, facts.time_base, *edges)
-        if sound is None or not sound.facts.audio:
+        if sound is None:
             for _, _, packet in video:
                 container.mux_one(packet)
             return
@@ -111,8 +117,9 @@ def _mux(
                 for one in source.streams.audio
             }
             times = [time for piece in pieces for time in piece.times]
-            audio = _audio_packets(source, outputs, facts.time_base, edges[0], times[-1] + edges[1])
-            for _, _, packet in heapq.merge(video, audio, key=lambda item: item[:2]):
+            heard = None if whole else (edges[0], times[-1] + edges[1])
+            packets = _audio_packets(source, outputs, facts.time_base, heard)
+            for _, _, packet in heapq.merge(video, packets, key=lambda item: item[:2]):
                 container.mux_one(packet)
 
 
@@ -156,19 +163,22 @@ def _order(piece: Piece) -> list[int]:
 
 
 def _audio_packets(
-    source: Any, outputs: dict[int, Any], time_base: Fraction, offset: int, stop: int
+    source: Any, outputs: dict[int, Any], time_base: Fraction, stretch: tuple[int, int] | None
 ) -> Iterator[tuple[float, int, Any]]:
-    """Yield (seconds, 1, packet) of a clip's audio that is heard between two times of its video."""
-    begin, end = offset * time_base, stop * time_base
-    whole = offset == 0
+    """Yield (seconds, 1, packet) of a clip's audio.
+
+    stretch: times of its video between which it is wanted, the first becoming 0; None: all of it, as it is.
+    """
+    begin, end = (Fraction(0), None) if stretch is None else (time * time_base for time in stretch)
     for packet in source.demux(source.streams.audio):
         if packet.pts is None or not packet.size:
             continue
         unit = packet.time_base
         heard = packet.pts * unit
-        if not whole and (heard + (packet.duration or 0) * unit <= begin or heard >= end):
+        # The packet before the first sound is kept, too: decoders begin with it, and players skip it.
+        if end is not None and (heard + 2 * (packet.duration or 0) * unit <= begin or heard >= end):
             continue
-        shift = 0 if whole else round(begin / unit)
+        shift = round(begin / unit)
         packet.pts -= shift
         if packet.dts is not None:
             packet.dts -= shift

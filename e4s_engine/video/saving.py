@@ -16,7 +16,7 @@ from e4s_engine.video import codecs, joining, ledger, parts
 from e4s_engine.video.analysis import Analysis
 from e4s_engine.video.clip import Clip
 from e4s_engine.video.given import Frames
-from e4s_engine.video.joining import FORMATS, Piece
+from e4s_engine.video.joining import FORMATS, Piece, Span
 from e4s_engine.video.ledger import Ledger
 from e4s_engine.video.parts import Form, Part
 
@@ -130,10 +130,10 @@ def _finish(book: Ledger, form: Form, output: Path, video: Video, sound: Clip | 
     analysis = video.analysis()
     done = len([time for piece in book.pieces for time in piece.times])
     whole = done == len(analysis.times)
-    duration = analysis.last_duration
+    duration, span = analysis.last_duration, video.span
     if not whole:
         duration = int(analysis.times[done] - analysis.times[done - 1])
-    span = video.span
+        span = Span(span.start, float("inf"))  # the sound of these frames alone
     if not output.suffix:
         folder = book.folder / "pictures"
         shutil.rmtree(folder, ignore_errors=True)

@@ -167,6 +167,14 @@ def test_a_stretch_has_its_own_sound(swapper, source, tmp_path):
     assert float(sound[0][0]) < 1024 / 48_000 and float(sound[-1][0]) < 0.3 < float(sound[-1][0]) + 0.05
 
 
+def test_the_sound_ends_with_the_stretch(swapper, tmp_path):
+    path = clip(tmp_path / "in.mp4", 60, 99, audio="aac")
+    out = swapper.video(None, path, stop=0.5).save(tmp_path / "out.mp4")
+    sound = tools.packets(out)
+    assert len(tools.times(out)) == 15 and sound == tools.packets(path)[: len(sound)]
+    assert 0.45 < float(sound[-1][0]) < 0.5005
+
+
 def test_a_clip_without_faces_stays(swapper, source, tmp_path):
     path = clip(tmp_path / "in.mkv", 10, 99, codec="ffv1")
     out = swapper.video(source, path).save(tmp_path / "out.mkv", encoder="ffv1")
