@@ -17,9 +17,10 @@ import video_tools as tools
 from api_tools import LABELS, A
 from video_faces import Painted, clip, drawn
 
-from e4s_engine import Steady
+from e4s_engine import Steady, weights
 from e4s_engine.engine import Engine
 from e4s_engine.errors import AlignmentError, ArgumentError, CancelledError, VideoError
+from e4s_engine.networks.facevid2vid.config import FaceVid2VidConfig
 from e4s_engine.video import lines, parts
 from e4s_engine.video.clip import Clip
 
@@ -94,6 +95,21 @@ def test_several_people_in_several_tracks(pair, source):
         list(pair.video(source, frames, faces=7))
     with pytest.raises(ArgumentError, match="faces: in a clip expected 'largest'"):
         pair.video(source, frames, faces="left")
+
+
+def test_the_source_is_driven_to_every_frame(tiny_weights, tmp_path):
+    config = FaceVid2VidConfig(
+        points=5, depth=2, features=4, widest=16, mixed=4, first=(4, 4, 8), width=8, out=4, middle=1,
+        hidden=4, bins=6, pose=4, blocks=(1, 1, 1, 1),
+    )  # fmt: skip
+    weights.save(weights.random_model(config), tmp_path / "facevid2vid.safetensors")
+    for name in ("model", "parser"):
+        (tmp_path / f"{name}.safetensors").write_bytes((tiny_weights / f"{name}.safetensors").read_bytes())
+    with Engine(tmp_path, landmarks=Painted(), device="cpu") as engine:
+        video = engine.video(A, drawn(2), steady=QUICK, align=False, reenact=True, restore=False)
+        for frame in video:
+            (driven,) = frame.result.faces[0].driven
+            assert driven.reenacted.shape == (256, 256, 3)
 
 
 def test_a_stream_is_swapped_as_it_comes(swapper, source):
@@ -255,7 +271,7 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 from api_tools import LABELS, A
 from video_faces import Painted
-from e4s_engine import Steady
+from e4s_engine import Steady, weights
 from e4s_engine.engine import Engine
 from e4s_engine.video import parts
 parts.LENGTH = 8
