@@ -20,6 +20,7 @@ from e4s_engine.photo.files import check_writable
 from e4s_engine.video.joining import Piece
 
 _FILE = "ledger.json"
+_NEW = ".e4s-new"  # ending of a ledger that is being written
 _VERSION = 1
 
 Job = Mapping[str, Any]  # what the finished file depends on, as JSON
@@ -78,10 +79,13 @@ class Ledger:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _begin(self, parent: Path) -> None:
-        if self.folder.exists() and not (self.folder / _FILE).exists() and any(self.folder.iterdir()):
-            unfinished = [path for path in self.folder.iterdir() if path.suffix not in (".json", ".e4s-new")]
-            if unfinished:
-                raise VideoError(f"output: {self.folder} is in the way; move or delete it")
+        foreign = self.folder.exists() and (
+            not self.folder.is_dir() or any(path.suffix != _NEW for path in self.folder.iterdir())
+        )
+        if foreign:
+            raise VideoError(
+                f"output: {self.folder} is in the way, and no ledger is in it; move or delete it"
+            )
         try:
             self.folder.mkdir(exist_ok=True)
         except OSError as error:
@@ -120,7 +124,7 @@ class Ledger:
             for piece, sha in zip(self.pieces, self._hashes, strict=True)
         ]
         text = json.dumps({"version": _VERSION, "job": self._job, "parts": parts})
-        path, new = self.folder / _FILE, self.folder / f"{_FILE}.e4s-new"
+        path, new = self.folder / _FILE, self.folder / f"{_FILE}{_NEW}"
         try:
             with new.open("w", encoding="utf-8") as file:
                 file.write(text)
