@@ -52,7 +52,7 @@ ENCODERS = {
         51,
         ("yuv420p", "yuv420p10le"),
         ISO + MATROSKA,
-        {"preset": "faster", "threads": "4", "bf": "0"},  # B-frames: see docs/traps.md
+        {"preset": "faster", "threads": "4", "x264-params": "mbtree=0"},  # see docs/traps.md
     ),
     "hevc": Encoder(
         "libx265",
