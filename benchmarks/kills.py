@@ -69,7 +69,7 @@ def _killed(clip: Path, output: Path, kills: int, seconds: float, dice: random.R
     while done < kills:
         child = subprocess.Popen(_command(clip, output))
         try:
-            child.wait(dice.uniform(0, 0.6 * seconds))
+            child.wait(dice.uniform(0, 0.9 * seconds))
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
@@ -77,8 +77,9 @@ def _killed(clip: Path, output: Path, kills: int, seconds: float, dice: random.R
             unfinished = output.with_name(f"{output.name}.unfinished")
             print(f"{done}: {len(list(unfinished.glob('0*.mp4')))} files of parts", file=sys.stderr)
         else:
-            if done < kills:
-                output.unlink()
+            if child.returncode:
+                raise RuntimeError(f"a resumed run failed: {child.returncode}")
+            output.unlink()
     return done
 
 
