@@ -89,6 +89,8 @@ def run(arguments: Namespace) -> int:
         raise ArgumentError("SOURCE: give the photo to take the face from, then the clip")
     if arguments.output is None:
         raise ArgumentError("--output: name the file to write (-o out.mp4)")
+    if arguments.json:
+        raise ArgumentError("--json: lists faces; give --faces with it")
     output = Path(arguments.output)
     files.check_regions(arguments.regions)
     _check(arguments, output)

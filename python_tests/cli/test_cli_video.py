@@ -53,6 +53,7 @@ def test_faces_are_listed_with_a_sheet(video, here):
     [
         (["in.mp4", "-o", "out.mp4"], "SOURCE: give the photo"),
         (["ann.png", "in.mp4"], "--output: name the file to write"),
+        (["ann.png", "in.mp4", "-o", "out.mp4", "--json"], "--json: lists faces"),
         (["ann.png", "absent.mp4", "-o", "out.mp4"], "CLIP: no such file: absent.mp4"),
         (["ann.png", "in.mp4", "-o", "out.webm"], "--output: .webm files do not hold audio in aac"),
         (["ann.png", "in.mp4", "-o", "out.avi"], "--output: expected a file that ends in .mp4"),
