@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard csrc/*.* csrc/*/*.*) python_tests/constraints.txt
 CPP := $(shell git ls-files 'csrc/*.cpp' 'csrc/*.h' 2>/dev/null)
 
-.PHONY: demo test install lint bench fuzz sanitize sanitize-quick clean
+.PHONY: demo test install lint bench sweep fuzz sanitize sanitize-quick clean
 
 # The runtime's tests once more on builds that watch memory and threads (gcc on Linux).
 SANITIZED := build/sanitized
@@ -35,6 +35,10 @@ lint: install
 
 bench: install
 	$(BIN)/python -m benchmarks.swap --json
+
+# What is too long for CI: kernels for every card, every size.
+sweep: install
+	$(BIN)/python -m pytest -m sweep
 
 # Damaged files and abusive calls, E4S_FUZZ of each, every one within limits of time and memory.
 E4S_FUZZ ?= 10000

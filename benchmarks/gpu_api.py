@@ -48,7 +48,7 @@ def _opened(make: Callable[[], Engine]) -> Iterator[tuple[Engine, float]]:
 def _swaps(engine: Engine, runs: int) -> dict[str, Any]:
     (source, target), (given, kept) = gpu_kernels.inputs(2)
     known: dict[str, Any] = {"source_labels": given, "target_labels": kept}
-    face = engine.encode(source, given)
+    face, photo = engine.encode(source, given), engine.encode(target, kept, keep_photo=True)
     here = [_on_card(picture) for picture in (source, target)]
     eyes = {"eyes": source, "nose": face}
     some: dict[str, Any] = {"source_labels": {"eyes": given}, "target_labels": kept}
@@ -58,6 +58,10 @@ def _swaps(engine: Engine, runs: int) -> dict[str, Any]:
         "on the card": lambda: engine.swap(*here, **known),
         "cached face": lambda: engine.swap(face, target, target_labels=kept),
         "cached face, on the card": lambda: engine.swap(face, here[1], target_labels=kept),
+        "both encoded": lambda: engine.swap(face, photo),
+        "both encoded, eyes": lambda: engine.swap(face, photo, ["eyes"]),
+        "both encoded, eyes, matched nose": lambda: engine.swap(face, photo, ["eyes", "nose"]),
+        "full face": lambda: engine.swap(source, target, full_face=True, **known),
         "two sources": lambda: engine.swap(eyes, target, **some),
         "half of the texture": lambda: engine.swap(source, target, extent=0.5, **known),
         "multi-band": lambda: engine.swap(source, target, blend="multiband", **known),
@@ -79,7 +83,7 @@ def _swaps(engine: Engine, runs: int) -> dict[str, Any]:
 
 def _parses(engine: Engine, runs: int) -> dict[str, Any]:
     picture = gpu_kernels.inputs(1)[0][0]
-    return {"parse_ms": _median(lambda: engine.parse(picture), runs)}
+    return {"parse_ms": _median(lambda: engine.parse(picture, align=False), runs)}
 
 
 def _on_card(picture: Any) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 
 from benchmarks import gpu_kernels
 from e4s_engine import regions
+from e4s_engine.backends import WHOLE
 from e4s_engine.backends.cuda import measured, tune
 from e4s_engine.backends.cuda import swap as swaps
 from e4s_engine.backends.cuda.backend import Linker, swap_graph
@@ -46,32 +47,65 @@ def stages(options: argparse.Namespace) -> dict[str, Any]:
     return times
 
 
+KINDS = ("pixels", "labels")
+
+# Swaps that are timed: what they give, and whether both faces were encoded before. The last are sliders.
+SWAPS: dict[str, tuple[tuple[int, ...] | None, bool]] = {
+    "": (None, False),
+    "eyes": ((regions.EYES,), False),
+    "face, encoded": (None, True),
+    "eyes, encoded": ((regions.EYES,), True),
+    "hair, encoded": ((regions.HAIR,), True),
+}
+
+
 def fused_swaps(device: Any, options: argparse.Namespace) -> dict[str, float]:
-    """Time fused swaps of aligned crops in milliseconds, 8-bit in and out, by precision and batch."""
+    """Time fused swaps of aligned crops in milliseconds, 8-bit in and out, by precision, batch and regions.
+
+    "full" generates the whole face, the others what they paste.
+    """
     model, _ = gpu_kernels.models()
     table = measured.shipped(device.arch) | measured.load(device.name)
     times = {}
     for precision in options.precisions:
         linker = Linker(device)
         for batch in options.batches:
-            swap = swaps.record(model.config, precision, batch, table)
-            linker.add(swap, model.tensors)
-            graph = swap_graph(linker, swap)
-            set_portraits(graph, batch)
-            graph.time(3)
-            rounds = [graph.time(options.runs) for _ in range(5)]
-            times[f"{precision} {batch}"] = statistics.median(rounds)
+            for encoded in (False, True):
+                recipe = swaps.Recipe(int(encoded), kept=encoded)
+                swap = swaps.record(model.config, precision, batch, table, recipe)
+                linker.add(swap, model.tensors)
+                graph = swap_graph(linker, swap)
+                asked = {name: given for name, (given, before) in SWAPS.items() if before == encoded}
+                for name, given in asked.items():
+                    set_portraits(graph, batch, recipe, given)
+                    times[f"{precision} {batch} {name}".strip()] = _graph_ms(graph, options)
+                set_portraits(graph, batch, recipe, reach=WHOLE)
+                full = "full, encoded" if encoded else "full"
+                times[f"{precision} {batch} {full}"] = _graph_ms(graph, options)
     return times
 
 
-def set_portraits(graph: Any, batch: int) -> None:
+def _graph_ms(graph: Any, options: argparse.Namespace) -> float:
+    graph.time(3)
+    return statistics.median(graph.time(options.runs) for _ in range(5))
+
+
+def set_portraits(
+    graph: Any,
+    batch: int,
+    recipe: swaps.Recipe,
+    given: tuple[int, ...] | None = None,
+    reach: int = 0,
+) -> None:
     """Fill the inputs of a swap's graph: labels of zeros would put every tile into one region."""
     sources, targets = gpu_kernels.inputs(batch), gpu_kernels.inputs(batch, first=1)
-    flags = np.stack([compose.request(None, labels) for labels in sources[1]])
+    people = zip(("source", "target"), (sources, targets), strict=True)
+    arrays = {f"{who}_{what}": one for who, pair in people for what, one in zip(KINDS, pair, strict=True)}
+    arrays["chosen"] = np.stack([compose.request(given, labels) for labels in sources[1]])
+    arrays["settings"] = np.ones((batch, len(compose.SETTINGS)), np.float32)
+    arrays["reach"] = np.full(batch, reach, np.int32)
     slot = swaps.SLOTS.index
-    settings = np.ones((batch, len(compose.SETTINGS)), np.float32)
-    arrays = zip(swaps.Recipe().inputs, (*sources, *targets, flags, settings), strict=True)
-    graph.run({slot(name): array for name, array in arrays}, {})
+    graph.run({slot(name): arrays[name] for name in recipe.inputs if name in arrays}, {})
 
 
 def kernels(device: Any, options: argparse.Namespace) -> dict[str, Any]:

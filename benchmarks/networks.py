@@ -1,4 +1,4 @@
-"""The networks of reenactment and restoration: the compiled runtime against PyTorch, in turns in one process.
+"""The networks around the swap: the compiled runtime against PyTorch, in turns in one process.
 
     OMP_WAIT_POLICY=PASSIVE python -m benchmarks.networks [--only gpen] [--rounds 5] [--json]
 
@@ -25,10 +25,13 @@ from e4s_engine.backends.native import Native
 from e4s_engine.networks import registry
 from e4s_engine.networks.facevid2vid.config import FaceVid2VidConfig
 from e4s_engine.networks.gpen.config import GPENConfig
+from e4s_engine.networks.inpaint.config import InpaintConfig
 from e4s_engine.networks.network import Config, Function, Input
 from e4s_engine.networks.parsenet.config import ParseNetConfig
+from e4s_engine.networks.recolor.config import RecolorConfig
 from e4s_engine.networks.rrdbnet import tiles
-from e4s_engine.networks.rrdbnet.config import RRDBConfig
+from e4s_engine.networks.rrdbnet.config import RealESRGANConfig, RRDBConfig
+from e4s_engine.networks.segnext.config import SegNeXtConfig
 from e4s_engine.testing.loaded import loaded
 from e4s_engine.weights import Model
 
@@ -39,14 +42,23 @@ MODELS = {
     "key_points": (FaceVid2VidConfig(), "key_points"),
     "head_pose": (FaceVid2VidConfig(), "head_pose"),
     "reenact": (FaceVid2VidConfig(), "reenact"),
+    "realesrgan": (RealESRGANConfig(), "enlarge"),
+    "segnext_tiny": (SegNeXtConfig((32, 64, 160, 256), (3, 3, 5, 2), classes=150), "parse"),
+    "segnext_small": (SegNeXtConfig(), "parse"),
+    "segnext_base": (SegNeXtConfig(depths=(3, 3, 12, 3), head=512, rank=64, classes=150), "parse"),
+    "segnext_large": (SegNeXtConfig(depths=(3, 5, 27, 3), head=1024, rank=64, classes=150), "parse"),
+    "features": (RecolorConfig(), "features"),
+    "references": (RecolorConfig(), "references"),
+    "colour": (RecolorConfig(), "colour"),
+    "inpaint": (InpaintConfig(), "fill"),
 }
 
 
 def native_runner(model: Model, function: str, precision: str, arrays: list[np.ndarray]) -> Callable[[], Any]:
-    """Return a function that runs the network in the compiled runtime, RRDBNet in tiles."""
+    """Return a function that runs the network in the compiled runtime, RRDBNets in tiles."""
     kind = registry.kind_of(model.config)
     backend = loaded(Native(precision), model)
-    if kind == "rrdbnet":
+    if kind in ("rrdbnet", "realesrgan"):
         return lambda: tiles.enlarged(lambda name, array: backend.run(kind, name, array), arrays[0])
     return lambda: backend.run(kind, function, *arrays)
 
@@ -64,8 +76,10 @@ def torch_runner(
         }
     declared = registry.of(model.config).function(function)
     inputs = [torch.from_numpy(array).to(device) for array in arrays]
-    if declared.inputs[0] is Input.MAPS:
-        inputs[0] = inputs[0].permute(0, 3, 1, 2)
+    inputs = [
+        array.permute(0, 3, 1, 2) if kind is Input.MAPS else array
+        for array, kind in zip(inputs, declared.inputs, strict=True)
+    ]
 
     def run() -> Any:
         with torch.inference_mode():
@@ -81,13 +95,15 @@ def example_arrays(declared: Function, config: Config, side: int) -> list[np.nda
         if kind is Input.PIXELS:
             size = (side, side, 3) if declared.free else shape
             arrays.append(rng.integers(0, 256, (1, *size), dtype=np.uint8))
+        elif kind is Input.LABELS:  # parts as large as a face's, in bands
+            arrays.append(np.broadcast_to(np.arange(shape[1]) // 16 + 1, (1, *shape)).astype(np.uint8).copy())
         else:
             arrays.append(rng.uniform(0, 0.5, (1, *shape)).astype(np.float32))
     return arrays
 
 
 def measure(name: str, rounds: int, side: int) -> dict[str, Any]:
-    """Time every form of a network, in turns. side: of RRDBNet's picture; the others have one size."""
+    """Time every form of a network, in turns. side: of the RRDBNets' picture; the others have one size."""
     config, function = MODELS[name]
     model = weights.random_model(config)
     arrays = example_arrays(registry.of(config).function(function), config, side)
@@ -118,7 +134,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--only", choices=MODELS, nargs="+", default=list(MODELS))
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--side", type=int, default=256, help="side of the picture that RRDBNet enlarges")
+    parser.add_argument("--side", type=int, default=256, help="side of the picture that RRDBNets enlarge")
     parser.add_argument("--json", action="store_true", help="print one object as the last line")
     options = parser.parse_args()
     torch.set_num_threads(_native.threads())

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from e4s_engine import engine, errors, regions
     from e4s_engine.engine import Engine, swap
     from e4s_engine.faces.face import DetectedFace
+    from e4s_engine.marks.certificates import Signer
+    from e4s_engine.marks.verify import Verdict, verify
     from e4s_engine.options import SwapOptions
     from e4s_engine.result import Face, Result, SwappedFace
     from e4s_engine.video.options import Steady
@@ -29,15 +31,18 @@ __all__ = [
     "Engine",
     "Face",
     "Result",
+    "Signer",
     "Steady",
     "SwapOptions",
     "SwappedFace",
+    "Verdict",
     "__version__",
     "convert",
     "engine",
     "errors",
     "regions",
     "swap",
+    "verify",
 ]
 
 _HOMES = {
@@ -45,11 +50,14 @@ _HOMES = {
     "Engine": "e4s_engine.engine",
     "Face": "e4s_engine.result",
     "Result": "e4s_engine.result",
+    "Signer": "e4s_engine.marks.certificates",
     "SwapOptions": "e4s_engine.options",
     "Steady": "e4s_engine.video.options",
     "SwappedFace": "e4s_engine.result",
+    "Verdict": "e4s_engine.marks.verify",
     "convert": "e4s_engine.weights",
     "swap": "e4s_engine.engine",
+    "verify": "e4s_engine.marks.verify",
 }
 _MODULES = ("engine", "errors", "regions")
 

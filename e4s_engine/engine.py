@@ -19,16 +19,28 @@ import numpy.typing as npt
 from e4s_engine import backends
 from e4s_engine._forks import Lock
 from e4s_engine.errors import ArgumentError, ClosedError, NotPicklableError
+from e4s_engine.faces import choose
 from e4s_engine.faces import landmarks as landmark_models
 from e4s_engine.faces.choose import Which
 from e4s_engine.faces.face import DetectedFace
 from e4s_engine.networks.rgi import invert
 from e4s_engine.options import Align, Blend, EditChanges, SwapChanges, SwapOptions, checked
-from e4s_engine.pipeline import batches, inputs, loading, located, portraits
+from e4s_engine.photo import images
+from e4s_engine.pipeline import batches, guarding, inputs, loading, located, portraits
 from e4s_engine.pipeline.batches import OnError
 from e4s_engine.pipeline.driving import REENACT
+from e4s_engine.pipeline.guarding import Guard
 from e4s_engine.pipeline.jobs import Reader, Side, jobs
-from e4s_engine.pipeline.kinds import Image, LabelMap, LabelMaps, Landmarks, LandmarkSets, RegionNames, Source
+from e4s_engine.pipeline.kinds import (
+    Image,
+    LabelMap,
+    LabelMaps,
+    Landmarks,
+    LandmarkSets,
+    RegionNames,
+    Source,
+    Target,
+)
 from e4s_engine.pipeline.located import Portrait
 from e4s_engine.pipeline.pipeline import AT_ONCE, Parser, Pipeline
 from e4s_engine.result import Face, Restoration, Result
@@ -56,12 +68,14 @@ class Engine:
         weights: str | os.PathLike[str] | Model | None = None,
         *,
         parser: str | os.PathLike[str] | Parser | None = "auto",
+        parser_seed: int = 0,
         landmarks: landmark_models.LandmarkModel | str | None = "auto",
         device: str = "auto",
         precision: backends.Precision = "auto",
         backend: backends.BackendName = "auto",
         max_batch: int = 1,
         max_wait_ms: float = 2.0,
+        guard: Guard | str | None = None,
     ) -> None:
         """Load a model.
 
@@ -71,8 +85,11 @@ class Engine:
             `e4s_engine.convert` returns it. None is what the environment variable E4S_WEIGHTS names, and
             without that the bundled demo model: 256 x 256, trained on faces that the project renders itself,
             no match for photos of real people (models/README.md).
-        parser: "auto" (the parser beside the weights, if there is one), a path to converted or official
-            parser weights, a callable image uint8 [H, W, 3] -> labels [h, w] in 0..11, or None.
+        parser: "auto" (the parser beside the weights, if there is one; of a BiSeNet and a SegNeXt the
+            BiSeNet), a path to converted or official parser weights of either network, a callable image
+            uint8 [H, W, 3] -> labels [h, w] in 0..11, or None.
+        parser_seed: start of a SegNeXt's factorisation, 0 to 2^32 - 1: the draw that the published code makes
+            after `torch.manual_seed(parser_seed)`. A picture always parses alike; BiSeNet ignores it.
         landmarks: what finds the faces: "auto" (the best detector at hand: RetinaFace if its weights lie
             beside these, else YuNet, each with 68 points by dlib, else dlib alone, as published; see
             `faces.auto`), a callable image uint8 [H, W, 3] -> list of [68, 2] or [5, 2] arrays in pixels, its
@@ -83,15 +100,25 @@ class Engine:
             for itself. max_wait_ms: how long a call may wait for others before each network, 0 to 10000;
             those that come while a batch runs gather for the next one, whatever this is.
 
+        guard: callable (target, source) that sees both before anything is generated, or its name as
+            "module:attribute". It answers True, or the call raises RefusedError (see `guarding.Guard`).
+            `decode`, which gets no picture, does not ask it. Pictures on a GPU are copied for it, and
+            results are then in main memory.
+
         Raises WeightsError, ArgumentError, or BackendError where the machine lacks what was asked for.
         """
         backends.check(backend, device, precision)
         gathering = inputs.check_gathering(max_batch, max_wait_ms)
+        self._guard = guarding.resolve(guard)  # before the slow loading
         chosen = loading.files_of(*loading.choose(weights))
         auto = isinstance(landmarks, str) and landmarks == "auto"
         finder = None if auto else landmark_models.resolve(landmarks)  # before the slow loading
         pipeline, networks, self.config = loading.load(
-            chosen, parser, (backend, device, precision), gathering
+            chosen,
+            parser,
+            inputs.check_seed(parser_seed, "parser_seed"),
+            (backend, device, precision),
+            gathering,
         )
         self._finder = finder or loading.finder(chosen, networks)
         self._pipeline: Pipeline | None = pipeline
@@ -100,7 +127,7 @@ class Engine:
         runtime = pipeline.backend
         self.backend, self.device, self.precision = runtime.name, runtime.device, runtime.precision
         self.landmarks = self._finder.name
-        self.parser = "callable" if pipeline.parser else "none" if pipeline.classes is None else "network"
+        self.parser = "callable" if pipeline.parser else "none" if pipeline.network is None else "network"
         logger.info("engine: %s backend on %s in %s", self.backend, self.device, self.precision)
 
     def close(self) -> None:
@@ -127,7 +154,7 @@ class Engine:
     def swap(
         self,
         source: Source,
-        target: Image,
+        target: Target,
         regions: RegionNames | None = None,
         *,
         options: SwapOptions | None = None,
@@ -147,8 +174,8 @@ class Engine:
             (E4S section 3.4), [] changes nothing.
         options: how it is done; None: the defaults of `SwapOptions`.
         changes: single options by name, in place of those: extent, shape, texture, hair_first,
-            earrings_first, relight, match, blend, align, reenact, restore, full_face, faces (see
-            `SwapOptions`).
+            earrings_first, relight, match, recolor, inpaint, blend, align, reenact, restore, full_face,
+            faces (see `SwapOptions`).
         source_labels, target_labels: uint8 [h, w] in 0..11 of the aligned crop, instead of the parser's
             (for a dict of sources a dict with the same keys).
         source_landmarks, target_landmarks: [68, 2] or [5, 2] in pixels of the photo, instead of the
@@ -165,7 +192,7 @@ class Engine:
         how = checked(options).changed(**changes)
         pipeline, reader = self._open(how)
         request = portraits.requested(regions)
-        if self._takes_crops(how) and source_landmarks is target_landmarks is None:
+        if self._guard is None and self._takes_crops(how) and source_landmarks is target_landmarks is None:
             labels = (source_labels, target_labels)
             if isinstance(source, Face):
                 source = reader.read(source, "source", source_labels, source_landmarks)
@@ -184,7 +211,7 @@ class Engine:
     def swap_batch(
         self,
         sources: Source | Sequence[Source],
-        targets: Sequence[Image],
+        targets: Sequence[Target],
         regions: RegionNames | None = None,
         *,
         options: SwapOptions | None = None,
@@ -211,7 +238,7 @@ class Engine:
     def swap_each(
         self,
         sources: Source | Iterable[Source],
-        targets: Iterable[Image],
+        targets: Iterable[Target],
         regions: RegionNames | None = None,
         *,
         options: SwapOptions | None = None,
@@ -358,8 +385,9 @@ class Engine:
         face: which of the photo's faces, as `SwapOptions.faces`, but one.
         steps: number of optimiser steps before (`invert`); 0: the codes are the encoder's.
         """
-        options = SwapOptions(blend=blend, align=align, faces=face)
+        options = _of_face(SwapOptions(blend=blend, align=align), face)
         pipeline, portrait = self._read(image, labels, options, landmarks)
+        guarding.ask(self._guard, portrait)
         encoded = pipeline.invert(portrait, inputs.check_steps(steps), invert.RATE)
         return pipeline.reconstruct(portrait, encoded, options)
 
@@ -383,7 +411,7 @@ class Engine:
 
         Raises BackendError on compiled backends, which have no gradients: `backend="reference"` has.
         """
-        pipeline, portrait = self._read(image, labels, SwapOptions(align=align, faces=face), landmarks)
+        pipeline, portrait = self._read(image, labels, _of_face(SwapOptions(align=align), face), landmarks)
         return pipeline.invert(portrait, inputs.check_steps(steps), inputs.check_rate(rate))
 
     def encode(
@@ -406,10 +434,11 @@ class Engine:
             swaps, which read, parse and encode nothing again: what a slider calls.
         """
         options = SwapOptions(align=align, reenact=True)
-        pipeline, portrait = self._read(image, labels, options.changed(faces=face), landmarks)
+        pipeline, portrait = self._read(image, labels, _of_face(options, face), landmarks)
         if driving is not None:
             pipeline.driver.check(REENACT, "driving")
             target = self._read(driving, None, options, None, "driving")[1]
+            guarding.ask(self._guard, target, portrait)
             portrait = pipeline.driver.portrait(portrait, target, options)
         encoded = pipeline.encode([portrait])[portrait]
         return dataclasses.replace(encoded, crop=portrait.crop if keep_photo else None)
@@ -435,6 +464,7 @@ class Engine:
         self._running().driver.check(REENACT, "driving")
         pipeline, portrait = self._read(source, None, options, source_landmarks, "source")
         target = self._read(driving, None, options, driving_landmarks, "driving")[1]
+        guarding.ask(self._guard, target, portrait)
         driven = pipeline.driver.portrait(portrait, target, options).driven
         assert driven is not None
         picture = driven.restored if restore else driven.reenacted
@@ -447,7 +477,10 @@ class Engine:
         The published enhancement flow; the photo needs no alignment and may show any number of faces, also
         none. Raises ArgumentError without the weights.
         """
-        return self._running().driver.restore_photo(image, "image")
+        pipeline = self._running()
+        if self._guard is not None:
+            guarding.ask(self._guard, images.read(image, "image"))
+        return pipeline.driver.restore_photo(image, "image")
 
     def faces(self, image: Image) -> list[DetectedFace]:
         """Return the faces of a photo, largest first: the numbers by which swaps choose them.
@@ -473,7 +506,7 @@ class Engine:
         messages. The Portrait has `crop.image`, the aligned crop, and `labels`.
         """
         pipeline, portrait = self._read(
-            image, labels, SwapOptions(align=align, faces=face), landmarks, argument
+            image, labels, _of_face(SwapOptions(align=align), face), landmarks, argument
         )
         labelled = pipeline.label([portrait])[portrait]
         return dataclasses.replace(portrait, labels=labelled, parsed=portrait.labels is None)
@@ -496,7 +529,7 @@ class Engine:
         face: Which = "largest",
     ) -> npt.NDArray[np.uint8]:
         """Return the regions of the image's aligned crop, uint8 [512, 512]. face: as in `encode`."""
-        pipeline, portrait = self._read(image, None, SwapOptions(align=align, faces=face), landmarks)
+        pipeline, portrait = self._read(image, None, _of_face(SwapOptions(align=align), face), landmarks)
         return pipeline.label([portrait])[portrait]
 
     def crop(
@@ -508,7 +541,7 @@ class Engine:
         face: Which = "largest",
     ) -> npt.NDArray[np.uint8]:
         """Return the aligned crop that the stages work on, uint8 [1024, 1024, 3]. face: as in `encode`."""
-        options = SwapOptions(align=align, faces=face)
+        options = _of_face(SwapOptions(align=align), face)
         return self._read(image, None, options, landmarks)[1].crop.image
 
     def plan(self) -> str:
@@ -517,6 +550,15 @@ class Engine:
         Raises BackendError on the reference backend.
         """
         return self._running().backend.describe()
+
+    def share(self, labels: LabelMap, regions: RegionNames | None = None) -> float:
+        """Return the part of the generator's work that a swap of regions takes: only what is pasted.
+
+        labels: regions of an aligned face, uint8 [h, w] in 0..11, for source and target alike. regions: as of
+        `swap`; None: the whole face. 1 on a backend that generates whole faces.
+        """
+        checked_labels = inputs.check_labels(labels, "labels")
+        return self._running().share(portraits.requested(regions), checked_labels)
 
     def _read(
         self, image: Image, labels: Any, options: SwapOptions, landmarks: Any, argument: str = "image"
@@ -542,7 +584,7 @@ class Engine:
             self._warning = False
             loading.warn_of_demo_model()
         new_read = partial(portraits.reader, self._finder, options.align, self.config.style_dim)
-        return pipeline, Reader(new_read(), self._finder, options.align, new_read)
+        return pipeline, Reader(new_read(), self._finder, options.align, new_read, self._guard)
 
 
 _default: list[Engine] = []  # the engine behind `swap`, once it is made
@@ -557,6 +599,11 @@ def default_engine() -> Engine:
         return _default[0]
 
 
-def swap(source: Source, target: Image, regions: RegionNames | None = None, **options: Any) -> Result:
+def swap(source: Source, target: Target, regions: RegionNames | None = None, **options: Any) -> Result:
     """Call `Engine.swap` on a default engine, made at the first call."""
     return default_engine().swap(source, target, regions, **options)
+
+
+def _of_face(options: SwapOptions, face: Which) -> SwapOptions:
+    """Return options with the one face that a caller names. Raises ArgumentError, which calls it `face`."""
+    return options.changed(faces=choose.check(face, "face"))

@@ -71,6 +71,14 @@ class NotPicklableError(E4SError, TypeError):
     """Attempt to pickle or copy an object that belongs to its process, such as an engine."""
 
 
+class RefusedError(E4SError, RuntimeError):
+    """Swap that the engine's guard refused; nothing was generated."""
+
+
+class UnmarkedWarning(UserWarning):
+    """Files that do not say that a model changed them, because marking was switched off."""
+
+
 class DemoModelWarning(UserWarning):
     """Use of the bundled demo model, which knows rendered faces only, on a caller's pictures."""
 

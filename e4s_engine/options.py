@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 CHOICES = ("auto", True, False)
 
-Blend = Literal["feather", "multiband", "multiband10", "none"]
+Blend = Literal["feather", "multiband", "multiband10", "soft", "none"]
 Choice = Literal["auto"] | bool
 Align = Choice
+Recolor = Choice | float
 Match = Literal["auto", "color", "none"]
 
 
@@ -43,8 +44,15 @@ class SwapOptions:
         the same region has in the target, "none" leaves its colours; "auto" does so where the target's face
         keeps its skin and nothing is relit. `engine.edit` and `shape=False`, whose point is the texture,
         match only by "color".
+    recolor: whether the face takes the colours of the target's same parts by the longer paper's network, and
+        how far, 0 to 1: "auto" (0.75, where its weights are at hand, shape and texture are taken and `match`
+        is "auto"; of single regions those of skin), True (0.75; of every chosen region) or False (0). It
+        comes before relighting and `match`: where it runs, neither of them does.
+    inpaint: whether holes, where the target's face reaches further than the source's, are drawn anew by the
+        longer paper's network: "auto" (where its weights are at hand and the shape is taken), True or False.
     blend: "feather" as published, "multiband" (five levels), "multiband10" (the published ten, which leave a
-        halo) or "none".
+        halo), "soft" (the longer paper's way: ears, neck and hair stay the target's, a soft edge, ten levels)
+        or "none".
     align: "auto" (by the face that is found or by landmarks, unless the photo is a square portrait that is
         aligned already: where no detector is at hand, its parsed labels must look like one), True (always, a
         face or landmarks needed) or False (the photo is aligned).
@@ -89,9 +97,19 @@ class SwapOptions:
         "--match",
         choices=match.MODES,
     )
+    recolor: Recolor = _option(
+        "auto",
+        "give the face the colours of the target's parts: auto, True, False or a share, 0 to 1",
+        "--recolor",
+    )
+    inpaint: Choice = _option(
+        "auto",
+        "draw anew what the source's face leaves open of the target's: auto, True or False",
+        "--inpaint",
+    )
     blend: Blend = _option(
         "feather",
-        "how the face is pasted: feather, multiband, multiband10 (the published ten levels) or none",
+        "how the face is pasted: feather, multiband, multiband10 (ten levels), soft (longer paper) or none",
         "--blend",
         choices=MODES,
     )
@@ -126,11 +144,12 @@ class SwapOptions:
             raise ArgumentError(f"blend: expected one of {', '.join(MODES)}, got {self.blend!r}")
         if not isinstance(self.match, str) or self.match not in match.MODES:
             raise ArgumentError(f"match: expected one of {', '.join(match.MODES)}, got {self.match!r}")
-        for name in ("align", "reenact", "restore"):
+        for name in ("align", "reenact", "restore", "inpaint"):
             value = getattr(self, name)
             # Exactly these: 1 and 0 equal True and False, but would be taken for "auto" later.
             if not isinstance(value, (str, bool)) or value not in CHOICES:
                 raise ArgumentError(f"{name}: expected 'auto', True or False, got {value!r}")
+        _check_recolor(self.recolor)
         object.__setattr__(self, "faces", choose.check(self.faces))
         for name in ("shape", "texture", "hair_first", "earrings_first", "relight", "full_face"):
             if not isinstance(getattr(self, name), (bool, np.bool_)):
@@ -150,6 +169,13 @@ class SwapOptions:
         return dataclasses.replace(self, **changes)
 
 
+def _check_recolor(value: Any) -> None:
+    """Raise ArgumentError unless a value is "auto", True, False or a share."""
+    number = isinstance(value, (bool, int, float, np.integer, np.floating)) and 0 <= value <= 1
+    if not number and not (isinstance(value, str) and value == "auto"):
+        raise ArgumentError(f"recolor: expected 'auto', True, False or a number in [0, 1], got {value!r:.60}")
+
+
 class EditChanges(TypedDict, total=False):
     """The fields of SwapOptions as keyword arguments of `Engine.edit`, which has an extent and no shape."""
 
@@ -158,6 +184,8 @@ class EditChanges(TypedDict, total=False):
     earrings_first: bool
     relight: bool
     match: Match
+    recolor: Recolor
+    inpaint: Choice
     blend: Blend
     align: Align
     reenact: Choice

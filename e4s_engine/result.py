@@ -15,6 +15,9 @@ from PIL import Image
 from e4s_engine._forks import Lock
 from e4s_engine.errors import ClosedError
 from e4s_engine.faces.face import DetectedFace
+from e4s_engine.marks import making, signing
+from e4s_engine.marks.certificates import Signer
+from e4s_engine.marks.statement import WHOLE_FACE, ChangedFace, Statement, box_of
 from e4s_engine.photo import images
 from e4s_engine.photo.align import Crop
 from e4s_engine.photo.images import Pixels
@@ -22,6 +25,7 @@ from e4s_engine.photo.original import Original
 from e4s_engine.regions import Labels, Mask
 
 Value = TypeVar("Value")
+Stages = tuple[tuple[str, Pixels], ...]  # pictures by name
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -76,6 +80,9 @@ class SwappedFace:
     labels, holes, crop and `face`: as in `Result`. generated: `face`, or what computes it.
     driven: the sources that were driven or restored before, in their order; those taken as they are have no
         entry.
+    recolored: share of the re-coloured face that was mixed in, 0 to 1; 0: it was not re-coloured.
+    inpainted: whether a hole was drawn anew. stages: pictures of the face after each of both that ran, by
+        name, uint8 [1024, 1024, 3].
     """
 
     number: int | None
@@ -86,6 +93,9 @@ class SwappedFace:
     holes: Mask
     crop: Pixels
     driven: tuple[Driven, ...] = ()
+    recolored: float = 0.0
+    inpainted: bool = False
+    stages: Stages = dataclasses.field(default=(), repr=False)
 
     @property
     def face(self) -> Pixels:
@@ -94,13 +104,15 @@ class SwappedFace:
 
     def __reduce__(self) -> tuple[type[SwappedFace], tuple[Any, ...]]:
         own = (self.labels, self.holes, self.crop, self.driven)
-        return type(self), (self.number, self.quad, self.regions, _complete(self.generated), *own)
+        done = (self.recolored, self.inpainted, self.stages)
+        return type(self), (self.number, self.quad, self.regions, _complete(self.generated), *own, *done)
 
     def __repr__(self) -> str:
         name = "of landmarks or of the whole photo" if self.number is None else f"number {self.number}"
         regions = "the whole face" if self.regions is None else ", ".join(self.regions) or "nothing"
         driven = ", source driven" if self.driven else ""
-        return f"<SwappedFace: {name}, {regions} swapped{driven}>"
+        finished = ", re-coloured" * (self.recolored > 0) + ", inpainted" * self.inpainted
+        return f"<SwappedFace: {name}, {regions} swapped{driven}{finished}>"
 
 
 class Lazy(Generic[Value]):
@@ -125,25 +137,62 @@ class Lazy(Generic[Value]):
 class Picture:
     """A finished picture. Compares by identity and does not change."""
 
-    def __init__(self, image: Pixels | Lazy[Pixels], original: Original | None) -> None:
-        self._image, self._original = image, original
+    def __init__(
+        self, image: Pixels | Lazy[Pixels], original: Original | None, statement: Statement | None
+    ) -> None:
+        self._image, self._original, self._statement = image, original, statement
+
+    @property
+    def statement(self) -> Statement | None:
+        """What the file will state about this picture; None if nothing was generated for it."""
+        return self._statement
 
     @property
     def image(self) -> Pixels:
         """The picture at full size, uint8 [H, W, 3]."""
         return _value(self._image)
 
-    def save(self, path: str | os.PathLike[str], *, quality: int | None = None) -> None:
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        quality: int | None = None,
+        sign: bool | Signer | None = None,
+        pixel_mark: bool = False,
+    ) -> None:
         """Write `image` in the format of the name's ending; an existing file is never left damaged.
 
         The file is what the photo's was, as far as its format allows: colour profile, alpha, EXIF (upright),
         resolution, a JPEG's quality, and 16 bits per channel, whose numbers stay where nothing was pasted.
 
         quality: of JPEG and WebP, 1 to 100, in place of the photo's.
+        sign: whether the file carries a signed C2PA manifest (extra `e4s_engine[c2pa]`): a
+            `marks.certificates.Signer`, True (by the certificate that E4S_C2PA_CERT and E4S_C2PA_KEY name,
+            else by one made on this machine, which proves nothing about who signed), False, or None (if
+            these two are set).
+        pixel_mark: whether the pixels that changed carry a faint mark too, which outlives metadata (see
+            `marks.pixels`); a changed part that is too small for it is written without, with a warning.
 
-        Raises ArgumentError for an unknown ending or quality, OutputError if the file cannot be written.
+        The file's metadata (XMP) says that a model made or changed the picture, what was done and where;
+        never names or paths. The photo's own metadata stays beside it.
+
+        Raises ArgumentError for an unknown ending or quality or a certificate that cannot sign, OutputError
+        if the file cannot be written. A signature that fails later leaves the file unsigned, with a warning.
         """
-        images.write(self.image, path, original=self._original, quality=quality)
+        statement, pixels = self.statement, self.image
+        if pixel_mark and statement is not None:
+            pixels, statement = making.in_pixels(pixels, self._marked_part(), statement)
+        finish = making.signature(statement, path, sign, self._untouched)
+        xmp = making.packet(statement, self._original)
+        images.write(pixels, path, original=self._original, quality=quality, xmp=xmp, finish=finish)
+
+    def _marked_part(self) -> Mask:
+        """Return where a mark in the pixels may lie, bool [H, W]."""
+        return np.ones(self.image.shape[:2], bool)
+
+    def _untouched(self) -> dict[str, Any] | None:
+        """Return the signed statement about pixels that did not change; None if every pixel may have."""
+        return None
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()
@@ -165,7 +214,8 @@ class Restoration(Picture):
         mask: npt.NDArray[np.float32],
         original: Original | None = None,
     ) -> None:
-        super().__init__(image, original)
+        inputs = () if original is None else making.inputs(original, ())
+        super().__init__(image, original, Statement("restore", inputs=inputs))
         self.faces, self.mask = faces, mask
 
     def __repr__(self) -> str:
@@ -185,6 +235,7 @@ class Result(Picture):
     changed: where the face was pasted, bool [H, W]; every other pixel of `image` is the target's.
     faces: what was swapped where, one `SwappedFace` per face. `face`, `labels`, `holes` and `crop` are those
         of the first.
+    recolored, inpainted, stages: what was done to the first face after its generation, see `SwappedFace`.
     resident: `image` on its GPU (DLPack, `__cuda_array_interface__`); None for results in main memory.
 
     Pictures on a GPU are copied to main memory at their first access. A copy of a result and a pickle hold
@@ -202,10 +253,15 @@ class Result(Picture):
         resident: Any = None,
         original: Original | None = None,
         faces: tuple[SwappedFace, ...] | Lazy[tuple[SwappedFace, ...]] = (),
+        statement: Statement | None = None,
+        recolored: float = 0.0,
+        inpainted: bool = False,
+        stages: Stages = (),
     ) -> None:
-        super().__init__(image, original)
+        super().__init__(image, original, statement)
         self._face, self._crop, self._changed = face, crop, changed
         self._labels, self._holes, self._resident, self._faces = labels, holes, resident, faces
+        self.recolored, self.inpainted, self.stages = recolored, inpainted, stages
 
     def of_face(
         self,
@@ -213,15 +269,34 @@ class Result(Picture):
         quad: npt.NDArray[np.float64] | None,
         regions: tuple[str, ...] | None,
         driven: tuple[Driven, ...] = (),
+        statement: Statement | None = None,
     ) -> Result:
-        """Return this result of a single face with that face in `faces`."""
+        """Return this result of a single face with that face in `faces`, and what was done."""
+        done = self.recolored, self.inpainted, self.stages
 
         def swapped() -> tuple[SwappedFace, ...]:
-            own = (self._face, self.labels, self.holes, self.crop, driven)
+            own = (self._face, self.labels, self.holes, self.crop, driven, *done)
             return (SwappedFace(number, quad, regions, *own),)
 
         pictures = (self._image, self._face, self._labels, self._holes, self._crop, self._changed)
-        return Result(*pictures, self._resident, self._original, Lazy(swapped))
+        return Result(*pictures, self._resident, self._original, Lazy(swapped), statement, *done)
+
+    @property
+    def statement(self) -> Statement | None:
+        """What the file will state about this picture; None if nothing was generated for it."""
+        height, width = (self.image if self.resident is None else self.resident).shape[:2]
+        faces = tuple(
+            ChangedFace(
+                (WHOLE_FACE,) if face.regions is None else face.regions,
+                box_of(face.quad, width, height),
+                any(driven.reenacted is not None for driven in face.driven),
+                any(driven.restored is not None for driven in face.driven),
+            )
+            for face in self.faces
+        )
+        if self._statement is None or (faces and not any(face.regions for face in faces)):
+            return None
+        return dataclasses.replace(self._statement, faces=faces)
 
     @property
     def face(self) -> Pixels:
@@ -258,6 +333,12 @@ class Result(Picture):
         """`image` on its GPU (DLPack, `__cuda_array_interface__`); None for results in main memory."""
         return self._resident
 
+    def _marked_part(self) -> Mask:
+        return self.changed
+
+    def _untouched(self) -> dict[str, Any] | None:
+        return signing.untouched(self.image, self.changed)
+
     def __repr__(self) -> str:
         height, width = (self.image if self.resident is None else self.resident).shape[:2]
         return f"<Result: {width} x {height} pixels{'' if self.resident is None else ', on a GPU'}>"
@@ -265,7 +346,8 @@ class Result(Picture):
     def __reduce__(self) -> tuple[type[Result], tuple[Any, ...]]:
         face = _complete(self._face)
         pictures = (self.image, face, self.labels, self.holes, self.crop, self.changed)
-        return type(self), (*pictures, None, self._original, self.faces)
+        done = self.recolored, self.inpainted, self.stages
+        return type(self), (*pictures, None, self._original, self.faces, self._statement, *done)
 
 
 def _complete(face: Pixels | Lazy[Pixels]) -> Pixels | Lazy[Pixels]:

@@ -12,10 +12,11 @@ from typing import Any
 # Kinds of the steps; each is the name of the file that builds their launches.
 STEPS = frozenset(
     {
-        "add", "affine", "argmax", "blur", "constant", "conv2d", "copy", "demodulate", "from_uint8", "gate",
-        "gaussian_quarter", "instance_norm", "max_pool", "norm_add", "picture", "region_linear",
-        "region_pool", "regional_conv", "resize", "resize_labels", "rms_norm", "soft_argmax", "spade",
-        "sparse_motion", "split_slices", "sum_taps", "to_rgb", "to_uint8", "warp",
+        "add", "affine", "argmax", "blur", "condition", "constant", "conv2d", "copy", "demodulate",
+        "depthwise", "from_uint8", "gate", "gaussian_quarter", "gelu", "group_norm", "instance_norm",
+        "layer_norm", "max_pool", "multiply", "nmf", "norm_add", "part_attention", "picture",
+        "region_linear", "region_pool", "regional_conv", "resize", "resize_labels", "rms_norm",
+        "soft_argmax", "spade", "sparse_motion", "split_slices", "sum_taps", "to_rgb", "to_uint8", "warp",
     }
 )  # fmt: skip
 

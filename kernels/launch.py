@@ -143,11 +143,14 @@ class Launch:
 class Program:
     """A plan's launches and the memory blocks they share: the plan's buffers, then temporaries."""
 
-    def __init__(self, plan: Plan, precision: str = "", table: Table | None = None) -> None:
+    def __init__(
+        self, plan: Plan, precision: str = "", table: Table | None = None, boxed: bool = False
+    ) -> None:
         """Build the launches of every step.
 
         precision: arithmetic of 32-bit products, "ieee" or "tf32"; "" is ieee in fp32 plans, else tf32.
-        table: measured tiles.
+        table: measured tiles. boxed: whether only a box of the picture is computed, see box.py; it lies in
+        the block `box`, int32 [N,4].
         """
         from . import module
 
@@ -161,6 +164,10 @@ class Program:
         self.sums: dict[int, Sums] = {}  # by the buffer whose channels they describe
         self.partial: dict[int, Partial] = {}  # by the buffer that they replace
         self.absorbed: set[int] = set()  # steps computed by the launches of an earlier step
+        self.box: Operand | None = None
+        if boxed:
+            self.box = Operand(len(self.bytes), "i32")
+            self.bytes.append(self.views[-1].n * 4 * SIZES["i32"])
         for index in order(plan):
             step = plan.steps[index]
             if index in self.absorbed:
@@ -326,6 +333,11 @@ class Context:
         if name not in self.step.buffers:
             return None
         return Operand(self.step.buffers[name], self.view(name).type, offset)
+
+    @property
+    def box(self) -> Operand | None:
+        """Return the block of the box that is computed; None: everything is."""
+        return self._program.box
 
     def limit(self, name: str) -> int:
         """Return the exclusive upper bound of a buffer's labels."""

@@ -16,7 +16,8 @@ import numpy as np
 
 from e4s_engine.plan import Arrays, Conv
 
-from . import tiles
+from . import box, tiles
+from .box import tile_outside
 from .conv2d import rows_of
 from .fir import add_skip, phase_kernels
 from .language import jit, tl
@@ -30,18 +31,21 @@ LEAST = 4096  # pixels
 
 @jit
 def patches(
-    x, kernel, noise, bias, matrix, rgb_bias, skip, y,
+    x, kernel, noise, bias, matrix, rgb_bias, skip, box, y,
     H: tl.constexpr, W: tl.constexpr, X_PIXEL: tl.constexpr, CHANNELS: tl.constexpr, DEPTH: tl.constexpr,
     DOWN: tl.constexpr, ALONG: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, TALL: tl.constexpr,
     WIDE: tl.constexpr, Y_PIXEL: tl.constexpr, OUTPUTS: tl.constexpr, PADDED: tl.constexpr,
-    SLOPE: tl.constexpr, GAIN: tl.constexpr, PRECISION: tl.constexpr, TILE_W: tl.constexpr,
-    BLOCK_M: tl.constexpr, BLOCK_K: tl.constexpr,
+    SLOPE: tl.constexpr, GAIN: tl.constexpr, PRECISION: tl.constexpr, BOX_SCALE: tl.constexpr,
+    MARGIN: tl.constexpr, TILE_W: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
     """DOWN, ALONG: pixels of x between patches. ROWS, COLUMNS: the window. TALL, WIDE: outputs of a patch."""
     sample = tl.program_id(2).to(tl.int64)
     HIGH: tl.constexpr = H // DOWN
     BROAD: tl.constexpr = W // ALONG
     COUNT: tl.constexpr = TALL * WIDE
+    if box is not None:
+        if tile_outside(box, sample, tl.program_id(0), TALL, WIDE, BROAD, TILE_W, BLOCK_M, BOX_SCALE, MARGIN):
+            return
     SPAN: tl.constexpr = BLOCK_K // DEPTH if BLOCK_K > DEPTH else 1  # pixels of a step
     STEPS: tl.constexpr = DEPTH // BLOCK_K if BLOCK_K < DEPTH else 1  # steps of a pixel
     places = rows_of(tl.program_id(0), BROAD, TILE_W, BLOCK_M)
@@ -160,10 +164,11 @@ def launch_patches(c: Context, conv: Conv, shape: tuple[int, int], rgb: Context 
                 "matrix": rgb.vector("matrix") if rgb else None,
                 "rgb_bias": rgb.vector("bias") if rgb else None,
                 "skip": rgb.buffer("skip") if rgb else None,
+                "box": box.operand(c, "y"),
                 "y": (rgb or c).buffer("y"),
             },
             ("y",),
-            constants(
+            box.sizes(c, "y") | constants(
                 h=x.h, w=x.w, x_pixel=x.pixel, channels=x.c, depth=depth, down=down, along=along,
                 rows=window[0], columns=window[1], tall=tall, wide=wide,
                 y_pixel=rgb.view("y").pixel if rgb else y.pixel, outputs=outputs, padded=width,

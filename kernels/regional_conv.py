@@ -19,7 +19,8 @@ import numpy as np
 
 from e4s_engine.plan import Arrays, Conv
 
-from . import patches, spread, tiles
+from . import box, patches, spread, tiles
+from .box import run_outside, tile_outside
 from .conv2d import rows_of
 from .fir import add_skip, phase_kernels
 from .instance_norm import gathered
@@ -29,7 +30,6 @@ from .launch import (
     Context,
     Launch,
     Packed,
-    View,
     blocks,
     constants,
     gemm_layout,
@@ -116,13 +116,13 @@ def accumulate_spread(
 
 @jit
 def regional_conv(
-    x, kernel, styles, copies, codes, demodulation, labels, noise, bias, matrix, rgb_bias, skip, y,
+    x, kernel, styles, copies, codes, demodulation, labels, noise, bias, matrix, rgb_bias, skip, box, y,
     H: tl.constexpr, W: tl.constexpr, X_PIXEL: tl.constexpr, CHANNELS: tl.constexpr, DEPTH: tl.constexpr,
     Y_PIXEL: tl.constexpr, OUTPUTS: tl.constexpr, PADDED: tl.constexpr, REGIONS: tl.constexpr,
     STYLE_PIXEL: tl.constexpr, SCALE_PIXEL: tl.constexpr, SLOPE: tl.constexpr, GAIN: tl.constexpr,
     UPSAMPLE: tl.constexpr, PRECISION: tl.constexpr, SPLIT: tl.constexpr, COPIES: tl.constexpr,
-    OVERFLOW: tl.constexpr, TILE_W: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
-    BLOCK_K: tl.constexpr,
+    OVERFLOW: tl.constexpr, BOX_SCALE: tl.constexpr, MARGIN: tl.constexpr, TILE_W: tl.constexpr,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
     SCALE: tl.constexpr = 2 if UPSAMPLE else 1
     sample = tl.program_id(2).to(tl.int64)
@@ -130,6 +130,9 @@ def regional_conv(
     TILES: tl.constexpr = (H * W + BLOCK_M - 1) // BLOCK_M
     tile = tl.program_id(0) // (SCALE * SCALE) % TILES
     part = tl.program_id(0) // (SCALE * SCALE * TILES)
+    if box is not None:
+        if tile_outside(box, sample, tile, SCALE, SCALE, W, TILE_W, BLOCK_M, BOX_SCALE, MARGIN):
+            return
     rows = rows_of(tile, W, TILE_W, BLOCK_M)  # pixels of x
     columns = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N)
     row = rows // W
@@ -140,8 +143,9 @@ def regional_conv(
     kernel += phase * (9 * DEPTH * PADDED)
     area: tl.constexpr = H * W * SCALE * SCALE
     if labels is not None:
-        region = tl.load(labels + sample * area + pixels, mask=inside, other=0).to(tl.int32)
         styles += sample * (REGIONS * STYLE_PIXEL)
+        if codes is None or box is None:
+            region = tl.load(labels + sample * area + pixels, mask=inside, other=0).to(tl.int32)
     if codes is not None:
         code = tl.load(codes + sample * area + pixels, mask=inside, other=0)
         if tl.max(code, axis=0) < OVERFLOW:
@@ -150,10 +154,12 @@ def regional_conv(
                 copies, kernel, code, row, column, columns, part, H, W, X_PIXEL, CHANNELS, DEPTH, PADDED,
                 PRECISION, SPLIT, BLOCK_M, BLOCK_N, BLOCK_K,
             )  # fmt: skip
-        else:  # rare, and it must not take the other path's registers: small steps, one load in flight
+        else:  # rare, and it must not take the other path's registers: small steps, two loads in flight
+            if box is not None:
+                region = tl.load(labels + sample * area + pixels, mask=inside, other=0).to(tl.int32)
             total = accumulate(
                 x, kernel, styles, region, row, column, columns, part, H, W, X_PIXEL, CHANNELS, DEPTH,
-                STYLE_PIXEL, PADDED, False, PRECISION, SPLIT, BLOCK_M, BLOCK_N, 16, 1,
+                STYLE_PIXEL, PADDED, False, PRECISION, SPLIT, BLOCK_M, BLOCK_N, 16, 2,
             )  # fmt: skip
     elif labels is not None:
         low = tl.min(tl.where(inside, region, REGIONS), axis=0)
@@ -180,6 +186,8 @@ def regional_conv(
         )  # fmt: skip
     live = inside[:, None] & (columns < OUTPUTS)[None, :]
     if SPLIT == 1 and codes is not None:
+        if box is not None:  # beside it the sums leave no registers for regions that are read before
+            region = tl.load(labels + sample * area + pixels, mask=inside, other=0).to(tl.int32)
         total = demodulated(
             total, demodulation, sample, region, columns, inside, OUTPUTS, REGIONS, SCALE_PIXEL
         )
@@ -207,13 +215,17 @@ def regional_conv(
 
 @jit
 def finish(
-    x, demodulation, labels, noise, bias, y,
-    AREA: tl.constexpr, X_PIXEL: tl.constexpr, Y_PIXEL: tl.constexpr, OUTPUTS: tl.constexpr,
-    REGIONS: tl.constexpr, SCALE_PIXEL: tl.constexpr, SLOPE: tl.constexpr, GAIN: tl.constexpr,
-    SPLIT: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
+    x, demodulation, labels, noise, bias, box, y,
+    AREA: tl.constexpr, WIDTH: tl.constexpr, X_PIXEL: tl.constexpr, Y_PIXEL: tl.constexpr,
+    OUTPUTS: tl.constexpr, REGIONS: tl.constexpr, SCALE_PIXEL: tl.constexpr, SLOPE: tl.constexpr,
+    GAIN: tl.constexpr, SPLIT: tl.constexpr, BOX_SCALE: tl.constexpr, MARGIN: tl.constexpr,
+    BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
     """Sum the parts and apply the epilogue."""
     sample = tl.program_id(2).to(tl.int64)
+    if box is not None:
+        if run_outside(box, sample, tl.program_id(0) * BLOCK_P, BLOCK_P, WIDTH, BOX_SCALE, MARGIN):
+            return
     pixels = tl.program_id(0) * BLOCK_P + tl.arange(0, BLOCK_P)
     columns = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
     inside = pixels < AREA
@@ -282,10 +294,11 @@ def launch_regional_conv(c: Context) -> list[Launch]:
             "matrix": rgb.vector("matrix") if rgb else None,
             "rgb_bias": rgb.vector("bias") if rgb else None,
             "skip": rgb.buffer("skip") if rgb else None,
+            "box": box.operand(c, "y"),
             "y": out,
         },
         ("y",),
-        constants(
+        box.sizes(c, "y") | constants(
             h=x.h, w=x.w, x_pixel=x.pixel, channels=x.c, depth=depth,
             y_pixel=padded(outputs) if split else (rgb.view("y") if rgb else y).pixel, outputs=outputs,
             padded=padded(outputs), style_pixel=styles.pixel if styles else 0, upsample=upsample,
@@ -297,7 +310,7 @@ def launch_regional_conv(c: Context) -> list[Launch]:
         tile=block.tile,
         problem=problem,
     )  # fmt: skip
-    last = [_finish(y, outputs, out, c.buffer("y"), rest, epilogue, block.split)] if split else []
+    last = [_finish(c, outputs, out, rest, epilogue, block.split)] if split else []
     return [*([scaling] if scaling else []), first, *last]
 
 
@@ -311,21 +324,20 @@ def _only_coloured(c: Context) -> Context | None:
 
 
 def _finish(
-    y: View,
+    c: Context,
     outputs: int,
     parts: Argument,
-    out: Argument,
     rest: dict[str, Argument],
     epilogue: dict[str, float],
     split: int,
 ) -> Launch:
-    down, across = 32, power(outputs, 16, 64)
+    y, down, across = c.view("y"), 32, power(outputs, 16, 64)
     return Launch(
         "regional_conv.finish",
-        {"x": parts, **rest, "y": out},
+        {"x": parts, **rest, "box": box.operand(c, "y"), "y": c.buffer("y")},
         ("y",),
-        constants(
-            area=y.pixels, x_pixel=padded(outputs), y_pixel=y.pixel, outputs=outputs, split=split,
+        box.sizes(c, "y") | constants(
+            area=y.pixels, width=y.w, x_pixel=padded(outputs), y_pixel=y.pixel, outputs=outputs, split=split,
             block_p=down, block_c=across,
         ) | epilogue,
         (blocks(y.pixels, down), blocks(outputs, across)),

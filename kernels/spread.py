@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from . import box
+from .box import run_outside
 from .language import jit, tl
 from .launch import Argument, Context, Launch, Operand, blocks, constants, power
 
@@ -92,12 +94,16 @@ def codes(
 
 @jit
 def spread(
-    x, styles, near, y,
-    AREA: tl.constexpr, X_PIXEL: tl.constexpr, CHANNELS: tl.constexpr, REGIONS: tl.constexpr,
-    STYLE_PIXEL: tl.constexpr, COPIES: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
+    x, styles, near, box, y,
+    AREA: tl.constexpr, WIDTH: tl.constexpr, X_PIXEL: tl.constexpr, CHANNELS: tl.constexpr,
+    REGIONS: tl.constexpr, STYLE_PIXEL: tl.constexpr, COPIES: tl.constexpr, BOX_SCALE: tl.constexpr,
+    MARGIN: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
     """Write a map's copies, [copy, pixel, channel] for each sample."""
     sample = tl.program_id(2).to(tl.int64)
+    if box is not None:
+        if run_outside(box, sample, tl.program_id(0) * BLOCK_P, BLOCK_P, WIDTH, BOX_SCALE, MARGIN):
+            return
     pixels = tl.program_id(0) * BLOCK_P + tl.arange(0, BLOCK_P)
     channels = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
     inside = pixels < AREA
@@ -149,11 +155,14 @@ def launches(c: Context) -> tuple[Launch, Spread]:
     across = power(x.c, 16, 64)
     scaling = Launch(
         "spread.spread",
-        {"x": c.buffer("x"), "styles": c.buffer("styles"), "near": near, "y": copies},
+        {
+            "x": c.buffer("x"), "styles": c.buffer("styles"), "near": near, "box": box.operand(c, "x"),
+            "y": copies,
+        },
         ("y",),
-        constants(
-            area=x.pixels, x_pixel=x.pixel, channels=x.c, regions=styles.w, style_pixel=styles.pixel,
-            copies=COPIES, block_p=PIXELS, block_c=across,
+        box.sizes(c, "x") | constants(
+            area=x.pixels, width=x.w, x_pixel=x.pixel, channels=x.c, regions=styles.w,
+            style_pixel=styles.pixel, copies=COPIES, block_p=PIXELS, block_c=across,
         ),
         (blocks(x.pixels, PIXELS), blocks(x.c, across)),
         x.n,

@@ -6,6 +6,8 @@ The last layer, whose map has no other reader, computes its toRGB itself: see re
 
 from __future__ import annotations
 
+from . import box
+from .box import run_outside
 from .fir import add_skip
 from .language import jit, tl
 from .launch import Context, Launch, blocks, constants, power
@@ -15,11 +17,15 @@ PIXELS = 64
 
 @jit
 def to_rgb(
-    x, matrix, bias, styles, labels, skip, y,
+    x, matrix, bias, styles, labels, skip, box, y,
     H: tl.constexpr, W: tl.constexpr, X_PIXEL: tl.constexpr, CHANNELS: tl.constexpr, Y_PIXEL: tl.constexpr,
-    REGIONS: tl.constexpr, STYLE_PIXEL: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
+    REGIONS: tl.constexpr, STYLE_PIXEL: tl.constexpr, BOX_SCALE: tl.constexpr, MARGIN: tl.constexpr,
+    BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
     sample = tl.program_id(2).to(tl.int64)
+    if box is not None:
+        if run_outside(box, sample, tl.program_id(0) * BLOCK_P, BLOCK_P, W, BOX_SCALE, MARGIN):
+            return
     pixels = tl.program_id(0) * BLOCK_P + tl.arange(0, BLOCK_P)
     inside = pixels < H * W
     if labels is not None:
@@ -66,10 +72,11 @@ def launch_to_rgb(c: Context) -> list[Launch]:
                 "styles": c.buffer("styles"),
                 "labels": c.buffer("labels"),
                 "skip": c.buffer("skip"),
+                "box": box.operand(c, "y"),
                 "y": c.buffer("y"),
             },
             ("y",),
-            constants(
+            box.sizes(c, "y") | constants(
                 h=x.h, w=x.w, x_pixel=x.pixel, channels=x.c, y_pixel=y.pixel,
                 regions=styles.w if styles else 1, style_pixel=styles.pixel if styles else 0, block_p=PIXELS,
                 block_c=power(x.c, 16, 32),

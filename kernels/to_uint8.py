@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from . import box
+from .box import run_outside
 from .language import jit, tl
 from .launch import Context, Launch, blocks, constants
 
@@ -9,8 +11,15 @@ BLOCK = 256
 
 
 @jit
-def to_uint8(x, y, ROWS: tl.constexpr, X_PIXEL: tl.constexpr, BLOCK: tl.constexpr):
+def to_uint8(
+    x, box, y,
+    ROWS: tl.constexpr, WIDTH: tl.constexpr, X_PIXEL: tl.constexpr, BOX_SCALE: tl.constexpr,
+    MARGIN: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
     sample = tl.program_id(2).to(tl.int64)
+    if box is not None:
+        if run_outside(box, sample, tl.program_id(0) * BLOCK, BLOCK, WIDTH, BOX_SCALE, MARGIN):
+            return
     pixels = (tl.program_id(0) * BLOCK + tl.arange(0, BLOCK))[:, None]
     channel = tl.arange(0, 4)[None, :]
     live = (pixels < ROWS) & (channel < 3)
@@ -26,9 +35,9 @@ def launch_to_uint8(c: Context) -> list[Launch]:
     return [
         Launch(
             "to_uint8.to_uint8",
-            {"x": c.buffer("x"), "y": c.buffer("y")},
+            {"x": c.buffer("x"), "box": box.operand(c, "x"), "y": c.buffer("y")},
             ("y",),
-            constants(rows=x.pixels, x_pixel=x.pixel, block=BLOCK),
+            box.sizes(c, "x") | constants(rows=x.pixels, width=x.w, x_pixel=x.pixel, block=BLOCK),
             (blocks(x.pixels, BLOCK), 1),
             y.n,
         )

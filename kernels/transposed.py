@@ -9,7 +9,8 @@ import numpy as np
 
 from e4s_engine.plan import Arrays, Conv
 
-from . import tiles
+from . import box, tiles
+from .box import outside, run_outside
 from .fir import across
 from .language import jit, tl
 from .launch import Context, Launch, Packed, blocks, constants, gemm_layout, kernel_of, padded, power
@@ -20,10 +21,10 @@ LINES = 8  # rows per program of `filtered`
 
 @jit
 def transposed(
-    x, kernel, y,
+    x, kernel, box, y,
     H: tl.constexpr, W: tl.constexpr, X_PIXEL: tl.constexpr, CHANNELS: tl.constexpr, DEPTH: tl.constexpr,
-    PADDED: tl.constexpr, PRECISION: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
-    BLOCK_K: tl.constexpr,
+    PADDED: tl.constexpr, PRECISION: tl.constexpr, BOX_SCALE: tl.constexpr, MARGIN: tl.constexpr,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
     """Compute the transposed convolution of stride 2: all four output parities from one input tile.
 
@@ -32,6 +33,9 @@ def transposed(
     Odd rows have no p = 1 and odd columns no q = 1: blocks of columns of such parities skip those taps.
     """
     sample = tl.program_id(2).to(tl.int64)
+    if box is not None:
+        if run_outside(box, sample, tl.program_id(0) * BLOCK_M, BLOCK_M, W + 1, BOX_SCALE, MARGIN):
+            return
     rows = tl.program_id(0) * BLOCK_M + tl.arange(0, BLOCK_M)
     columns = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N)
     i = rows // (W + 1)
@@ -66,10 +70,10 @@ def transposed(
 
 @jit
 def filtered(
-    x, noise, bias, y,
+    x, noise, bias, box, y,
     H: tl.constexpr, W: tl.constexpr, PADDED: tl.constexpr, OUTPUTS: tl.constexpr, Y_PIXEL: tl.constexpr,
-    SLOPE: tl.constexpr, GAIN: tl.constexpr, LINES: tl.constexpr, BLOCK_P: tl.constexpr,
-    BLOCK_C: tl.constexpr,
+    SLOPE: tl.constexpr, GAIN: tl.constexpr, BOX_SCALE: tl.constexpr, MARGIN: tl.constexpr,
+    LINES: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
     """Apply the FIR (1, 3, 3, 1) / 4 along both axes of the transposed convolution, then the epilogue.
 
@@ -78,7 +82,11 @@ def filtered(
     """
     sample = tl.program_id(2).to(tl.int64)
     top = tl.program_id(0) // ((W + BLOCK_P - 1) // BLOCK_P) * LINES
-    column = tl.program_id(0) % ((W + BLOCK_P - 1) // BLOCK_P) * BLOCK_P + tl.arange(0, BLOCK_P)
+    left = tl.program_id(0) % ((W + BLOCK_P - 1) // BLOCK_P) * BLOCK_P
+    if box is not None:
+        if outside(box, sample, top, left, top + LINES, left + BLOCK_P, BOX_SCALE, MARGIN):
+            return
+    column = left + tl.arange(0, BLOCK_P)
     channels = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
     known = column < W
     x += sample * ((H + 2) * (W + 2) * PADDED)
@@ -130,9 +138,12 @@ def launch_transposed(c: Context, conv: Conv) -> list[Launch]:
     down, across = 32, power(outputs, 16, 32)
     first = Launch(
         "transposed.transposed",
-        {"x": c.buffer("x"), "kernel": transposed_weights(conv, depth), "y": between},
+        {
+            "x": c.buffer("x"), "kernel": transposed_weights(conv, depth), "box": box.operand(c, "x"),
+            "y": between,
+        },
         ("y",),
-        constants(
+        box.sizes(c, "x") | constants(
             h=x.h, w=x.w, x_pixel=x.pixel, channels=x.c, depth=depth, padded=width, precision=c.precision,
             block_m=block.m, block_n=block.n, block_k=block.k,
         ),
@@ -143,9 +154,12 @@ def launch_transposed(c: Context, conv: Conv) -> list[Launch]:
     )  # fmt: skip
     second = Launch(
         "transposed.filtered",
-        {"x": between, "noise": c.vector("noise"), "bias": c.vector("bias"), "y": c.buffer("y")},
+        {
+            "x": between, "noise": c.vector("noise"), "bias": c.vector("bias"), "box": box.operand(c, "y"),
+            "y": c.buffer("y"),
+        },
         ("y",),
-        constants(
+        box.sizes(c, "y") | constants(
             h=y.h, w=y.w, padded=width, outputs=outputs, y_pixel=y.pixel, lines=LINES, block_p=down,
             block_c=across,
         ) | activation(c),

@@ -561,7 +561,8 @@ def _spade_cases() -> Iterator[Case]:
             maps = [w[name] for name in ("gamma", "gamma_b", "beta", "beta_b")]
             y = ops.spade(x, style, *maps, slope=0.2)
             y = ops.conv2d(y, ops.spectral_norm(w["w"], w["u"], w["v"]))
-            return ops.add(y, ops.spade(x, style, *maps))
+            mirrored = min(style.shape[2:]) > 1
+            return ops.add(y, ops.spade(x, style, *maps, reflect=mirrored))
 
         def picture(ops: Any, x: Any, w: Any) -> Any:
             """Gate pixels and draw them."""
@@ -571,6 +572,108 @@ def _spade_cases() -> Iterator[Case]:
 
         yield Case(name, network, inputs, weights)
         yield Case(name + "-picture", picture, inputs, weights)
+
+
+def _transformer_cases() -> Iterator[Case]:
+    """Return cases of depthwise convolutions, of norms of pixels and of groups, and of factorisations."""
+    shapes = ((16, 1, 1, 1), (20, 3, 5, 3), (48, 23, 12, 1), (64, 9, 40, 1), (33, 2, 31, 3))
+    kernels = ((1, 7), (7, 1), (1, 21), (11, 1), (5, 5), (3, 3))
+    for index, (width, height, side, batch) in enumerate(shapes):
+        for down, across in kernels[index % 2 :: 2]:
+            name = f"depthwise-{width}-{down}x{across}-{height}x{side}-n{batch}"
+            rng, inputs, weights = _base(name, width, height, side, batch)
+            weights |= {"d": _normal(rng, width, 1, down, across) / np.float32(down * across) ** 0.5}
+            weights |= {"b": _normal(rng, width), "s": _normal(rng, width)}
+            weights |= {"w": _kernel(rng, width, width, 1)}
+
+            def depthwise(ops: Any, x: Any, w: Any) -> Any:
+                """Use a kernel before a GELU and added to a map; fuse a factor into a convolution."""
+                x = ops.gelu(_features(ops, x, w))
+                y = ops.gelu(ops.depthwise(x, w["d"], w["b"]))
+                y = ops.add(y, ops.depthwise(y, w["d"], w["b"]))
+                y = ops.multiply(ops.conv2d(y, w["w"]), x)
+                return ops.add(x, ops.layer_scale(ops.conv2d(y, w["w"], bias=w["b"]), w["s"]))
+
+            yield Case(name, depthwise, inputs, weights)
+        name = f"norms-{width}-{height}x{side}-n{batch}"
+        rng, inputs, weights = _base(name, width, height, side, batch)
+        weights |= {"g": _normal(rng, width), "b": _normal(rng, width), "w": _kernel(rng, width, width, 1)}
+
+        def norms(ops: Any, x: Any, w: Any, groups: int = width // 4 if width % 4 == 0 else 3) -> Any:
+            x = ops.layer_norm(_features(ops, x, w), w["g"], w["b"])
+            x = ops.group_norm(ops.conv2d(x, w["w"], bias=w["b"]), w["g"], w["b"], groups, relu=True)
+            return ops.add(x, ops.group_norm(x, w["b"], w["g"], 1))
+
+        yield Case(name, norms, inputs, weights)
+    for width, rank, height, side, batch in (
+        (16, 16, 5, 7, 1),
+        (40, 5, 9, 3, 3),
+        (24, 64, 12, 14, 1),
+        (33, 20, 1, 1, 1),
+    ):
+        name = f"nmf-{width}-r{rank}-{height}x{side}-n{batch}"
+        rng, inputs, weights = _base(name, width, height, side, batch)
+        weights |= {"b": np.abs(_normal(rng, width)), "w": _kernel(rng, width, width, 1)}
+
+        def nmf(ops: Any, x: Any, w: Any, rank: int = rank) -> Any:
+            y = ops.conv2d(_features(ops, x, w), w["w"], bias=w["b"], relu=True)
+            return ops.conv2d(ops.nmf(y, rank=rank, seed=3), w["w"])
+
+        yield Case(name, nmf, inputs, weights)
+
+
+def _attention_cases() -> Iterator[Case]:
+    """Return cases of attention within parts: some in one picture only, some of one pixel, some alone."""
+    for channels, height, width, batch, count in ((16, 1, 1, 1, 1), (24, 9, 7, 3, 4), (40, 20, 23, 1, 11)):
+        name = f"attention-{channels}-{height}x{width}-n{batch}-p{count}"
+        rng, inputs, weights = _base(name, channels, height, width, batch)
+        for which in ("labels", "labels_of_keys"):
+            inputs[which] = rng.integers(0, count + 1, (batch, height, width)).astype(np.uint8)
+        if count > 1:  # a part that the keys lack, and one that only they have
+            inputs["labels"][inputs["labels"] == 2] = 1
+            inputs["labels_of_keys"][inputs["labels_of_keys"] == 1] = 2
+        # Most places show the same part in both pictures, as faces do.
+        same = rng.random((batch, height, width)) < 0.7
+        inputs["labels_of_keys"][same] = inputs["labels"][same]
+        weights |= {"keys": _kernel(rng, channels, channels, 3), "t": np.array(9.0, np.float32)}
+
+        def network(ops: Any, x: Any, w: Any) -> Any:
+            own = _features(ops, x, w)
+            keys = ops.conv2d(own, w["keys"])
+            colours = ops.from_uint8(x["pixels"], 0, 1)
+            return ops.part_attention(own, keys, x["labels"], x["labels_of_keys"], colours, w["t"])
+
+        yield Case(name, network, inputs, weights)
+
+
+def _conditioned_cases() -> Iterator[Case]:
+    """Return cases of GCFSR's layers: padded equalised convolutions, codes in a vector, the mix."""
+    for channels, side, batch in ((16, 1, 1), (24, 7, 3), (64, 16, 1)):
+        name = f"conditioned-{channels}-{side}-n{batch}"
+        rng, inputs, weights = _base(name, channels, side, side, batch)
+        inputs["share"] = _normal(rng, batch, 1, 1)
+        weights |= {"e": _normal(rng, channels, channels, 3, 3), "s": _normal(rng, channels, channels, 3, 3)}
+        weights |= {"m": _normal(rng, channels, channels, 3, 3), "mw": _normal(rng, channels, DIM)}
+        weights |= {"mb": np.ones(channels, np.float32), "gain": _normal(rng, 1)}
+        weights |= {f"w{i}": _normal(rng, channels, 1) for i in (1, 2)}
+        weights |= {"l": _normal(rng, 3 * DIM, channels), "lb": _normal(rng, 3 * DIM)}
+        weights |= {n: _normal(rng, channels) for n in ("eb", "sb", "b1", "b2", "b")}
+
+        def network(ops: Any, x: Any, w: Any, side: int = side) -> Any:
+            mean = ops.global_mean(_features(ops, x, w))
+            codes = ops.split_codes(ops.flat_linear(mean, w["l"], w["lb"]), 3)
+            features = ops.equal_conv(_features(ops, x, w), w["e"], w["eb"], pad=1)
+            shift = ops.equal_conv(features, w["s"], w["sb"], pad=1, activated=False)
+            y = ops.regional_conv(
+                features,
+                w["m"],
+                ops.modulation(codes, 2, w["mw"], w["mb"]),
+                noise=ops.fixed_noise(w["gain"], 1, side),
+                noise_gain=w["gain"],
+            )
+            return ops.condition(y, shift, x["share"], w["w1"], w["b1"], w["w2"], w["b2"], w["b"])
+
+        yield Case(name, network, inputs, weights)
 
 
 def _quarter_cases() -> Iterator[Case]:
@@ -605,6 +708,9 @@ CASES = [
     *_volume_cases(),
     *_motion_cases(),
     *_spade_cases(),
+    *_attention_cases(),
+    *_conditioned_cases(),
     *_quarter_cases(),
+    *_transformer_cases(),
     *_other_cases(),
 ]

@@ -73,10 +73,14 @@ def call(launch: Launch, memory: Memory, arrays: Arrays, kept: dict[Packed, Any]
         assert torch.equal(now, before), f"{launch.kernel} wrote to {parameter}"
 
 
-def run(plan: Plan, inputs: list[np.ndarray], arrays: Arrays, precision: str = "") -> np.ndarray:
-    """Run a plan's launches in order; return its last external."""
-    program = Program(plan, precision)
+def run(
+    plan: Plan, inputs: list[np.ndarray], arrays: Arrays, precision: str = "", box: np.ndarray | None = None
+) -> np.ndarray:
+    """Run a plan's launches in order; return its last external. box: what to compute of each sample [N,4]."""
+    program = Program(plan, precision, boxed=box is not None)
     memory = Memory(program.bytes)
+    if program.box is not None:
+        memory.block(program.box.block, "i32")[: box.size] = torch.from_numpy(box.astype(np.int32)).flatten()
     for i, buffer in enumerate(plan.buffers):
         if 0 <= buffer.external < len(inputs):
             value = torch.from_numpy(np.ascontiguousarray(inputs[buffer.external]))

@@ -50,7 +50,7 @@ def record_case(case: Case, precision: str) -> tuple[Plan, list[np.ndarray]]:
     for name, array in case.inputs.items():
         if name == "pixels":
             symbols[name] = plan.pixels(*array.shape[:3])
-        elif name == "labels":
+        elif name.startswith("labels"):
             symbols[name] = plan.labels(*array.shape, REGIONS)
         else:
             symbols[name] = plan.vectors(*array.shape)

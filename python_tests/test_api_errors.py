@@ -290,7 +290,7 @@ def test_extents_that_are_fine(engine, face, extent):
         (
             "blend",
             ["poisson", None, ["feather"], np.array(["none"])],
-            "feather, multiband, multiband10, none",
+            "feather, multiband, multiband10, soft, none",
         ),
         ("align", ["yes", None, 1, 0, 1.0, [True], np.array(True)], "'auto', True or False"),
         ("shape", ["yes", None, 1, 0.0, []], "True or False"),

@@ -14,19 +14,22 @@ ANYONE = {"_forks", "errors", "regions", "_native", "__version__"}
 
 # Any other import within the package is an error; imports inside functions and for types count too.
 ALLOWED = {
-    "__init__": {"engine", "faces", "options", "result", "video", "weights"},
+    "__init__": {"engine", "faces", "marks", "options", "result", "video", "weights"},
     "cli": {
-        "backends", "engine", "faces", "networks", "options", "photo", "pipeline", "result", "synth",
+        "backends", "engine", "faces", "marks", "networks", "options", "photo", "pipeline", "result", "synth",
         "testing", "training", "video", "weights",
     },
-    "video": {"faces", "options", "photo", "pipeline", "result"},
+    "video": {"faces", "marks", "options", "photo", "pipeline", "result"},
     "training": {"backends", "networks", "ops", "photo", "pipeline", "synth", "testing", "weights"},
     "synth": set[str](),
     "testing": {"backends", "networks", "photo", "weights"},
-    "engine": {"backends", "faces", "networks", "options", "pipeline", "result", "video", "weights"},
+    "engine": {
+        "backends", "faces", "networks", "options", "photo", "pipeline", "result", "video", "weights",
+    },
     "options": {"faces", "photo"},
-    "pipeline": {"backends", "faces", "networks", "options", "photo", "result", "weights"},
-    "result": {"faces", "photo"},
+    "marks": {"photo"},
+    "pipeline": {"backends", "faces", "marks", "networks", "options", "photo", "result", "weights"},
+    "result": {"faces", "marks", "photo"},
     "faces": {"networks", "photo"},  # decoding of a detector's heads
     "backends": {"kernels", "networks", "ops", "photo", "plan", "weights"},
     # The GPU composes and feathers with the CPU's tables and numbers: constants, no calls.

@@ -43,7 +43,7 @@ def pair(people):
     return source, target, labels
 
 
-@pytest.mark.parametrize("blend", ["feather", "multiband", "multiband10", "none"])
+@pytest.mark.parametrize("blend", ["feather", "multiband", "multiband10", "soft", "none"])
 @pytest.mark.parametrize("hair_first", [True, False])
 def test_a_face_onto_itself_is_its_reconstruction(engine, people, blend, hair_first):
     image, labels = people[0]

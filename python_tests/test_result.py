@@ -126,7 +126,7 @@ def test_everything_else_is_the_targets(engine, people, chosen, mode, place) -> 
     np.testing.assert_array_equal(made.image[~made.changed], photo[~made.changed])
     assert made.changed.any() == (chosen != [])
     np.testing.assert_array_equal(made.crop, engine.crop(photo, landmarks=points))
-    if place != "landmarks" and chosen is None and not mode.startswith("multiband"):
+    if place != "landmarks" and chosen is None and mode not in blend.PYRAMIDS:
         foreground = compose.whole_face_foreground(made.labels, made.holes)
         opacity = blend.alpha(foreground, mode)
         side = len(photo)

@@ -221,6 +221,65 @@ struct SpadeRow {
   float slope;
 };
 
+struct DepthwiseRow {       // out = gelu(sum over taps of rows[a][i + b - width / 2] + bias) + residual
+  const void* const* rows;  // [height], null outside the map
+  int height, width;        // of the kernel
+  const float* taps;        // [height][width][channels]
+  const float* bias;
+  const void* residual;  // or null
+  void* out;
+  Type type;
+  int count, channels;  // channels: a multiple of 16
+  std::int64_t pixel;   // of all maps
+  bool gelu;
+};
+
+struct GeluRow {
+  const void* x;
+  void* out;
+  Type type;
+  std::int64_t count;  // values, a multiple of 16
+};
+
+struct MultiplyRow {  // out = x * other
+  const void *x, *other;
+  void* out;
+  Type type;
+  std::int64_t count;  // values, a multiple of 16
+};
+
+struct LayerNormRow {  // out = (x - mean) / sqrt(variance + epsilon) * scale + shift, pixel by pixel
+  const void* x;
+  void* out;
+  Type type;
+  int count, channels;  // channels: those that exist
+  std::int64_t pixel;
+  const float *scale, *shift;
+  float epsilon;
+};
+
+struct ProjectRows {  // out[i][j] = sum over c of x[i][c] * matrix[c][j]; one of x and out is float
+  const void* x;
+  Type type;
+  std::int64_t x_row;
+  int count, depth;
+  const float* matrix;  // [depth][columns]
+  int columns;          // a multiple of 16
+  void* out;
+  Type out_type;
+  std::int64_t out_row;
+};
+
+struct GramRows {  // out[c][j] += sum over i of x[i][c] * y[i][j]
+  const void* x;
+  Type type;
+  std::int64_t x_row;
+  int count, channels;
+  const float* y;  // [count][columns]
+  int columns;     // a multiple of 16
+  float* out;      // [channels][columns]
+};
+
 struct Mix {  // out = sum of shares[i] * sources[i], over `count` pixels
   const void* sources[8];
   float shares[8];
@@ -228,6 +287,17 @@ struct Mix {  // out = sum of shares[i] * sources[i], over `count` pixels
   void* out;
   Type type;
   int channels;  // a multiple of 16
+};
+
+struct AttendTile {  // the running softmax of eight queries over a part's keys, per lane
+  static constexpr int kRows = 8, kState = 5;
+  const float* const* rows;  // [channels] each
+  const float* keys;         // [blocks][channels][16], 0 beyond the last key
+  const float* colours;      // [blocks][3][16], 0 beyond the last key
+  std::int64_t count;        // of keys
+  int channels;
+  float factor;  // of the products
+  float* out;    // [8][5][16]: largest score, sum of shares, sums of shares times colours
 };
 
 struct CubicHalfRow {  // one row of the reduction of 8-bit pictures to half size
@@ -264,7 +334,14 @@ struct Kernels {
   void (*cubic_half_row)(const CubicHalfRow&);
   void (*blur_row)(const BlurRow&);
   void (*spade_row)(const SpadeRow&);
+  void (*depthwise_row)(const DepthwiseRow&);
+  void (*gelu_row)(const GeluRow&);
+  void (*multiply_row)(const MultiplyRow&);
+  void (*layer_norm_row)(const LayerNormRow&);
+  void (*project_rows)(const ProjectRows&);
+  void (*gram_rows)(const GramRows&);
   void (*mix)(const Mix&);
+  void (*attend_tile)(const AttendTile&);
   void (*winograd_in)(const WinogradIn&);
   void (*winograd_out)(const WinogradOut&);
 };

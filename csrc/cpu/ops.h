@@ -37,10 +37,24 @@ void gate_row(const GateRow& r);
 void blur_row(const BlurRow& r);
 // Scales and shifts a row [count][channels] by its statistics, then by maps.
 void spade_row(const SpadeRow& r);
+// Convolves every channel of a row [count][channels] with its own kernel.
+void depthwise_row(const DepthwiseRow& r);
+// Applies GELU to `count` values.
+void gelu_row(const GeluRow& r);
+// Multiplies two rows of `count` values.
+void multiply_row(const MultiplyRow& r);
+// Normalises the pixels of a row [count][channels].
+void layer_norm_row(const LayerNormRow& r);
+// Multiplies rows [count][depth] by a matrix [depth][columns].
+void project_rows(const ProjectRows& r);
+// Adds the products of two sets of rows to [channels][columns].
+void gram_rows(const GramRows& r);
 // Adds up to eight pixels [channels], each times a share.
 void mix(const Mix& m);
 // Reduces eight rows [width][3] to one [width / 2][3].
 void cubic_half_row(const CubicHalfRow& r);
+// Compares eight queries [channels] with all keys of a part and sums up its colours.
+void attend_tile(const AttendTile& t);
 // Transforms inputs to [16][tiles][channels].
 void winograd_in(const WinogradIn& r);
 // Transforms products [16][tiles][lanes] to outputs [2][2 * count][lanes].

@@ -13,6 +13,8 @@ StepFn make_affine(Builder& b);
 StepFn make_argmax(Builder& b);
 // A 4 x 4 filter of every channel, with two zero pixels around: x [N,H,W,C] -> y [N,H+1,W+1,C].
 StepFn make_blur(Builder& b);
+// Features mixed with others by a number per sample, then leaky ReLU: x, shift, y [N,H,W,C], share [N,1,1,1].
+StepFn make_condition(Builder& b);
 // The learned constant, repeated over the batch: values [H,W,C] -> y [N,H,W,C].
 StepFn make_constant(Builder& b);
 // Dense convolution with its epilogue, over maps or volumes (neighbouring samples are slices): x [N,h,w,I] ->
@@ -22,18 +24,33 @@ StepFn make_conv2d(Builder& b);
 StepFn make_copy(Builder& b);
 // Demodulation scales of a layer: styles x [N,1,R,I] -> y [N,1,R,O].
 StepFn make_demodulate(Builder& b);
+// Depthwise convolution, then GELU, then a residual: x, residual, y [N,H,W,C].
+StepFn make_depthwise(Builder& b);
 // 8-bit pixels x [N,h,w,3] -> normalised y [N,H,W,3].
 StepFn make_from_uint8(Builder& b);
 // x * sigmoid(gate) (+ x), then ReLU: x, y [N,H,W,C], gate [N,1,1,C] or [N,H,W,1].
 StepFn make_gate(Builder& b);
 // A picture filtered by a Gaussian, every fourth pixel: x [N,h,w,3] -> y [N,(h+3)/4,(w+3)/4,3].
 StepFn make_gaussian_quarter(Builder& b);
+// GELU: x, y [N,H,W,C].
+StepFn make_gelu(Builder& b);
+// Norm of groups of channels, then PReLU: x, y [N,H,W,C].
+StepFn make_group_norm(Builder& b);
 // Instance norm, then PReLU: x, y [N,H,W,C].
 StepFn make_instance_norm(Builder& b);
+// Norm of every pixel's channels: x, y [N,H,W,C].
+StepFn make_layer_norm(Builder& b);
 // Max pooling 3 x 3 of stride 2: x [N,h,w,C] -> y [N,(h+1)/2,(w+1)/2,C].
 StepFn make_max_pool(Builder& b);
+// Product of two maps: x, other, y [N,H,W,C].
+StepFn make_multiply(Builder& b);
+// Non-negative factorisation of every sample: x, y [N,H,W,C].
+StepFn make_nmf(Builder& b);
 // Instance norm times a gain, plus the shortcut: x, y [N,H,W,C], shortcut [N,h,w,C].
 StepFn make_norm_add(Builder& b);
+// Colours of the pixels of the same part with like features: x, keys [N,H,W,C], colours, y [N,H,W,3], parts
+// [N,H,W,1].
+StepFn make_part_attention(Builder& b);
 // The first three channels, or their sigmoid: x [N,H,W,C] -> y [N,H,W,3].
 StepFn make_picture(Builder& b);
 // One linear layer per region: x [N,1,R,I] -> y [N,1,R,O].

@@ -16,6 +16,10 @@ std::int64_t statistics_bytes(const Map& x);
 // relative to each channel's first pixel, which keeps them accurate where the mean is far from zero.
 Affine statistics(const Run& run, const Map& x, double epsilon, float gain, std::byte* memory);
 
+// Likewise for groups of neighbouring channels, with a scale and a shift [channels] per channel.
+Affine group_statistics(const Run& run, const Map& x, int groups, double epsilon, const float* scale,
+                        const float* shift, std::byte* memory);
+
 // Computes y = PReLU(affine(x)) + other(every stride-th pixel of shortcut). slope, shortcut: null for none.
 void apply(const Run& run, const Map& x, const Map& y, Affine affine, const float* slope, const Map* shortcut,
            int stride, Affine other);

@@ -46,9 +46,11 @@ class Given(NamedTuple):
 
 
 # What a fused swap can return, by name: the face blended into the target's crop [1024,1024,3], the face
-# [S,S,3], labels, holes (0 or 1) and foreground (0 or 1) [512,512], and the face's opacity [1024,1024].
-PASTED = ("pasted", "picture", "labels", "holes")
-APART = ("picture", "labels", "holes", "foreground", "opacity")
+# [S,S,3], which may hold anything beyond the `reach` of an `Ask`, its style vectors [12,D], labels, holes (0
+# or 1) and foreground (0 or 1) [512,512], and the face's opacity [1024,1024].
+PASTED = ("pasted", "styles", "labels", "holes")
+APART = ("picture", "styles", "labels", "holes", "foreground", "opacity")
+WHOLE = 1024  # a reach that takes the whole face
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -58,7 +60,8 @@ class Ask:
     target: aligned crop uint8 [1024,1024,3], or a `Resident`: then pictures of the result stay on the device.
     chosen: swap flags uint8 [P,12], a row per source (see `compose.request`). settings: options as floats, in
     the order of `compose.SETTINGS`. relight: whether by the model's relighting layers. outputs: names of what
-    to return.
+    to return. reach: pixels of the crop beyond the face's opacity that the caller reads of the face.
+    target_styles: style vectors float32 [12,D] of a target that was encoded before.
     """
 
     sources: tuple[Given, ...]
@@ -68,6 +71,8 @@ class Ask:
     settings: Floats
     relight: bool = False
     outputs: tuple[str, ...] = PASTED
+    reach: int = 0
+    target_styles: Floats | None = None
 
 
 class Swapper(Protocol):
@@ -115,6 +120,9 @@ class Backend(Protocol):
 
     def describe(self) -> str:
         """Return its plans as readable tables. Raises BackendError if it runs none."""
+
+    def share(self, network: str, function: str, box: Sequence[int]) -> float:
+        """Return the part of a function's work that a box of its map takes: top, left, bottom, right."""
 
 
 def check(backend: str, device: str, precision: str) -> None:

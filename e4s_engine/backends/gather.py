@@ -95,6 +95,10 @@ class Gathered:
         """See `Backend`."""
         return self._backend.describe()
 
+    def share(self, network: str, function: str, box: Sequence[int]) -> float:
+        """See `Backend`."""
+        return self._backend.share(network, function, box)
+
     def call(self, kind: Hashable, run: Callable[..., Any], *arrays: Any) -> Any:
         """Run a function on arrays [N,...], batched with other calls of its kind."""
         request = _Request(arrays)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -167,6 +168,21 @@ class Native(Planned):
             table = plan.table(compiled.offset, partial(self._store.form, plan))
             parts.append(head + f"arena {arena:.1f} MB ({apart:.1f} MB without reuse)\n{table}")
         return "\n\n".join(parts)
+
+    def share(self, network: str, function: str, box: Sequence[int]) -> float:
+        """Return the part of a function's multiplications that a box of its map takes."""
+        loaded = self._network(network)
+        shapes = loaded.network.function(function).examples(loaded.config)
+        plan = self._record(loaded, function, [(1, *shape) for shape in shapes])
+        computed = compile_plan(plan, self._store, self._isa).boxes(list(box))
+        parts = (
+            step.flop
+            * (bottom - top)
+            * (right - left)
+            / math.prod(plan.buffers[step.buffers["y"]].shape[1:3])
+            for step, (top, left, bottom, right) in zip(plan.steps, computed, strict=True)
+        )
+        return sum(parts) / plan.flop
 
     def _pack(self, plan: Plan, arrays: Mapping[str, Array]) -> None:
         self._store.add(plan, arrays)

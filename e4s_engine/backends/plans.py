@@ -113,6 +113,10 @@ class Planned(ABC):
             run(part, whole[part])
         return whole
 
+    def share(self, network: str, function: str, box: Sequence[int]) -> float:
+        """Return 1: whole maps are computed."""
+        return 1.0
+
     def invert(self, pictures: Bytes, labels: Bytes, styles: Floats, steps: int, rate: float) -> Floats:
         """Raise BackendError: a recorded plan has no gradients."""
         raise BackendError(

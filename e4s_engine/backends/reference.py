@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -63,6 +63,10 @@ class Reference:
                 inputs = (image, mask, style, weights, config)
                 results.append(invert.descend(self._ops, *inputs, steps, rate).cpu().numpy())
         return np.concatenate(results)
+
+    def share(self, network: str, function: str, box: Sequence[int]) -> float:
+        """Return 1: PyTorch computes whole maps."""
+        return 1.0
 
     def describe(self) -> str:
         """Raise BackendError: PyTorch runs no recorded plan."""

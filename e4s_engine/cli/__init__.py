@@ -1,8 +1,8 @@
-"""Command line: e4s swap, edit, reconstruct, reenact, restore, faces, parse, weights, convert, info ...
+"""Command line: e4s swap, edit, reconstruct, reenact, restore, faces, parse, verify, weights, convert ...
 
 A module per command: HELP says what it does, `add` adds its arguments, `run` returns its exit code. Exit
 codes: 0 success, 1 something failed (one line on stderr says what), 2 wrong usage: an argument that no file,
-photo or machine could put right. `e4s train` returns 1 for these as well.
+photo or machine could put right. `e4s train` returns 1 for these as well; `verify` has more.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 from e4s_engine import __version__
 from e4s_engine.cli import (
+    acknowledge,
     bench,
     convert,
     demo,
@@ -25,6 +26,7 @@ from e4s_engine.cli import (
     reenact,
     restore,
     swap,
+    verify,
     video,
     weights,
 )
@@ -42,6 +44,8 @@ COMMANDS: dict[str, Any] = {
     "restore": restore,
     "faces": faces,
     "parse": parse,
+    "verify": verify,
+    "acknowledge": acknowledge,
     "weights": weights,
     "convert": convert,
     "info": info,

@@ -7,7 +7,7 @@ from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from e4s_engine.cli import outputs, words
+from e4s_engine.cli import marking, outputs, words
 from e4s_engine.cli.messages import say
 from e4s_engine.cli.targets import FORMATS, Target
 from e4s_engine.errors import E4SError, OutputError
@@ -76,7 +76,8 @@ def _write(
     if key is not None and (key in written or not arguments.overwrite):
         raise OutputError(f"--output: {target.output} has appeared meanwhile and is kept")
     lossy = _suffix(target) in saving.LOSSY
-    result.save(target.output, quality=arguments.quality if lossy else None)
+    quality = arguments.quality if lossy else None
+    result.save(target.output, quality=quality, **marking.how(arguments))
 
 
 def report(arguments: Namespace, total: int, written: int, kept: int) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from e4s_engine.cli import engines, flags, outputs
+from e4s_engine.cli import engines, flags, marking, outputs
 from e4s_engine.errors import DemoModelWarning
 
 if TYPE_CHECKING:
@@ -36,15 +36,13 @@ def add(command: argparse.ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Write the sheet."""
-    from e4s_engine.photo import images
-
     output = Path(arguments.output or SHEET)
     output.parent.mkdir(parents=True, exist_ok=True)
     arguments.overwrite |= arguments.output is None
     outputs.check(arguments, {"--output": output})
     warnings.simplefilter("ignore", DemoModelWarning)  # rendered people; `main` restores the filters
     with engines.engine(arguments) as engine:
-        images.write(sheet(engine, arguments.seed), output, "--output")
+        marking.save(sheet(engine, arguments.seed), output, "sheet", sign=False)
     print(f"look at {output}")
     return 0
 

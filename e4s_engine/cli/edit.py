@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from argparse import Namespace
 
-from e4s_engine.cli import engines, files, flags, outputs
+from e4s_engine.cli import engines, files, flags, marking, outputs
 
 HELP = "mix another photo's texture into some regions"
 
@@ -23,6 +23,8 @@ def add(command: argparse.ArgumentParser) -> None:
     command.add_argument("--reference-labels", metavar="FILE", help="labels of the reference's aligned crop")
     flags.add_output(command)
     flags.add_quality(command)
+    marking.add(command)
+    marking.add_guard(command)
     flags.add_engine(command)
     flags.add_label_format(command)
 
@@ -30,6 +32,7 @@ def add(command: argparse.ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Edit and save."""
     outputs.check(arguments, {"--output": arguments.output})
+    marking.check(arguments, arguments.output)
     files.check_regions(arguments.regions)
     options = engines.options(arguments)
     with engines.engine(arguments) as engine:
@@ -44,5 +47,5 @@ def run(arguments: Namespace) -> int:
             landmarks=files.read_landmarks(arguments.image_landmarks, "--image-landmarks"),
             reference_landmarks=files.read_landmarks(arguments.reference_landmarks, "--reference-landmarks"),
         )
-    result.save(arguments.output, quality=arguments.quality)
+    result.save(arguments.output, quality=arguments.quality, **marking.how(arguments))
     return 0

@@ -18,8 +18,9 @@ def engine(arguments: Namespace) -> Engine:
     """Create the engine that the flags ask for."""
     from e4s_engine.engine import Engine
 
-    if ":" in arguments.landmarks:
-        # A landmark model may lie beside the user: `python -m` looks there, an installed command does not.
+    guard = getattr(arguments, "guard", None)
+    if ":" in arguments.landmarks or guard:
+        # A model or a guard may lie beside the user: `python -m` looks there, an installed command does not.
         sys.path.insert(0, str(Path.cwd()))
     parser = {"auto": "auto", "none": None}.get(arguments.parser, arguments.parser)
     return Engine(
@@ -29,6 +30,7 @@ def engine(arguments: Namespace) -> Engine:
         device=arguments.device,
         precision=arguments.precision,
         backend=arguments.backend,
+        guard=guard,
     )
 
 

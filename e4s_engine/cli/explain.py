@@ -16,7 +16,8 @@ def swap_sheet(
 ) -> Pixels:
     """Show a swap's steps: inputs, generated face and result above, parsed and composed labels below.
 
-    Sources that were driven are followed by the driven and the restored face, whose labels the swap read.
+    Sources that were driven are followed by the driven and the restored face, whose labels the swap read; a
+    face that was re-coloured or inpainted by the pictures after these steps.
 
     sources, target: as `Engine.portrait` returns them, with labels. parse: function aligned crop -> labels.
     """
@@ -32,7 +33,7 @@ def swap_sheet(
     composed = colour(result.labels, result.holes)
     return sheet(
         [
-            [*above, ("face as generated", result.face), ("result", result.image)],
+            [*above, ("face as generated", result.face), *result.stages, ("result", result.image)],
             [*parsed, ("composed, holes hatched", composed), ("regions", legend())],
         ]
     )

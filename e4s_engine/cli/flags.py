@@ -65,6 +65,8 @@ def _add_option(command: argparse.ArgumentParser, field: dataclasses.Field[Any])
         value["choices"] = more["choices"]
     elif field.default == "auto":
         value |= {"type": choice, "metavar": "|".join(CHOICES)}
+        if field.name == "recolor":
+            value |= {"type": share, "metavar": "|".join((*CHOICES, "X"))}
     else:
         value |= {"type": faces if field.name == "faces" else type(field.default), "metavar": more["metavar"]}
     command.add_argument(flag, **value)
@@ -152,6 +154,14 @@ def choice(text: str) -> str | bool:
     if text not in CHOICES:
         raise argparse.ArgumentTypeError(f"expected {', '.join(CHOICES)}, got {text!r}")
     return CHOICES[text]
+
+
+def share(text: str) -> str | bool | float:
+    """Read an option that is auto, yes, no or a number. One out of range is reported by the command."""
+    try:
+        return float(text)
+    except ValueError:
+        return choice(text)
 
 
 def regions(text: str) -> tuple[str, ...]:

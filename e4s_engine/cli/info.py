@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from e4s_engine import __version__, backends
 from e4s_engine.cli import engines, flags
+from e4s_engine.errors import ArgumentError
 
 if TYPE_CHECKING:
     from e4s_engine.engine import Engine
+
+SWAPS = ("eyes", "lips", "nose", "face", "hair")
+LABELS = 256  # side of the rendered face's labels
 
 HELP = "what this machine offers and what a weight file holds"
 
@@ -22,6 +26,7 @@ def add(command: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     command.add_argument("--json", action="store_true")
     command.add_argument("--plan", action="store_true", help="print the recorded plans of the native backend")
+    flags.add_regions(command, False, "with --plan: the swap whose share of the generator's work is told")
     flags.add_engine(command)
 
 
@@ -30,7 +35,10 @@ def run(arguments: Namespace) -> int:
     engine = engines.engine(arguments)
     if arguments.plan:
         print(engine.plan())
+        print(_shares(engine, arguments.regions))
         return 0
+    if arguments.regions:
+        raise ArgumentError("--regions: tells what of a plan is computed; pass --plan as well")
     facts = report(engine)
     if arguments.json:
         print(json.dumps(facts))
@@ -38,6 +46,18 @@ def run(arguments: Namespace) -> int:
         for name, value in facts.items():
             print(f"{name + ':':18}{value}")
     return 0
+
+
+def _shares(engine: Engine, chosen: tuple[str, ...] | None) -> str:
+    """Return what swaps of some regions, or of those chosen, take of the decoder: on a rendered face."""
+    from e4s_engine import synth
+
+    labels = synth.render(synth.person(0), synth.scene(0), LABELS, 1).labels
+    swaps = (
+        {", ".join(chosen): chosen} if chosen else {name: (name,) for name in SWAPS} | {"whole face": None}
+    )
+    told = ", ".join(f"{name} {engine.share(labels, swap):.1%}" for name, swap in swaps.items())
+    return f"\nshare of the decode that a swap computes, on a rendered face: {told}"
 
 
 def report(engine: Engine) -> dict[str, Any]:

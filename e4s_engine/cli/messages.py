@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from e4s_engine.cli import words
-from e4s_engine.errors import DemoModelWarning
+from e4s_engine.errors import DemoModelWarning, UnmarkedWarning
 
 
 def complain(error: Exception) -> None:
@@ -40,11 +40,12 @@ def warnings_shown() -> Iterator[None]:
         plain = warnings.showwarning
 
         def show(message: Warning | str, category: type[Warning], *more: Any, **rest: Any) -> None:
-            if issubclass(category, DemoModelWarning):
+            if issubclass(category, (DemoModelWarning, UnmarkedWarning)):
                 say(f"note: {words.spoken(str(message))}")
             else:
                 plain(message, category, *more, **rest)
 
         warnings.showwarning = show
         warnings.simplefilter("always", DemoModelWarning)
+        warnings.simplefilter("once", UnmarkedWarning)
         yield

@@ -13,11 +13,12 @@ from e4s_engine.errors import OutputError
 _INPUTS = (
     "source", "target", "image", "reference", "driving", "official", "clip", "labels", "source_labels",
     "target_labels", "reference_labels", "image_landmarks", "source_landmarks", "target_landmarks",
-    "reference_landmarks", "driving_landmarks", "weights", "parser",
+    "reference_landmarks", "driving_landmarks", "weights", "parser", "c2pa_cert", "c2pa_key",
 )  # fmt: skip
 _PAIRS = ("also", "put")  # WHAT=IMAGE
 
 Identity = tuple[int, int]
+LABELS = "--save-labels"
 
 
 def inputs(arguments: Namespace) -> list[Path]:
@@ -51,10 +52,16 @@ def check(arguments: Namespace, outputs: Mapping[str, str | Path | None]) -> Non
 
 
 def check_format(path: Path, flag: str) -> None:
-    """Raise ArgumentError for an unknown picture format, OutputError for a place that cannot be written."""
-    from e4s_engine.photo import images
+    """Raise ArgumentError for an unknown format, OutputError for a place that cannot be written.
 
-    images.check_output(path, flag)
+    Pictures are written everywhere, label maps as arrays too.
+    """
+    from e4s_engine.photo import files, images
+
+    if flag == LABELS and path.suffix.lower() == ".npy":
+        files.check_writable(path, flag)
+    else:
+        images.check_output(path, flag)
 
 
 def check_free(path: Path, flag: str, read: Mapping[Identity, Path], overwrite: bool) -> None:

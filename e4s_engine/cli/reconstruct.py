@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from argparse import Namespace
 
-from e4s_engine.cli import engines, files, flags, outputs
+from e4s_engine.cli import engines, files, flags, marking, outputs
 
 HELP = "a photo through the model and back"
 
@@ -22,6 +22,8 @@ def add(command: argparse.ArgumentParser) -> None:
     flags.add_options(command, only=("blend", "align"))
     flags.add_output(command)
     flags.add_quality(command)
+    marking.add(command)
+    marking.add_guard(command)
     flags.add_engine(command)
     flags.add_label_format(command)
 
@@ -29,6 +31,7 @@ def add(command: argparse.ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Reconstruct and save."""
     outputs.check(arguments, {"--output": arguments.output})
+    marking.check(arguments, arguments.output)
     with engines.engine(arguments) as engine:
         result = engine.reconstruct(
             arguments.image,
@@ -39,5 +42,5 @@ def run(arguments: Namespace) -> int:
             face=arguments.face,
             steps=arguments.steps,
         )
-    result.save(arguments.output, quality=arguments.quality)
+    result.save(arguments.output, quality=arguments.quality, **marking.how(arguments))
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from argparse import Namespace
 
-from e4s_engine.cli import engines, files, flags, outputs
+from e4s_engine.cli import engines, files, flags, marking, outputs
 
 HELP = "a face in the pose and with the expression of another (face-vid2vid)"
 
@@ -22,14 +22,15 @@ def add(command: argparse.ArgumentParser) -> None:
     flags.add_options(command, only=("align",))
     flags.add_output(command)
     flags.add_quality(command)
+    marking.add(command)
+    marking.add_guard(command)
     flags.add_engine(command)
 
 
 def run(arguments: Namespace) -> int:
     """Reenact and save."""
-    from e4s_engine.photo import images
-
     outputs.check(arguments, {"--output": arguments.output})
+    marking.check(arguments, arguments.output)
     with engines.engine(arguments) as engine:
         picture = engine.reenact(
             arguments.source,
@@ -39,5 +40,5 @@ def run(arguments: Namespace) -> int:
             source_landmarks=files.read_landmarks(arguments.source_landmarks, "--source-landmarks"),
             driving_landmarks=files.read_landmarks(arguments.driving_landmarks, "--driving-landmarks"),
         )
-    images.write(picture, arguments.output, "--output", quality=arguments.quality)
+    marking.save(picture, arguments.output, "reenact", quality=arguments.quality, **marking.how(arguments))
     return 0

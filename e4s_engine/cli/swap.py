@@ -6,10 +6,9 @@ import argparse
 from argparse import Namespace
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from e4s_engine.cli import batch, engines, files, flags, outputs, targets
+from e4s_engine.cli import batch, engines, files, flags, marking, outputs, targets
 from e4s_engine.cli.targets import Target
 from e4s_engine.errors import ArgumentError
 
@@ -53,6 +52,8 @@ def add(command: argparse.ArgumentParser) -> None:
     command.add_argument("--explain", metavar="SHEET", help="also write a contact sheet of the steps")
     flags.add_output(command)
     flags.add_quality(command)
+    marking.add(command)
+    marking.add_guard(command)
     batch.add(command)
     flags.add_engine(command)
     flags.add_label_format(command)
@@ -67,6 +68,7 @@ def run(arguments: Namespace) -> int:
     batch.check_quality(arguments, left)
     if not left:
         return batch.report(arguments, len(listed), 0, len(listed))
+    marking.check(arguments, *(target.output for target in left))
     points = files.target_landmarks(arguments, left)
     labels = files.target_labels(arguments, left)
     with engines.engine(arguments) as engine:
@@ -188,7 +190,6 @@ def _explained(
 ) -> None:
     """Swap one target; write the result, and the contact sheet."""
     from e4s_engine.cli.explain import swap_sheet
-    from e4s_engine.photo import images
 
     labels, points = (None if values is None else next(iter(values)) for values in known)
     portrait = engine.portrait(
@@ -197,6 +198,6 @@ def _explained(
     source, regions = _source(engine, arguments, people)
     options = engines.options(arguments).changed(faces="largest")
     result = engine.swap(source, portrait, regions, options=options)
-    result.save(target.output, quality=arguments.quality)
+    result.save(target.output, quality=arguments.quality, **marking.how(arguments))
     sheet = swap_sheet(list(people.values()), portrait, result, partial(engine.parse, align=False))
-    images.write(sheet, Path(arguments.explain), "--explain")
+    marking.save(sheet, arguments.explain, "sheet", sign=False)

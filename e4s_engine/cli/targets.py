@@ -11,7 +11,7 @@ from pathlib import Path
 from e4s_engine.cli import outputs
 from e4s_engine.errors import ArgumentError, ImageError, OutputError
 
-FORMATS = ("png", "jpg", "webp", "tiff", "bmp")
+FORMATS = ("png", "jpg", "webp", "avif", "tiff", "bmp", "gif")
 _SAME = {".jpeg": ".jpg", ".tif": ".tiff"}
 
 
@@ -54,8 +54,8 @@ def targets(arguments: Namespace) -> list[Target]:
 def name_of(place: Path, form: str | None) -> Path:
     """Return the name of a result, which depends on its photo's name alone.
 
-    A photo keeps its name if its format is written (or is the wanted one); otherwise the format's suffix is
-    appended, so that t.jpg and t.gif never become one file.
+    A photo keeps its name if its format is written without loss of colours (or is the wanted one); otherwise
+    the format's suffix is appended, so that t.jpg and t.gif never become one file.
 
     place: the photo's path in its folder. form: wanted format, one of FORMATS; None: the photo's own.
     """
@@ -63,7 +63,7 @@ def name_of(place: Path, form: str | None) -> Path:
 
     suffix = place.suffix.lower()
     if form is None:
-        return place if suffix in images.FORMATS else place.with_name(f"{place.name}.png")
+        return place if suffix in images.FORMATS - {".gif"} else place.with_name(f"{place.name}.png")
     same = _SAME.get(suffix, suffix) == f".{form}"
     return place if same else place.with_name(f"{place.name}.{form}")
 

@@ -17,11 +17,16 @@ _NAMES = {
         for name in (
             "weights", "parser", "landmarks", "device", "precision", "backend", "steps", "regions", "quality",
             "output", "encoder", "resume", "rate", "every",
+            "guard", "sign", "original", "trust", "pixels",
         )
     },
 }  # fmt: skip
 _PHRASES = [
     (r"pass landmarks \(\[68, 2\] or \[5, 2\], in pixels\)", "give landmarks ({landmarks} FILE)"),
+    (
+        r"the engine was made with landmarks=None: make it with landmarks='auto'",
+        "leave out --landmarks none",
+    ),
     (r"pass landmarks yourself", "give landmarks ({landmarks} FILE)"),
     (r"pass no landmarks, or leave align out", "leave out {landmarks}, or --align"),
     (r"pass labels \(uint8 \[h, w\] in 0\.\.11\)", "give labels ({labels} FILE)"),
@@ -42,7 +47,9 @@ _PHRASES = [
     (r"pass align=False", "give --align no"),
     (r"align=False", "--align no"),
     (r"align=True", "--align yes"),
-    (r"(reenact|restore)=True", r"--\1 yes"),
+    (r"(reenact|restore|recolor|inpaint)=True", r"--\1 yes"),
+    (r"recolor=([\d.]+)", r"--recolor \1"),
+    (r"match='color'", "--match color"),
     (r"make the engine with a folder", "give --weights a folder"),
     (r"use ema=False", "leave out --ema"),
     (r"leave faces out", "leave out {faces}"),

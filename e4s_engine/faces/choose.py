@@ -66,7 +66,7 @@ def is_number(value: Any) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
-def check(which: Any) -> Which:
+def check(which: Any, argument: str = "faces") -> Which:
     """Return a choice of faces, lists as tuples. Raises ArgumentError for a choice of a wrong kind."""
     if callable(which) or (isinstance(which, str) and which in NAMES):
         return which
@@ -75,7 +75,7 @@ def check(which: Any) -> Which:
     is_list = isinstance(which, (list, tuple, range, np.ndarray))
     if is_list and len(which) and all(map(is_number, which)) and len(set(which)) == len(which):
         return tuple(map(int, which))
-    raise ArgumentError(f"faces: {_EXPECTED}, got {which!r:.80}")
+    raise ArgumentError(f"{argument}: {_EXPECTED}, got {which!r:.80}")
 
 
 def _numbered(faces: Sequence[DetectedFace], number: Any, photo: str, tried: str) -> DetectedFace:

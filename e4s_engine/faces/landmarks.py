@@ -32,12 +32,13 @@ class Finder:
 
     name: name for people; "none" if nothing does. detect: detector, or None. chosen: whether the caller
     chose it; such a finder crops every photo by the face it finds, while the best one at hand lets a square
-    photo that its face fills count as aligned.
+    photo that its face fills count as aligned. refused: whether the caller wanted none.
     """
 
     name: str
     detect: Detector | None
     chosen: bool
+    refused: bool = False
 
 
 def resolve(
@@ -49,7 +50,7 @@ def resolve(
     folder, retinaface: see `auto.best`.
     """
     if model is None:
-        return Finder("none", None, False)
+        return Finder("none", None, False, refused=True)
     if isinstance(model, str) and model == "auto":
         best = auto.at_hand(retinaface, folder)
         return Finder(best.name if best else "none", best, False)

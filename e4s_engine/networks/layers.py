@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from e4s_engine.networks.network import Entry
 from e4s_engine.ops.ops import Ops, T, Weights
 
+SPECTRAL = ("weight_orig", "weight_u", "weight_v")  # of a convolution with spectral normalisation
 _LEAVES = ("weight", "bias", "running_mean", "running_var")
 
 

@@ -10,11 +10,14 @@ from e4s_engine.errors import WeightsError
 from e4s_engine.networks.bisenet.network import BISENET
 from e4s_engine.networks.facevid2vid.network import FACEVID2VID
 from e4s_engine.networks.gpen.network import GPEN
+from e4s_engine.networks.inpaint.network import INPAINT
 from e4s_engine.networks.network import Network, Shape, Shapes
 from e4s_engine.networks.parsenet.network import PARSENET
+from e4s_engine.networks.recolor.network import RECOLOR
 from e4s_engine.networks.retinaface.network import RETINAFACE
 from e4s_engine.networks.rgi.network import RGI
-from e4s_engine.networks.rrdbnet.network import RRDBNET
+from e4s_engine.networks.rrdbnet.network import REALESRGAN, RRDBNET
+from e4s_engine.networks.segnext.network import SEGNEXT
 
 NETWORKS: dict[str, Network] = {
     RGI.kind: RGI,
@@ -24,6 +27,10 @@ NETWORKS: dict[str, Network] = {
     RRDBNET.kind: RRDBNET,
     GPEN.kind: GPEN,
     FACEVID2VID.kind: FACEVID2VID,
+    REALESRGAN.kind: REALESRGAN,
+    SEGNEXT.kind: SEGNEXT,
+    RECOLOR.kind: RECOLOR,
+    INPAINT.kind: INPAINT,
 }
 
 

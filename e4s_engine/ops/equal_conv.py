@@ -1,4 +1,4 @@
-"""Equalised convolution of StyleGAN2 without a border: scaled weights, bias, leaky ReLU times sqrt(2)."""
+"""Equalised convolution of StyleGAN2: scaled weights, bias, leaky ReLU times sqrt(2)."""
 
 from __future__ import annotations
 
@@ -19,31 +19,38 @@ GAIN = 2**0.5
 
 
 def reference(
-    x: Tensor, weight: Tensor, bias: Tensor, *, stride: int = 1
-) -> Tensor:  # [N,I,H,W], [O,I,k,k], [O] -> [N,O,(H-k)//stride+1,(W-k)//stride+1]
-    """Return sqrt(2) * leaky(x * weight / sqrt(I k k) + bias), with slope 0.2; * is a convolution."""
+    x: Tensor, weight: Tensor, bias: Tensor, *, stride: int = 1, pad: int = 0, activated: bool = True
+) -> Tensor:  # [N,I,H,W], [O,I,k,k], [O] -> [N,O,(H+2pad-k)//stride+1,(W+2pad-k)//stride+1]
+    """Return y = x * weight / sqrt(I k k) + bias; activated: sqrt(2) * leaky(y), with slope 0.2.
+
+    * is a convolution with a border of `pad` zero pixels.
+    """
     import torch.nn.functional as F
 
-    y = F.conv2d(x, weight * weight[0].numel() ** -0.5, bias.to(weight.dtype), stride=stride)
-    return F.leaky_relu(y, SLOPE) * GAIN
+    y = F.conv2d(x, weight * weight[0].numel() ** -0.5, bias.to(weight.dtype), stride=stride, padding=pad)
+    return F.leaky_relu(y, SLOPE) * GAIN if activated else y
 
 
-def record(x: Symbol, weight: Weight, bias: Weight, *, stride: int = 1) -> Symbol:
+def record(
+    x: Symbol, weight: Weight, bias: Weight, *, stride: int = 1, pad: int = 0, activated: bool = True
+) -> Symbol:
     """Append a convolution; the gain becomes part of its weights, as leaky ReLU is homogeneous."""
     n, _, height, width = x.shape
     outputs, side = weight.shape[0], weight.shape[-1]
-    shape = (n, outputs, (height - side) // stride + 1, (width - side) // stride + 1)
+    high, wide = ((length + 2 * pad - side) // stride + 1 for length in (height, width))
+    shape = (n, outputs, high, wide)
+    rate = 1.0 if activated else 1 / GAIN
     return x.plan.emit(
         "conv2d",
         shape,
         {"x": x},
         weights={
-            "kernel": activated_kernel(weight, weight.shape, x.plan.type),
-            "bias": activated_bias(bias),
-            "prelu": filled(SLOPE, outputs),
+            "kernel": activated_kernel(weight, weight.shape, x.plan.type, rate),
+            "bias": activated_bias(bias, rate),
+            "prelu": filled(SLOPE, outputs) if activated else None,
         },
         flop=2.0 * n * shape[2] * shape[3] * math.prod(weight.shape),
-        **conv_numbers(stride),
+        **conv_numbers(stride, pad),
     )
 
 

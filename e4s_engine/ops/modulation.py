@@ -31,7 +31,7 @@ def record(
     plan, injected, latent_avg = codes.plan, codes.injected, codes.latent_avg
     batch, regions, _, dim = codes.shape
     inputs, gain = weight.shape[0], np.float32(dim**-0.5)
-    if not regional and layer >= injected:
+    if not regional and layer >= injected and latent_avg is not None:
 
         def style(arrays: Arrays) -> Array:
             return (weight.read(arrays) * gain) @ latent_avg.read(arrays)[layer] + bias.read(arrays)

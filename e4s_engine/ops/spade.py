@@ -24,15 +24,18 @@ def reference(
     beta_bias: Tensor,
     *,
     slope: float = 1.0,
+    reflect: bool = False,
 ) -> Tensor:
     """Return norm(x) * (1 + conv(style, gamma)) + conv(style, beta), then leaky ReLU if slope is not 1.
 
-    x [N,C,H,W], style [N,S,H,W], gamma and beta [C,S,k,k], their biases [C] -> [N,C,H,W].
+    x [N,C,H,W], style [N,S,H,W], gamma and beta [C,S,k,k], their biases [C] -> [N,C,H,W]. reflect: the
+    convolutions' border mirrors the style; else it is zero.
     """
     import torch.nn.functional as F
 
-    scale = conv2d.reference(style, gamma, bias=gamma_bias)
-    y = instance_norm.reference(x) * (1 + scale) + conv2d.reference(style, beta, bias=beta_bias)
+    scale = conv2d.reference(style, gamma, bias=gamma_bias, reflect=reflect)
+    shift = conv2d.reference(style, beta, bias=beta_bias, reflect=reflect)
+    y = instance_norm.reference(x) * (1 + scale) + shift
     return y if slope == 1 else F.leaky_relu(y, slope)
 
 
@@ -45,6 +48,7 @@ def record(
     beta_bias: Weight,
     *,
     slope: float = 1.0,
+    reflect: bool = False,
 ) -> Symbol:
     """Append one convolution for the scales, 1 included, and the shifts, then the norm that they modulate."""
     plan, (n, channels, height, width) = x.plan, x.shape
@@ -67,7 +71,7 @@ def record(
             "bias": Vector((gamma_bias.key, beta_bias.key), biases),
         },
         flop=2.0 * n * height * width * 2 * channels * inputs * kernel**2,
-        **conv_numbers(pad=kernel // 2),
+        **conv_numbers(pad=kernel // 2, reflect=reflect),
     )
     return plan.emit("spade", x.shape, {"x": x, "maps": maps}, epsilon=instance_norm.EPSILON, slope=slope)
 

@@ -171,8 +171,14 @@ def _side(quad: Points) -> int:
 
 
 def composite(photo: Pixels, face: Pixels, alpha: Pixels) -> Pixels:
-    """Blend alpha / 255 of the face over the photo, rounded; all three have the same size."""
-    return np.array(Image.composite(*(Image.fromarray(pixels) for pixels in (face, photo, alpha))))
+    """Blend alpha / 255 of the face over a copy of the photo, rounded; all three have the same size."""
+    out = photo.copy()
+    rows, columns = (np.flatnonzero(alpha.any(axis)) for axis in (1, 0))
+    if len(rows):  # Pillow sees the part where the face shows
+        window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        parts = (Image.fromarray(pixels[window]) for pixels in (face, photo, alpha))
+        out[window] = np.asarray(Image.composite(*parts))
+    return out
 
 
 def _paste_quad(photo: Pixels, quad: Points, face: Pixels, alpha: Pixels) -> Pixels:

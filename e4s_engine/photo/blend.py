@@ -20,7 +20,7 @@ Floats = npt.NDArray[np.float32]
 
 Box = tuple[int, int, int, int]  # top, left, bottom, right
 
-MODES = ("feather", "multiband", "multiband10", "none")
+MODES = ("feather", "multiband", "multiband10", "soft", "none")
 RADIUS = 5  # radius of the 11 x 11 windows
 SIGMA = 2.0  # sigma of the Gaussian window: OpenCV's for its size
 LEVELS = 10  # levels of the Laplacian pyramids, as published
@@ -28,7 +28,8 @@ LEVELS = 10  # levels of the Laplacian pyramids, as published
 # pixel, and the face's light reaches as far as their pixels do: a halo of up to 41 of 255 on rendered faces
 # with ten levels, 16 with six, 6 with five, which come as near to the exact answers as the feather.
 MILD_LEVELS = 5
-PYRAMIDS = {"multiband": MILD_LEVELS, "multiband10": LEVELS}  # number of levels by mode
+PYRAMIDS = {"multiband": MILD_LEVELS, "multiband10": LEVELS, "soft": LEVELS}  # number of levels by mode
+SOFT_REACH = 7  # pixels at 512 that a soft edge reaches around its foreground
 _AROUND = 16  # pixels at 512 that a feathered mask reaches at most around its foreground
 _REACH = 32  # reach, at 512, of a multi-band blend in a photo that continues beyond the crop
 
@@ -37,8 +38,8 @@ def alpha(foreground: Mask, mode: str) -> Pixels:
     """Return the opacity of the face over the crop, uint8 [1024, 1024].
 
     feather: the foreground, widened by 5 at 512, eroded 11 x 11 and blurred at 1024, as published. none: the
-    foreground itself. multiband, multiband10: opacity of the blended crop in a photo that continues beyond
-    the crop.
+    foreground itself. multiband, multiband10, soft: opacity of the blended crop in a photo that continues
+    beyond the crop.
     """
     if mode == "feather":
         return _feathered(foreground)
@@ -51,7 +52,10 @@ def alpha(foreground: Mask, mode: str) -> Pixels:
 
 def read_by(foreground: Mask, alpha: Pixels, mode: str) -> Mask:
     """Return the pixels of the crop whose face a blend with this opacity reads, bool [1024, 1024]."""
-    return np.asarray(_double(foreground.astype(np.float32)) > 0 if mode in PYRAMIDS else alpha > 0)
+    if mode not in PYRAMIDS:
+        return np.asarray(alpha > 0)
+    read = grown(foreground, SOFT_REACH) if mode == "soft" else foreground
+    return np.asarray(_double(read.astype(np.float32)) > 0)
 
 
 def bounds(mask: Mask) -> Box | None:
@@ -81,10 +85,18 @@ def multiband(face: Pixels, target: Pixels, foreground: Mask, levels: int = LEVE
 
     face, target: uint8 [1024, 1024, 3] -> uint8 [1024, 1024, 3]. levels: number of pyramid levels, 1 to 10.
     """
-    content = _double(foreground.astype(np.float32))[:, :, None]
-    pasted = (face * content + target * (1 - content)).astype(np.uint8)
     border = _window(foreground, RADIUS, np.maximum) & ~_window(foreground, RADIUS, np.minimum)
-    weight = np.repeat(_double(border.astype(np.float32))[:, :, None], 3, axis=2)
+    return blend_bands(face, target, foreground.astype(np.float32), border.astype(np.float32), levels)
+
+
+def blend_bands(face: Pixels, target: Pixels, content: Floats, border: Floats, levels: int) -> Pixels:
+    """Paste the face over the target, then mix the target back in where the border is, band by band.
+
+    content, border: float32 [512, 512] in 0..1. levels: number of pyramid levels.
+    """
+    opacity = _double(content)[:, :, None]
+    pasted = (face * opacity + target * (1 - opacity)).astype(np.uint8)
+    weight = np.repeat(_double(border)[:, :, None], 3, axis=2)
     return _blend_pyramids(target, pasted, weight, levels)
 
 
@@ -152,6 +164,11 @@ def _window(mask: Mask, radius: int, pick: np.ufunc) -> Mask:
 def grown(mask: Mask, radius: int) -> Mask:
     """Return a mask grown by a square of side 2 radius + 1."""
     return _window(mask, radius, np.maximum)
+
+
+def shrunk(mask: Mask, radius: int) -> Mask:
+    """Return a mask shrunk by a square of side 2 radius + 1; outside the picture does not count."""
+    return _window(mask, radius, np.minimum)
 
 
 def _double(mask: Floats) -> Floats:

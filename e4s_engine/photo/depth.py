@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, TiffImagePlugin
 
+from e4s_engine.photo.packets import TIFF_TAG
+
 Deep = npt.NDArray[np.uint16]
 Bytes = npt.NDArray[np.uint8]
 
@@ -98,7 +100,12 @@ def _filtered(rows: Bytes, before: Bytes, step: int) -> Bytes:
 
 
 def write_tiff(
-    samples: Deep, path: Path, icc: bytes | None, exif: bytes | None, dpi: tuple[float, float] | None
+    samples: Deep,
+    path: Path,
+    icc: bytes | None,
+    exif: bytes | None,
+    dpi: tuple[float, float] | None,
+    xmp: bytes | None = None,
 ) -> None:
     """Write uint16 [H, W, 3 or 4] as TIFF, deflated after horizontal differencing."""
     height, width, channels = samples.shape
@@ -121,6 +128,9 @@ def write_tiff(
     if icc is not None:
         directory.tagtype[34675] = 7
         directory[34675] = icc
+    if xmp is not None:
+        directory.tagtype[TIFF_TAG] = 1
+        directory[TIFF_TAG] = xmp
     with path.open("wb") as opened:
         directory.save(opened)  # makes the strip's offset count from the directory's end
         opened.write(data)

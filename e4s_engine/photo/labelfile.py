@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from e4s_engine import regions
 from e4s_engine.errors import AlignmentError, LabelsError
+from e4s_engine.photo import images
 from e4s_engine.photo.align import check_landmarks
-from e4s_engine.photo.files import impostor, read_bounded
+from e4s_engine.photo.files import impostor, read_bounded, replacing
 from e4s_engine.photo.opening import MAX_FILE_BYTES, open_picture
 
 _MAX_SIDE = 8192
@@ -40,6 +41,15 @@ def read(path: str, convention: str = "regions", argument: str = "labels") -> re
     if convention == "regions":
         return regions.check_labels(labels, argument)
     return regions.check_labels(regions.from_19(labels, convention, argument), argument)
+
+
+def write(labels: regions.Labels, path: str, argument: str = "labels") -> None:
+    """Write a label map as `.npy` or as a picture; an existing file is never damaged. Raises OutputError."""
+    if not path.endswith(".npy"):
+        images.write(labels, path, argument)
+        return
+    with replacing(path, argument) as temporary:
+        np.save(temporary, labels)
 
 
 def _load_npy(path: str, most: int = 16 * _MAX_SIDE**2) -> npt.NDArray[Any]:
@@ -77,12 +87,15 @@ def _load_picture(path: str) -> npt.NDArray[Any]:
 
 
 def read_landmarks(path: str, argument: str = "landmarks") -> npt.NDArray[np.float64]:
-    """Read landmarks [68, 2] or [5, 2]: `.json`, `.npy` or numbers as text. Raises AlignmentError."""
+    """Read landmarks [68, 2] or [5, 2]: `.json`, `.npy` or numbers as text. Raises AlignmentError.
+
+    A line of `e4s faces --json`, which describes a face, is read as well.
+    """
     try:
         if path.endswith(".npy"):
             points: Any = _load_npy(path, _MOST_LANDMARK_BYTES)
         elif path.endswith(".json"):
-            points = json.loads(read_bounded(path, _MOST_LANDMARK_BYTES))
+            points = _points(json.loads(read_bounded(path, _MOST_LANDMARK_BYTES)))
         else:
             text = read_bounded(path, _MOST_LANDMARK_BYTES).decode()
             lines = text.replace(",", " ").splitlines()
@@ -92,3 +105,7 @@ def read_landmarks(path: str, argument: str = "landmarks") -> npt.NDArray[np.flo
             f"{argument}: {path} cannot be read as landmarks ({error}); expected 68 or 5 lines of x y"
         ) from error
     return check_landmarks(points, argument)
+
+
+def _points(value: Any) -> Any:
+    return value["points"] if isinstance(value, dict) and "points" in value else value

@@ -13,11 +13,13 @@ import numpy.typing as npt
 from PIL import Image, ImageFilter
 
 from e4s_engine import regions
+from e4s_engine.photo import blend
 from e4s_engine.photo.align import Crop
 from e4s_engine.photo.images import Pixels
 from e4s_engine.regions import Mask
 
 Floats = npt.NDArray[np.float32]
+Window = tuple[slice, slice]
 
 MODES = ("auto", "color", "none")
 _FEW = 64  # pixels of 512 x 512 below which a region has no statistics
@@ -61,15 +63,38 @@ def matched(face: Pixels, areas: Sequence[Area], crop: Crop) -> Pixels:
     out, below = face.copy(), crop.image[::step, ::step]
     for area in areas:
         if min(map(np.count_nonzero, area)) >= _FEW:
-            moved, given = (_resized(mask, len(face)) for mask in (area.moved, area.given))
-            box = np.ix_(*(np.flatnonzero(moved.any(axis)) for axis in (1, 0)))
-            picture = Image.fromarray(face[box]).filter(_table(face[given], below[area.wanted]))
-            out[box] = np.where(moved[box][..., None], np.asarray(picture), out[box])
+            box, moved = _enlarged(area.moved, len(face))
+            given = _within(face, *_enlarged(area.given, len(face)))
+            table = _table(given, _within(below, *_part(area.wanted)))
+            picture = Image.fromarray(face[box]).filter(table)
+            out[box] = np.where(moved[..., None], np.asarray(picture), out[box])
     return out
 
 
-def _resized(mask: Mask, size: int) -> Mask:
-    return regions.resize_nearest(mask.view(np.uint8), size).view(np.bool_)
+def _part(mask: Mask) -> tuple[Window, Mask]:
+    """Return the smallest window of a mask that is not empty, and the mask there."""
+    top, left, bottom, right = blend.bounds(mask) or (0, 0, 0, 0)
+    window = slice(top, bottom), slice(left, right)
+    return window, mask[window]
+
+
+def _enlarged(mask: Mask, size: int) -> tuple[Window, Mask]:
+    """Return `_part` of a mask enlarged to [size, size] by `regions.resize_nearest`."""
+    rows, columns = _part(mask)[0]
+    places = np.arange(size) * len(mask) // size
+    window = _between(places, rows), _between(places, columns)
+    return window, mask[places[window[0], None], places[window[1]]]
+
+
+def _between(places: npt.NDArray[np.intp], wanted: slice) -> slice:
+    """Return where ascending places lie in a range."""
+    first, last = np.searchsorted(places, (wanted.start, wanted.stop))
+    return slice(int(first), int(last))
+
+
+def _within(picture: Pixels, window: Window, mask: Mask) -> Pixels:
+    """Return the pixels [n, 3] of a window that a mask shows."""
+    return picture[window][mask]
 
 
 def _table(pixels: Pixels, reference: Pixels) -> ImageFilter.Color3DLUT:

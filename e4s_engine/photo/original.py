@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, JpegImagePlugin
 
-from e4s_engine.photo import colour
+from e4s_engine.photo import colour, packets
+from e4s_engine.photo.packets import Packets
 
 logger = logging.getLogger("e4s_engine")
 
@@ -27,6 +28,7 @@ _STRUCTURE = (
 _EXIF, _WIDTH, _HEIGHT = 0x8769, 0xA002, 0xA003
 _MOST_PROFILE_BYTES = 4 << 20
 _CHUNK = 1 << 20
+_NO_PACKETS = Packets()
 
 
 class Jpeg(NamedTuple):
@@ -44,6 +46,7 @@ class Original:
     samples: the file's own numbers, uint8 or uint16 [H, W, 3], in its colour space; None: they are `pixels`.
     alpha: uint8 or uint16 [H, W]. icc, exif: as the file had them, the orientation resolved.
     dpi: horizontal and vertical resolution. jpeg: tables and subsampling. lossless: of a WebP.
+    packets: XMP and what else marks the file. file: its bytes; b"" for an image in memory.
     """
 
     pixels: Pixels
@@ -54,6 +57,8 @@ class Original:
     dpi: tuple[float, float] | None = None
     jpeg: Jpeg | None = None
     lossless: bool = False
+    packets: Packets = _NO_PACKETS
+    file: bytes = dataclasses.field(default=b"", repr=False)
 
 
 def is_turned(opened: Image.Image) -> bool:
@@ -86,8 +91,9 @@ def describe(
             pixels, samples = converted, own if icc is not None else None
     resolution = _resolution(opened, turned)
     lossless = opened.format == "WEBP" and b"VP8L" in data[:4096]
+    exif, marks = _exif(opened, upright.size), packets.find(data) if data else packets.of_image(opened)
     return Original(
-        pixels, samples, alpha, icc, _exif(opened, upright.size), resolution, _jpeg(opened), lossless
+        pixels, samples, alpha, icc, exif, resolution, _jpeg(opened), lossless, packets=marks, file=data
     )
 
 

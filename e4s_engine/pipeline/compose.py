@@ -96,6 +96,59 @@ def whole_face_labels(
     return out, holes
 
 
+# The longer paper takes less from the source, and pastes less of it: ears and neck stay the target's.
+LONGER_PARTS = (
+    regions.LIPS, regions.EYEBROWS, regions.EYES, regions.NOSE, regions.SKIN, regions.MOUTH,
+)  # fmt: skip
+NO_FACE = (regions.BACKGROUND, regions.HAIR, regions.EARS, regions.NECK, regions.EARRINGS)
+
+
+def longer_labels(source: Labels, target: Labels) -> tuple[Labels, Mask]:
+    """Compose the longer paper's way (arXiv 2310.15081): the source's inner face under the target's hair.
+
+    Holes are where the target's face reaches further than the source's, below the eyes; they do not depend on
+    which region claimed their pixels -> labels, holes.
+    """
+    out = np.full_like(target, 255)
+    anywhere = np.ones(target.shape, bool)
+    _paint(out, target, (regions.BACKGROUND, regions.NECK, regions.EARS, regions.EARRINGS), anywhere)
+    _paint(out, source, (regions.LIPS, regions.EYEBROWS), anywhere)
+    out[(source == regions.HAIR) & (target == regions.EYEBROWS)] = regions.EYEBROWS
+    _paint(out, source, (regions.EYES, regions.NOSE, regions.SKIN, regions.MOUTH), anywhere)
+    out[_before_forehead(target)] = regions.BACKGROUND
+    _paint(out, target, (regions.HAIR, regions.GLASSES), anywhere)
+    out[out == 255] = regions.SKIN
+    holes = ~np.isin(target, NO_FACE) & np.isin(source, NO_FACE)
+    holes[: _eye_line(source)] = False
+    return out, holes
+
+
+def _before_forehead(target: Labels) -> Mask:
+    """Return the target's background above its forehead, a hat or a hand: it stays before the face."""
+    skin = target == regions.SKIN
+    skin[0] = False
+    top = np.where(skin.any(0), skin.argmax(0), -1)
+    return (target == regions.BACKGROUND) & (np.arange(len(target))[:, None] <= top)
+
+
+def _eye_line(source: Labels) -> int:
+    """Return the lowest row of the source's eyes, else of its brows, else two fifths of the height."""
+    for region in (regions.EYES, regions.EYEBROWS):
+        rows = np.flatnonzero((source == region).any(1))
+        if len(rows):
+            return int(rows[-1])
+    return 2 * len(source) // 5
+
+
+def longer_styles(source: Styles, target: Styles, extent: float = 1.0) -> Styles:
+    """Swap the textures of the longer paper: the inner face's; a mouth that the source hides stays."""
+    out, parts = target.copy(), list(LONGER_PARTS)
+    out[parts] = source[parts]
+    if not source[regions.MOUTH].sum():
+        out[regions.MOUTH] = target[regions.MOUTH]
+    return mix(target, out, extent)
+
+
 def layers(hair_first: bool, earrings_first: bool) -> tuple[list[int], list[int]]:
     """Return the target's regions under the source's face and those over it."""
     under = [regions.BACKGROUND, regions.NECK, regions.EARS]

@@ -21,7 +21,8 @@ from e4s_engine.photo import align, blend
 from e4s_engine.photo.align import CROP, Crop
 from e4s_engine.photo.blend import Box
 from e4s_engine.photo.images import Pixels
-from e4s_engine.pipeline.compose import Composed, Styles
+from e4s_engine.pipeline import compose
+from e4s_engine.pipeline.compose import Composed, Shape, Styles
 from e4s_engine.pipeline.stages import stage
 from e4s_engine.regions import LABEL_SIZE, Labels
 from e4s_engine.result import Lazy
@@ -55,13 +56,13 @@ def to_uint8(image: npt.NDArray[np.float32]) -> Pixels:
     return (((image + 1) / 2).clip(0, 1) * 255).astype(np.uint8)
 
 
-def cover(crop: Crop, composed: Composed, mode: str, size: int) -> Cover:
+def cover(crop: Crop, composed: Shape, mode: str, size: int) -> Cover:
     """Return what a paste reads of a face [size, size]. mode: see `blend.alpha`."""
     alpha = blend.alpha(composed.foreground, mode)
     seen = blend.bounds(blend.read_by(composed.foreground, alpha, mode))
     if seen is None:
         return Cover(alpha, None)
-    box = _scaled(seen, size, _reach(crop, mode, size))
+    box = _scaled(seen, size, reach(crop, mode, size))
     for area in composed.matched:  # its statistics read the face beyond what is pasted
         given = blend.bounds(area.given)
         if given is not None:
@@ -84,7 +85,7 @@ def _scaled(box: Box, size: int, reach: int) -> Box:
     return top, left, bottom, right
 
 
-def _reach(crop: Crop, mode: str, size: int) -> int:
+def reach(crop: Crop, mode: str, size: int) -> int:
     """Return how many pixels of the face beside a pixel of the opacity the resampling into the photo reads.
 
     The opacity's own resampling spreads it by a pixel of the coarser picture, the warp by two; Lanczos reads
@@ -96,6 +97,18 @@ def _reach(crop: Crop, mode: str, size: int) -> int:
     spread = 0.0 if crop.quad is None and side == CROP else 2 / min(side, CROP)
     filtered = 0.0 if side == size else 3 / min(side, size)
     return math.ceil(size * (spread + filtered)) + 1 if spread or filtered else 0
+
+
+def share(backend: Backend, size: int, chosen: Sequence[int] | None, labels: Labels) -> float:
+    """Return the part of the decoder's work that a swap of regions takes. chosen: ids; None: whole face.
+
+    labels: of source and target alike.
+    """
+    foreground = compose.foreground(chosen, labels, np.zeros(labels.shape, bool), labels)
+    crop = Crop(np.empty((CROP, CROP, 3), np.uint8), np.empty((CROP, CROP, 3), np.uint8), None)
+    shape = Shape(labels, np.zeros(labels.shape, bool), foreground)
+    box = cover(crop, shape, "feather", size).box
+    return 0.0 if box is None else backend.share("rgi", "decode", box)
 
 
 def decode(
@@ -126,7 +139,10 @@ def faces(
         whole = [to_uint8(image) for image in decode(backend, *_stacked(composed))]
         return [Generated(face, face) for face in whole]
     shown = [i for i, one in enumerate(covers) if one.box is not None]
-    generated = [_unfinished(backend, size, one) for one in composed]
+    generated = [
+        Generated(np.zeros((size, size, 3), np.uint8), later(backend, one.styles, one.labels))
+        for one in composed
+    ]
     if shown:
         boxes = np.array([covers[i].box for i in shown], np.int64)
         decoded = decode(backend, *_stacked([composed[i] for i in shown]), boxes)
@@ -142,10 +158,9 @@ def _stacked(composed: Sequence[Composed]) -> tuple[Styles, Labels]:
     return np.stack([one.styles for one in composed]), np.stack([one.labels for one in composed])
 
 
-def _unfinished(backend: Backend, size: int, one: Composed) -> Generated:
-    """Return a face of which nothing is generated yet. It does not keep the backend alive."""
-    whole = Lazy(partial(_finish, weakref.ref(backend), one.styles, one.labels))
-    return Generated(np.zeros((size, size, 3), np.uint8), whole)
+def later(backend: Backend, styles: Styles, labels: Labels) -> Lazy[Pixels]:
+    """Return a face that is generated when it is asked for. It does not keep the backend alive."""
+    return Lazy(partial(_finish, weakref.ref(backend), styles, labels))
 
 
 def _finish(reference: weakref.ref[Backend], styles: Styles, labels: Labels) -> Pixels:

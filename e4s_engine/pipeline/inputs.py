@@ -16,6 +16,7 @@ from e4s_engine.regions import Labels
 
 _MOST_STEPS, _MOST_RATE = 100_000, 10.0  # of an inversion
 _MOST_BATCH, _MOST_WAIT_MS = 256, 10_000.0  # of gathered calls
+_MOST_SEED = 2**32 - 1
 
 
 def check_labels(labels: Any, argument: str) -> Labels:
@@ -73,6 +74,13 @@ def check_gathering(max_batch: Any, max_wait_ms: Any) -> tuple[int, float]:
             f"max_wait_ms: expected milliseconds from 0 to {_MOST_WAIT_MS:.0f}, got {max_wait_ms!r}"
         )
     return int(max_batch), float(max_wait_ms)
+
+
+def check_seed(seed: Any, argument: str) -> int:
+    """Return a seed of torch's generator. Raises ArgumentError."""
+    if not _is_whole(seed) or not 0 <= seed <= _MOST_SEED:
+        raise ArgumentError(f"{argument}: expected an integer from 0 to {_MOST_SEED}, got {seed!r}")
+    return int(seed)
 
 
 def _is_whole(value: Any) -> bool:

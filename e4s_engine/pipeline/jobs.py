@@ -10,6 +10,7 @@ from e4s_engine.errors import ArgumentError
 from e4s_engine.faces.choose import Which, is_largest, is_number
 from e4s_engine.faces.landmarks import Finder
 from e4s_engine.pipeline import located, portraits
+from e4s_engine.pipeline.guarding import Guard, ask_jobs
 from e4s_engine.pipeline.located import Portrait
 from e4s_engine.pipeline.portraits import Job, Part, Read, Request
 from e4s_engine.pipeline.stages import stage
@@ -28,12 +29,16 @@ class Side:
 
 @dataclasses.dataclass(frozen=True)
 class Reader:
-    """Reader of a call's inputs. read: function of `portraits.reader`, which new_read creates."""
+    """Reader of a call's inputs. read: function of `portraits.reader`, which new_read creates.
+
+    guard: sees what is read before anything is generated.
+    """
 
     read: Read
     finder: Finder
     align: str | bool
     new_read: Callable[[], Read]
+    guard: Guard | None = None
 
     def anew(self) -> Reader:
         """Return a reader that remembers no picture yet."""
@@ -96,7 +101,13 @@ def givers(source: Side, request: Request, reader: Reader, which: Which) -> list
 
 
 def onto(people: Sequence[Giver], target: Side, reader: Reader, which: Which) -> list[Job]:
-    """Read a target; return what givers give to its faces."""
+    """Read a target; return what givers give to its faces. Raises RefusedError if the guard refuses."""
+    listed = _onto(people, target, reader, which)
+    ask_jobs(reader.guard, listed)
+    return listed
+
+
+def _onto(people: Sequence[Giver], target: Side, reader: Reader, which: Which) -> list[Job]:
     if people[0].number is None:
         (giver,) = people
         return [Job(face, giver.parts, giver.request) for face in reader.targets(target, which)]

@@ -38,6 +38,7 @@ RegionNames = str | int | Iterable[str | int]
 # {regions: image or Face}, or by number of the target's face {number: any source}. The keys of a Mapping are
 # invariant in type, so that naming them would refuse {"hair": a, ("eyes", "lips"): b}.
 Source = Image | Face | Mapping[Any, Any]
+Target = Image | Face  # a Face that keeps its photo
 LabelMap = npt.NDArray[np.integer[Any]] | Array | PillowImage.Image  # integers [h, w]
 Landmarks = npt.NDArray[np.floating[Any] | np.integer[Any]] | Array | Sequence[Sequence[float]]
 LabelMaps = LabelMap | Mapping[Any, LabelMap]  # for a dict of sources one with its keys

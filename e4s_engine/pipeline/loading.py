@@ -19,10 +19,11 @@ from e4s_engine.errors import ArgumentError, DemoModelWarning, WeightsError
 from e4s_engine.faces import files, hog, landmarks
 from e4s_engine.faces.retinaface import RetinaFace
 from e4s_engine.networks import registry
-from e4s_engine.networks.bisenet.config import ParserConfig
 from e4s_engine.networks.rgi import relight
 from e4s_engine.networks.rgi.config import ModelConfig
+from e4s_engine.pipeline import parsing
 from e4s_engine.pipeline.driving import Driver
+from e4s_engine.pipeline.finishing import Finisher
 from e4s_engine.pipeline.networks import Networks
 from e4s_engine.pipeline.pipeline import Parser, Pipeline
 from e4s_engine.weights import Model, find_parser, open_model
@@ -114,26 +115,32 @@ def warn_of_demo_model() -> None:
 
 
 def load(
-    chosen: Files, parser: File | Parser | None, choice: tuple[str, str, str], gathering: tuple[int, float]
+    chosen: Files,
+    parser: File | Parser | None,
+    seed: int,
+    choice: tuple[str, str, str],
+    gathering: tuple[int, float],
 ) -> tuple[Pipeline, Networks, ModelConfig]:
     """Load weights and parser into a backend; return the pipeline over it, the networks beside, the config.
 
-    choice: backend, device, precision. gathering: pictures of concurrent calls that go together, and the
-    milliseconds to wait for them.
+    seed: of the parser's start, where it has one. choice: backend, device, precision. gathering: pictures of
+    concurrent calls that go together, and the milliseconds to wait for them.
     """
     model = _model(chosen)
     own_parser, parser_model = _parser(parser, chosen)
+    parser_model = None if parser_model is None else parsing.seeded(parser_model, seed)
     assert isinstance(model.config, ModelConfig)
-    classes = parser_model.config if parser_model is not None else None
-    assert classes is None or isinstance(classes, ParserConfig)
+    network = None if parser_model is None else parsing.ParserNetwork(parser_model.config)
     # Before the backend, which then reads every tensor that is left, to check it.
     lights = relight.layers(model.tensors, np.stack) if model.config.relight else None
     runtime = backends.create([model] if parser_model is None else [model, parser_model], *choice)
     if gathering[0] > 1:
         runtime = gather.Gathered(runtime, *gathering)
-    others = {kind: file for kind, file in chosen.others.items() if kind != "parser"}
+    others = {kind: file for kind, file in chosen.others.items() if kind not in parsing.KINDS}
     networks = Networks(runtime, others)
-    pipeline = Pipeline(runtime, own_parser, classes, model.config.size, lights, Driver(networks))
+    pipeline = Pipeline(
+        runtime, own_parser, network, model.config.size, lights, Driver(networks), Finisher(networks)
+    )
     return pipeline, networks, model.config
 
 
@@ -161,11 +168,11 @@ def _parser(parser: File | Parser | None, chosen: Files) -> tuple[Parser | None,
     if callable(parser):
         return parser, None
     if parser == "auto":
-        found = chosen.others.get("parser")
+        found = parsing.beside(chosen.others)
         if found is None:
             return None, None
         logger.info("engine: parser %s", found)
         parser = found
     if not isinstance(parser, (str, os.PathLike)):
         raise ArgumentError(f"parser: expected 'auto', a path, a callable or None, got {parser!r}")
-    return None, open_model(parser, "parser", "parser")
+    return None, parsing.open_parser(parser)

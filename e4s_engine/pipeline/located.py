@@ -63,7 +63,7 @@ def found(image: Any, argument: str, finder: Finder) -> list[DetectedFace]:
 
 def _detect(photo: Pixels, argument: str, finder: Finder) -> list[DetectedFace]:
     if finder.detect is None:
-        raise AlignmentError(f"{argument}: this engine looks for no faces; {_remedy()}")
+        raise AlignmentError(f"{argument}: this engine looks for no faces; {_remedy(finder)}")
     try:
         return finder.detect(photo)
     except AlignmentError as error:
@@ -135,7 +135,7 @@ def _chosen(
         if may_be_aligned:
             return None
         what = "align=True needs landmarks" if align is True else _shape(photo)
-        raise AlignmentError(f"{argument}: {what}; {_remedy()}")
+        raise AlignmentError(f"{argument}: {what}; {_remedy(finder)}")
     faces = _detect(photo, argument, finder)
     if may_be_aligned and (_is_aligned(photo, faces[0]) if faces else labelled):
         return None
@@ -179,7 +179,12 @@ def _shape(photo: Pixels) -> str:
     return f"{photo.shape[1]} x {photo.shape[0]} pixels is not an aligned square portrait"
 
 
-def _remedy() -> str:
+def _remedy(finder: Finder) -> str:
+    if finder.refused:
+        return (
+            "the engine was made with landmarks=None: make it with landmarks='auto', or pass landmarks "
+            "([68, 2] or [5, 2], in pixels)"
+        )
     return (
         f"install a face detector (`{files.INSTALL}`), pass landmarks ([68, 2] or [5, 2], in pixels), or "
         "make the engine with a landmark model (Engine(landmarks=...))"

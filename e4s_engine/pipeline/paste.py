@@ -2,32 +2,70 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from e4s_engine.photo import align, blend, fade, images, match, tone
+from e4s_engine.photo import align, blend, fade, images, match, soft, tone
 from e4s_engine.photo.align import Crop
 from e4s_engine.photo.images import Pixels
-from e4s_engine.pipeline import compose
+from e4s_engine.pipeline import compose, told
 from e4s_engine.pipeline.generate import Generated
 from e4s_engine.regions import Labels, Mask
 from e4s_engine.result import Lazy, Result
 
 
-def paste(crop: Crop, face: Generated, composed: compose.Shape, alpha: Pixels, mode: str) -> Result:
+@dataclasses.dataclass(frozen=True)
+class Finish:
+    """What is done to a face between its generation and its paste.
+
+    recolour: function face uint8 [S, S, 3], all of it generated -> [1024, 1024, 3]; None: not. inpaint:
+    function (face [1024, 1024, 3], the same pasted into the crop) -> face; None: not. strength: share of the
+    re-coloured face.
+    """
+
+    recolour: Callable[[Pixels], Pixels] | None = None
+    inpaint: Callable[[Pixels, Pixels], Pixels] | None = None
+    strength: float = 0.0
+
+
+NOTHING = Finish()
+
+
+def paste(
+    crop: Crop,
+    face: Generated,
+    composed: compose.Shape,
+    alpha: Pixels,
+    mode: str,
+    finish: Finish = NOTHING,
+) -> Result:
     """Blend a face over the target's crop and put the crop back into the photo.
 
     alpha: opacity of the face over the crop. mode: see `blend.alpha`.
     """
-    pasted = tone.matched(match.matched(face.pasted, composed.matched, crop), crop.image)
-    if mode in blend.PYRAMIDS and composed.foreground.any():
+    stages: list[tuple[str, Pixels]] = []
+    pasted = face.pasted
+    if finish.recolour is not None:
+        pasted = finish.recolour(pasted)
+        stages.append(("re-coloured", pasted))
+    pasted = tone.matched(match.matched(pasted, composed.matched, crop), crop.image)
+    bands = mode in blend.PYRAMIDS and bool(composed.foreground.any())
+    if bands:
         large = images.resize(pasted, align.CROP, align.CROP, Image.Resampling.BICUBIC)
-        pasted = blend.multiband(large, crop.image, composed.foreground, blend.PYRAMIDS[mode])
-        if crop.quad is None:
-            alpha = np.full_like(alpha, 255)  # as published, the pyramids reach over the whole crop
+        pasted = _blended(large, crop.image, composed.foreground, mode)
+    if finish.inpaint is not None:
+        pasted = images.resize(
+            pasted, align.CROP, align.CROP, Image.Resampling.LANCZOS
+        )  # as `align.paste` does
+        shown = pasted if bands else align.composite(crop.image, pasted, alpha)
+        pasted = tone.matched(finish.inpaint(pasted, shown), crop.image)
+        stages.append(("inpainted", pasted))
+    if bands and crop.quad is None:
+        alpha = np.full_like(alpha, 255)  # as published, the pyramids reach over the whole crop
     alpha = fade.towards_edges(alpha, crop)
     shape, quad = crop.photo.shape[:2], crop.quad
     return Result(
@@ -38,7 +76,17 @@ def paste(crop: Crop, face: Generated, composed: compose.Shape, alpha: Pixels, m
         read_only(crop.image),
         Lazy(lambda: _covered(shape, quad, alpha)),
         original=crop.original,
+        recolored=finish.strength,
+        inpainted=finish.inpaint is not None,
+        stages=tuple(stages),
     )
+
+
+def _blended(face: Pixels, target: Pixels, foreground: Mask, mode: str) -> Pixels:
+    """Blend a face over the target by pyramids, over a hard or a soft edge."""
+    if mode == "soft":
+        return blend.blend_bands(face, target, *soft.face_opacity(foreground), blend.PYRAMIDS[mode])
+    return blend.multiband(face, target, foreground, blend.PYRAMIDS[mode])
 
 
 def untouched(crop: Crop, labels: Labels, size: int) -> Result:
@@ -71,11 +119,20 @@ def together(results: Sequence[Result], crop: Crop) -> Result:
         Lazy(lambda: np.logical_or.reduce([result.changed for result in results])),
         original=crop.original,
         faces=Lazy(lambda: tuple(face for result in results for face in result.faces)),
+        statement=told.joined(results),
+        recolored=first.recolored,
+        inpainted=first.inpainted,
+        stages=first.stages,
     )
 
 
 def fused(
-    image: Pixels, face: Pixels, labels: Labels, holes: Mask, crop: Crop, foreground: Callable[[], Mask]
+    image: Pixels,
+    face: Pixels | Lazy[Pixels],
+    labels: Labels,
+    holes: Mask,
+    crop: Crop,
+    foreground: Callable[[], Mask],
 ) -> Result:
     """Return a fused swap of an aligned crop. foreground: function that computes what it pasted."""
     changed = Lazy(lambda: _differs(image, crop.image, foreground()))
@@ -83,12 +140,12 @@ def fused(
 
 
 def resident(
-    image: Any, face: Any, labels: Labels, holes: Mask, crop: Any, foreground: Callable[[], Mask]
+    image: Any, face: Lazy[Pixels], labels: Labels, holes: Mask, crop: Any, foreground: Callable[[], Mask]
 ) -> Result:
     """Return a fused swap whose pictures lie on a GPU and are copied when asked for."""
     pixels, below = Lazy(lambda: np.asarray(image)), Lazy(lambda: read_only(np.asarray(crop)))
     changed = Lazy(lambda: _differs(pixels.get(), below.get(), foreground()))
-    return Result(pixels, Lazy(lambda: np.asarray(face)), labels, holes, below, changed, image)
+    return Result(pixels, face, labels, holes, below, changed, image)
 
 
 def read_only(pixels: Pixels) -> Pixels:

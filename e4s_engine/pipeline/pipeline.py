@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import math
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, Protocol
@@ -17,26 +18,26 @@ import numpy.typing as npt
 from PIL import Image
 
 from e4s_engine import regions
-from e4s_engine.backends import APART, PASTED, Ask, Backend, Given, Swapper
+from e4s_engine.backends import APART, PASTED, WHOLE, Ask, Backend, Given, Swapper
 from e4s_engine.errors import ArgumentError, LabelsError, noted
-from e4s_engine.networks.bisenet import parse
-from e4s_engine.networks.bisenet.config import ParserConfig
 from e4s_engine.networks.rgi import relight as relighting
 from e4s_engine.options import SwapOptions
 from e4s_engine.photo import align as alignment
 from e4s_engine.photo import blend, images, tone
 from e4s_engine.photo.images import Pixels
 from e4s_engine.photo.match import Area
-from e4s_engine.pipeline import aligned, compose, generate, inputs
+from e4s_engine.pipeline import aligned, compose, generate, inputs, told
 from e4s_engine.pipeline.compose import Composed, Shape
 from e4s_engine.pipeline.driving import NO_DRIVER, Driver
+from e4s_engine.pipeline.finishing import NO_FINISHER, Asked, Finisher
 from e4s_engine.pipeline.generate import Cover, Generated, cover
 from e4s_engine.pipeline.located import Portrait
+from e4s_engine.pipeline.parsing import ParserNetwork
 from e4s_engine.pipeline.paste import fused, paste, resident, together, untouched
 from e4s_engine.pipeline.portraits import Job, Person, Regions, Request, WholeFace
 from e4s_engine.pipeline.stages import stage
 from e4s_engine.regions import Labels, Mask
-from e4s_engine.result import Face, Result
+from e4s_engine.result import Face, Lazy, Result
 
 AT_ONCE = 8  # swaps of a batch that are in memory as floats at one time
 
@@ -62,17 +63,19 @@ class Route(enum.Enum):
 class Pipeline:
     """The stages over one backend.
 
-    parser: a caller's own. classes: config of the backend's parser. lights: layers of models that relight.
-    driver: reenactment and restoration of sources. fused: whether the backend's fused swap is used, if it has
-    one; it encodes every target itself and takes no style vectors of one that was encoded before.
+    parser: a caller's own. network: the backend's parser. lights: layers of models that relight.
+    driver: reenactment and restoration of sources. finisher: re-colouring and inpainting of faces. fused:
+    whether the backend's fused swap is used, if it has one; it encodes every target itself and takes no style
+    vectors of one that was encoded before.
     """
 
     backend: Backend
     parser: Parser | None
-    classes: ParserConfig | None
+    network: ParserNetwork | None
     size: int
     lights: relighting.Layers | None = None
     driver: Driver = NO_DRIVER
+    finisher: Finisher = NO_FINISHER
     fused: bool = True
 
     @property
@@ -102,15 +105,12 @@ class Pipeline:
             with noted(f"{portrait.argument}: raised by the parser that the engine was made with"):
                 labels = self.parser(picture.copy())
             return inputs.check_labels(labels, f"{portrait.argument}: parser")
-        if self.classes is None:
+        if self.network is None:
             raise LabelsError(
                 f"{portrait.argument}: this engine has no parser; pass labels "
                 "(uint8 [h, w] in 0..11), or make the engine with Engine(parser=...)"
             )
-        if picture.shape[0] < parse.SIDE:
-            picture = images.resize(picture, parse.SIDE, parse.SIDE, Image.Resampling.BILINEAR)
-        classes = self.backend.run("parser", "parse", picture[None])[0]
-        return classes if self.classes.table == "regions" else regions.TABLES[self.classes.table][classes]
+        return self.network.labels(self.backend, picture)
 
     def encode(self, people: Iterable[Person], labels: PortraitLabels | None = None) -> dict[Person, Face]:
         """Return everybody as a Face, the encodes in one batch. labels: of portraits already parsed."""
@@ -132,6 +132,10 @@ class Pipeline:
         """Decode style vectors [N,12,D] and labels [N,512,512] to images [N,S,S,3]. Raises ArgumentError."""
         return generate.decode(self.backend, styles, labels)
 
+    def share(self, request: Request, labels: Labels) -> float:
+        """Return the part of the decoder's work that a swap takes between two faces of these labels."""
+        return generate.share(self.backend, self.size, _ids(request), labels)
+
     def swap(self, jobs: Sequence[Job], options: SwapOptions) -> list[Result]:
         """Do every job, each into a photo of its own; in stages a few at a time."""
         step = AT_ONCE if self._swapper is None else max(len(jobs), 1)
@@ -139,7 +143,7 @@ class Pipeline:
         for start in range(0, len(jobs), step):
             some = self.driver.jobs(jobs[start : start + step], options)
             done = self._swap_some(some, options)
-            results += [_told(result, job) for result, job in zip(done, some, strict=True)]
+            results += [_told(result, job, options) for result, job in zip(done, some, strict=True)]
         return results
 
     def swap_groups(self, groups: Sequence[Sequence[Job]], options: SwapOptions) -> list[Result]:
@@ -157,11 +161,10 @@ class Pipeline:
             some = self.driver.jobs(jobs[start : start + AT_ONCE], options)
             labels = self.label(job.target for job in some)
             for job, (face, shape, alpha) in zip(some, self._rendered(some, labels, options), strict=True):
-                with stage("blend"):
-                    crop = dataclasses.replace(job.target.crop, photo=photo)
-                    result = paste(crop, face, shape, alpha, options.blend)
+                crop = dataclasses.replace(job.target.crop, photo=photo)
+                result = self._pasted(job, crop, (face, shape, alpha), labels[job.target], options)
                 photo = result.image
-                results.append(_told(result, job))
+                results.append(_told(result, job, options))
         return together(results, jobs[0].target.crop)
 
     def _swap_some(self, jobs: Sequence[Job], options: SwapOptions) -> list[Result]:
@@ -190,15 +193,24 @@ class Pipeline:
         crop = job.target.crop
         whole = crop.quad is None and crop.photo.shape == crop.image.shape
         fits = whole and options.blend == "feather" and self._swapper is not None
-        plain = fits and not self._skins(job.request, options) and tone.of(crop.image) is None
+        finished = fits and bool(self._asked_of(job.request, options))
+        plain = fits and not finished and not self._skins(job.request, options)
+        plain = plain and tone.of(crop.image) is None
         return Route.FUSED if plain else Route.APART
 
-    def _lights_for(self, options: SwapOptions) -> relighting.Layers | None:
-        return self.lights if options.relight else None
+    def _asked_of(self, request: Request, options: SwapOptions) -> Asked:
+        """Return what is done to a face after its generation."""
+        return Asked() if request == Regions(()) else self.finisher.asked(_ids(request), options)
+
+    def _lights_for(self, request: Request, options: SwapOptions) -> relighting.Layers | None:
+        """Return the layers that relight; None where nothing is relit, or the face is re-coloured."""
+        return self.lights if options.relight and not self._asked_of(request, options).recolors else None
 
     def _skins(self, request: Request, options: SwapOptions) -> list[int]:
         """Return the regions of skin that take the target's colours."""
-        applies = self._lights_for(options) is None and options.shape and options.texture
+        if self._asked_of(request, options).recolors:
+            return []
+        applies = self._lights_for(request, options) is None and options.shape and options.texture
         mode = "none" if options.match == "auto" and not applies else options.match
         return compose.matched_skins(_ids(request), mode)
 
@@ -209,11 +221,24 @@ class Pipeline:
 
     def _swap_apart(self, jobs: Sequence[Job], labels: PortraitLabels, options: SwapOptions) -> list[Result]:
         rendered = self._rendered(jobs, labels, options)
+        return [
+            self._pasted(job, job.target.crop, one, labels[job.target], options)
+            for job, one in zip(jobs, rendered, strict=True)
+        ]
+
+    def _pasted(
+        self,
+        job: Job,
+        crop: alignment.Crop,
+        rendered: tuple[Generated, Shape, Pixels],
+        target: Labels,
+        options: SwapOptions,
+    ) -> Result:
+        """Finish a face and paste it. target: labels of the crop."""
+        face, shape, alpha = rendered
+        finish = self.finisher.finish(self._asked_of(job.request, options), shape, crop, target)
         with stage("blend"):
-            return [
-                paste(job.target.crop, face, shape, alpha, options.blend)
-                for job, (face, shape, alpha) in zip(jobs, rendered, strict=True)
-            ]
+            return paste(crop, face, shape, alpha, options.blend, finish)
 
     def _rendered(
         self, jobs: Sequence[Job], labels: PortraitLabels, options: SwapOptions
@@ -222,9 +247,11 @@ class Pipeline:
         if not jobs:
             return []
         swapper = self._swapper
-        if swapper is None:
+        if swapper is None or options.blend == "soft" or any(self._recolors(job, options) for job in jobs):
             composed = self._composed(jobs, labels, options)
-            faces = self._faces([job.target for job in jobs], composed, options)
+            looks = any(self._recolors(job, options) for job in jobs)  # the network looks at all of a face
+            full = dataclasses.replace(options, full_face=options.full_face or looks)
+            faces = self._faces([job.target for job in jobs], composed, full)
             return [(face, one, over.alpha) for one, (over, face) in zip(composed, faces, strict=True)]
         outputs = APART if options.blend == "feather" else APART[:-1]
         rendered = []
@@ -233,14 +260,26 @@ class Pipeline:
             areas = self._areas(job, shape, ask.target_labels, options)
             face, alpha = made["picture"], made.get("opacity")
             alpha = blend.alpha(shape.foreground, options.blend) if alpha is None else alpha
-            rendered.append((Generated(face, face), dataclasses.replace(shape, matched=areas), alpha))
+            whole = face if ask.reach >= WHOLE else generate.later(self.backend, made["styles"], shape.labels)
+            rendered.append((Generated(face, whole), dataclasses.replace(shape, matched=areas), alpha))
         return rendered
+
+    def _recolors(self, job: Job, options: SwapOptions) -> bool:
+        return self._asked_of(job.request, options).recolors
+
+    def _reach(self, job: Job, options: SwapOptions) -> int:
+        """Return how many pixels of the crop a paste reads of the face beyond the face's opacity."""
+        if options.full_face or options.blend != "feather" or self._skins(job.request, options):
+            return WHOLE
+        return math.ceil(
+            generate.reach(job.target.crop, options.blend, self.size) * alignment.CROP / self.size
+        )
 
     def _composed(self, jobs: Sequence[Job], labels: PortraitLabels, options: SwapOptions) -> list[Composed]:
         people = [person for job in jobs for person in (job.target, *(part.person for part in job.parts))]
-        faces, lights = self.encode(people, labels), self._lights_for(options)
+        faces = self.encode(people, labels)
         with stage("compose"):
-            composed = [_compose(job, faces, options, lights) for job in jobs]
+            composed = [_compose(job, faces, options, self._lights_for(job.request, options)) for job in jobs]
             return [
                 dataclasses.replace(one, matched=self._areas(job, one, faces[job.target].labels, options))
                 for job, one in zip(jobs, composed, strict=True)
@@ -266,8 +305,10 @@ class Pipeline:
                 labels[job.target],
                 np.stack([_flags(job.request, part.ids, given[part.person].labels) for part in job.parts]),
                 _settings(options),
-                self._lights_for(options) is not None,
+                self._lights_for(job.request, options) is not None,
                 outputs,
+                self._reach(job, options),
+                None if job.target.face is None else job.target.face.styles,
             )
             for job in jobs
         ]
@@ -278,11 +319,15 @@ class Pipeline:
         swapper = self._swapper
         if not jobs or swapper is None:
             return []
+        outputs = (*PASTED, "picture") if options.full_face else PASTED
         results = []
-        for job, (ask, made) in zip(jobs, self._asked(swapper, jobs, labels, options, PASTED), strict=True):
+        for job, (ask, made) in zip(jobs, self._asked(swapper, jobs, labels, options, outputs), strict=True):
             mask, holes = made["labels"], made["holes"] > 0
             foreground = partial(_foreground, ask.chosen, mask, holes, ask.target_labels)
-            results.append(fused(made["pasted"], made["picture"], mask, holes, job.target.crop, foreground))
+            face = (
+                made["picture"] if options.full_face else generate.later(self.backend, made["styles"], mask)
+            )
+            results.append(fused(made["pasted"], face, mask, holes, job.target.crop, foreground))
         return results
 
     def swap_resident(
@@ -295,7 +340,7 @@ class Pipeline:
         swapper = self._swapper
         if swapper is None or request == Regions(()) or options.idle or options.blend != "feather":
             return None
-        if self._skins(request, options):
+        if self._skins(request, options) or self._asked_of(request, options):
             return None
         if self.driver.drives(options, source):
             return None
@@ -312,14 +357,20 @@ class Pipeline:
             given = Given(self._labels_of(source, labels[0], "source", assumed), pixels)
         mask = self._labels_of(target, labels[1], "target", assumed)
         flags = _flags(request, _ids(request) or (), given.labels)[None]
-        lit = self._lights_for(options) is not None
+        lit = self._lights_for(request, options) is not None
+        outputs, reach = ((*PASTED, "picture"), WHOLE) if options.full_face else (PASTED, 0)
         with stage("fused"):
-            (made,) = swapper.swap([Ask((given,), kept, mask, flags, _settings(options), lit)])
+            (made,) = swapper.swap(
+                [Ask((given,), kept, mask, flags, _settings(options), lit, outputs, reach)]
+            )
         holes = made["holes"] > 0
         foreground = partial(_foreground, flags, made["labels"], holes, mask)
-        pictures = made["pasted"], made["picture"]
-        result = resident(*pictures, made["labels"], holes, made["target_pixels"], foreground)
-        return result.of_face(None, None, _names(request))
+        if options.full_face:
+            face = Lazy(lambda: np.asarray(made["picture"]))
+        else:
+            face = generate.later(self.backend, made["styles"], made["labels"])
+        result = resident(made["pasted"], face, made["labels"], holes, made["target_pixels"], foreground)
+        return result.of_face(None, None, _names(request), statement=told.swapped(options))
 
     def _labels_of(self, image: Any, labels: Any, argument: str, assumed: bool) -> Labels:
         """Return labels checked, or the parser's, which sees a copy on the CPU."""
@@ -347,7 +398,8 @@ class Pipeline:
         foreground = compose.whole_face_foreground(face.labels, holes)
         composed = Composed(face.labels, holes, foreground, face.styles)
         (result,) = self._render([(portrait, composed)], options)
-        return result.of_face(portrait.number, portrait.crop.quad, None)
+        statement = told.reconstructed(portrait)
+        return result.of_face(portrait.number, portrait.crop.quad, None, statement=statement)
 
     def _render(self, composed: list[tuple[Portrait, Composed]], options: SwapOptions) -> list[Result]:
         """Decode in one batch, then paste each face into its photo."""
@@ -382,10 +434,11 @@ def _worthwhile(group: Sequence[Job]) -> Sequence[Job]:
     return [job for job in group if job.request != Regions(())] or group[:1]
 
 
-def _told(result: Result, job: Job) -> Result:
-    """Return a job's result with what was swapped where."""
+def _told(result: Result, job: Job, options: SwapOptions) -> Result:
+    """Return a job's result with what was swapped where, and how."""
     driven = tuple(part.person.driven for part in job.parts if part.person.driven is not None)
-    return result.of_face(job.target.number, job.target.crop.quad, _names(job.request), driven)
+    place = job.target.number, job.target.crop.quad, _names(job.request)
+    return result.of_face(*place, driven, told.swapped(options, job))
 
 
 def _names(request: Request) -> tuple[str, ...] | None:
@@ -436,10 +489,14 @@ def _compose(
         given.append((face.labels, vectors, compose.shown(face.labels, part.ids)))
     if isinstance(job.request, WholeFace):
         source_labels, source_styles, _ = given[0]
-        order = options.hair_first, options.earrings_first
-        labels, holes = compose.whole_face_labels(source_labels, target.labels, *order)
-        styles = compose.whole_face_styles(source_styles, target.styles, options.extent)
         shaped: list[tuple[compose.Styles, Sequence[int]]] = [(source_styles, regions.FACE)]
+        if options.blend == "soft":
+            labels, holes = compose.longer_labels(source_labels, target.labels)
+            styles = compose.longer_styles(source_styles, target.styles, options.extent)
+        else:
+            order = options.hair_first, options.earrings_first
+            labels, holes = compose.whole_face_labels(source_labels, target.labels, *order)
+            styles = compose.whole_face_styles(source_styles, target.styles, options.extent)
     else:
         labels, holes = compose.region_labels([(mask, ids) for mask, _, ids in given], target.labels)
         shaped = [(vectors, ids) for _, vectors, ids in given]
@@ -452,4 +509,7 @@ def _compose(
         labels, holes = target.labels, np.zeros(target.labels.shape, bool)
     whole = isinstance(job.request, WholeFace)
     chosen = None if whole else [region for _, _, ids in given for region in ids]
-    return Composed(labels, holes, compose.foreground(chosen, labels, holes, target.labels), styles)
+    foreground = compose.foreground(chosen, labels, holes, target.labels)
+    if whole and options.blend == "soft":
+        foreground = ~np.isin(labels, compose.NO_FACE) | holes
+    return Composed(labels, holes, foreground, styles)

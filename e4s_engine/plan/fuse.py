@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 # Steps of the runtime; other kinds exist only between recording and fusing.
 RUNTIME = frozenset(
     {
-        "add", "affine", "argmax", "blur", "constant", "conv2d", "copy", "demodulate", "from_uint8", "gate",
-        "gaussian_quarter", "instance_norm", "max_pool", "norm_add", "picture", "region_linear",
-        "region_pool", "regional_conv", "resize", "resize_labels", "rms_norm", "soft_argmax", "spade",
-        "sparse_motion", "split_slices", "sum_taps", "to_rgb", "to_uint8", "warp",
+        "add", "affine", "argmax", "blur", "condition", "constant", "conv2d", "copy", "demodulate",
+        "depthwise", "from_uint8", "gate", "gaussian_quarter", "gelu", "group_norm", "instance_norm",
+        "layer_norm", "max_pool", "multiply", "nmf", "norm_add", "part_attention", "picture",
+        "region_linear", "region_pool", "regional_conv", "resize", "resize_labels", "rms_norm",
+        "soft_argmax", "spade", "sparse_motion", "split_slices", "sum_taps", "to_rgb", "to_uint8", "warp",
     }
 )  # fmt: skip
 
@@ -200,8 +201,8 @@ def _activate_conv(graph: Graph, step: Step) -> bool:
 
 
 def _activate_norm(graph: Graph, step: Step) -> bool:
-    """Fold PReLU into an instance norm, or any activation into an affine map."""
-    norm = graph.before(step, "x", "instance_norm", "affine")
+    """Fold PReLU into an instance or group norm, or any activation into an affine map."""
+    norm = graph.before(step, "x", "instance_norm", "group_norm", "affine")
     if norm is None or "prelu" in norm.weights:
         return False
     norm.weights["prelu"] = step.weights["prelu"]
@@ -223,18 +224,19 @@ def _add_residual(graph: Graph, step: Step) -> bool:
     """Fold a sum into the later of the convolutions that write its operands."""
     buffers = graph.plan.buffers
     for mine, other in (("x", "other"), ("other", "x")):
-        conv, residual = graph.before(step, mine, "conv2d"), step.buffers[other]
+        conv, residual = graph.before(step, mine, "conv2d", "depthwise"), step.buffers[other]
         a, b = buffers[step.buffers[mine]], buffers[residual]
         if conv is None or a.shape != b.shape or a.type != b.type or b.external >= 0:
             continue
         if _is_activated(conv) or "residual" in conv.buffers or not graph.is_ready(residual, conv):
             continue
         if step.numbers["gain"] != 1:
-            if mine == "x":
+            if mine == "x" or conv.kind == "depthwise":
                 continue  # the residual would need a factor
             _multiply(conv, step.numbers["gain"])
         conv.buffers["residual"] = residual
-        conv.numbers["relu_last"] = 0
+        if conv.kind == "conv2d":
+            conv.numbers["relu_last"] = 0
         graph.fold(step, conv)
         return True
     return False
@@ -377,7 +379,16 @@ def _keep_floats(graph: Graph, step: Step, operand: str) -> bool:
     return True
 
 
-def _float_heat(graph: Graph, step: Step) -> bool:
+def _activate_depthwise(graph: Graph, step: Step) -> bool:
+    conv = graph.before(step, "x", "depthwise")
+    if conv is None or "residual" in conv.buffers or conv.numbers["gelu"]:
+        return False
+    conv.numbers["gelu"] = 1
+    graph.fold(step, conv)
+    return True
+
+
+def _float_x(graph: Graph, step: Step) -> bool:
     return _keep_floats(graph, step, "x")
 
 
@@ -416,7 +427,9 @@ RULES: dict[str, Sequence[Rule]] = {
     "squeeze_excite": (_norm_and_add, _excite_apart),
     "latent_codes": (_shift_biases,),
     "argmax": (_resize_logits,),
-    "soft_argmax": (_float_heat,),
+    "soft_argmax": (_float_x,),
+    "nmf": (_float_x,),
+    "gelu": (_activate_depthwise,),
     "warp": (_float_mixture,),
     "sigmoid": (_sigmoid_picture,),
     "copy": (_write_picture, parts.grow, parts.write_part),

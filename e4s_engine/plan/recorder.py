@@ -134,10 +134,13 @@ class Symbol:
 
 @dataclasses.dataclass(eq=False, kw_only=True)
 class Codes(Symbol):
-    """Style codes [N,R,L,D]: the buffer holds the first `injected` layers, latent_avg the others."""
+    """Style codes [N,R,L,D]: the buffer holds the first `injected` layers, latent_avg the others.
+
+    latent_avg: None where the buffer holds all layers.
+    """
 
     injected: int
-    latent_avg: Weight
+    latent_avg: Weight | None
 
 
 class Plan:

@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 
 from e4s_engine.errors import OutputError, VideoError
+from e4s_engine.marks import making
+from e4s_engine.marks.statement import Statement
 from e4s_engine.photo import images
 from e4s_engine.photo.files import replacing
 from e4s_engine.video import frames
 from e4s_engine.video.clip import Clip, Facts
-from e4s_engine.video.codecs import pyav
+from e4s_engine.video.codecs import ISO, pyav
 from e4s_engine.video.turn import UPRIGHT
 
 FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
@@ -59,11 +61,18 @@ def check_audio(facts: Facts, suffix: str, clip: Path) -> None:
 
 
 def join(
-    pieces: Sequence[Piece], facts: Facts, output: Path, span: Span, last_duration: int, sound: Clip | None
+    pieces: Sequence[Piece],
+    facts: Facts,
+    output: Path,
+    span: Span,
+    last_duration: int,
+    sound: Clip | None,
+    statement: Statement | None = None,
 ) -> None:
-    """Write the finished file; one that is there is complete at every moment. sound: whose audio it takes.
+    """Write the finished file; one that is there is complete at every moment.
 
-    last_duration: of the last frame, in units of the clip's time base.
+    last_duration: of the last frame, in units of the clip's time base. sound: clip whose audio it takes.
+    statement: what marks it as made by a model; None: nobody was swapped. GIFs hold no mark.
     """
     av = pyav()
     times = [time for piece in pieces for time in piece.times]
@@ -74,7 +83,11 @@ def join(
                 _write_gif(pieces, facts, temporary, offset, last_duration)
             else:
                 edges = offset, last_duration
-                _mux(pieces, facts, temporary, edges, (sound, span.whole), output.suffix.lower())
+                suffix = output.suffix.lower()
+                _mux(pieces, facts, temporary, edges, (sound, span.whole), suffix, statement)
+                if statement is not None and suffix in ISO:
+                    with temporary.open("ab") as file:
+                        file.write(making.video_box(statement))
         except av.error.FFmpegError as error:
             raise OutputError(f"output: cannot write {output}: {error.strerror or error}") from error
 
@@ -86,6 +99,7 @@ def _mux(
     edges: tuple[int, int],
     audio: tuple[Clip | None, bool],
     suffix: str,
+    statement: Statement | None,
 ) -> None:
     """Write packets of parts and audio. edges: time of the first frame, duration of the last.
 
@@ -100,6 +114,8 @@ def _mux(
     with av.open(str(output), "w", format=FORMATS[suffix], options=options if is_iso else {}) as container:
         with av.open(str(pieces[0].path)) as first:
             stream = container.add_stream_from_template(first.streams.video[0], opaque=True)
+        if statement is not None and not is_iso and making.marking():
+            container.metadata["DIGITAL_SOURCE_TYPE"] = statement.source_type
         if stream.codec_context.name == "hevc" and is_iso:
             stream.codec_context.codec_tag = "hvc1"  # the form that Apple's players take
         stream.time_base = facts.time_base
@@ -111,7 +127,7 @@ def _mux(
                 container.mux_one(packet)
             return
         with sound.audio() as source:
-            container.metadata.update(source.metadata)
+            container.metadata.update({**source.metadata, **container.metadata})
             outputs = {
                 one.index: container.add_stream_from_template(one, opaque=True)
                 for one in source.streams.audio
@@ -247,8 +263,11 @@ def graph_out(graph: Any, pixels: Any) -> Any:
     return graph.pull()
 
 
-def write_pictures(pieces: Sequence[Piece], facts: Facts, folder: Path, suffix: str) -> None:
-    """Write the frames as pictures, 000000 and so on, into a new folder."""
+def write_pictures(
+    pieces: Sequence[Piece], facts: Facts, folder: Path, suffix: str, statement: Statement | None
+) -> None:
+    """Write the frames as pictures, 000000 and so on, into a new folder. statement: see `join`."""
+    xmp = making.packet(statement, None)
     folder.mkdir()
     for number, (_, pixels) in enumerate(decoded(pieces, facts)):
-        images.write(pixels, folder / f"{number:06d}{suffix}", "output")
+        images.write(pixels, folder / f"{number:06d}{suffix}", "output", xmp=xmp)

@@ -137,12 +137,12 @@ def _finish(book: Ledger, form: Form, output: Path, video: Video, sound: Clip | 
     if not output.suffix:
         folder = book.folder / "pictures"
         shutil.rmtree(folder, ignore_errors=True)
-        joining.write_pictures(book.pieces, form.facts, folder, _PICTURES)
+        joining.write_pictures(book.pieces, form.facts, folder, _PICTURES, video.statement)
         with contextlib.suppress(OSError):
             output.rmdir()  # an empty folder
         folder.replace(output)
         return
-    joining.join(book.pieces, form.facts, output, span, duration, sound)
+    joining.join(book.pieces, form.facts, output, span, duration, sound, video.statement)
 
 
 def _leave(book: Ledger, form: Form, output: Path, video: Video, sound: Clip | None) -> None:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from e4s_engine.faces.face import Detector
 from e4s_engine.options import SwapOptions
 from e4s_engine.photo.images import Pixels
+from e4s_engine.pipeline.guarding import Guard, ask_jobs
 from e4s_engine.pipeline.located import Portrait
 from e4s_engine.pipeline.pipeline import Pipeline
 from e4s_engine.result import Result
@@ -69,6 +70,11 @@ class Work:
     options: SwapOptions
     steady: Steady
     time_base: float
+    guard: Guard | None = None
+
+    def admit(self, target: Portrait) -> None:
+        """Ask the engine's guard about a face that appears. Raises RefusedError."""
+        ask_jobs(self.guard, [self.cast.job(target)])
 
     def swap(self, batch: list[Ready]) -> list[FrameResult]:
         """Swap the faces of some frames together."""
@@ -158,9 +164,12 @@ class _Lines:
                 continue
             quads = [other.quads[frame.number - other.first] for other in shown if other is not track]
             quad = track.quads[frame.number - track.first]
-            self._line(track, frame.number).add(
-                frame.number, portrait(frame.pixels, quad, track.number, quads)
-            )
+            one = portrait(frame.pixels, quad, track.number, quads)
+            known = len(self._lines)
+            line = self._line(track, frame.number)
+            if len(self._lines) > known:
+                self._work.admit(one)
+            line.add(frame.number, one)
 
     def emit(self, frame: Frame, first: int) -> Iterator[Ready]:
         """Yield the frame, unless it only helps those after it."""
@@ -207,8 +216,10 @@ def live(frames: Iterable[Frame], detect: Detector, work: Work) -> Iterator[Fram
         for number in _meant(work.cast, list(quads), leader):
             others = [quad for other, quad in quads.items() if other != number]
             one = portrait(frame.pixels, quads[number], number, others)
-            line = lines.setdefault(number, LiveLine(work.pipeline, work.steady))
-            ready.append(line.ready(one))
+            if number not in lines:
+                work.admit(one)
+                lines[number] = LiveLine(work.pipeline, work.steady)
+            ready.append(lines[number].ready(one))
         yield from work.swap([(frame, ready)])
 
 

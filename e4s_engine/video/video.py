@@ -15,7 +15,9 @@ import numpy as np
 
 from e4s_engine.errors import AlignmentError, CancelledError, VideoError
 from e4s_engine.faces.face import Detector
+from e4s_engine.marks.statement import Statement
 from e4s_engine.photo.images import is_stream
+from e4s_engine.pipeline import told
 from e4s_engine.video import flow, saving, swapping
 from e4s_engine.video.analysis import Analysis, analyse
 from e4s_engine.video.clip import Clip, Facts
@@ -145,6 +147,11 @@ class Video:
     def chosen(self) -> set[int]:
         """Numbers of the tracks that are swapped."""
         return self._work.cast.numbers(self.tracks)
+
+    @property
+    def statement(self) -> Statement | None:
+        """What files say was done; None if nobody is swapped."""
+        return told.swapped(self._work.options) if self.chosen else None
 
     @property
     def span(self) -> Span:

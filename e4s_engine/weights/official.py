@@ -47,14 +47,14 @@ def load_official(file: Path, argument: str, ema: bool = False) -> Model:
             )
 
     def to_float32(name: str) -> npt.NDArray[np.float32]:
-        return np.ascontiguousarray(state[name].detach().float().numpy())
+        return np.asarray(state[name].detach().float().numpy(), order="C")  # () stays ()
 
     read = {name: to_float32(name) for name in progress(list(wanted), f"Reading {file.name}")}
     bad = [name for name, tensor in read.items() if not np.isfinite(tensor).all()]
     if bad:
         raise not_finite(bad, file, argument)
-    # Filters and counters: not learned.
-    constant = re.compile(r"\.kernel$|^kp_detector\.down\.weight$|num_batches_tracked$")
+    # Filters, counters, and noise that is drawn afresh (of inpainting): not learned.
+    constant = re.compile(r"\.kernel$|^kp_detector\.down\.weight$|num_batches_tracked$|^noises\.noise\d+$")
     extra = {name for name in shapes if name not in wanted and not constant.search(name)}
     return Model(config, read, log_unused(extra, file))
 

@@ -46,6 +46,13 @@ def drawn(config: ModelConfig, kind: str, seed: int) -> tuple[np.ndarray, np.nda
     return rng.standard_normal((2, REGIONS, config.style_dim)).astype(np.float32), labels.astype(np.uint8)
 
 
+def test_the_share_of_a_box_is_of_the_work() -> None:
+    """All of it for the whole picture; for a part less than for a larger one, and more than its pixels'."""
+    backend = loaded(native.Native("fp32"), make_model(CONFIGS["wide"]))
+    shares = [backend.share("rgi", "decode", (0, 0, side, side)) for side in (16, 32, 64, 128)]
+    assert shares == sorted(shares) and 1 / 64 < shares[0] < shares[2] < 1 and shares[3] == 1
+
+
 @st.composite
 def boxes(draw: Any, side: int) -> tuple[int, int, int, int]:
     (top, bottom), (left, right) = (

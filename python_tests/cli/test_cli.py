@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import torch
@@ -27,6 +28,8 @@ def test_reconstruct(e4s, engine):
 
 def test_parse(e4s, engine):
     done(e4s("parse", "a.png", "-o", "overlay.png", "--save-labels", "found.png"))
+    done(e4s("parse", "a.png", "-o", "again.png", "--save-labels", "found.npy"))
+    np.testing.assert_array_equal(np.load("found.npy"), engine.parse("a.png"))
     with Image.open("found.png") as found:
         np.testing.assert_array_equal(np.asarray(found), engine.parse("a.png"))
     overlay = images.read("overlay.png").astype(int)
@@ -39,6 +42,11 @@ def test_info_prints_the_plan(e4s, fails):
     assert (code, err) == (0, "")
     for word in ("encode: ", "decode: ", "arena", "without reuse", "regional_conv", "GFLOP", "offset"):
         assert word in out
+    shares = {name: float(share) for name, share in re.findall(r"(\w+) ([\d.]+)%", out.splitlines()[-1])}
+    assert 0 < shares["eyes"] < shares["nose"] < shares["face"] < 100
+    _, out, _ = e4s("info", "--plan", "--regions", "eyes,nose")
+    assert shares["nose"] < float(re.findall(r"eyes, nose ([\d.]+)%", out)[0]) < shares["face"]
+    assert "pass --plan as well" in fails("info", "--regions", "eyes")
     assert "the native one does" in fails("info", "--plan", "--backend", "reference")
 
 

@@ -16,6 +16,7 @@ from native_tools import kernels, native
 
 from e4s_engine import ops, weights
 from e4s_engine.backends import plans
+from e4s_engine.backends.native import Native
 from e4s_engine.errors import WeightsError
 from e4s_engine.networks import registry
 from e4s_engine.networks.gpen.config import GPENConfig
@@ -24,11 +25,12 @@ from e4s_engine.networks.network import Config, Function, Input
 from e4s_engine.networks.parsenet import parse
 from e4s_engine.networks.parsenet.config import ParseNetConfig
 from e4s_engine.networks.rrdbnet import tiles
-from e4s_engine.networks.rrdbnet.config import RRDBConfig
+from e4s_engine.networks.rrdbnet.config import RealESRGANConfig, RRDBConfig
 from e4s_engine.networks.rrdbnet.enlarge import enlarge
 from e4s_engine.testing.loaded import loaded
 from e4s_engine.testing.metrics import psnr
 from e4s_engine.weights import Model, random_model
+from e4s_engine.weights import folder as weight_folder
 
 SMALL = {
     "parsenet": ParseNetConfig(classes=7, widths=(8, 16, 24), blocks=2),
@@ -201,3 +203,27 @@ def test_impossible_configs_are_refused(fields: tuple[str, dict[str, Any]]) -> N
     kind, changes = fields
     with pytest.raises(WeightsError, match="impossible"):
         registry.from_json(kind, json.dumps(changes))
+
+
+def test_realesrgan_is_rrdbnet_at_twice_the_width(tmp_path: Path) -> None:
+    """Its file is told from RealESRNet's by its width alone; whole and in tiles its pictures are the same."""
+    published = registry.tensors(RealESRGANConfig())
+    assert registry.recognise(published) == RealESRGANConfig() and type(RealESRGANConfig()) is not RRDBConfig
+    assert len(published) == 702 and registry.kind_of(registry.recognise(published)) == "realesrgan"
+    assert registry.recognise(registry.tensors(RRDBConfig())) == RRDBConfig()
+    model = random_model(RealESRGANConfig(blocks=1), 3)
+    torch.save(
+        {"params_ema": {k: torch.from_numpy(v) for k, v in model.tensors.items()}},
+        tmp_path / "RealESRGAN.pth",
+    )
+    weights.save(random_model(RRDBConfig(features=16, growth=16, blocks=1), 3), tmp_path / "net.safetensors")
+    chosen = weight_folder.chosen(weight_folder.survey(tmp_path), "weights")
+    assert set(chosen) == {"realesrgan", "rrdbnet"}
+    opened = weights.load(chosen["realesrgan"], "realesrgan")
+    pixels = np.random.default_rng(1).integers(0, 256, (1, 9, 140, 3), dtype=np.uint8)
+    backend = loaded(Native("fp32"), opened)
+    whole = backend.run("realesrgan", "enlarge", pixels)
+    assert relative(whole, run_reference(enlarge, opened, pixels)) < 2e-5
+    run = partial(backend.run, "realesrgan")
+    wide = np.random.default_rng(2).integers(0, 256, (1, 130, 140, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(tiles.enlarged(run, wide), run("enlarge", wide))

@@ -227,7 +227,7 @@ def stub_model(picture):
 
 
 def test_a_model_by_name_or_as_it_is():
-    assert landmarks.resolve(None) == landmarks.Finder("none", None, False)
+    assert landmarks.resolve(None) == landmarks.Finder("none", None, False, refused=True)
     for model, name in (
         (stub_model, "a landmark model"),
         (f"{__name__}:stub_model", f"{__name__}:stub_model"),

@@ -317,7 +317,7 @@ def test_lossy_round_trip(tmp_path, suffix):
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("a.gif", ["'.gif'", ".png"]), ("a", ["''", ".png"]), (None, ["file name", "NoneType"]), (3, ["int"])],
+    [("a.ppm", ["'.ppm'", ".png"]), ("a", ["''", ".png"]), (None, ["file name", "NoneType"]), (3, ["int"])],
 )
 def test_unknown_output_formats(tmp_path, name, words):
     with pytest.raises(ArgumentError) as caught:

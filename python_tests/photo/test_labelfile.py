@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import traceback
@@ -22,6 +23,16 @@ def test_landmark_files_are_small(tmp_path, suffix):
     else:
         path.write_bytes(b"1 " * (1 << 20))
     with pytest.raises(AlignmentError, match=r"landmarks: .*(bytes|too large)"):
+        labelfile.read_landmarks(str(path))
+
+
+def test_a_line_of_faces_is_landmarks(tmp_path):
+    points = [[30.5, 40], [60, 41], [45, 55], [35, 70], [56, 71]]
+    path = tmp_path / "face.json"
+    path.write_text(json.dumps({"number": 0, "score": 0.9, "points": points}))
+    np.testing.assert_array_equal(labelfile.read_landmarks(str(path)), points)
+    path.write_text(json.dumps({"number": 0}))
+    with pytest.raises(AlignmentError, match="landmarks: expected"):
         labelfile.read_landmarks(str(path))
 
 

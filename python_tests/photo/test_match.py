@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from e4s_engine import regions
 from e4s_engine.photo import align, match
 
 EVERY = np.stack(np.meshgrid(*[np.arange(0, 256, 15)] * 3), axis=-1).reshape(-1, 3).astype(np.uint8)
@@ -66,3 +68,19 @@ def test_only_the_area_changes(size: int) -> None:
     apart = np.abs(made[inside].astype(int) - wanted)  # made by a table, read between its colours
     assert apart.max() <= 6 and apart.mean() < 0.5
     assert match.matched(face, (), crop) is face
+
+
+@pytest.mark.parametrize("size", [200, 512, 1024])
+def test_windows_are_those_of_the_whole_masks(size: int) -> None:
+    """Scattered masks at the borders, as seen by masks that are enlarged whole."""
+    rng = np.random.default_rng(size)
+    face = rng.integers(0, 256, (size, size, 3), np.uint8)
+    crop = align.whole(rng.integers(0, 256, (1024, 1024, 3), np.uint8))
+    moved, given, wanted = (rng.random((512, 512)) < 0.01 for _ in range(3))
+    moved[:, 100:], given[:300], wanted[:, :17] = False, False, False
+    large_moved, large_given = (
+        regions.resize_nearest(mask.astype(np.uint8), size) > 0 for mask in (moved, given)
+    )
+    table = match._table(face[large_given], crop.image[::2, ::2][wanted])
+    expected = np.where(large_moved[..., None], Image.fromarray(face).filter(table), face)
+    np.testing.assert_array_equal(match.matched(face, [match.Area(moved, given, wanted)], crop), expected)

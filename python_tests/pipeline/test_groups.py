@@ -90,7 +90,7 @@ def test_a_callable_chooses_and_options_carry_it(people, ann) -> None:
     assert SwapOptions(faces=[2, 0]).faces == (2, 0)
 
 
-@pytest.mark.parametrize("blend", ["feather", "multiband", "multiband10", "none"])
+@pytest.mark.parametrize("blend", ["feather", "multiband", "multiband10", "soft", "none"])
 def test_all_faces_end_up_in_one_photo(people, ann, blend: str) -> None:
     """Each face is where a swap of it alone puts it; where two pastes overlap the later one is above."""
     result = people.swap(ann, GROUP, faces="all", blend=blend)

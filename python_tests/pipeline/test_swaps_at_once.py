@@ -65,6 +65,7 @@ class AtOnce:
         made = {
             "pasted": align.composite(ask.target, large, alpha),
             "picture": face,
+            "styles": one.styles,
             "labels": one.labels,
             "holes": one.holes.astype(np.uint8),
             "foreground": one.foreground.astype(np.uint8),

@@ -15,15 +15,22 @@ Numbering = tuple[Callable[[Launch], int], Callable[[Packed], int]]
 
 
 def part(
-    program: Program, slots: Mapping[int, int], numbering: Numbering, launches: list[Launch] | None = None
+    program: Program,
+    slots: Mapping[int, int],
+    numbering: Numbering,
+    launches: list[Launch] | None = None,
+    box: int = -1,
 ) -> dict[str, Any]:
     """Return a program's blocks and launches in the form that the runtime takes.
 
     slots: slot of each of the plan's externals, by number. numbering: functions from a launch to its kernel's
-    number and from weights to theirs. launches: subset of the program's launches; None: all.
+    number and from weights to theirs. launches: subset of the program's launches; None: all. box: slot of the
+    program's box.
     """
     externals = [slots[b.external] if b.external >= 0 else -1 for b in program.plan.buffers]
     externals += [-1] * (len(program.bytes) - len(externals))  # temporaries
+    if program.box is not None:
+        externals[program.box.block] = box
     chosen = program.launches if launches is None else launches
     blocks = list(zip(program.bytes, externals, strict=True))
     return {"blocks": blocks, "launches": described(chosen, numbering)}

@@ -1,9 +1,10 @@
 """A swap of aligned crops as one graph: encodes side by side, relighting, composition, decode, paste.
 
 Inputs are 8-bit pixels of the target, 8-bit pixels of its source or style vectors of sources that were
-encoded before, labels of all of them, swap flags and settings (see kernels/compose.py). Outputs are 8-bit
-pixels of the face and of the face pasted into the target's crop, its opacity there, labels, holes and
-foreground.
+encoded before, labels of all of them, swap flags and settings (see kernels/compose.py), and how far the
+caller reads the face beyond its opacity (see kernels/box.py): only so much of it is generated. Outputs are
+8-bit pixels of the face and of the face pasted into the target's crop, its opacity there, style vectors,
+labels, holes and foreground.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from e4s_engine import regions
 from e4s_engine.backends.cuda.graph import Numbering, described, part
 from e4s_engine.backends.plans import example
 from e4s_engine.backends.plans import record as record_function
-from e4s_engine.kernels import compose, enlarge, feather, relight
+from e4s_engine.kernels import box, compose, enlarge, feather, relight
 from e4s_engine.kernels.launch import SIZES, Launch, Operand, Packed, Program
 from e4s_engine.kernels.tiles import Table
 from e4s_engine.networks.rgi import relight as relighting
@@ -28,8 +29,9 @@ from e4s_engine.networks.rgi.network import RGI
 from e4s_engine.photo.align import CROP
 
 SLOTS = (
-    "source_pixels", "source_labels", "target_pixels", "target_labels", "chosen", "settings", "source_styles",
-    "target_styles", "relit", "styles", "labels", "holes", "foreground", "picture", "pasted", "opacity",
+    "source_pixels", "source_labels", "target_pixels", "target_labels", "chosen", "settings", "reach",
+    "source_styles", "target_styles", "relit", "styles", "labels", "holes", "foreground", "box", "picture",
+    "pasted", "opacity",
 )  # fmt: skip
 
 ENCODED = ("pixels", "labels", "styles")  # an encode's externals
@@ -40,17 +42,28 @@ class Recipe:
     """Tell graphs apart by what they do.
 
     sources: number of sources per swap that were encoded before; 0: one source, encoded here. relight:
-    whether their style vectors are brought into the target's light.
+    whether their style vectors are brought into the target's light. kept: whether the target was encoded
+    before, too.
     """
 
     sources: int = 0
     relight: bool = False
+    kept: bool = False
 
     @property
     def inputs(self) -> tuple[str, ...]:
         """Return the slots that the caller fills."""
         given = "source_styles" if self.sources else "source_pixels"
-        return (given, "source_labels", "target_pixels", "target_labels", "chosen", "settings")
+        styles = ("target_styles",) if self.kept else ()
+        return (
+            given, "source_labels", "target_pixels", "target_labels", "chosen", "settings", "reach", *styles
+        )  # fmt: skip
+
+    @property
+    def encoded(self) -> tuple[str, ...]:
+        """Return who is encoded in the graph."""
+        before = {"source": self.sources > 0, "target": self.kept}
+        return tuple(who for who, known in before.items() if not known)
 
     @property
     def people(self) -> int:
@@ -62,8 +75,8 @@ class Recipe:
 class Swap:
     """The parts of the graph. sizes: bytes of each slot, in order.
 
-    encodes: of the source, if it is encoded here, and of the target. temporaries: bytes of the composition's
-    own memory, and of the paste's.
+    encodes: of the source and of the target, where they are encoded here. temporaries: bytes of the
+    composition's own memory, and of the paste's.
     """
 
     recipe: Recipe
@@ -101,7 +114,8 @@ class Swap:
             {"blocks": shared + [(size, -1) for size in own], "launches": described(launches, numbering)}
             for launches, own in zip((self.composition, self.paste), self.temporaries, strict=True)
         )
-        last = part(self.decode, {0: slot["styles"], 1: slot["labels"], 2: slot["picture"]}, numbering)
+        decoded = {0: slot["styles"], 1: slot["labels"], 2: slot["picture"]}
+        last = part(self.decode, decoded, numbering, box=slot["box"])
         return [*encodes, middle, last, paste]
 
 
@@ -109,11 +123,12 @@ def record(
     config: ModelConfig, precision: str, batch: int, table: Table | None = None, recipe: Recipe = Recipe()
 ) -> Swap:
     """Record the parts of a graph of `batch` swaps. table: measured tiles."""
-    whose = ("target",) if recipe.sources else ("source", "target")
-    encodes = {who: Program(example(config, "encode", precision, batch), table=table) for who in whose}
+    encodes = {
+        who: Program(example(config, "encode", precision, batch), table=table) for who in recipe.encoded
+    }
     decode = dataclasses.replace(RGI.functions["decode"], call=decode_pixels)
     inputs = [(batch, *shape) for shape in decode.examples(config)]
-    picture_of = Program(record_function(config, decode, precision, inputs), table=table)
+    picture_of = Program(record_function(config, decode, precision, inputs), table=table, boxed=True)
     composition, middle = _composition(config, batch, recipe)
     paste, last = _paste(batch, config.size)
     return Swap(
@@ -129,7 +144,8 @@ def _sizes(config: ModelConfig, recipe: Recipe) -> list[int]:
     sizes = {
         "source_pixels": 1 if recipe.sources else pixels, "source_labels": area * people,
         "target_pixels": pixels, "target_labels": area, "chosen": regions.COUNT * people,
-        "settings": compose.SETTINGS * 4, "source_styles": styles * people, "target_styles": styles,
+        "settings": compose.SETTINGS * 4, "reach": 4, "box": 4 * 4, "source_styles": styles * people,
+        "target_styles": styles,
         "relit": styles * people if recipe.relight else 1, "styles": styles, "labels": area, "holes": area,
         "foreground": area, "picture": config.size**2 * 3, "pasted": pixels, "opacity": CROP * CROP,
     }  # fmt: skip
@@ -148,6 +164,7 @@ def _composition(
     launches = [
         compose.launch_labels((*given, *asked), made, batch, people),
         *compose.band_launches(given[1], asked[0], (made[0], made[2]), near, batch, people),
+        box.launch_bounds(made[-1], _slot("reach"), _slot("box"), batch),
     ]
     source, target = _slot("source_styles"), _slot("target_styles")
     if recipe.relight:
@@ -194,4 +211,5 @@ def _bytes(temporaries: list[tuple[str, int]], batch: int) -> list[int]:
 
 def _slot(name: str) -> Operand:
     floats = name.endswith("styles") or name in ("settings", "relit")
-    return Operand(SLOTS.index(name), "f32" if floats else "u8")
+    kind = "f32" if floats else "i32" if name in ("reach", "box") else "u8"
+    return Operand(SLOTS.index(name), kind)

@@ -37,13 +37,18 @@ class GraphSwapper:
         return resident.find(image, int(self._backend.device.partition(":")[2]))
 
     def swap(self, asks: Sequence[Ask]) -> list[Made]:
-        """See `Swapper`. A source that comes once is encoded in the swap's graph, others before it."""
+        """See `Swapper`.
+
+        A source that comes once, into a target that was not encoded before, is encoded in the swap's graph,
+        others before it.
+        """
         for labels in {id(a): a for ask in asks for a in (ask.target_labels, *_labels(ask))}.values():
             check_labels(labels)
         styles = self._encoded(asks)
         groups: dict[Any, list[int]] = defaultdict(list)
         for number, ask in enumerate(asks):
-            recipe = Recipe(0 if _pixels(ask, styles) else len(ask.sources), ask.relight)
+            kept = ask.target_styles is not None
+            recipe = Recipe(0 if _pixels(ask, styles) else len(ask.sources), ask.relight, kept)
             groups[recipe, ask.outputs, isinstance(ask.target, Resident)].append(number)
         parts = [
             (recipe, numbers[part])
@@ -63,7 +68,8 @@ class GraphSwapper:
         """Return the style vectors of sources that the swaps' graphs do not encode, by `id`."""
         people = {id(given): given for ask in asks for given in ask.sources}
         uses = Counter(id(given) for ask in asks for given in ask.sources)
-        alone = {id(ask.sources[0]) for ask in asks if len(ask.sources) == 1}
+        plain = [ask for ask in asks if len(ask.sources) == 1 and ask.target_styles is None]
+        alone = {id(ask.sources[0]) for ask in plain}
         styles = {number: given.styles for number, given in people.items() if given.styles is not None}
         waiting = [
             given
@@ -93,11 +99,14 @@ class GraphSwapper:
             "target_labels": [ask.target_labels for ask in asks],
             "chosen": [ask.chosen for ask in asks],
             "settings": [ask.settings for ask in asks],
+            "reach": [np.array(ask.reach, np.int32) for ask in asks],
         }
         if recipe.sources:
             arrays["source_styles"] = [styles[id(source)] for sources in given for source in sources]
         else:
             arrays["source_pixels"] = [_place(source.pixels) for (source,) in given]
+        if recipe.kept:
+            arrays["target_styles"] = [ask.target_styles for ask in asks]
         inputs = {SLOTS.index(name): arrays[name] for name in recipe.inputs}
         results = {SLOTS.index(name): [one[name] for one in outputs] for name in outputs[0]}
         pictures = [picture for ask in asks for picture in (ask.target, *(s.pixels for s in ask.sources))]
@@ -112,9 +121,13 @@ class GraphSwapper:
         names, made = list(ask.outputs), Made()
         if isinstance(ask.target, Resident):
             device = self._backend.linker.device
-            names = [name for name in names if name not in ("pasted", "picture")]
-            for name in ("pasted", "picture", "target_pixels"):  # the last one: as it came
+            on_device = [name for name in names if name in ("pasted", "picture")]
+            names = [name for name in names if name not in on_device]
+            for name in (*on_device, "target_pixels"):  # the last one: as it came
                 made[name] = _native.CudaArray(device, shapes.get(name, (CROP, CROP, 3)))
+        if "styles" in names:
+            names.remove("styles")
+            made["styles"] = np.empty((regions.COUNT, self._backend.model.style_dim), np.float32)
         return made | {name: self._backend.memory.array(shapes.get(name, (side, side))) for name in names}
 
 

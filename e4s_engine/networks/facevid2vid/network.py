@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from e4s_engine.networks.facevid2vid.config import FaceVid2VidConfig, infer_facevid2vid
 from e4s_engine.networks.facevid2vid.points import key_points
 from e4s_engine.networks.facevid2vid.pose import head_pose
@@ -18,6 +20,10 @@ def _moved(config: FaceVid2VidConfig) -> tuple[Shape, ...]:
     return (_picture(config), (config.points, 3), (config.points, 3))
 
 
+# In bf16 a golden's picture came to 31 dB of fp32's, and to 37 with all but the decoder in fp32; on an H200
+# one of random weights to 23, in tf32 to 30, and fp16 overflows.
+_FP32: dict[str, Any] = {"cpu_precision": "fp32", "half": "fp32"}
+
 FACEVID2VID = Network(
     kind="facevid2vid",
     title="a face-vid2vid",
@@ -26,16 +32,9 @@ FACEVID2VID = Network(
     infer=infer_facevid2vid,
     recognise=lambda shapes: "generator.dense_motion_network.mask.weight" in shapes,
     functions={
-        # In bf16 a golden's picture came to 31 dB of fp32's, and to 37 with all but the decoder in fp32.
-        "key_points": Function(
-            key_points, (Input.MAPS,), lambda config: (_picture(config),), cpu_precision="fp32"
-        ),
-        "head_pose": Function(
-            head_pose, (Input.MAPS,), lambda config: (_picture(config),), cpu_precision="fp32"
-        ),
-        "reenact": Function(
-            reenact, (Input.MAPS, Input.VECTORS, Input.VECTORS), _moved, cpu_precision="fp32"
-        ),
+        "key_points": Function(key_points, (Input.MAPS,), lambda config: (_picture(config),), **_FP32),
+        "head_pose": Function(head_pose, (Input.MAPS,), lambda config: (_picture(config),), **_FP32),
+        "reenact": Function(reenact, (Input.MAPS, Input.VECTORS, Input.VECTORS), _moved, **_FP32),
     },
     published=Published(
         "00000189-checkpoint.pth.tar",

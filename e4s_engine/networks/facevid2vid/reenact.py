@@ -16,8 +16,8 @@ from e4s_engine.networks.facevid2vid.layers import (
     doubled,
     halved,
 )
-from e4s_engine.networks.facevid2vid.tensors import RESIDUALS, SPECTRAL
-from e4s_engine.networks.layers import batch_norm
+from e4s_engine.networks.facevid2vid.tensors import RESIDUALS
+from e4s_engine.networks.layers import SPECTRAL, batch_norm
 from e4s_engine.ops.ops import Ops, T, Weights
 
 SLOPE = 0.2

@@ -7,10 +7,9 @@ from itertools import pairwise
 
 from e4s_engine.networks import network
 from e4s_engine.networks.facevid2vid.config import FaceVid2VidConfig
-from e4s_engine.networks.layers import batch_norm_tensors
+from e4s_engine.networks.layers import SPECTRAL, batch_norm_tensors
 from e4s_engine.networks.network import Entry, Shape
 
-SPECTRAL = ("weight_orig", "weight_u", "weight_v")
 HEADS = ("fc_roll", "fc_pitch", "fc_yaw", "fc_t", "fc_exp")  # yaw, pitch, roll: the names are swapped
 
 

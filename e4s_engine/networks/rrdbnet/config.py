@@ -31,6 +31,24 @@ class RRDBConfig:
             raise WeightsError(f"config: impossible RRDBNet ({self.blocks} blocks)")
 
 
+@dataclasses.dataclass(frozen=True)
+class RealESRGANConfig(RRDBConfig):
+    """RRDBNet of RealESRGAN_x4plus: wider, and a network of its own, as one pipeline needs both."""
+
+    features: int = 64
+
+
+def is_realesrgan(shapes: Shapes) -> bool:
+    """Return whether a state dict's shapes are those of an RRDBNet as wide as RealESRGAN_x4plus."""
+    first = shapes.get("conv_first.weight", ())
+    return "body.0.rdb1.conv1.weight" in shapes and bool(first) and first[0] == RealESRGANConfig.features
+
+
+def infer_realesrgan(shapes: Shapes) -> RealESRGANConfig:
+    """Infer the config of RealESRGAN_x4plus from its shapes."""
+    return RealESRGANConfig(**dataclasses.asdict(infer_rrdbnet(shapes)))
+
+
 def infer_rrdbnet(shapes: Shapes) -> RRDBConfig:
     """Infer the config of an RRDBNet state dict from its shapes (BasicSR conventions, scale 4)."""
     try:
@@ -41,7 +59,7 @@ def infer_rrdbnet(shapes: Shapes) -> RRDBConfig:
     if inputs != 3:
         raise WeightsError(
             f"weights: this RRDBNet reads {inputs} channels, as those of other scales than 4 do; the "
-            "published pipeline enlarges with realesrnet_x4.pth"
+            "published pipelines enlarge with realesrnet_x4.pth and RealESRGAN_x4plus.pth"
         )
     blocks = next(i for i in range(_MOST_BLOCKS + 2) if f"body.{i}.rdb1.conv1.weight" not in shapes)
     return RRDBConfig(features=features, growth=growth, blocks=blocks)

@@ -245,15 +245,18 @@ def whole(tmp_path: Path) -> Iterator[Engine]:
 
 def test_a_published_swap_is_one_launch(whole: Engine) -> None:
     launches = count("launches")
-    made = whole.swap(CROP, CROP, **KNOWN)
+    made = whole.swap(CROP, CROP, **KNOWN, full_face=True)
     assert count("launches") == launches + 1
     assert made.image.shape == made.face.shape == (1024, 1024, 3) and made.resident is None
+    assert count("launches") == launches + 1
     whole.swap(CROP, CROP, ["eyes", "lips"], **KNOWN)  # the same graph
     assert count("launches") == launches + 2 and count("execs") == 1
     assert np.array_equal(whole.swap(CROP, CROP, [], **KNOWN).image, CROP)
     assert count("launches") == launches + 2
-    whole.swap(CROP, CROP, "face", extent=0.5, shape=False, **KNOWN)
+    made = whole.swap(CROP, CROP, "face", extent=0.5, shape=False, **KNOWN)
     assert count("launches") == launches + 3 and count("execs") == 1
+    assert made.face.shape == made.face.shape == (1024, 1024, 3)
+    assert count("launches") == launches + 4  # the rest of the face, generated once
 
 
 def test_a_cached_face_is_one_launch(whole: Engine) -> None:
@@ -270,6 +273,18 @@ def test_a_cached_face_is_one_launch(whole: Engine) -> None:
     assert count("launches") == launches + 5  # an encode, and the swap
     many = whole.swap_batch(face, [CROP] * 20, target_labels=[CROP_LABELS] * 20)
     assert len(many) == 20 and count("launches") == launches + 8
+
+
+def test_a_swap_between_faces_encodes_nobody(whole: Engine) -> None:
+    face, target = whole.encode(CROP, CROP_LABELS), whole.encode(CROP, CROP_LABELS, keep_photo=True)
+    whole.swap(face, target, ["eyes"])
+    nodes, launches, copies = count("nodes"), count("launches"), count("copies")
+    made = whole.swap(face, target, ["eyes", "lips"], extent=0.5)
+    assert count("launches") == launches + 1 and count("nodes") == nodes
+    # Vectors and labels of both, a picture, flags, settings, reach; a picture, vectors and two maps back.
+    assert count("copies") == copies + 12 and made.image.shape == CROP.shape
+    whole.swap(CROP, target, source_labels=CROP_LABELS)
+    assert count("launches") == launches + 3  # an encode of the source, and the swap
 
 
 def test_photos_with_landmarks_are_pasted_on_the_host(whole: Engine) -> None:
@@ -352,8 +367,8 @@ def test_a_swap_of_resident_pictures_stays_on_the_device(whole: Engine) -> None:
     copies, launches = count("copies"), count("launches")
     made = whole.swap(a, b, **KNOWN)
     assert count("launches") == launches + 1
-    # Two pictures, four label maps, flags, settings and three pictures; none for `image`.
-    assert count("copies") == copies + 11
+    # Two pictures, four label maps, flags, settings, reach, style vectors, the result and the target again.
+    assert count("copies") == copies + 12
     assert made.resident.shape == (1024, 1024, 3) and made.resident.__dlpack_device__() == (2, 0)
     assert made.image.shape == made.face.shape == (1024, 1024, 3)
     assert made.labels.shape == made.holes.shape == (512, 512) and made.holes.dtype == bool
@@ -366,7 +381,7 @@ def test_a_swap_of_resident_pictures_stays_on_the_device(whole: Engine) -> None:
 
 
 def test_a_resident_result_copies_each_picture_once(whole: Engine) -> None:
-    made = whole.swap(Interface(CROP), Interface(CROP), **KNOWN)
+    made = whole.swap(Interface(CROP), Interface(CROP), **KNOWN, full_face=True)
     copies = count("copies")
     with ThreadPoolExecutor(8) as pool:
         seen = list(pool.map(lambda _: (made.image, made.face), range(8)))
@@ -442,8 +457,8 @@ def test_benchmarks_time_portraits(monkeypatch: pytest.MonkeyPatch) -> None:
     portraits = []
     fill, time = gpu_times.set_portraits, cuda.Cuda.time
 
-    def filled(graph: Any, batch: int) -> None:
-        fill(graph, batch)
+    def filled(graph: Any, batch: int, *rest: Any, **more: Any) -> None:
+        fill(graph, batch, *rest, **more)
         labels = [np.empty((batch, *CROP_LABELS.shape), np.uint8) for _ in people]
         names = ("source_labels", "target_labels")
         graph.run({}, {swaps.SLOTS.index(name): array for name, array in zip(names, labels, strict=True)})
@@ -457,11 +472,13 @@ def test_benchmarks_time_portraits(monkeypatch: pytest.MonkeyPatch) -> None:
         return time(self, network, function, arrays, runs)
 
     monkeypatch.setattr(gpu_times, "set_portraits", filled)
-    assert set(gpu_times.fused_swaps(_native.CudaDevice(0), options)) == {"bf16 1", "bf16 3"}
-    assert len(portraits) == 8 and all(portraits)
+    times = gpu_times.fused_swaps(_native.CudaDevice(0), options)
+    assert {"bf16 1", "bf16 3", "bf16 1 full", "bf16 3 eyes, encoded"} <= set(times) and len(times) == 14
+    assert len(portraits) == 7 * 8 and all(portraits)
+    portraits.clear()
     monkeypatch.setattr(cuda.Cuda, "time", timed)
     assert len(gpu_times.stages(options)) == 6
-    assert len(portraits) == 8 + 2 * 6 * (1 + 3) and all(portraits)
+    assert len(portraits) == 2 * 6 * (1 + 3) and all(portraits)
     gc.collect()
 
 
@@ -477,6 +494,6 @@ def test_the_benchmark_of_public_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     report = gpu_api.calls(argparse.Namespace(runs=1))
     assert set(report) == {"1024", "demo 256"} and report["demo 256"]["precision"] == "bf16"
     for one in report.values():
-        assert len(one["ms"]) == 10 and all(ms > 0 for ms in one["ms"].values())
+        assert len(one["ms"]) == 14 and all(ms > 0 for ms in one["ms"].values())
         assert one["graph_ms"] > 0 and {"read", "fused", "total", "rest"} <= set(one["stages_ms"])
     gc.collect()

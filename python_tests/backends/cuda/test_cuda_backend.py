@@ -14,7 +14,7 @@ import pytest
 from native_tools import SMALL, make_model
 
 from e4s_engine import _native, regions
-from e4s_engine.backends import APART, Ask, Given
+from e4s_engine.backends import APART, PASTED, Ask, Given
 from e4s_engine.backends.cuda import ahead, workers
 from e4s_engine.backends.cuda import backend as cuda
 from e4s_engine.backends.cuda import compile as compiling
@@ -134,11 +134,13 @@ def test_swaps_in_one_go_fill_every_slot(backend: cuda.Cuda) -> None:
     whole = loaded(cuda.Cuda("cuda:0", "bf16"), make_model(WHOLE))
     for engine, size in ((whole, 1024), (backend, SMALL.size)):
         Graph.runs.clear()
-        made = engine.swapper.swap(asked(9))
-        assert len(made) == 9 and [len(run) for run in Graph.runs] == [10, 10]
-        assert list(made[0]) == ["pasted", "picture", "labels", "holes"]
-        shapes = [array.shape for array in made[8].values()]
-        assert shapes == [(1024, 1024, 3), (size, size, 3), (512, 512), (512, 512)]
+        made = engine.swapper.swap(asked(9, outputs=(*PASTED, "picture")))
+        assert len(made) == 9 and [len(run) for run in Graph.runs] == [12, 12]
+        shapes = {name: array.shape for name, array in made[8].items()}
+        assert shapes == {
+            "pasted": (1024, 1024, 3), "styles": (12, SMALL.style_dim), "labels": (512, 512),
+            "holes": (512, 512), "picture": (size, size, 3),
+        }  # fmt: skip
         assert all((array == 1).all() for one in made for array in one.values())
         assert not any(
             np.shares_memory(a, b) for a, b in itertools.combinations([one["pasted"] for one in made], 2)
@@ -183,18 +185,18 @@ def test_sources_that_come_again_are_encoded_once(backend: cuda.Cuda) -> None:
     Graph.runs.clear()
     first, *others = asked(3, relight=False)
     backend.swapper.swap([first, *(dataclasses.replace(ask, sources=first.sources) for ask in others)])
-    assert [len(run) for run in Graph.runs] == [3, 10]  # one encode, one graph of three swaps
+    assert [len(run) for run in Graph.runs] == [3, 11]  # one encode, one graph of three swaps
     styles = np.zeros((regions.COUNT, SMALL.style_dim), np.float32)
     before = [Given(first.target_labels, styles=styles)]
     backend.swapper.swap([dataclasses.replace(first, sources=tuple(before), outputs=APART)])
-    assert [len(run) for run in Graph.runs] == [3, 10, 11]  # encoded before
+    assert [len(run) for run in Graph.runs] == [3, 11, 13]  # encoded before
     backend.swapper.swap(asked(1, sources=3))
-    assert [len(run) for run in Graph.runs] == [3, 10, 11, 3, 10]
+    assert [len(run) for run in Graph.runs] == [3, 11, 13, 3, 11]
     mixed = dataclasses.replace(
         first, sources=(first.sources[0], *before), chosen=np.zeros((2, 12), np.uint8)
     )
     backend.swapper.swap([mixed])
-    assert [len(run) for run in Graph.runs][5:] == [3, 10]
+    assert [len(run) for run in Graph.runs][5:] == [3, 11]
 
 
 def test_models_that_relight_bring_their_layers(backend: cuda.Cuda) -> None:

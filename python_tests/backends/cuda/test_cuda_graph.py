@@ -18,7 +18,7 @@ from e4s_engine import _native, kernels
 from e4s_engine.backends.cuda import compile as compiling
 from e4s_engine.backends.cuda import swap as swaps
 from e4s_engine.errors import ArgumentError, BackendError
-from e4s_engine.kernels.launch import Launch, Packed
+from e4s_engine.kernels.launch import SIZES, Launch, Packed
 from e4s_engine.networks.rgi.config import ModelConfig
 
 
@@ -87,7 +87,7 @@ def test_every_launch_is_ordered_by_the_memory_it_touches(swap: Any) -> None:
         blocks = []
         for (name, pointer), (space, _, place) in zip(named, node["arguments"], strict=False):
             if space == "block":
-                start = place - pointer.offset * {"f32": 4, "bf16": 2, "u8": 1}[pointer.type]
+                start = place - pointer.offset * SIZES[pointer.type]
                 blocks.append((start, start + sizes[pointer.block], name in launch.writes))
         used.append(blocks)
     clashes = 0

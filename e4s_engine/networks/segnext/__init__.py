@@ -1,0 +1,1 @@
+"""SegNeXt, the second face parser."""

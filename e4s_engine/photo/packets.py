@@ -1,0 +1,197 @@
+"""XMP packets in picture and video files, and whether a file carries a C2PA manifest.
+
+Works on bytes: Pillow reads and writes XMP differently from version to version and from format to format.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image
+
+logger = logging.getLogger("e4s_engine")
+
+MOST_XMP_BYTES = 1 << 20  # a longer packet is left out: some programs store whole thumbnails and histories
+MOST_JPEG_XMP = 65_502
+TIFF_TAG = 700
+_TIFF_C2PA = 52545
+_JPEG_HEAD = b"http://ns.adobe.com/xap/1.0/\0"
+_PNG_START = b"\x89PNG\r\n\x1a\n"
+_PNG_KEY = b"XML:com.adobe.xmp"
+_GIF_XMP = b"\x21\xff\x0bXMP DataXMP"
+_XMP_BOX = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+_C2PA_BOX = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
+
+
+class Packets(NamedTuple):
+    """Marks that a file carries. xmp: its packet. c2pa: whether it holds a manifest, which is not checked."""
+
+    xmp: bytes | None = None
+    c2pa: bool = False
+
+
+def find(data: bytes) -> Packets:
+    """Return what a file carries. Damaged files give what was found before the damage."""
+    xmp, c2pa = None, False
+    with contextlib.suppress(Exception):  # any bytes may come
+        for kind, content in _parts(data):
+            if kind == "c2pa":
+                c2pa = True
+            elif xmp is None:
+                xmp = content.strip(b"\0")
+    if xmp is not None and not 0 < len(xmp) <= MOST_XMP_BYTES:
+        logger.warning("XMP of %d bytes is left out: at most %d are read", len(xmp), MOST_XMP_BYTES)
+        xmp = None
+    return Packets(xmp, c2pa)
+
+
+def of_image(image: Image.Image) -> Packets:
+    """Return what an image in memory brings from its file, as far as Pillow kept it."""
+    found = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
+    xmp = found.encode() if isinstance(found, str) else found
+    return Packets(xmp if isinstance(xmp, bytes) and 0 < len(xmp) <= MOST_XMP_BYTES else None)
+
+
+def insert_into_png(path: Path, xmp: bytes) -> None:
+    """Insert a packet into a PNG file without one."""
+    with path.open("r+b") as opened:
+        data = opened.read()
+        at = len(_PNG_START) + 25  # after the header
+        body = b"iTXt" + _PNG_KEY + b"\0\0\0\0\0" + xmp
+        opened.seek(at)
+        opened.write(
+            struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body)) + data[at:]
+        )
+
+
+def insert_into_gif(path: Path, xmp: bytes) -> None:
+    """Insert a packet into a GIF file without one.
+
+    It is no sequence of blocks: readers that skip those land in the trailer, whose bytes lead to its end.
+    """
+    with path.open("r+b") as opened:
+        data = opened.read()
+        table = 3 << (data[10] & 7) + 1 if data[10] & 128 else 0
+        at = 13 + table
+        trailer = bytes([1, *range(255, -1, -1), 0])
+        opened.seek(0)
+        opened.write(b"GIF89a" + data[6:at] + _GIF_XMP + xmp + trailer + data[at:])
+
+
+def jpeg_segment(xmp: bytes) -> bytes:
+    """Return the segment with a packet of at most MOST_JPEG_XMP bytes."""
+    content = _JPEG_HEAD + xmp
+    return b"\xff\xe1" + struct.pack(">H", len(content) + 2) + content
+
+
+def mp4_box(xmp: bytes) -> bytes:
+    """Return the top-level `uuid` box with a packet for MP4 and MOV; it may stand at the file's end."""
+    return struct.pack(">I", 24 + len(xmp)) + b"uuid" + _XMP_BOX + xmp
+
+
+def _parts(data: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield what a file carries, as ("xmp", packet) or ("c2pa", b"")."""
+    starts = {
+        b"\xff\xd8": _in_jpeg,
+        _PNG_START: _in_png,
+        b"GIF": _in_gif,
+        b"II*\0": _in_tiff,
+        b"MM\0*": _in_tiff,
+    }
+    for start, parts in starts.items():
+        if data.startswith(start):
+            yield from parts(data)
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        yield from _in_webp(data)
+    if data[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free"):
+        yield from _in_boxes(data, 0, len(data))
+
+
+def _in_jpeg(data: bytes) -> Iterator[tuple[str, bytes]]:
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:
+        length = int.from_bytes(data[at + 2 : at + 4], "big")
+        content = data[at + 4 : at + 2 + length]
+        if data[at + 1] == 0xE1 and content.startswith(_JPEG_HEAD):
+            yield "xmp", content[len(_JPEG_HEAD) :]
+        if data[at + 1] == 0xEB and b"jumb" in content[:32] and b"c2pa" in content:
+            yield "c2pa", b""
+        at += 2 + length
+
+
+def _in_png(data: bytes) -> Iterator[tuple[str, bytes]]:
+    at = 8
+    while at + 12 <= len(data):
+        length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        content = data[at + 8 : at + 8 + length]
+        if kind == b"iTXt" and content.startswith(_PNG_KEY + b"\0"):
+            packed, rest = content[len(_PNG_KEY) + 1], content[len(_PNG_KEY) + 3 :]
+            text = rest.split(b"\0", 2)[2]
+            yield "xmp", zlib.decompressobj().decompress(text, MOST_XMP_BYTES + 1) if packed else text
+        if kind == b"caBX":
+            yield "c2pa", b""
+        at += 12 + length
+
+
+def _in_webp(data: bytes) -> Iterator[tuple[str, bytes]]:
+    at = 12
+    while at + 8 <= len(data):
+        length = int.from_bytes(data[at + 4 : at + 8], "little")
+        if data[at : at + 4] == b"XMP ":
+            yield "xmp", data[at + 8 : at + 8 + length]
+        if data[at : at + 4] == b"C2PA":
+            yield "c2pa", b""
+        at += 8 + length + length % 2
+
+
+def _in_gif(data: bytes) -> Iterator[tuple[str, bytes]]:
+    at = data.find(_GIF_XMP)
+    if at >= 0:
+        start = at + len(_GIF_XMP)
+        yield (
+            "xmp",
+            data[start : data.index(b"\x01\xff\xfe", start)],
+        )  # the trailer that ends readers' skipping
+    if b"\x21\xff\x0bC2PA_GIF" in data:
+        yield "c2pa", b""
+
+
+def _in_tiff(data: bytes) -> Iterator[tuple[str, bytes]]:
+    with Image.open(io.BytesIO(data), formats=["TIFF"]) as opened:
+        tags = getattr(opened, "tag_v2", {})
+        packet = tags.get(TIFF_TAG)
+        if packet:
+            yield "xmp", packet if isinstance(packet, bytes) else str(packet).encode()
+        if _TIFF_C2PA in tags:
+            yield "c2pa", b""
+
+
+def _in_boxes(data: bytes, at: int, end: int) -> Iterator[tuple[str, bytes]]:
+    """Walk the boxes of MP4, MOV, AVIF and HEIC. The packet of a still picture is an item: searched for."""
+    still = data[8:12] in (b"avif", b"avis", b"heic", b"heix", b"mif1")
+    while at + 8 <= end:
+        length, kind, head = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8], 8
+        if length == 1:
+            length, head = int.from_bytes(data[at + 8 : at + 16], "big"), 16
+        length = length or end - at
+        if kind == b"uuid" and data[at + head : at + head + 16] == _XMP_BOX:
+            yield "xmp", data[at + head + 16 : at + length]
+        elif kind == b"uuid" and data[at + head : at + head + 16] == _C2PA_BOX:
+            yield "c2pa", b""
+        elif kind == b"XMP_":
+            yield "xmp", data[at + head : at + length]
+        elif kind in (b"moov", b"udta"):
+            yield from _in_boxes(data, at + head, min(at + length, end))
+        if length < head:
+            return
+        at += length
+    start = data.find(b"<x:xmpmeta") if still else -1
+    if start >= 0:
+        yield "xmp", data[start : data.index(b"</x:xmpmeta>", start) + 12]
