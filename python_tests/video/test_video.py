@@ -17,9 +17,9 @@ import video_tools as tools
 from api_tools import LABELS, A
 from video_faces import Painted, clip, drawn
 
-from e4s_engine import Steady, weights
+from e4s_engine import Steady, verify, weights
 from e4s_engine.engine import Engine
-from e4s_engine.errors import AlignmentError, ArgumentError, CancelledError, VideoError
+from e4s_engine.errors import AlignmentError, ArgumentError, CancelledError, RefusedError, VideoError
 from e4s_engine.networks.facevid2vid.config import FaceVid2VidConfig
 from e4s_engine.video import lines, parts
 from e4s_engine.video.clip import Clip
@@ -171,6 +171,29 @@ def test_a_saved_clip_keeps_what_is_not_swapped(swapper, source, tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["in.mkv", "out.mkv"]
 
 
+def test_a_swapped_clip_is_marked_and_another_is_not(swapper, source, tmp_path):
+    path = clip(tmp_path / "in.mp4", 3)
+    out = swapper.video(source, path, steady=QUICK).save(tmp_path / "out.mp4")
+    assert verify(out).ours and len(tools.times(out)) == 3
+    plain = swapper.video(None, path).save(tmp_path / "plain.mp4")
+    assert not verify(plain).marked
+
+
+def test_the_guard_sees_every_face_that_appears(tiny_weights, source):
+    seen = []
+
+    def guard(target, person):
+        seen.append(target.shape)
+        return "not this one"
+
+    with Engine(tiny_weights / "model.safetensors", landmarks=Painted(), device="cpu", guard=guard) as engine:
+        with pytest.raises(RefusedError, match="not this one"):
+            list(engine.video(source, drawn(3), steady=QUICK))
+        with pytest.raises(RefusedError, match="not this one"):
+            list(engine.video(source, iter(drawn(3)), steady=QUICK))
+    assert seen == [(160, 240, 3)] * 2 and threads() == 0
+
+
 def test_a_stretch_has_its_own_sound(swapper, source, tmp_path):
     path = clip(tmp_path / "in.mp4", 30, audio="aac")
     out = swapper.video(source, path, steady=QUICK, start=0.3, stop=0.6).save(tmp_path / "out.mp4")
@@ -271,7 +294,7 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 from api_tools import LABELS, A
 from video_faces import Painted
-from e4s_engine import Steady, weights
+from e4s_engine import Steady, verify, weights
 from e4s_engine.engine import Engine
 from e4s_engine.video import parts
 parts.LENGTH = 8
