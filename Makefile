@@ -18,7 +18,7 @@ install: $(VENV)/.installed
 
 $(VENV)/.installed: $(SOURCES)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint python_tests/constraints.txt --editable '.[torch,faces,test]'
+	$(BIN)/python -m pip install --quiet --constraint python_tests/constraints.txt --editable '.[torch,faces,video,test]'
 	touch $@
 
 demo: install

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from e4s_engine.marks.verify import Verdict, verify
     from e4s_engine.options import SwapOptions
     from e4s_engine.result import Face, Result, SwappedFace
+    from e4s_engine.video.options import Steady
     from e4s_engine.weights import convert
 
 __version__ = "0.1.0"
@@ -31,6 +32,7 @@ __all__ = [
     "Face",
     "Result",
     "Signer",
+    "Steady",
     "SwapOptions",
     "SwappedFace",
     "Verdict",
@@ -50,6 +52,7 @@ _HOMES = {
     "Result": "e4s_engine.result",
     "Signer": "e4s_engine.marks.certificates",
     "SwapOptions": "e4s_engine.options",
+    "Steady": "e4s_engine.video.options",
     "SwappedFace": "e4s_engine.result",
     "Verdict": "e4s_engine.marks.verify",
     "convert": "e4s_engine.weights",

@@ -49,6 +49,10 @@ from e4s_engine.weights import Model
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from e4s_engine.video.options import Steady
+    from e4s_engine.video.video import Progress as VideoProgress
+    from e4s_engine.video.video import Video
+
 logger = logging.getLogger("e4s_engine")
 
 
@@ -283,6 +287,64 @@ class Engine:
         tasks, total = batches.tasks(pipeline, reader, side, kept, request, how)
         items = batches.outcomes(pipeline, tasks, how, 1 if self.device == "cpu" else AT_ONCE)
         return batches.told(items, total, on_error == "raise", progress)
+
+    def video(
+        self,
+        source: Source | None,
+        frames: Any,
+        regions: RegionNames | None = None,
+        *,
+        options: SwapOptions | None = None,
+        steady: Steady | None = None,
+        start: float = 0.0,
+        stop: float | None = None,
+        rate: float | None = None,
+        source_labels: LabelMaps | None = None,
+        source_landmarks: LandmarkSets | None = None,
+        progress: VideoProgress | None = None,
+        **changes: Unpack[SwapChanges],
+    ) -> Video:
+        """Swap people in a clip: iterate over the result, or `save` it.
+
+            for frame in engine.video("ann.jpg", "holiday.mp4"):
+                show(frame.image)
+            engine.video("ann.jpg", "holiday.mp4").save("out.mp4")
+
+        Faces are followed through the clip, crops, labels and style vectors steadied over time. Frames in
+        which nobody is swapped are as they were.
+
+        source: as in `swap`; {number: source} puts people into several tracks (`Video.tracks`). None swaps
+            nobody: for a look at the tracks.
+        frames: path of a clip, a GIF, a folder or a pattern ("%05d.png") of pictures; a list of images or of
+            PyAV's frames; or any iterator of them, such as a camera: then every frame is swapped as it comes,
+            steadied by those before it alone.
+        options, changes: as in `swap`. `faces` chooses tracks: "largest" is the most prominent of every shot.
+        steady: how steady; None: `Steady()`. `Steady.off()` swaps every frame as a photo.
+        start, stop: seconds from the clip's first frame; stop None: to its end.
+        rate: frames per second of pictures and lists; None: 25.
+        progress: called with "faces" or "frames", the number of finished frames, and of all or None.
+
+        Raises ArgumentError or one of its kinds: VideoError for a clip that cannot be read; BackendError
+        without PyAV (extra `video`), which lists and iterators of images do not need.
+        """
+        from e4s_engine.video import calls
+
+        how = checked(options).changed(**changes)
+        pipeline, reader = self._open(how)
+        side = Side(source, "source", source_labels, source_landmarks)
+        return calls.video(
+            pipeline,
+            reader,
+            side,
+            portraits.requested(regions),
+            how,
+            frames,
+            steady=steady,
+            stretch=(start, stop),
+            rate=rate,
+            progress=progress,
+            about={"weights": inputs.identity(self.weights), "engine": repr(self)},
+        )
 
     def edit(
         self,

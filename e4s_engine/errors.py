@@ -23,6 +23,10 @@ class ImageError(ArgumentError):
     """Image that cannot be read, or whose kind or size cannot be used."""
 
 
+class VideoError(ArgumentError):
+    """Clip that cannot be read, or frames that the wanted file cannot hold."""
+
+
 class LabelsError(ArgumentError):
     """Label map that is missing, has the wrong shape or holds values that are no region."""
 
@@ -57,6 +61,10 @@ class DeviceMemoryError(BackendError):
 
 class DeviceLostError(BackendError):
     """GPU failure after which this process cannot use the GPU; every later call raises this too."""
+
+
+class CancelledError(E4SError, RuntimeError):
+    """Work on a clip that was cancelled; what was finished of it is kept."""
 
 
 class ClosedError(E4SError, RuntimeError):

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from PIL import Image
 
 import e4s_engine
-from e4s_engine import Engine, Result, SwapOptions
+from e4s_engine import Engine, Result, Steady, SwapOptions
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -64,6 +64,21 @@ def wrong(engine: Engine, pixels: Pixels) -> None:
     Engine(backend="torch")  # type: ignore[arg-type]
     Engine(landmarks=lambda a, b: [])  # type: ignore[arg-type]
     Engine(parser=lambda: None)  # type: ignore[arg-type]
+
+
+def clips(engine: Engine) -> None:
+    """Show the calls for clips."""
+    video = engine.video("a.jpg", "clip.mp4", ["eyes"], steady=Steady(every=4), stop=2.5, blend="none")
+    for frame in video:
+        number: int = frame.number
+        image: npt.NDArray[np.uint8] = frame.image
+        swap: Result | None = frame.result
+        used: list[Any] = [number, image, swap]
+        assert used
+    path: Path = video.save("out.mp4", quality=20, resume=True)
+    engine.video({0: "a.jpg", 2: "b.jpg"}, [np.zeros((64, 64, 3), np.uint8)])
+    engine.video("a.jpg", path, steady="off")  # type: ignore[arg-type]
+    engine.video("a.jpg", path, blend="fether")  # type: ignore[arg-type]
 
 
 def dtypes(engine: Engine, result: Result) -> None:

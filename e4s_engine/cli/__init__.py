@@ -33,6 +33,7 @@ from e4s_engine.cli import (
     swap,
     ui,
     verify,
+    video,
     weights,
 )
 from e4s_engine.cli.commands import Command
@@ -43,6 +44,7 @@ from e4s_engine.training import command as training
 COMMANDS: dict[str, Any] = {
     "swap": swap,
     "batch": batch,
+    "video": video,
     "edit": edit,
     "encode": encode,
     "reconstruct": reconstruct,

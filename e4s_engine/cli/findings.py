@@ -26,6 +26,7 @@ _PURPOSES = {
     "faces": "photos that are not aligned: finds the faces",
     "serve": "the service, `e4s serve`",
     "ui": "the page, `e4s ui`",
+    "video": "clips, `e4s video`",
     "c2pa": "signed manifests",
     "ray": "`e4s batch --ray`, on many machines",
 }

@@ -13,7 +13,8 @@ from e4s_engine.photo.files import check_writable
 from e4s_engine.weights import facefile
 
 _INPUTS = (
-    "source", "target", "image", "photo", "reference", "driving", "official", "labels", "source_labels",
+    "source", "target", "image", "photo", "reference", "driving", "official", "clip", "labels",
+    "source_labels",
     "target_labels", "reference_labels", "image_landmarks", "source_landmarks", "target_landmarks",
     "reference_landmarks", "driving_landmarks", "weights", "parser", "c2pa_cert", "c2pa_key",
 )  # fmt: skip

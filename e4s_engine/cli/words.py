@@ -6,6 +6,10 @@ import re
 
 _POSITIONS = ("source", "target", "image", "reference", "driving")
 _NAMES = {
+    "frames": "CLIP",
+    "clip": "CLIP",
+    "start": "--from",
+    "stop": "--to",
     "official_pt": "OFFICIAL",
     "out_safetensors": "OUT",
     **{
@@ -13,6 +17,7 @@ _NAMES = {
         for name in (
             "weights", "parser", "landmarks", "device", "precision", "backend", "steps", "regions", "quality",
             "host", "port", "keys", "workers", "queue", "seconds", "megabytes", "megapixels",
+            "output", "encoder", "resume", "rate", "every",
             "guard", "sign", "original", "trust", "pixels",
         )
     },
@@ -37,6 +42,8 @@ _PHRASES = [
         r"maps of 19 labels are converted with regions\.from_19\([^)]*\)",
         "for maps of 19 labels give --label-format",
     ),
+    (r"resume=True", "--resume"),
+    (r"audio=False", "--no-audio"),
     (r"pass weights", "give --weights"),
     (r"pass align=False", "give --align no"),
     (r"align=False", "--align no"),

@@ -61,6 +61,11 @@ def crop(photo: Pixels, landmarks: Any, argument: str = "landmarks") -> Crop:
     """Cut the aligned crop out of a photo. landmarks: [68, 2] (iBUG order) or [5, 2], in pixels."""
     quad = quad_of(check_landmarks(landmarks, argument), argument)
     check_reach(photo, quad, argument)
+    return cut(photo, quad)
+
+
+def cut(photo: Pixels, quad: Points) -> Crop:
+    """Cut a crop out of a photo by its corners [4, 2], in the order of `quad_of`."""
     return Crop(photo, _extract(photo, quad), quad)
 
 

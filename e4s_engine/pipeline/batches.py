@@ -127,7 +127,7 @@ def tasks(
     if not many:
         people = givers(source, request, reader, which)
         if not pipeline.driver.drives(options):
-            people = _encoded(pipeline, people)
+            people = encoded(pipeline, people)
         return (partial(onto, people, side, reader.anew(), which) for side in kept), total
     columns = zip(
         _in_step(source.image, total, "sources"),
@@ -198,7 +198,7 @@ def _counted(values: Iterator[Any], argument: str) -> Iterator[Any]:
             raise ArgumentError(f"{argument}: ends after {number} values, before the targets do") from None
 
 
-def _encoded(pipeline: Pipeline, people: Sequence[Giver]) -> list[Giver]:
+def encoded(pipeline: Pipeline, people: Sequence[Giver]) -> list[Giver]:
     """Return givers whose photos are encoded, to be given many times."""
     faces = pipeline.encode(part.person for giver in people if _asked(giver) for part in giver.parts)
     return [dataclasses.replace(giver, parts=_known(giver.parts, faces)) for giver in people]

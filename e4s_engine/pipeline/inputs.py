@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -88,3 +89,11 @@ def _is_whole(value: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+
+
+def identity(weights: Path | None) -> list[Any]:
+    """Return what tells weight files apart: name, size, time of change; [] for a model in memory."""
+    if weights is None:
+        return []
+    status = weights.stat()
+    return [weights.name, status.st_size, status.st_mtime_ns]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -111,7 +112,7 @@ def portraits(
     for face in picked:
         if face.warning:
             logger.warning("%s: %s", argument, face.warning)
-        foreign = _foreign(face, [other for other in faces if other is not face])
+        foreign = foreign_to(face.quad, [other.quad for other in faces if other is not face])
         listed.append(portrait(_crop(photo, face.points, argument), numbers.get(id(face)), foreign))
     return listed
 
@@ -141,16 +142,20 @@ def _chosen(
     return faces, choose(faces, which, argument, finder.name, square)
 
 
-def _foreign(face: DetectedFace, others: list[DetectedFace]) -> Mask | None:
+def foreign_to(quad: Points, others: Sequence[Points]) -> Mask | None:
     """Return where a face's crop shows other faces, bool [512, 512]; None if nowhere.
 
     A pixel belongs to the face whose centre is nearest, measured in half sides of the faces' crops, and to
     another only within the reach of its head.
+
+    quad, others: corners of the faces' crops [4, 2].
     """
+    if not len(others):
+        return None
     place = (np.arange(LABEL_SIZE) + 0.5) / LABEL_SIZE
-    across, down = face.quad[3] - face.quad[0], face.quad[1] - face.quad[0]
-    pixels = face.quad[0] + place[None, :, None] * across + place[:, None, None] * down
-    own = _distance(pixels, face)
+    across, down = quad[3] - quad[0], quad[1] - quad[0]
+    pixels = quad[0] + place[None, :, None] * across + place[:, None, None] * down
+    own = _distance(pixels, quad)
     mask = np.zeros(own.shape, np.bool_)
     for other in others:
         theirs = _distance(pixels, other)
@@ -158,9 +163,9 @@ def _foreign(face: DetectedFace, others: list[DetectedFace]) -> Mask | None:
     return mask if mask.any() else None
 
 
-def _distance(pixels: Points, face: DetectedFace) -> Points:
-    """Return the distance of pixels [h, w, 2] from a face's centre, in half sides of its crop."""
-    return np.hypot(*np.moveaxis(pixels - face.centre, -1, 0)) / (face.side / 2)
+def _distance(pixels: Points, quad: Points) -> Points:
+    """Return the distance of pixels [h, w, 2] from a crop's centre, in half its sides."""
+    return np.hypot(*np.moveaxis(pixels - quad.mean(0), -1, 0)) / (np.hypot(*(quad[3] - quad[0])) / 2)
 
 
 def _is_aligned(photo: Pixels, face: DetectedFace) -> bool:

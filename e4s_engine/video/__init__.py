@@ -1,0 +1,1 @@
+"""Swaps in clips: what must hold from one frame to the next."""

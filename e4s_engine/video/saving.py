@@ -1,0 +1,154 @@
+"""A swapped clip written to a file, part by part, so that an interrupted run can go on."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from e4s_engine.errors import CancelledError, OutputError, VideoError
+from e4s_engine.photo.files import check_writable
+from e4s_engine.video import codecs, joining, ledger, parts
+from e4s_engine.video.analysis import Analysis
+from e4s_engine.video.clip import Clip
+from e4s_engine.video.given import Frames
+from e4s_engine.video.joining import FORMATS, Piece, Span
+from e4s_engine.video.ledger import Ledger
+from e4s_engine.video.parts import Form, Part
+
+if TYPE_CHECKING:
+    from e4s_engine.video.video import Video
+
+logger = logging.getLogger("e4s_engine")
+
+_PICTURES = ".png"
+
+
+def form_of(source: Clip | Frames, output: Path, encoder: str, quality: int | None) -> Form:
+    """Return how frames are encoded for a file. Raises VideoError or BackendError for what does not fit."""
+    suffix = output.suffix.lower()
+    if suffix in FORMATS:
+        chosen = codecs.choose(encoder, suffix, source.facts.bits)
+    elif suffix in (".gif", ""):
+        if encoder != "auto" or quality is not None:
+            raise VideoError(f"encoder, quality: {suffix or 'PNG'} has none; leave them out")
+        chosen = codecs.LOSSLESS
+    else:
+        known = ", ".join([*FORMATS, ".gif"])
+        raise VideoError(f"output: expected a file that ends in {known}, or a folder, got {output.name}")
+    form = Form(chosen, codecs.options_of(chosen, quality), source.facts)
+    width, height = form.size
+    if (width, height) != (source.facts.width, source.facts.height):
+        logger.warning(
+            "output: %s takes even sizes alone; its frames are %d x %d, the last row or column repeated",
+            chosen.library, width, height,
+        )  # fmt: skip
+    return form
+
+
+def save(
+    video: Video,
+    source: Clip | Frames,
+    output: Path,
+    coding: tuple[str, int | None],
+    audio: bool,
+    resume: bool,
+) -> Path:
+    """Swap and write a clip; see `Video.save`. coding: encoder and quality."""
+    form = form_of(source, output, *coding)
+    if not output.suffix:
+        if output.exists() and (not output.is_dir() or any(output.iterdir())):
+            raise OutputError(f"output: {output} exists and is no empty folder; choose another name")
+    else:
+        check_writable(output, "output")
+    sound = source if audio and isinstance(source, Clip) and source.facts.audio else None
+    if sound is not None and output.suffix.lower() in FORMATS:
+        joining.check_audio(source.facts, output.suffix.lower(), sound.path)
+    book = Ledger(output, _job(video, source, form, sound is not None), resume)
+    try:
+        analysis = _analysed(video, book)
+        _write_parts(video, book, form, len(analysis.times))
+        video.check_cancelled()
+        _finish(book, form, output, video, sound)
+    except (KeyboardInterrupt, CancelledError):
+        _leave(book, form, output, video, sound)
+        raise
+    book.remove()
+    return output
+
+
+def _job(video: Video, source: Clip | Frames, form: Form, sound: bool) -> dict[str, Any]:
+    """Return what the finished file depends on."""
+    clip = ledger.content(source.path) if isinstance(source, Clip) else "frames"
+    coding = [form.encoder.library, dict(form.options), form.pix_fmt]
+    return {
+        **video.job(),
+        "clip": clip,
+        "rate": str(source.facts.rate),
+        "encoder": coding,
+        "audio": sound,
+        "part": parts.LENGTH,
+        "pyav": codecs.pyav().__version__,
+    }
+
+
+def _analysed(video: Video, book: Ledger) -> Analysis:
+    if book.faces.exists():
+        video.adopt(Analysis.load(book.faces))
+        return video.analysis()
+    analysis = video.analysis()
+    analysis.save(book.faces)
+    return analysis
+
+
+def _write_parts(video: Video, book: Ledger, form: Form, count: int) -> None:
+    """Swap the frames that are left, and write them in parts."""
+    if book.frames >= count:
+        return
+    results = video.results(book.frames)
+    try:
+        while book.frames < count:
+            length = min(parts.LENGTH, count - book.frames)
+            with Part(book.next_part(), form) as part:
+                for _ in range(length):
+                    result = next(results, None)
+                    video.check_cancelled()
+                    if result is None:
+                        raise VideoError("frames: the clip ends earlier than before; was it changed?")
+                    image = None if result.result is None else np.asarray(result.image)
+                    part.add(form.encoded(result.frame, image), result.frame.pts)
+            book.add(Piece(part.path, part.times))
+    finally:
+        results.close()  # type: ignore[attr-defined]
+
+
+def _finish(book: Ledger, form: Form, output: Path, video: Video, sound: Clip | None) -> None:
+    analysis = video.analysis()
+    done = len([time for piece in book.pieces for time in piece.times])
+    whole = done == len(analysis.times)
+    duration, span = analysis.last_duration, video.span
+    if not whole:
+        duration = int(analysis.times[done] - analysis.times[done - 1])
+        span = Span(span.start, float("inf"))  # the sound of these frames alone
+    if not output.suffix:
+        folder = book.folder / "pictures"
+        shutil.rmtree(folder, ignore_errors=True)
+        joining.write_pictures(book.pieces, form.facts, folder, _PICTURES, video.statement)
+        with contextlib.suppress(OSError):
+            output.rmdir()  # an empty folder
+        folder.replace(output)
+        return
+    joining.join(book.pieces, form.facts, output, span, duration, sound, video.statement)
+
+
+def _leave(book: Ledger, form: Form, output: Path, video: Video, sound: Clip | None) -> None:
+    """Write what is finished beside the file, for people to look at."""
+    if not book.pieces or not output.suffix:
+        return
+    beside = output.with_name(f"{output.stem}.partial{output.suffix}")
+    _finish(book, form, beside, video, sound)
+    logger.warning("output: %d frames are in %s; resume=True goes on with the others", book.frames, beside)

@@ -1,0 +1,78 @@
+"""`e4s video`."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import video_tools as tools
+from video_faces import clip, drawn
+
+from e4s_engine import cli
+from e4s_engine.photo import images
+
+
+@pytest.fixture
+def video(here, tiny_weights, capsys):
+    """Return a function that runs `e4s video` with a detector of white squares."""
+    clip(here / "in.mp4", 8, 2, audio="aac")
+    images.write(drawn(1)[0], "ann.png")
+
+    def run(*arguments):
+        engine = ("--weights", str(tiny_weights / "model.safetensors"), "--landmarks", "video_faces:PAIR")
+        code = cli.main(["video", *map(str, arguments), *engine])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def test_a_clip_is_swapped_and_explained(video, here):
+    swap = ("ann.png", "in.mp4", "-o", "out.mp4", "--every", "3", "--to", "0:00.25")
+    code, out, _ = video(*swap, "--explain", "sheet.jpg")
+    assert (code, out) == (0, "8 frames written to out.mp4\n")
+    assert tools.times(here / "out.mp4") == tools.times(here / "in.mp4")
+    assert tools.packets(here / "out.mp4") != [] and (here / "sheet.jpg").exists()
+    code, _, err = video(*swap)
+    assert code == 1 and "--output: out.mp4 exists already" in err
+    code, _, err = video("ann.png", "in.mp4", "-o", "in.mp4", "--overwrite", "--to", "0.1", "--quality", "99")
+    assert code == 2 and "--quality: expected 0 (best) to 51" in err
+
+
+def test_faces_are_listed_with_a_sheet(video, here):
+    code, out, _ = video("--faces", "in.mp4", "-o", "faces.png")
+    assert code == 0 and (here / "faces.png").exists()
+    first, last = out.splitlines()
+    assert first.startswith("0: shot 0, frames 2-7 (0.07-0.23 s), crop ")
+    assert last == "1 face in 8 frames and 1 shot by video_faces:PAIR"
+    code, out, _ = video("--faces", "in.mp4", "--json")
+    assert code == 0 and json.loads(out)["first"] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["in.mp4", "-o", "out.mp4"], "SOURCE: give the photo"),
+        (["ann.png", "in.mp4"], "--output: name the file to write"),
+        (["ann.png", "in.mp4", "-o", "out.mp4", "--json"], "--json: lists faces"),
+        (["ann.png", "absent.mp4", "-o", "out.mp4"], "CLIP: no such file: absent.mp4"),
+        (["ann.png", "in.mp4", "-o", "out.webm"], "--output: .webm files do not hold audio in aac"),
+        (["ann.png", "in.mp4", "-o", "out.avi"], "--output: expected a file that ends in .mp4"),
+        (["ann.png", "in.mp4", "-o", "out.mp4", "--track", "5"], "CLIP: there is no track number 5"),
+        (["ann.png", "in.mp4", "-o", "out.mp4", "--put", "1=ann.png"], "--put: give --track the number"),
+        (["ann.png", "in.mp4", "-o", "out.mp4", "--encoder", "x"], "--encoder: expected auto, h264"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(video, here, arguments, message):
+    code, out, err = video(*arguments)
+    assert code in (1, 2) and not out
+    assert err.count("\n") == 1 and message in err, err
+    assert not (here / "out.mp4").exists()
+
+
+def test_an_unfinished_run_is_gone_on_with_or_begun_anew(video, here):
+    swap = ("ann.png", "in.mp4", "-o", "out.mp4")
+    (here / "out.mp4.unfinished").mkdir()
+    code, _, err = video(*swap)
+    assert code == 1 and "--resume goes on with it, --overwrite begins anew" in err
+    code, _, _ = video(*swap, "--resume")
+    assert code == 0 and not (here / "out.mp4.unfinished").exists()
