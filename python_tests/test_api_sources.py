@@ -139,7 +139,7 @@ def test_regions_from_an_iterator_hold_for_every_source(engine):
 
 
 def test_photos_that_are_not_square(engine):
-    words = ("target: 96 x 64", "pass landmarks", "Engine(landmarks=...)")
+    words = ("target: 96 x 64", "pass landmarks", "landmarks='auto'")
     refused(AlignmentError, lambda: engine.swap(A, WIDE), *words)
     refused(AlignmentError, lambda: engine.swap(A, WIDE, align=False), "is not square", "cut a square")
     assert engine.swap(A, WIDE, target_landmarks=FIVE).image.shape == WIDE.shape

@@ -59,7 +59,8 @@ def test_both_readers_agree_and_one_byte_breaks_it(swapped, kind, tmp_path) -> N
     text = json.dumps(told)
     assert "ann" not in text.replace("annot", "").replace("channel", "") and "thumbnail" not in text
     active = told["manifests"][told["active_manifest"]]
-    actions = active["assertions"][0]["data"]["actions"]
+    (about,) = (one for one in active["assertions"] if one["label"].startswith("c2pa.actions"))
+    actions = about["data"]["actions"]
     assert [action["action"] for action in actions] == ["c2pa.opened", "c2pa.edited"]
     assert (
         actions[1]["changes"][0]["description"] == "eyes" and actions[1]["parameters"]["Operation"] == "swap"
