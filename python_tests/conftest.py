@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 from pathlib import Path
 from types import ModuleType
@@ -13,27 +12,13 @@ import pytest
 from api_tools import LABELS, A
 from cli_tools import write_photos
 from hypothesis import settings
+from tiny_tools import TINY, TINY_PARSER
 
 from e4s_engine import cli, weights
 from e4s_engine.engine import Engine
 from e4s_engine.faces import auto
-from e4s_engine.networks.bisenet.config import ParserConfig
-from e4s_engine.networks.rgi.config import ModelConfig
 from e4s_engine.pipeline import aligned
 from e4s_engine.testing.portraits import portrait
-
-TINY = ModelConfig(
-    size=64,
-    channels=(16, 16, 16, 16, 8),
-    latents=10,
-    latent_dim=16,
-    injected=7,
-    mlp_hidden=24,
-    stem=16,
-    stages=((16, 1), (16, 2), (32, 1), (32, 1)),
-    encoder_size=64,
-)
-TINY_PARSER = ParserConfig(classes=19, widths=(8, 8, 8, 16, 16), context=8, fusion=16)
 
 # Machines are noisy: no example fails for being slow. CI runs the same examples every time.
 settings.register_profile("e4s", deadline=None, derandomize="CI" in os.environ)
@@ -169,11 +154,3 @@ def fails(e4s):
         return err
 
     return run
-
-
-def official_state(golden: Path, recipe: ModuleType, size: int, seed: int) -> dict[str, np.ndarray]:
-    """Make an RGI state dict from the recipe, latent_avg included."""
-    keys = json.loads((golden / f"rgi_{size}_keys.json").read_text())
-    state = recipe.state_dict(keys, seed)
-    state["latent_avg"] = recipe.tensor("latent_avg", (18, 512), seed)
-    return state

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 from api_tools import FIVE, LABELS, WIDE, A, B, refused
-from conftest import TINY
 from PIL import Image
+from tiny_tools import TINY
 
 from e4s_engine import errors
 from e4s_engine.engine import Engine

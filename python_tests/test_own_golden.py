@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import TINY, TINY_PARSER
+from tiny_tools import TINY, TINY_PARSER
 
 from e4s_engine import backends, weights
 from e4s_engine.pipeline import compose

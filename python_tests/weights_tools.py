@@ -7,7 +7,7 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 import torch
-from conftest import TINY_PARSER
+from tiny_tools import TINY_PARSER
 
 from e4s_engine import weights
 from e4s_engine.errors import WeightsError

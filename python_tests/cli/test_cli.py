@@ -8,8 +8,8 @@ import re
 import numpy as np
 import torch
 from cli_tools import FIVE, LABELS, done
-from conftest import TINY_PARSER
 from PIL import Image
+from tiny_tools import TINY_PARSER
 
 from e4s_engine import weights
 from e4s_engine.photo import images

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from conftest import TINY, TINY_PARSER
 from PIL import Image
+from tiny_tools import TINY, TINY_PARSER
 
 import e4s_engine
 from e4s_engine import weights

@@ -16,8 +16,8 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from conftest import TINY_PARSER
 from PIL import Image, ImageCms, features
+from tiny_tools import TINY_PARSER
 
 from e4s_engine import weights
 from e4s_engine.errors import E4SError

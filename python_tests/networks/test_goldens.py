@@ -9,8 +9,8 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import official_state
 from PIL import Image
+from tiny_tools import official_state
 
 from e4s_engine import ops, regions
 from e4s_engine.backends.reference import Reference

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import TINY
 from native_tools import kernels, native
+from tiny_tools import TINY
 
 from e4s_engine import ops, weights
 from e4s_engine.backends import gather

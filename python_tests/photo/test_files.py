@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import TINY_PARSER
 from PIL import Image
+from tiny_tools import TINY_PARSER
 
 from e4s_engine import weights
 from e4s_engine.errors import ArgumentError, OutputError

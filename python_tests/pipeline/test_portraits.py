@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import TINY, TINY_PARSER
+from tiny_tools import TINY, TINY_PARSER
 
 from e4s_engine import weights
 from e4s_engine.engine import Engine

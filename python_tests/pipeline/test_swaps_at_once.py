@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from conftest import TINY
+from tiny_tools import TINY
 
 from e4s_engine import regions, weights
 from e4s_engine.backends import APART, PASTED

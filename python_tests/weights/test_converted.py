@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import safetensors
 import safetensors.numpy
-from conftest import TINY_PARSER
+from tiny_tools import TINY_PARSER
 from weights_tools import MODELS, NAME, TINY, assert_same, rejected
 
 from e4s_engine import weights

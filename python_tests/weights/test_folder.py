@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import TINY
+from tiny_tools import TINY
 from weights_tools import content, saved
 
 from e4s_engine import weights

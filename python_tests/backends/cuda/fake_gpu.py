@@ -23,7 +23,7 @@ import pytest
 
 FAKE = ctypes.CDLL(os.environ["FAKE_CUDA"])  # before the extension looks for a driver
 
-from conftest import TINY, TINY_PARSER  # noqa: E402
+from tiny_tools import TINY, TINY_PARSER  # noqa: E402
 
 from e4s_engine import _native, backends, regions, weights  # noqa: E402
 from e4s_engine.backends.cuda import archive, workers  # noqa: E402
