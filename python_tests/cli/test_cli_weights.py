@@ -76,7 +76,10 @@ def test_restore_and_reenact(e4s, monkeypatch, fails) -> None:
     assert "00000189-checkpoint.pth.tar" in fails("reenact", "a.png", "b.png", "-o", "out.png")
     assert "--reenact yes" in fails("swap", "a.png", "b.png", "-o", "out.png", "--reenact", "yes")
     monkeypatch.setattr(loading, "finder", lambda *_: landmarks.resolve(None))
-    monkeypatch.setattr("e4s_engine.pipeline.networks.Networks.has", lambda *_: True)
+    later = {"recolor", "inpaint"}  # networks that would run after those
+    monkeypatch.setattr(
+        "e4s_engine.pipeline.networks.Networks.has", lambda _, *kinds: not later.intersection(kinds)
+    )
     monkeypatch.setattr("e4s_engine.pipeline.networks.Networks.config", lambda *_: None)
     monkeypatch.setattr(reenact, "look", lambda crop, *_: _Subject(crop))
     monkeypatch.setattr(reenact, "drive", lambda own, *_: own.crop[::4, ::4])
