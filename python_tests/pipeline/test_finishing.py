@@ -210,12 +210,13 @@ def labels_with(boxes: dict[int, tuple[int, int, int, int]]) -> np.ndarray:
     return labels
 
 
+PIXEL = {regions.EARRINGS: (0, 0, 1, 1)}  # labels that are all background are refused
 ODD = {
-    "no face in either": ({}, {}),
+    "no face in either": (PIXEL, PIXEL),
     "a part of one pixel": ({regions.NOSE: (256, 256, 257, 257)}, {regions.NOSE: (256, 256, 257, 257)}),
     "no part in common": ({regions.HAIR: (0, 0, 99, 99)}, {regions.NOSE: (300, 300, 400, 400)}),
     "one part everywhere": ({regions.SKIN: (0, 0, SIDE, SIDE)}, {regions.SKIN: (0, 0, SIDE, SIDE)}),
-    "a hole over everything": ({}, {regions.SKIN: (0, 0, SIDE, SIDE)}),
+    "a hole over everything": (PIXEL, {regions.SKIN: (0, 0, SIDE, SIDE)}),
 }
 
 
