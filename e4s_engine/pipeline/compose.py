@@ -264,16 +264,21 @@ def matched_areas(skins: Sequence[int], labels: Labels, holes: Mask, target: Lab
     return tuple(areas)
 
 
-def foreground(chosen: Sequence[int] | None, labels: Labels, holes: Mask, target: Labels) -> Mask:
+def foreground(
+    chosen: Sequence[int] | None, labels: Labels, holes: Mask, target: Labels, blend: str = "feather"
+) -> Mask:
     """Return the paste mask of a swap. chosen: regions that its sources show; None: whole face."""
     if chosen is None:
-        return whole_face_foreground(labels, holes)
+        return whole_face_foreground(labels, holes, blend)
     return region_foreground(chosen, labels, holes, target)
 
 
-def whole_face_foreground(labels: Labels, holes: Mask) -> Mask:
-    """Return the published paste mask: all but background, earrings and hair, and every hole."""
-    return ~np.isin(labels, NOT_PASTED) | holes
+def whole_face_foreground(labels: Labels, holes: Mask, blend: str = "feather") -> Mask:
+    """Return the published paste mask: all but background, earrings and hair, and every hole.
+
+    blend: "soft" is the longer paper's, which pastes no ears and no neck either.
+    """
+    return ~np.isin(labels, NO_FACE if blend == "soft" else NOT_PASTED) | holes
 
 
 def region_foreground(chosen: Sequence[int], labels: Labels, holes: Mask, target: Labels) -> Mask:

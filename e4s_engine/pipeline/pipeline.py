@@ -406,7 +406,7 @@ class Pipeline:
     def reconstruct(self, portrait: Portrait, face: Face, options: SwapOptions) -> Result:
         """Render a portrait's own style vectors in its own labels, and paste them over it."""
         holes = np.zeros(face.labels.shape, bool)
-        foreground = compose.whole_face_foreground(face.labels, holes)
+        foreground = compose.whole_face_foreground(face.labels, holes, options.blend)
         composed = Composed(face.labels, holes, foreground, face.styles)
         (result,) = self._render([(portrait, composed)], options)
         statement = told.reconstructed(portrait)
@@ -524,9 +524,7 @@ def _compose(
         labels, holes = target.labels, np.zeros(target.labels.shape, bool)
     whole = isinstance(job.request, WholeFace)
     chosen = None if whole else [region for _, _, ids in given for region in ids]
-    foreground = compose.foreground(chosen, labels, holes, target.labels)
-    if whole and options.blend == "soft":
-        foreground = ~np.isin(labels, compose.NO_FACE) | holes
+    foreground = compose.foreground(chosen, labels, holes, target.labels, options.blend)
     composed = Composed(labels, holes, foreground, styles)
     if job.painted is None:
         return composed
