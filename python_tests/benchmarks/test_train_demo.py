@@ -40,7 +40,7 @@ def test_the_model_card_names_it_and_its_stages() -> None:
     assert [stage for stage in STAGES if f"| `{stage}` |" not in card] == []
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_every_stage_runs(tmp_path: Path) -> None:
     done = run(tmp_path, "--tiny")
     assert done.returncode == 0, done.stderr

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,6 +42,18 @@ INTERPRETED = [
 SMALL = [case for case in CASES if not re.match(r"regional-(48|64)|conv-(272|64-80|96)", case.name)]
 
 
+# The longest of every kind, beside shorter ones that run the same lines.
+LONG = re.compile(
+    r"regional-(64-64-16|64-64-35-twelve|48-32|24-80-9-(one|twelve|checkerboard))"
+    r"|volume-.*(k7|16x18).*joined|depthwise-.*-5x5|motion-17.*moved"
+)
+
+
+def some(cases: list[Case]) -> list[Any]:
+    """Return cases as parameters; CI leaves out the longest."""
+    return [pytest.param(case, marks=pytest.mark.sweep if LONG.match(case.name) else ()) for case in cases]
+
+
 def check(case: Case, precision: str) -> None:
     got = run(*record_case(case, precision), case.weights)
     want = expected(case)
@@ -52,12 +65,12 @@ def check(case: Case, precision: str) -> None:
     assert np.abs(got - want).max() / max(np.abs(want).max(), 1e-3) < TOLERANCE[precision]
 
 
-@pytest.mark.parametrize("case", INTERPRETED, ids=str)
+@pytest.mark.parametrize("case", some(INTERPRETED), ids=str)
 def test_agrees_with_reference(case: Case) -> None:
     check(case, "fp32")
 
 
-@pytest.mark.parametrize("case", SMALL[::9], ids=str)
+@pytest.mark.parametrize("case", some(SMALL[::9]), ids=str)
 def test_half_precision(case: Case) -> None:
     check(case, "fp16")
 
@@ -66,7 +79,7 @@ def test_half_precision(case: Case) -> None:
 SPREAD = [case for case in SMALL if re.match(r"(regional|chain)-.*-(twelve|checkerboard|bands)", case.name)]
 
 
-@pytest.mark.parametrize("case", SPREAD, ids=str)
+@pytest.mark.parametrize("case", some(SPREAD), ids=str)
 def test_spread_maps(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module("spread"), "LEAST", 1)
     check(case, "fp32")
@@ -92,7 +105,7 @@ SHARED = [
 ]
 
 
-@pytest.mark.parametrize("case", SHARED[::2], ids=str)
+@pytest.mark.parametrize("case", some(SHARED[::2]), ids=str)
 def test_shared_depth(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     tiles = module("tiles")
     default = tiles.default

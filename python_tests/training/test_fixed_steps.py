@@ -148,6 +148,7 @@ def test_fixed_steps_have_the_ordinary_losses_and_gradients():
     assert sum(form.penalised for form in forms) == 1
 
 
+@pytest.mark.sweep
 def test_fixed_steps_end_where_ordinary_ones_do():
     chosen = replace(
         RGI, adversarial=0.0, model=replace(TOY, relight=0), schedule=replace(SCHEDULE, muon=0.0)
@@ -232,6 +233,7 @@ WAITING = {
 }
 
 
+@pytest.mark.sweep
 def test_nothing_of_a_fixed_step_waits_for_the_device():
     task = task_of(True)
     forms = {task.form(step): step for step in range(6)}
