@@ -220,7 +220,7 @@ def test_a_plugin_for_heic_is_used(monkeypatch):
 @pytest.mark.parametrize(
     "transparency",
     ["x", -1, 1 << 70, (1, 2), [1], None, 0.5, object(), b"", {}, (-1, 300, 1 << 40)],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 @pytest.mark.parametrize("mode", ["RGB", "L", "P", "1", "LA", "RGBA", "I", "CMYK"])
 def test_malformed_transparency(mode, transparency):
