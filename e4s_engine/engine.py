@@ -28,7 +28,7 @@ from e4s_engine.options import Align, Average, Blend, EditChanges, SwapChanges, 
 from e4s_engine.photo import images
 from e4s_engine.pipeline import batches, faces, guarding, inputs, loading, located, painting, portraits
 from e4s_engine.pipeline.batches import OnError
-from e4s_engine.pipeline.driving import REENACT
+from e4s_engine.pipeline.driving import REENACT, RESTORE
 from e4s_engine.pipeline.guarding import Guard
 from e4s_engine.pipeline.jobs import Reader, Side, jobs
 from e4s_engine.pipeline.kinds import (
@@ -92,8 +92,9 @@ class Engine:
             after `torch.manual_seed(parser_seed)`. A picture always parses alike; BiSeNet ignores it.
         landmarks: what finds the faces: "auto" (the best detector at hand: RetinaFace if its weights lie
             beside these, else YuNet, each with 68 points by dlib, else dlib alone, as published; see
-            `faces.auto`), a callable image uint8 [H, W, 3] -> list of [68, 2] or [5, 2] arrays in pixels, its
-            name as "module:attribute", or None. `engine.landmarks` says which it is.
+            `faces.auto`), one detector alone by name ("retinaface", "yunet", "dlib"), a callable image uint8
+            [H, W, 3] -> list of [68, 2] or [5, 2] arrays in pixels, its name as "module:attribute", or None.
+            `engine.landmarks` says which it is.
         device: "auto", "cpu", "cuda" or "cuda:N". precision: "auto", "fp32", "bf16" or "fp16".
         backend: "auto", "native" or "reference".
         max_batch: pictures of concurrent calls that go through a network together, 1 to 256; 1: every call
@@ -111,8 +112,8 @@ class Engine:
         gathering = inputs.check_gathering(max_batch, max_wait_ms)
         self._guard = guarding.resolve(guard)  # before the slow loading
         chosen = loading.files_of(*loading.choose(weights))
-        auto = isinstance(landmarks, str) and landmarks == "auto"
-        finder = None if auto else landmark_models.resolve(landmarks)  # before the slow loading
+        ours = landmark_models.is_detector(landmarks)
+        finder = None if ours else landmark_models.resolve(landmarks)  # before the slow loading
         pipeline, networks, self.config = loading.load(
             chosen,
             parser,
@@ -120,7 +121,7 @@ class Engine:
             (backend, device, precision),
             gathering,
         )
-        self._finder = finder or loading.finder(chosen, networks)
+        self._finder = finder or loading.finder(str(landmarks), chosen, networks)
         self._pipeline: Pipeline | None = pipeline
         self.weights = chosen.model if isinstance(chosen.model, Path) else None
         self._warning = self.weights == loading.BUNDLED
@@ -497,7 +498,10 @@ class Engine:
         Raises ArgumentError without the weights.
         """
         options = SwapOptions(align=align, reenact=True, restore=restore)
-        self._running().driver.check(REENACT, "driving")
+        driver = self._running().driver
+        driver.check(REENACT, "driving")
+        if restore:
+            driver.check(RESTORE, "restore")
         pipeline, portrait = self._read(source, None, options, source_landmarks, "source")
         target = self._read(driving, None, options, driving_landmarks, "driving")[1]
         guarding.ask(self._guard, target, portrait)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import csv
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from e4s_engine.cli import cluster, engines, flags, marking, outputs, results, swap, targets
+from e4s_engine.cli import cluster, engines, flags, marking, outputs, progress, results, swap, targets
 from e4s_engine.cli.jobs import Job, Outcome, jobs, outcomes
 from e4s_engine.errors import ArgumentError, E4SError
 
@@ -94,18 +94,16 @@ def _done(arguments: Namespace, todo: Sequence[Job]) -> list[Outcome]:
 
 
 def _attempt(arguments: Namespace, todo: Sequence[Job], first: bool) -> Iterator[Outcome]:
-    """Do jobs once, in order, with a progress bar in a terminal."""
-    from tqdm import tqdm
+    """Do jobs once, in order, and show the progress."""
 
-    name = None if first else "again"
+    def shown(done: Iterable[Outcome]) -> Iterator[Outcome]:
+        return iter(progress.bar(done, total=len(todo), unit="photo", desc=None if first else "again"))
+
     if arguments.ray:
-        yield from tqdm(
-            cluster.outcomes_of(arguments, todo, first), name, len(todo), unit="photo", disable=None
-        )
+        yield from shown(cluster.outcomes_of(arguments, todo, first))
         return
     with engines.engine(arguments) as engine:
-        done = outcomes(engine, arguments, todo)
-        yield from tqdm(done, name, len(todo), unit="photo", disable=None)
+        yield from shown(outcomes(engine, arguments, todo))
 
 
 def _written(arguments: Namespace, outcome: Outcome, written: results.Written) -> Outcome:

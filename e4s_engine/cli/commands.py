@@ -1,4 +1,4 @@
-"""Parser of one command's arguments: a list of regions ends where the photos begin."""
+"""Parser of one command's arguments: a list of regions or faces ends where the photos begin."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ from typing import Any, NoReturn
 from e4s_engine.cli import flags
 
 _SHORTEST = "--reg"  # the shortest form in which argparse takes --regions
+_NUMBERED = ("--faces", "--source-face")  # flags that take numbers
 
 
 class Command(argparse.ArgumentParser):
-    """An ArgumentParser that joins "--regions eyes nose" to one argument, so that photos may follow."""
+    """An ArgumentParser that joins "--regions eyes nose" to one argument, so that photos may follow.
+
+    So it does with "--faces 0 2".
+    """
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse as usual, after joining the regions. The parser above passes the arguments as a list."""
+        """Parse as usual, after joining lists. The parser above passes the arguments as a list."""
         known, unknown = super().parse_known_args(joined(args), namespace)
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}{self._hint(unknown)}")
@@ -43,9 +47,9 @@ class Command(argparse.ArgumentParser):
 
 
 def joined(arguments: Sequence[str]) -> list[str]:
-    """Return arguments in which the words after --regions are one, with commas.
+    """Return arguments in which the words after --regions are one, with commas, and numbers after --faces.
 
-    The list ends at the next flag, and at the first word that is no region and looks like a file.
+    A list ends at the next flag, and at the first word that is no region (no number) and looks like a file.
     """
     done: list[str] = []
     waiting = list(arguments)
@@ -54,10 +58,14 @@ def joined(arguments: Sequence[str]) -> list[str]:
         if word == "--":  # files alone follow
             return [*done, word, *waiting]
         done.append(word)
-        if not (word.startswith(_SHORTEST) and flags.REGIONS.startswith(word)):
+        if word in _NUMBERED:
+            continues = _is_number
+        elif word.startswith(_SHORTEST) and flags.REGIONS.startswith(word):
+            continues = _continues
+        else:
             continue
         names = []
-        while waiting and _continues(waiting[0]):
+        while waiting and continues(waiting[0]):
             names.append(waiting.pop(0))
         if names:
             done.append(",".join(name.strip(",") if len(names) > 1 else name for name in names))
@@ -72,6 +80,11 @@ def _continues(word: str) -> bool:
         return True
     is_path = "." in word or os.sep in word or "=" in word or _exists(word)
     return not is_path
+
+
+def _is_number(word: str) -> bool:
+    """Return whether a word goes on with a list of faces."""
+    return word.strip(",").replace(",", "").isdecimal() and not _exists(word)
 
 
 def _exists(word: str) -> bool:

@@ -8,7 +8,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from e4s_engine.cli import engines, flags
+from e4s_engine.cli import engines, flags, progress
 from e4s_engine.cli.messages import say
 
 HELP = "swap a list of pairs and measure identity, colours, sharpness, untouched pixels and more"
@@ -62,8 +62,6 @@ def add(command: argparse.ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Evaluate and print the summary."""
-    from tqdm import tqdm
-
     from e4s_engine.evaluation import pairs
     from e4s_engine.evaluation.evaluate import evaluate
 
@@ -71,7 +69,7 @@ def run(arguments: Namespace) -> int:
     listed = pairs.read(Path(arguments.pairs), frames)
     options = engines.options(arguments)
     sys.path.insert(0, str(Path.cwd()))  # judges may lie beside the user
-    with engines.engine(arguments) as engine, tqdm(total=len(listed), unit="pair", disable=None) as bar:
+    with engines.engine(arguments) as engine, progress.bar(total=len(listed), unit="pair") as bar:
         summary = evaluate(
             engine,
             listed,

@@ -136,8 +136,9 @@ def add_engine(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--landmarks",
         default="auto",
-        metavar="MODULE:NAME",
-        help="what finds the faces: auto (the best detector at hand), none, or a landmark model to import",
+        metavar="DETECTOR|MODULE:NAME",
+        help="what finds the faces: auto (the best detector at hand), one alone (retinaface, yunet, dlib), "
+        "none, or a landmark model to import",
     )
     add_machine(command)
 

@@ -15,7 +15,7 @@ def add(command: argparse.ArgumentParser) -> None:
     command.add_argument("source", metavar="SOURCE", help="whose face")
     command.add_argument("driving", metavar="DRIVING", help="whose pose and expression")
     command.add_argument(
-        "--restored", action="store_true", help="restore the picture, at 1024 x 1024 in place of 256 x 256"
+        "--restore", action="store_true", help="restore the picture, at 1024 x 1024 in place of 256 x 256"
     )
     for flag, whose in (("--source-landmarks", "source"), ("--driving-landmarks", "driving photo")):
         command.add_argument(flag, metavar="FILE", help=f"of the {whose}: {flags.LANDMARKS}")
@@ -35,7 +35,7 @@ def run(arguments: Namespace) -> int:
         picture = engine.reenact(
             arguments.source,
             arguments.driving,
-            restore=arguments.restored,
+            restore=arguments.restore,
             align=arguments.align,
             source_landmarks=files.read_landmarks(arguments.source_landmarks, "--source-landmarks"),
             driving_landmarks=files.read_landmarks(arguments.driving_landmarks, "--driving-landmarks"),

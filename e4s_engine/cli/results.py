@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from e4s_engine.cli import marking, outputs, words
+from e4s_engine.cli import marking, outputs, progress, words
 from e4s_engine.cli.messages import say
 from e4s_engine.cli.targets import FORMATS, Target
 from e4s_engine.errors import E4SError, OutputError
@@ -45,11 +45,9 @@ def save(
 
     single: whether the command names one target, whose error is raised.
     """
-    from tqdm import tqdm
-
     written: Written = {}
     failures = Failures()
-    bar = tqdm(swaps, total=len(targets), unit="photo", disable=True if single else None)
+    bar = progress.bar(swaps, total=len(targets), unit="photo", hidden=single)
     for number, (target, swap) in enumerate(zip(targets, bar, strict=True)):
         try:
             if isinstance(swap, Exception):

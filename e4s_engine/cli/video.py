@@ -9,7 +9,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from e4s_engine.cli import engines, files, flags, outputs
+from e4s_engine.cli import engines, files, flags, outputs, progress
 from e4s_engine.errors import ArgumentError, OutputError
 
 if TYPE_CHECKING:
@@ -236,13 +236,11 @@ class _Bar:
 
     def tell(self, stage: str, done: int, total: int | None) -> None:
         """Show how many frames of a stage are done."""
-        from tqdm import tqdm
-
         if stage != self._stage:
             self.close()
             self._stage = stage
-            self._bar = tqdm(total=total, initial=done - 1, unit="frame", desc=stage, disable=None)
-        self._bar.update(done - self._bar.n if not self._bar.disable else 0)
+            self._bar = progress.bar(total=total, initial=done - 1, unit="frame", desc=stage)
+        self._bar.update(done - self._bar.n)
 
     def close(self) -> None:
         """End the bar."""

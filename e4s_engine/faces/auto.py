@@ -1,16 +1,19 @@
-"""The best detector at hand."""
+"""Detectors by name, and the best one at hand."""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
 
-from e4s_engine.errors import BackendError
+from e4s_engine.errors import ArgumentError, BackendError
 from e4s_engine.faces import files, hog, yunet
 from e4s_engine.faces.face import Detector
 from e4s_engine.faces.upright import Upright
 
 logger = logging.getLogger("e4s_engine")
+
+BEST = "auto"
+NAMES = (BEST, "retinaface", "yunet", "dlib")
 
 
 def best(retinaface: Detector | None = None, folder: Path | None = None) -> Detector:
@@ -27,7 +30,7 @@ def best(retinaface: Detector | None = None, folder: Path | None = None) -> Dete
     chosen = at_hand(retinaface, folder)
     if chosen is None:
         raise BackendError(
-            f"faces: no face detector is installed; `{files.INSTALL}` brings dlib and YuNet, or put "
+            f"landmarks: no face detector is installed; `{files.INSTALL}` brings dlib and YuNet, or put "
             "RetinaFace-R50.pth beside the weights"
         )
     return chosen
@@ -42,6 +45,29 @@ def at_hand(retinaface: Detector | None = None, folder: Path | None = None) -> D
         chosen = Upright(finder, dlib) if finder else hog.Hog(dlib)
     if chosen is None:
         return None
+    logger.info("faces: %s", chosen.name)
+    return chosen
+
+
+def named(name: str, retinaface: Detector | None = None, folder: Path | None = None) -> Detector:
+    """Return one detector alone, whatever else is at hand, and log it.
+
+    name: "retinaface" or "yunet", with five points, or "dlib", exactly as published, with 68.
+    retinaface, folder: as for `best`. Raises ArgumentError, and BackendError where it is not at hand.
+    """
+    if name == "retinaface":
+        if retinaface is None:
+            raise BackendError(
+                "landmarks: RetinaFace's weights are missing; put RetinaFace-R50.pth beside the model's and "
+                "give that folder as weights"
+            )
+        chosen = retinaface
+    elif name == "yunet":
+        chosen = yunet.YuNet(yunet.model_file(folder))
+    elif name == "dlib":
+        chosen = hog.Hog(hog.Dlib(hog.predictor_file(folder)))
+    else:
+        raise ArgumentError(f"landmarks: expected one of {', '.join(NAMES)}, got {name!r}")
     logger.info("faces: %s", chosen.name)
     return chosen
 

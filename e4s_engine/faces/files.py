@@ -24,7 +24,7 @@ def model(file: Path | None, argument: str, name: str, package: str, title: str)
     """
     if file is None or not installed(package):
         missing = f"{title} is not installed" if file else f"{name} is missing"
-        raise BackendError(f"faces: {missing}; `{INSTALL}` brings both")
+        raise BackendError(f"landmarks: {missing}; `{INSTALL}` brings both")
     if not file.is_file():
         raise ArgumentError(f"{argument}: {file} does not exist; expected {name}")
     with file.open("rb") as opened:

@@ -1,4 +1,4 @@
-"""Face finders of an engine: the best detector at hand, a caller's own landmark model, or none.
+"""Face finders of an engine: the best detector at hand or one by name, a caller's own model, or none.
 
 A caller's model maps an image uint8 [H, W, 3] to a list of faces: one `DetectedFace`, or one float array of
 landmarks [68, 2] (iBUG order) or [5, 2] (eyes, nose tip, mouth corners) in pixels, per face.
@@ -18,6 +18,8 @@ from e4s_engine.faces.face import DetectedFace, Detector, ordered
 from e4s_engine.photo import align
 from e4s_engine.photo.images import Pixels
 
+_DETECTORS = ", ".join(map(repr, auto.NAMES))
+
 
 class LandmarkModel(Protocol):
     """A caller's model: finds the faces of an image."""
@@ -30,9 +32,9 @@ class LandmarkModel(Protocol):
 class Finder:
     """Finder of the faces for an engine.
 
-    name: name for people; "none" if nothing does. detect: detector, or None. chosen: whether the caller
-    chose it; such a finder crops every photo by the face it finds, while the best one at hand lets a square
-    photo that its face fills count as aligned. refused: whether the caller wanted none.
+    name: name for people; "none" if nothing does. detect: detector, or None. chosen: whether it is a model
+    of the caller's; such a finder crops every photo by the face it finds, while a detector of ours lets a
+    square photo that its face fills count as aligned. refused: whether the caller wanted none.
     """
 
     name: str
@@ -41,20 +43,28 @@ class Finder:
     refused: bool = False
 
 
+def is_detector(model: object) -> bool:
+    """Return whether an argument `landmarks` names a detector of ours, which the weights may hold."""
+    return isinstance(model, str) and model in auto.NAMES
+
+
 def resolve(
     model: LandmarkModel | str | None, folder: Path | None = None, retinaface: Detector | None = None
 ) -> Finder:
     """Return the finder that an argument `landmarks` asks for.
 
-    model: "auto", a callable, its name as "package.module:attribute", or None.
+    model: one of `auto.NAMES`, a callable, its name as "package.module:attribute", or None.
     folder, retinaface: see `auto.best`.
+
+    Raises ArgumentError, and BackendError for a detector by name that is not at hand.
     """
     if model is None:
         return Finder("none", None, False, refused=True)
-    if isinstance(model, str) and model == "auto":
-        best = auto.at_hand(retinaface, folder)
-        return Finder(best.name if best else "none", best, False)
-    function = model if callable(model) else imported(model, "landmarks", "'auto', a callable")
+    if is_detector(model):
+        best = model == auto.BEST
+        found = auto.at_hand(retinaface, folder) if best else auto.named(str(model), retinaface, folder)
+        return Finder(found.name if found else "none", found, False)
+    function = model if callable(model) else imported(model, "landmarks", f"one of {_DETECTORS}, a callable")
     name = model if isinstance(model, str) else getattr(function, "name", "a landmark model")
     return Finder(str(name), _Called(str(name), function), True)
 

@@ -144,12 +144,15 @@ def load(
     return pipeline, networks, model.config
 
 
-def finder(chosen: Files, networks: Networks) -> landmarks.Finder:
-    """Return the best face finder at hand: RetinaFace comes first, if its weights lie with the model's."""
+def finder(name: str, chosen: Files, networks: Networks) -> landmarks.Finder:
+    """Return a detector by name, or the best at hand: RetinaFace, if its weights lie with the model's.
+
+    name: one of `faces.auto.NAMES`. Raises BackendError if it is not at hand.
+    """
     if not networks.has("retinaface"):
-        return landmarks.resolve("auto", chosen.folder)
+        return landmarks.resolve(name, chosen.folder)
     logger.info("engine: face detector %s", networks.file("retinaface"))
-    return landmarks.resolve("auto", chosen.folder, RetinaFace(partial(networks.run, "retinaface", "detect")))
+    return landmarks.resolve(name, chosen.folder, RetinaFace(partial(networks.run, "retinaface", "detect")))
 
 
 def _model(chosen: Files) -> Model:

