@@ -66,35 +66,31 @@ Pool::~Pool() {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     stop_ = true;
-    generation_.fetch_add(1);
   }
   wake_.notify_all();
   for (std::thread& worker : workers_) worker.join();
 }
 
 void Pool::drain(int worker) {
-  for (;;) {
-    const std::int64_t task = next_.fetch_add(1, std::memory_order_relaxed);
-    if (task >= job_.tasks) return;
-    job_.call(job_.context, task, worker);
+  State state = state_.load(std::memory_order_acquire);
+  while (left(state) > 0 && worker < width(state)) {
+    if (!state_.compare_exchange_weak(state, state - 1, std::memory_order_acq_rel)) continue;
+    job_.call(job_.context, job_.tasks - left(state), worker);
+    done_.fetch_add(1, std::memory_order_release);
+    state = state_.load(std::memory_order_acquire);
   }
 }
 
 void Pool::work(int worker) {
-  std::uint64_t seen = 0;
-  for (;;) {
-    for (int i = 0; i < kSpins && active_.load(std::memory_order_relaxed) &&
-                    generation_.load(std::memory_order_acquire) == seen;
-         ++i)
-      pause();
-    if (generation_.load(std::memory_order_acquire) == seen) {
+  for (std::uint64_t seen = 0;;) {
+    for (int i = 0; i < kSpins && active_.load(std::memory_order_relaxed) && idle(seen); ++i) pause();
+    if (idle(seen)) {
       std::unique_lock<std::mutex> lock(mutex_);
-      wake_.wait(lock, [&] { return generation_.load() != seen; });
+      wake_.wait(lock, [&] { return stop_.load() || !idle(seen); });
     }
-    seen = generation_.load(std::memory_order_acquire);
     if (stop_.load()) return;
-    if (worker < job_.width) drain(worker);
-    busy_.fetch_sub(1, std::memory_order_release);
+    seen = number(state_.load(std::memory_order_acquire));
+    drain(worker);
   }
 }
 
@@ -112,20 +108,22 @@ Pool::Lease::~Lease() {
 }
 
 void Pool::Lease::run(std::int64_t tasks, Call call, const void* context) const {
-  if (width_ == 1 || tasks <= 1) {
+  if (width_ == 1 || tasks <= 1 || tasks > kMostTasks) {
     for (std::int64_t task = 0; task < tasks; ++task) call(context, task, 0);
     return;
   }
   {
     const std::lock_guard<std::mutex> lock(pool_.mutex_);
-    pool_.job_ = {call, context, tasks, width_};
-    pool_.next_.store(0, std::memory_order_relaxed);
-    pool_.busy_.store(static_cast<int>(pool_.workers_.size()), std::memory_order_relaxed);
-    pool_.generation_.fetch_add(1, std::memory_order_release);
+    const State number = Pool::number(pool_.state_.load(std::memory_order_relaxed)) + 1;
+    pool_.job_ = {call, context, tasks};
+    pool_.done_.store(0, std::memory_order_relaxed);
+    pool_.state_.store(number << 40 | static_cast<State>(width_ - 1) << 32 | static_cast<State>(tasks),
+                       std::memory_order_release);
   }
   pool_.wake_.notify_all();
   pool_.drain(0);
-  for (int i = 0; pool_.busy_.load(std::memory_order_acquire) != 0; ++i) {
+  // For tasks that others have taken; who sleeps or was held up before it took one is not waited for.
+  for (int i = 0; pool_.done_.load(std::memory_order_acquire) != tasks; ++i) {
     if (i < kSpins)
       pause();
     else

@@ -57,20 +57,27 @@ class Pool {
     void (*call)(const void*, std::int64_t, int) = nullptr;
     const void* context = nullptr;
     std::int64_t tasks = 0;
-    int width = 1;
   };
+
+  // What is to be done, in one word, so that a thread that wakes late takes no task of another job: 24 bits
+  // number the job, 8 are its width less 1, 32 count the tasks that nobody has taken.
+  using State = std::uint64_t;
+  static constexpr std::int64_t kMostTasks = 0xffffffff;
+  static std::int64_t left(State state) { return static_cast<std::int64_t>(state & kMostTasks); }
+  static int width(State state) { return static_cast<int>(state >> 32 & 0xff) + 1; }
+  static std::uint64_t number(State state) { return state >> 40; }
 
   void work(int worker);
   void drain(int worker);
+  bool idle(std::uint64_t seen) const { return number(state_.load(std::memory_order_acquire)) == seen; }
 
   std::vector<std::thread> workers_;
   std::mutex leased_;
   std::mutex mutex_;
   std::condition_variable wake_;
-  Job job_;
-  std::atomic<std::int64_t> next_{0};
-  std::atomic<std::uint64_t> generation_{0};
-  std::atomic<int> busy_{0};
+  Job job_;  // written when the last one's tasks are done, read by who has taken a task
+  std::atomic<State> state_{0};
+  std::atomic<std::int64_t> done_{0};
   std::atomic<bool> active_{false};
   std::atomic<bool> stop_{false};
 };
