@@ -251,7 +251,7 @@ class Picture:
         if pixel_mark and statement is not None:
             pixels, statement = making.in_pixels(pixels, self._marked_part(), statement)
         finish = making.signature(statement, path, sign, self._untouched)
-        xmp = making.packet(statement, self._original)
+        xmp = making.packet(statement, self._original, path)
         images.write(pixels, path, original=self._original, quality=quality, xmp=xmp, finish=finish)
 
     def _marked_part(self) -> Mask:

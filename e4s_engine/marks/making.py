@@ -38,18 +38,24 @@ def marking() -> bool:
     return value == "on"
 
 
-def packet(statement: Statement | None, original: Original | None) -> bytes | None:
+def packet(
+    statement: Statement | None, original: Original | None, path: str | os.PathLike[str]
+) -> bytes | None:
     """Return the XMP of a file; None: the photo's own stays as it is.
 
-    statement: None for a picture in which nothing was generated. original: the photo's file.
+    statement: None for a picture in which nothing was generated. original: the photo's file. path: of the
+    file, whose format limits the length.
     """
     if statement is None or not marking():
         return None
     before = None if original is None else original.packets.xmp
+    most = packets.most_xmp(Path(str(path)).suffix.lower())
     made = xmp.packet(statement, before)
-    if before is not None and len(made) > packets.MOST_JPEG_XMP:
+    if before is not None and len(made) > most:
         xmp.logger.warning("the photo's XMP of %d bytes is left out, the file's mark is not", len(before))
         made = xmp.packet(statement)
+    if len(made) > most:  # some hundred faces in a JPEG
+        made = xmp.packet(dataclasses.replace(statement, faces=(), inputs=()))
     return made
 
 

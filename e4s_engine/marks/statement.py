@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import math
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,7 @@ def box_of(quad: Any, width: int, height: int) -> Box:
     """Return the box in a picture around a crop's corners [4, 2]; None: the whole picture."""
     if quad is None:
         return 0, 0, width, height
-    corners = np.asarray(quad, np.float64)
-    low = np.clip(np.floor(corners.min(0)), 0, (width, height)).astype(int)
-    high = np.clip(np.ceil(corners.max(0)), 0, (width, height)).astype(int)
-    return int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1])
+    columns, rows = zip(*np.asarray(quad, np.float64).tolist(), strict=True)
+    x, y = min(max(math.floor(min(columns)), 0), width), min(max(math.floor(min(rows)), 0), height)
+    right, low = min(max(math.ceil(max(columns)), 0), width), min(max(math.ceil(max(rows)), 0), height)
+    return x, y, right - x, low - y

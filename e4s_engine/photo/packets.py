@@ -59,16 +59,9 @@ def of_image(image: Image.Image) -> Packets:
     return Packets(xmp if isinstance(xmp, bytes) and 0 < len(xmp) <= MOST_XMP_BYTES else None)
 
 
-def insert_into_png(path: Path, xmp: bytes) -> None:
-    """Insert a packet into a PNG file without one."""
-    with path.open("r+b") as opened:
-        data = opened.read()
-        at = len(_PNG_START) + 25  # after the header
-        body = b"iTXt" + _PNG_KEY + b"\0\0\0\0\0" + xmp
-        opened.seek(at)
-        opened.write(
-            struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body)) + data[at:]
-        )
+def png_chunk(xmp: bytes) -> bytes:
+    """Return the content of the chunk `iTXt` with a packet."""
+    return _PNG_KEY + b"\0\0\0\0\0" + xmp
 
 
 def insert_into_gif(path: Path, xmp: bytes) -> None:
@@ -83,6 +76,11 @@ def insert_into_gif(path: Path, xmp: bytes) -> None:
         trailer = bytes([1, *range(255, -1, -1), 0])
         opened.seek(0)
         opened.write(b"GIF89a" + data[6:at] + _GIF_XMP + xmp + trailer + data[at:])
+
+
+def most_xmp(suffix: str) -> int:
+    """Return the longest packet that a format, by its ending, is written with."""
+    return MOST_JPEG_XMP if suffix in (".jpg", ".jpeg") else MOST_XMP_BYTES
 
 
 def jpeg_segment(xmp: bytes) -> bytes:

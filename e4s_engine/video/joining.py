@@ -267,7 +267,7 @@ def write_pictures(
     pieces: Sequence[Piece], facts: Facts, folder: Path, suffix: str, statement: Statement | None
 ) -> None:
     """Write the frames as pictures, 000000 and so on, into a new folder. statement: see `join`."""
-    xmp = making.packet(statement, None)
+    xmp = making.packet(statement, None, suffix)
     folder.mkdir()
     for number, (_, pixels) in enumerate(decoded(pieces, facts)):
         images.write(pixels, folder / f"{number:06d}{suffix}", "output", xmp=xmp)

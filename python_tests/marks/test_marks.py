@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import itertools
 import shutil
 import subprocess
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -15,7 +17,15 @@ from PIL import Image, PngImagePlugin
 import e4s_engine
 from e4s_engine.errors import ArgumentError, ImageError, UnmarkedWarning
 from e4s_engine.marks import making, xmp
-from e4s_engine.marks.statement import COMPOSITE, GENERATED, SYNTHETIC, Statement, box_of
+from e4s_engine.marks.statement import (
+    COMPOSITE,
+    GENERATED,
+    SYNTHETIC,
+    ChangedFace,
+    Input,
+    Statement,
+    box_of,
+)
 from e4s_engine.photo import images, packets
 
 FORMATS = ("png", "jpg", "webp", "tif", "avif", "gif")
@@ -154,7 +164,61 @@ def test_bad_metadata_loses_no_picture_and_no_mark(engine, kind, packet, tmp_pat
     result = engine.swap(A, buffer.getvalue(), ["eyes"], source_labels=LABELS, target_labels=LABELS)
     result.save(tmp_path / f"out.{kind}")
     assert e4s_engine.verify(tmp_path / f"out.{kind}").ours
-    assert "left out" in caplog.text
+    fits = (
+        len(packet) < packets.most_xmp(f".{kind}") and packet.startswith(OWN[:60]) and b"</rdf:RDF>" in packet
+    )
+    assert ("left out" in caplog.text) != fits
+    assert (b"AAAA" in packets.find((tmp_path / f"out.{kind}").read_bytes()).xmp) == fits
+
+
+STATED = Statement("swap", faces=(ChangedFace(("eyes",), (1, 2, 3, 4)),), inputs=(Input("target"),))
+UNMARKED = OWN.replace(b"DigitalSourceType", b"Headline")
+
+
+def test_a_photos_packet_is_kept_as_it_is_and_a_mark_of_ours_replaced() -> None:
+    once = xmp.packet(STATED, UNMARKED)
+    assert UNMARKED.removesuffix(b"</rdf:RDF></x:xmpmeta>") in once
+    assert xmp.packet(STATED, once) == once and once.count(b"e4s:Operation>swap") == 1
+    for before in (None, UNMARKED, OWN):  # the last is written anew
+        assert xmp.read(xmp.packet(STATED, before)).items() >= xmp.read(xmp.packet(STATED)).items()
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        UNMARKED.replace(b"</x:xmpmeta>", b"<!-- </rdf:RDF></x:xmpmeta> --></x:xmpmeta>"),
+        UNMARKED.replace(b"</x:xmpmeta>", b'<a xmlns:rdf="b"><rdf:RDF></rdf:RDF></a></x:xmpmeta>'),
+        UNMARKED.replace(b"</x:xmpmeta>", b"<?a </rdf:RDF>?></x:xmpmeta>"),
+        UNMARKED.replace(b"rdf:RDF", b"r:RDF").replace(b"xmlns:rdf", b"xmlns:r").replace(b"rdf:", b"r:"),
+        UNMARKED.replace(b'<x:xmpmeta xmlns:x="adobe:ns:meta/">', b"").replace(b"</x:xmpmeta>", b""),
+        b'<?xml version="1.0" encoding="iso-8859-1"?>' + UNMARKED.replace(b"Co<", b"Co \xe9<"),
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="%s"/></x:xmpmeta>' % xmp.RDF.encode(),
+    ],
+    ids=["comment", "another", "instruction", "prefix", "bare", "latin", "empty"],
+)
+def test_packets_of_any_form_take_the_mark(before) -> None:
+    packet = xmp.packet(STATED, before)
+    stated = xmp.read(packet)
+    assert stated["Iptc4xmpExt:DigitalSourceType"] == COMPOSITE and "Box=1 2 3 4" in stated["e4s:Faces"]
+    assert ("Ann" in packet.decode()) == (b"Ann" in before) and ("\xe9" in packet.decode()) == (
+        b"\xe9" in before
+    )
+    (rdf,) = ElementTree.fromstring(packet).findall(f"{{{xmp.RDF}}}RDF")
+    assert any(f"{{{xmp.OURS}}}Operation" in {child.tag for child in one} for one in rdf)
+
+
+def test_extended_xmp_of_a_jpeg_is_left_out_with_a_warning(caplog) -> None:
+    note = b'<rdf:Description xmlns:xmpNote="http://ns.adobe.com/xmp/note/" xmpNote:HasExtendedXMP="0123"/>'
+    packet = xmp.packet(STATED, OWN.replace(b"</rdf:RDF>", note + b"</rdf:RDF>"))
+    assert b"HasExtendedXMP" not in packet and b"Ann" in packet
+    assert "extended XMP is left out" in caplog.text
+
+
+def test_hundreds_of_faces_do_not_push_the_mark_out_of_a_jpeg() -> None:
+    many = dataclasses.replace(STATED, faces=STATED.faces * 600)
+    short, whole = making.packet(many, None, "out.jpg"), making.packet(many, None, "out.png")
+    assert xmp.source_type(short) == xmp.source_type(whole) == COMPOSITE
+    assert len(short) < packets.MOST_JPEG_XMP < len(whole)
 
 
 def test_packets_of_damaged_files_are_no_crash() -> None:
