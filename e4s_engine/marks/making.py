@@ -15,7 +15,7 @@ import numpy.typing as npt
 from e4s_engine.errors import ArgumentError, UnmarkedWarning
 from e4s_engine.marks import certificates, signing, xmp
 from e4s_engine.marks import pixels as pixel_marks
-from e4s_engine.marks.certificates import Signer
+from e4s_engine.marks.certificates import Loaded, Signer
 from e4s_engine.marks.statement import Input, Statement
 from e4s_engine.photo import packets
 from e4s_engine.photo.original import Original, Pixels
@@ -59,11 +59,6 @@ def packet(
     return made
 
 
-def video_box(statement: Statement) -> bytes:
-    """Return the bytes to append to a finished MP4 or MOV, which mark it; b"" if marking is off."""
-    return packets.mp4_box(xmp.packet(statement)) if marking() else b""
-
-
 def in_pixels(
     pixels: Pixels, changed: npt.NDArray[np.bool_], statement: Statement
 ) -> tuple[Pixels, Statement]:
@@ -89,12 +84,22 @@ def signature(
 
     Raises ArgumentError for a certificate that cannot sign, before anything is written.
     """
-    signer = None if statement is None or not marking() else certificates.chosen(sign)
-    if statement is None or signer is None:
+    if statement is None:
         return None
     suffix = Path(path).suffix.lower()
-    loaded = signing.check(signer, suffix)
+    loaded = check_signature(suffix, sign)
+    if loaded is None:
+        return None
     return lambda file: signing.sign(file, suffix, loaded, statement, outside())
+
+
+def check_signature(suffix: str, sign: bool | Signer | None) -> Loaded | None:
+    """Return the certificate that signs a file with this ending; None: it stays unsigned.
+
+    Raises ArgumentError for a certificate that cannot sign.
+    """
+    signer = certificates.chosen(sign) if marking() else None
+    return None if signer is None else signing.check(signer, suffix)
 
 
 def inputs(target: Original | None, sources: Sequence[Original | None]) -> tuple[Input, ...]:

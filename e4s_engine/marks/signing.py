@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import io
 import json
 import logging
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 
 from e4s_engine.errors import ArgumentError
 from e4s_engine.marks.certificates import INSTALL, LOCAL, Loaded, Signer
-from e4s_engine.marks.statement import SYNTHETIC, Box, Statement
+from e4s_engine.marks.statement import SYNTHETIC, Box, Input, Statement
 from e4s_engine.photo import images
 
 logger = logging.getLogger("e4s_engine")
@@ -27,6 +26,11 @@ _TYPES = {
     ".tif": "image/tiff", ".tiff": "image/tiff", ".avif": "image/avif", ".gif": "image/gif",
     ".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime",
 }  # fmt: skip
+# The first brand of a file in boxes; any other is a clip's.
+_BRANDS = {b"avif": "image/avif", b"avis": "image/avif", b"qt": "video/quicktime"} | dict.fromkeys(
+    (b"heic", b"heix", b"mif1"), "image/heic"
+)
+_START = 16  # bytes that tell a type
 # Nothing is fetched, and no thumbnails: they would carry the source's photo, and what was replaced.
 _SETTINGS = {
     "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},
@@ -56,7 +60,9 @@ NO_MANIFEST = Manifest("none")
 def check(signer: Signer, suffix: str) -> Loaded:
     """Load a certificate for a file with this ending. Raises ArgumentError for what cannot sign it."""
     if suffix not in _TYPES:
-        raise ArgumentError(f"sign: {suffix} holds no C2PA manifest; write one of {', '.join(_TYPES)}")
+        clip = suffix in (".mkv", ".webm")
+        able = [one for one, kind in _TYPES.items() if not clip or kind.startswith("video") or one == ".gif"]
+        raise ArgumentError(f"sign: {suffix} holds no C2PA manifest; write one of {', '.join(able)}")
     if _library() is None:
         raise ArgumentError(f"sign: needs the extra c2pa; install it (`{INSTALL}`)")
     return signer.load()
@@ -70,12 +76,12 @@ def sign(
     untouched: dict[str, Any] | None = None,
 ) -> None:
     """Sign a finished file in place. A failure leaves it unsigned, with a warning: no picture is lost."""
-    c2pa = _library()
+    c2pa, signed = _library(), path.with_name(f"{path.stem}.signed{path.suffix}")
     try:
         context = c2pa.Context.from_dict(_SETTINGS)
         builder: Any = None
         kinds = c2pa.Builder.get_supported_mime_types()
-        ingredients = [(i, mime) for i in statement.inputs if (mime := _mime(i.file)) in kinds]
+        ingredients = [(one, mime) for one in statement.inputs if (mime := _mime_of(one)) in kinds]
         for kept in (ingredients, []):  # a picture with a broken manifest may be refused as an ingredient
             try:
                 builder = _builder(c2pa, context, suffix, statement, untouched, kept)
@@ -85,15 +91,16 @@ def sign(
         info = c2pa.C2paSignerInfo(
             alg=loaded.algorithm.encode(), sign_cert=loaded.chain, private_key=loaded.key, ta_url=None
         )
-        signed = io.BytesIO()
-        with path.open("rb") as opened:
-            builder.sign(c2pa.Signer.from_info(info), _TYPES[suffix], opened, signed)
+        with path.open("rb") as opened, signed.open("w+b") as written:
+            builder.sign(c2pa.Signer.from_info(info), _TYPES[suffix], opened, written)
+        signed.replace(path)
     except Exception as error:  # the library's, of many kinds
         logger.warning("the file is saved without a signature: %s", error)
         return
+    finally:
+        signed.unlink(missing_ok=True)
     if loaded.local:
         logger.info("signed with a certificate made on this machine: it proves nothing about who signed")
-    path.write_bytes(signed.getbuffer())
 
 
 def untouched(pixels: images.Pixels, changed: Any) -> dict[str, Any] | None:
@@ -122,9 +129,10 @@ def agrees(manifest: Manifest, original: Any) -> bool:
     return bool(stated.get("hash") == _hash(images.read(original, "original"), stated["boxes"]))
 
 
-def read(data: bytes, suffix: str, trust: Any = None) -> Manifest:
-    """Read and validate the manifest of a file. trust: PEM file of certificates to trust."""
-    c2pa, mime = _library(), _mime(data) or _TYPES.get(suffix, "")
+def read(file: BinaryIO, suffix: str, trust: Any = None) -> Manifest:
+    """Read and validate the manifest of an open file. trust: PEM file of certificates to trust."""
+    c2pa, mime = _library(), _mime(file.read(_START)) or _TYPES.get(suffix, "")
+    file.seek(0)
     if c2pa is None:
         note = f"C2PA: a manifest is there, not read; install the extra (`{INSTALL}`)"
         return Manifest("unread", claimed=(note,))
@@ -135,7 +143,7 @@ def read(data: bytes, suffix: str, trust: Any = None) -> Manifest:
         except (OSError, ValueError) as error:
             raise ArgumentError(f"trust: cannot read {trust}: {error}") from error
     try:
-        reader = c2pa.Reader(mime, io.BytesIO(data), context=c2pa.Context.from_dict(settings))
+        reader = c2pa.Reader(mime, file, context=c2pa.Context.from_dict(settings))
         state, told = reader.get_validation_state(), json.loads(reader.json())
         return _described(state, told)
     except Exception as error:  # malformed manifests, of many kinds
@@ -215,7 +223,8 @@ def _builder(
     for picture, mime in ingredients:
         relation = "parentOf" if picture is parent else "componentOf"
         about = {"title": picture.role, "relationship": relation, "label": picture.role}
-        builder.add_ingredient(json.dumps(about), mime, io.BytesIO(picture.file))
+        with picture.opened() as opened:
+            builder.add_ingredient(json.dumps(about), mime, opened)
     return builder
 
 
@@ -241,8 +250,13 @@ def _hash(pixels: images.Pixels, boxes: list[Any]) -> str:
     return digest.hexdigest()
 
 
+def _mime_of(one: Input) -> str:
+    with one.opened() as opened:
+        return _mime(opened.read(_START))
+
+
 def _mime(data: bytes) -> str:
-    """Return the type of a picture's bytes, or "" for others."""
+    """Return the type of a picture's or a clip's first bytes, or "" for others."""
     starts = {
         b"\xff\xd8": ".jpg", b"\x89PNG": ".png", b"II*\0": ".tif", b"MM\0*": ".tif", b"GIF8": ".gif"
     }  # fmt: skip
@@ -251,7 +265,7 @@ def _mime(data: bytes) -> str:
             return _TYPES[suffix]
     if data[8:12] == b"WEBP":
         return _TYPES[".webp"]
-    return _TYPES[".avif"] if data[4:12] == b"ftypavif" else ""
+    return _BRANDS.get(data[8:12].strip(), _TYPES[".mp4"]) if data[4:8] == b"ftyp" else ""
 
 
 def _library() -> Any:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import io
 import math
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -26,13 +28,18 @@ class Input:
     """A picture that went in. role: "target" or "source". file: its bytes; b"" for arrays.
 
     source_type: IPTC digital source type that its XMP declares, or "". signed: whether it has a C2PA
-    manifest.
+    manifest. path: of a clip, which is read when it is needed; it is never stated.
     """
 
     role: str
     file: bytes = dataclasses.field(default=b"", repr=False)
     source_type: str = ""
     signed: bool = False
+    path: Path | None = dataclasses.field(default=None, repr=False)
+
+    def opened(self) -> BinaryIO:
+        """Return its bytes as an open file."""
+        return io.BytesIO(self.file) if self.path is None else self.path.open("rb")
 
 
 @dataclasses.dataclass(frozen=True)

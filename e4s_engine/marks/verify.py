@@ -11,12 +11,9 @@ from e4s_engine.errors import ArgumentError, ImageError
 from e4s_engine.marks import pixels as pixel_marks
 from e4s_engine.marks import signing, xmp
 from e4s_engine.marks.statement import SYNTHETIC, TOOL
-from e4s_engine.photo import images, opening, packets
-from e4s_engine.photo.files import read_bounded
+from e4s_engine.photo import images, packets
 
 Search = Literal["no", "quick", "thorough"]
-
-MOST_BYTES = max(opening.MAX_FILE_BYTES, 1 << 30)  # videos
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,17 +58,12 @@ def verify(
 
     Raises ImageError for a file that cannot be read.
     """
-    try:
-        data = read_bounded(file, MOST_BYTES)
-    except (OSError, ValueError, TypeError) as error:
-        raise ImageError(f"file: cannot read {file}: {getattr(error, 'strerror', None) or error}") from error
-    found = packets.find(data)
+    found, manifest = _read(file, trust)
     properties = {} if found.xmp is None else xmp.read(found.xmp)
     claimed, problems = _claims(properties), []
     if found.xmp is not None and xmp.damaged(found.xmp):
         problems.append("the XMP packet is damaged and says nothing")
     kind = properties.get("Iptc4xmpExt:DigitalSourceType", "")
-    manifest = signing.read(data, Path(file).suffix.lower(), trust) if found.c2pa else signing.NO_MANIFEST
     certain = list(manifest.certain)
     claimed += manifest.claimed
     problems += manifest.problems
@@ -95,6 +87,26 @@ def verify(
         properties,
         manifest.state,
     )
+
+
+def _read(
+    file: str | os.PathLike[str], trust: str | os.PathLike[str] | None
+) -> tuple[packets.Packets, signing.Manifest]:
+    """Read the metadata of a file, which may be a long clip. Raises ImageError."""
+    try:
+        path = Path(file)
+        if not path.is_file():  # a pipe would block, a device might never end
+            raise ValueError("No such file" if not path.exists() else "not a regular file")
+        with path.open("rb") as opened, packets.mapped(opened) as data:
+            found = packets.find(data)
+            manifest = signing.NO_MANIFEST
+            if found.c2pa:
+                manifest = signing.read(opened, path.suffix.lower(), trust)
+            return found, manifest
+    except ArgumentError:
+        raise  # about `trust`
+    except (OSError, ValueError, TypeError) as error:
+        raise ImageError(f"file: cannot read {file}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _in_pixels(file: str | os.PathLike[str], search: Search) -> list[str]:

@@ -25,6 +25,11 @@ def swapped(options: SwapOptions, job: Job | None = None) -> Statement:
     )
 
 
+def clip(options: SwapOptions, people: Sequence[Person]) -> Statement:
+    """Return the statement about swaps of a clip. people: all who are swapped into it."""
+    return dataclasses.replace(swapped(options), inputs=inputs(None, [_original(one) for one in people]))
+
+
 def reconstructed(portrait: Portrait) -> Statement:
     """Return the statement about a reconstruction."""
     return Statement("reconstruct", inputs=inputs(portrait.crop.original, ()))

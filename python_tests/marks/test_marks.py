@@ -236,7 +236,7 @@ def test_packets_of_damaged_files_are_no_crash() -> None:
 def test_a_video_box_is_found_and_read() -> None:
     """Layout of the ISO base media format: the box may follow any others."""
     start = b"\0\0\0\x10ftypisom\0\0\0\0" + b"\0\0\0\x0cmdatabcd"
-    found = packets.find(start + making.video_box(Statement("swap", 1.0)))
+    found = packets.find(start + packets.mp4_box(xmp.packet(Statement("swap", 1.0))))
     assert xmp.read(found.xmp)["e4s:Operation"] == "swap" and xmp.source_type(found.xmp) in SYNTHETIC
 
 
