@@ -39,7 +39,7 @@ def test_a_clip_is_swapped_and_explained(video, here):
     assert code == 2 and "--quality: expected 0 (best) to 51" in err
 
 
-def test_clips_are_signed_and_their_sheets_marked(video, here, monkeypatch):
+def test_clips_are_signed_and_their_sheets_marked(video, here, monkeypatch, caplog):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(here / "settings"))
     swap = ("ann.png", "in.mp4", "-o", "out.mp4", "--to", "0:00.25")
     code, _, err = video(*swap, "--c2pa-cert", "ann.png")
@@ -47,8 +47,8 @@ def test_clips_are_signed_and_their_sheets_marked(video, here, monkeypatch):
     pytest.importorskip("c2pa", reason="the extra c2pa is not installed")
     code, _, err = video(*swap[:3], "out.mkv", "--sign")
     assert code == 2 and "--sign: .mkv holds no C2PA manifest" in err
-    code, _, err = video(*swap[:3], "nobody.mp4", "--sign", "--to", "0:00.05")
-    assert code == 0 and "--sign: nobody was swapped" in err and not verify("nobody.mp4").marked
+    code, _, _ = video(*swap[:3], "nobody.mp4", "--sign", "--to", "0:00.05")
+    assert code == 0 and "sign: nobody was swapped" in caplog.text and not verify("nobody.mp4").marked
     code, _, _ = video(*swap, "--sign", "--explain", "sheet.png")
     assert code == 0 and verify("out.mp4").signature == "valid" and verify("sheet.png").ours
 
