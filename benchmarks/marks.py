@@ -51,7 +51,7 @@ def results(width: int, height: int) -> tuple[Result, Result]:
     pixels = photo.pixels.copy()
     pixels[changed] ^= 3
     empty = np.zeros((512, 512), np.uint8)
-    about = Statement("swap", 1.0, True, True, inputs=making.inputs(photo.original, ()))
+    about = Statement("swap", 1.0, True, True, inputs=(making.listed("target", photo.original),))
     plain, marked = (
         Result(pixels, pixels, empty, empty > 0, pixels, changed, original=photo.original).of_face(
             0, np.array([[40, 40], [40, 900], [900, 900], [900, 40]], float), None, statement=statement
@@ -93,7 +93,8 @@ def facts(times: dict[str, list[float]]) -> dict[str, object]:
         for case in middle
         if case != "plain"
     }
-    return {f"{case}_ms": round(value, 2) for case, value in middle.items()} | {"quartiles": spread} | more
+    medians = {f"{case}_ms": round(value, 2) for case, value in middle.items()}
+    return {**medians, **more, "quartiles": spread}
 
 
 def main() -> None:

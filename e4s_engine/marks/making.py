@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -102,13 +102,8 @@ def check_signature(suffix: str, sign: bool | Signer | None) -> Loaded | None:
     return None if signer is None else signing.check(signer, suffix)
 
 
-def inputs(target: Original | None, sources: Sequence[Original | None]) -> tuple[Input, ...]:
-    """Return the pictures of a swap as its statement lists them; a source that comes twice is one."""
-    distinct = dict.fromkeys(sources)
-    return (_input("target", target), *(_input("source", source) for source in distinct))
-
-
-def _input(role: str, original: Original | None) -> Input:
+def listed(role: str, original: Original | None) -> Input:
+    """Return a picture as statements list it. original: its file; None: an array."""
     if original is None:
         return Input(role)
     own = original.packets

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib
+import io
 import json
 import logging
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from e4s_engine.errors import ArgumentError
 from e4s_engine.marks.certificates import INSTALL, LOCAL, Loaded, Signer
@@ -61,11 +64,36 @@ def check(signer: Signer, suffix: str) -> Loaded:
     """Load a certificate for a file with this ending. Raises ArgumentError for what cannot sign it."""
     if suffix not in _TYPES:
         clip = suffix in (".mkv", ".webm")
-        able = [one for one, kind in _TYPES.items() if not clip or kind.startswith("video") or one == ".gif"]
+        able = [one for one, kind in _TYPES.items() if kind.startswith("video") == clip or one == ".gif"]
         raise ArgumentError(f"sign: {suffix} holds no C2PA manifest; write one of {', '.join(able)}")
     if _library() is None:
         raise ArgumentError(f"sign: needs the extra c2pa; install it (`{INSTALL}`)")
-    return signer.load()
+    loaded = signer.load()
+    _try(loaded)
+    return loaded
+
+
+@functools.lru_cache(maxsize=8)
+def _try(loaded: Loaded) -> None:
+    """Sign a picture of one pixel. Raises ArgumentError for a certificate outside C2PA's profile."""
+    c2pa, picture = _library(), io.BytesIO()
+    Image.new("L", (1, 1)).save(picture, "PNG")
+    try:
+        builder = _builder(c2pa, c2pa.Context.from_dict(_SETTINGS), ".png", Statement("sheet"), None, [])
+        builder.sign(_c2pa_signer(loaded), "image/png", picture, io.BytesIO())
+    except c2pa.C2paError as error:
+        raise ArgumentError(
+            f"sign: C2PA refuses this certificate ({error}); it must be issued by another certificate, "
+            "with the key usage digitalSignature and an extended one such as emailProtection"
+        ) from error
+
+
+def _c2pa_signer(loaded: Loaded) -> Any:
+    c2pa = _library()
+    info = c2pa.C2paSignerInfo(
+        alg=loaded.algorithm.encode(), sign_cert=loaded.chain, private_key=loaded.key, ta_url=None
+    )
+    return c2pa.Signer.from_info(info)
 
 
 def sign(
@@ -88,11 +116,8 @@ def sign(
                 break
             except c2pa.C2paError as error:
                 logger.warning("the manifest lists no inputs: %s", error)
-        info = c2pa.C2paSignerInfo(
-            alg=loaded.algorithm.encode(), sign_cert=loaded.chain, private_key=loaded.key, ta_url=None
-        )
         with path.open("rb") as opened, signed.open("w+b") as written:
-            builder.sign(c2pa.Signer.from_info(info), _TYPES[suffix], opened, written)
+            builder.sign(_c2pa_signer(loaded), _TYPES[suffix], opened, written)
         signed.replace(path)
     except Exception as error:  # the library's, of many kinds
         logger.warning("the file is saved without a signature: %s", error)
