@@ -16,7 +16,7 @@ from PIL import Image
 
 from e4s_engine.errors import ArgumentError
 from e4s_engine.marks.certificates import INSTALL, LOCAL, Loaded, Signer
-from e4s_engine.marks.statement import SYNTHETIC, Box, Input, Statement
+from e4s_engine.marks.statement import Box, Input, Statement, is_synthetic
 from e4s_engine.photo import images
 
 logger = logging.getLogger("e4s_engine")
@@ -107,15 +107,13 @@ def sign(
     c2pa, signed = _library(), path.with_name(f"{path.stem}.signed{path.suffix}")
     try:
         context = c2pa.Context.from_dict(_SETTINGS)
-        builder: Any = None
         kinds = c2pa.Builder.get_supported_mime_types()
         ingredients = [(one, mime) for one in statement.inputs if (mime := _mime_of(one)) in kinds]
-        for kept in (ingredients, []):  # a picture with a broken manifest may be refused as an ingredient
-            try:
-                builder = _builder(c2pa, context, suffix, statement, untouched, kept)
-                break
-            except c2pa.C2paError as error:
-                logger.warning("the manifest lists no inputs: %s", error)
+        try:
+            builder = _builder(c2pa, context, suffix, statement, untouched, ingredients)
+        except c2pa.C2paError:  # a picture with a broken manifest is refused
+            kept = [one for one in ingredients if _is_usable(c2pa, context, *one)]
+            builder = _builder(c2pa, context, suffix, statement, untouched, kept)
         with path.open("rb") as opened, signed.open("w+b") as written:
             builder.sign(_c2pa_signer(loaded), _TYPES[suffix], opened, written)
         signed.replace(path)
@@ -154,8 +152,8 @@ def agrees(manifest: Manifest, original: Any) -> bool:
     return bool(stated.get("hash") == _hash(images.read(original, "original"), stated["boxes"]))
 
 
-def read(file: BinaryIO, suffix: str, trust: Any = None) -> Manifest:
-    """Read and validate the manifest of an open file. trust: PEM file of certificates to trust."""
+def read(file: BinaryIO, suffix: str, trust: str | None = None) -> Manifest:
+    """Read and validate the manifest of an open file. trust: PEM of certificates to trust."""
     c2pa, mime = _library(), _mime(file.read(_START)) or _TYPES.get(suffix, "")
     file.seek(0)
     if c2pa is None:
@@ -163,10 +161,7 @@ def read(file: BinaryIO, suffix: str, trust: Any = None) -> Manifest:
         return Manifest("unread", claimed=(note,))
     settings: dict[str, Any] = dict(_SETTINGS)
     if trust is not None:
-        try:
-            settings["trust"] = {"user_anchors": Path(trust).read_text()}
-        except (OSError, ValueError) as error:
-            raise ArgumentError(f"trust: cannot read {trust}: {error}") from error
+        settings["trust"] = {"user_anchors": trust}
     try:
         reader = c2pa.Reader(mime, file, context=c2pa.Context.from_dict(settings))
         state, told = reader.get_validation_state(), json.loads(reader.json())
@@ -188,7 +183,7 @@ def _described(state: str, told: dict[str, Any]) -> Manifest:
         + (", which has a manifest of its own" if item.get("active_manifest") else "")
         for item in active.get("ingredients", [])
     ]
-    synthetic = any(action.get("digitalSourceType") in SYNTHETIC for action in actions)
+    synthetic = any(is_synthetic(action.get("digitalSourceType", "")) for action in actions)
     untouched = assertions.get(UNTOUCHED)
     if state not in ("Valid", "Trusted"):
         codes = [item["code"] for item in told.get("validation_status", [])]
@@ -251,6 +246,21 @@ def _builder(
         with picture.opened() as opened:
             builder.add_ingredient(json.dumps(about), mime, opened)
     return builder
+
+
+def _is_usable(c2pa: Any, context: Any, picture: Input, mime: str) -> bool:
+    """Return whether a manifest can list a picture; warn if not."""
+    try:
+        with picture.opened() as opened:
+            c2pa.Builder("{}", context).add_ingredient('{"relationship": "componentOf"}', mime, opened)
+    except c2pa.C2paError as error:
+        logger.warning(
+            "the manifest does not list the %s, whose own manifest is damaged (%s)",
+            picture.role,
+            error,
+        )
+        return False
+    return True
 
 
 def _region(box: Box) -> dict[str, Any]:

@@ -17,7 +17,7 @@ TOOL = "e4s_engine"
 _VOCABULARY = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 COMPOSITE = _VOCABULARY + "compositeWithTrainedAlgorithmicMedia"
 GENERATED = _VOCABULARY + "trainedAlgorithmicMedia"
-SYNTHETIC = (COMPOSITE, GENERATED, _VOCABULARY + "compositeSynthetic")
+_SYNTHETIC = ("compositeWithTrainedAlgorithmicMedia", "trainedAlgorithmicMedia", "compositeSynthetic")
 WHOLE_FACE = "whole face"
 
 Box = tuple[int, int, int, int]
@@ -90,6 +90,14 @@ class Statement:
             "PixelMark": self.pixel_mark,
         }
         return {name: value for name, value in facts.items() if value is not None}
+
+
+def is_synthetic(source_type: str) -> bool:
+    """Return whether a digital source type says that a model made a picture, or a part of it.
+
+    Programs write it as IPTC's address, with http or https, or as its last part alone.
+    """
+    return source_type.rstrip("/").rpartition("/")[2] in _SYNTHETIC
 
 
 def box_of(quad: Any, width: int, height: int) -> Box:

@@ -29,6 +29,9 @@ _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_KEY = b"XML:com.adobe.xmp"
 _GIF_XMP = b"\x21\xff\x0bXMP DataXMP"
 _BEGIN, _END = b"<x:xmpmeta", b"</x:xmpmeta>"
+KNOWN = "PNG, JPEG, WebP, TIFF, AVIF, HEIC, GIF, BMP, PNM, MP4, MOV, Matroska, WebM"
+_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free")  # first boxes of MP4, MOV, AVIF and HEIC
+_MATROSKA = b"\x1aE\xdf\xa3"
 _MATROSKA_TAG = b"\x45\xa3\x83XMP"  # a TagName of three letters
 _MATROSKA_HEAD = 4 << 20  # bytes in which the tag is searched
 _XMP_BOX = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
@@ -43,6 +46,17 @@ class Packets(NamedTuple):
 
     xmp: bytes | None = None
     c2pa: bool = False
+
+
+def is_known(data: Data) -> bool:
+    """Return whether a file is of a kind whose marks are found; BMP and PNM hold none."""
+    start = data[:16]
+    return (
+        start.startswith((b"\xff\xd8", _PNG_START, b"GIF", b"II*\0", b"MM\0*", _MATROSKA, b"BM"))
+        or (start[:4] == b"RIFF" and start[8:12] == b"WEBP")
+        or start[4:8] in _BOXES
+        or (start[:1] == b"P" and start[1:2] in b"123456")
+    )
 
 
 def find(data: Data) -> Packets:
@@ -129,14 +143,14 @@ def _parts(data: Data) -> Iterator[tuple[str, bytes]]:
         b"GIF": _in_gif,
         b"II*\0": _in_tiff,
         b"MM\0*": _in_tiff,
-        b"\x1aE\xdf\xa3": _in_matroska,
+        _MATROSKA: _in_matroska,
     }
     for start, parts in starts.items():
         if data[: len(start)] == start:
             yield from parts(data)
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         yield from _in_webp(data)
-    if data[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free"):
+    if data[4:8] in _BOXES:
         yield from _in_boxes(data, 0, len(data))
 
 

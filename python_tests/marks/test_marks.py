@@ -6,7 +6,9 @@ import dataclasses
 import io
 import itertools
 import shutil
+import struct
 import subprocess
+import zlib
 from xml.etree import ElementTree
 
 import numpy as np
@@ -20,11 +22,11 @@ from e4s_engine.marks import making, xmp
 from e4s_engine.marks.statement import (
     COMPOSITE,
     GENERATED,
-    SYNTHETIC,
     ChangedFace,
     Input,
     Statement,
     box_of,
+    is_synthetic,
 )
 from e4s_engine.photo import images, packets
 
@@ -171,6 +173,42 @@ def test_bad_metadata_loses_no_picture_and_no_mark(engine, kind, packet, tmp_pat
     assert (b"AAAA" in packets.find((tmp_path / f"out.{kind}").read_bytes()).xmp) == fits
 
 
+def with_chunk(kind: bytes, content: bytes, damaged: bool = False) -> bytes:
+    """Return a PNG with a chunk behind its header."""
+    whole, body = photo_file("PNG", B, None), kind + content
+    check = zlib.crc32(body) ^ damaged
+    return whole[:33] + struct.pack(">I", len(content)) + body + struct.pack(">I", check) + whole[33:]
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        (b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(OWN.replace(b"Ann", b"A" * (3 << 20)))),
+        (b"iTXt", b"Comment\0\0\0\0\0" + b"x" * (3 << 20)),
+        (b"zTXt", b"Comment\0\0" + zlib.compress(b"x" * (3 << 20))),
+        (b"caBX", b"\0\0\1\0jumb nonsense"),
+    ],
+    ids=["packed xmp", "long", "packed", "manifest"],
+)
+@pytest.mark.parametrize("damaged", [False, True])
+def test_long_and_damaged_texts_of_a_png_lose_no_picture(engine, kind, content, damaged, tmp_path) -> None:
+    """Pillow refuses such files."""
+    photo = with_chunk(kind, content, damaged)
+    np.testing.assert_array_equal(images.read(photo), B)
+    engine.swap(A, photo, ["eyes"], source_labels=LABELS, target_labels=LABELS).save(tmp_path / "out.png")
+    assert e4s_engine.verify(tmp_path / "out.png").ours
+
+
+def test_exif_in_a_text_of_a_png_is_kept(tmp_path) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "Camera"
+    text = (
+        b"Raw profile type exif\0\nexif\n%8d\n" % len(exif.tobytes()) + exif.tobytes().hex().encode() + b"\n"
+    )
+    photo = images.read_photo(with_chunk(b"tEXt", text))
+    assert b"Camera" in photo.original.exif
+
+
 STATED = Statement("swap", faces=(ChangedFace(("eyes",), (1, 2, 3, 4)),), inputs=(Input("target"),))
 UNMARKED = OWN.replace(b"DigitalSourceType", b"Headline")
 
@@ -237,7 +275,7 @@ def test_a_video_box_is_found_and_read() -> None:
     """Layout of the ISO base media format: the box may follow any others."""
     start = b"\0\0\0\x10ftypisom\0\0\0\0" + b"\0\0\0\x0cmdatabcd"
     found = packets.find(start + packets.mp4_box(xmp.packet(Statement("swap", 1.0))))
-    assert xmp.read(found.xmp)["e4s:Operation"] == "swap" and xmp.source_type(found.xmp) in SYNTHETIC
+    assert xmp.read(found.xmp)["e4s:Operation"] == "swap" and is_synthetic(xmp.source_type(found.xmp))
 
 
 def test_boxes_lie_in_the_picture() -> None:
@@ -250,8 +288,41 @@ def test_boxes_lie_in_the_picture() -> None:
 def test_files_that_cannot_be_read_are_an_error(tmp_path) -> None:
     with pytest.raises(ImageError, match="cannot read"):
         e4s_engine.verify(tmp_path / "none.png")
-    (tmp_path / "empty.png").write_bytes(b"")
-    assert not e4s_engine.verify(tmp_path / "empty.png").marked
+    for content, words in ((b"", "is empty, no picture"), (b"Dear Ann", "is no picture or clip")):
+        (tmp_path / "file.png").write_bytes(content)
+        with pytest.raises(ImageError, match=words):
+            e4s_engine.verify(tmp_path / "file.png")
+    with pytest.raises(ImageError, match="is a URL, nothing is downloaded"):
+        e4s_engine.verify("https://example.org/a.png")
+    with pytest.raises(ArgumentError, match="pixels: expected"):
+        e4s_engine.verify(tmp_path / "file.png", pixels="yes")
+    (tmp_path / "clip.mp4").write_bytes(b"\0\0\0\x10ftypisom\0\0\0\0")
+    with pytest.raises(ArgumentError, match=r"pixels: .* cannot be read as a picture"):
+        e4s_engine.verify(tmp_path / "clip.mp4", pixels="quick")
+
+
+SOURCES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+
+
+@pytest.mark.parametrize(
+    ("written", "marked"),
+    [
+        ('Iptc4xmpExt:DigitalSourceType="{}trainedAlgorithmicMedia">', True),
+        ('><Iptc4xmpExt:DigitalSourceType rdf:resource="{}compositeWithTrainedAlgorithmicMedia"/>', True),
+        ("><Iptc4xmpExt:digitalSourceType>compositeSynthetic</Iptc4xmpExt:digitalSourceType>", True),
+        ('Iptc4xmpExt:DigitalSourceType="{}digitalCapture">', False),
+        (">", False),
+    ],
+    ids=["attribute", "resource", "bare", "camera", "none"],
+)
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_other_tools_marks_are_read(tmp_path, kind, written, marked) -> None:
+    description = OWN[OWN.index(b"<rdf:Desc") : OWN.index(b"</rdf:Desc")]
+    space = f'<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="{xmp.IPTC}" '
+    packet = OWN.replace(description, (space + written.format(SOURCES)).encode())
+    (tmp_path / "other").write_bytes(photo_file(kind, A, packet))
+    verdict = e4s_engine.verify(tmp_path / "other")
+    assert verdict.marked == marked and not verdict.ours and not verdict.problems and not verdict.certain
 
 
 @pytest.mark.skipif(shutil.which("exiftool") is None, reason="exiftool is not installed")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import io
 import json
-import logging
 
 import numpy as np
 import pytest
@@ -215,10 +214,13 @@ def test_malformed_manifests_in_inputs_lose_no_picture(engine, swapped, tmp_path
         (tmp_path / "bad.jpg").write_bytes(bad)
         assert e4s_engine.verify(tmp_path / "bad.jpg").signature == "invalid"
         kept = {"source_labels": LABELS, "target_labels": LABELS, "target_landmarks": FIVE + 30}
-        with caplog.at_level(logging.ERROR):
-            result = engine.swap(png(A), tmp_path / "bad.jpg", ["lips"], **kept)
+        result = engine.swap(png(A), tmp_path / "bad.jpg", ["lips"], **kept)
         result.save(tmp_path / "out.png", sign=True)
         assert e4s_engine.verify(tmp_path / "out.png").ours
+        assert "does not list the target, whose own manifest is damaged" in caplog.text
+        _, told = own_reader(tmp_path / "out.png", "image/png")
+        listed = told["manifests"][told["active_manifest"]]["ingredients"]
+        assert [one["relationship"] for one in listed] == ["componentOf"]
         np.testing.assert_array_equal(images.read(tmp_path / "out.png"), result.image)
 
 
