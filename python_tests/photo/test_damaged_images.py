@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import struct
-import warnings
 import tracemalloc
+import warnings
 import zlib
 
 import numpy as np
