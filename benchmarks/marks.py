@@ -1,6 +1,6 @@
 """Times of saving a picture without and with its mark in the metadata.
 
-    python -m benchmarks.marks [repeats] [--signed]
+    python -m benchmarks.marks [repeats] [--signed] [--formats jpg tif] [--sizes 1024]
 
 saves a swap of 1024 x 1024 and one of 12 megapixels in every format, without and with the mark in turn, and
 prints one JSON object: medians in milliseconds, their quartiles, and the difference of the medians in per
@@ -12,9 +12,11 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import logging
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -61,15 +63,17 @@ def results(width: int, height: int) -> tuple[Result, Result]:
     return plain, marked
 
 
-def measure(repeat: int, signed: bool) -> dict[str, dict[str, list[float]]]:
-    """Return milliseconds by picture and format: of saving without marks, with, and of each part of it."""
+def measure(
+    repeat: int, signed: bool, sizes: Sequence[str], formats: Sequence[str]
+) -> dict[str, dict[str, list[float]]]:
+    """Return milliseconds by picture and format, and in these of saving without marks, with, and signed."""
     told: dict[str, dict[str, list[float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name, (width, height) in SIZES.items():
-            cases = dict(zip(("plain", "marked"), results(width, height), strict=True))
+        for name in sizes:
+            cases = dict(zip(("plain", "marked"), results(*SIZES[name]), strict=True))
             if signed:
                 cases["signed"] = cases["marked"]
-            for suffix in SUFFIXES:
+            for suffix in formats:
                 times: dict[str, list[float]] = {case: [] for case in cases}
                 for turn in range(max(2, repeat // _FEWER.get(name, 1)) + 1):
                     for case, result in list(cases.items())[:: 1 if turn % 2 else -1]:
@@ -102,8 +106,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("repeats", type=int, nargs="?", default=60)
     parser.add_argument("--signed", action="store_true", help="sign too, by this machine's certificate")
+    parser.add_argument("--formats", nargs="+", choices=SUFFIXES, default=SUFFIXES)
+    parser.add_argument("--sizes", nargs="+", choices=tuple(SIZES), default=tuple(SIZES))
     arguments = parser.parse_args()
-    measured = measure(arguments.repeats, arguments.signed)
+    logging.getLogger("e4s_engine").setLevel(logging.ERROR)  # GIF warns of its 256 colours
+    measured = measure(arguments.repeats, arguments.signed, arguments.sizes, arguments.formats)
     told = {name: facts(times) for name, times in measured.items()}
     print(json.dumps({"machine": machine.describe(), "repeats": arguments.repeats, "times": told}, indent=1))
 

@@ -86,6 +86,10 @@ def test_the_notice_ends_when_it_is_acknowledged(e4s, monkeypatch, capsys) -> No
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     marking.notice()
     assert capsys.readouterr().err == ""
+    Path("file").touch()
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(Path("file").absolute()))
+    code, _, err = e4s("acknowledge", model=False)
+    assert code == 1 and "cannot note in" in err
 
 
 def test_a_read_only_file_stays(fails) -> None:
