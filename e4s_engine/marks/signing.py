@@ -154,6 +154,7 @@ def agrees(manifest: Manifest, original: Any) -> bool:
 
 def read(file: BinaryIO, suffix: str, trust: str | None = None) -> Manifest:
     """Read and validate the manifest of an open file. trust: PEM of certificates to trust."""
+    file.seek(0)
     c2pa, mime = _library(), _mime(file.read(_START)) or _TYPES.get(suffix, "")
     file.seek(0)
     if c2pa is None:

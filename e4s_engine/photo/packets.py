@@ -89,7 +89,12 @@ def mapped(opened: BinaryIO) -> Iterator[Data]:
     if not os.fstat(opened.fileno()).st_size:  # cannot be mapped
         yield b""
         return
-    with mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    try:
+        data = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+    except OSError:  # some network file systems map nothing
+        yield opened.read()
+        return
+    with data:
         yield data
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +79,17 @@ def test_every_container_says_which_faces_were_changed(swapper, source, kind, tm
         assert len(tools.times(out)) == 4
 
 
+def test_clips_on_file_systems_that_map_nothing_are_read(swapper, source, tmp_path, monkeypatch) -> None:
+    pytest.importorskip("c2pa", reason="the extra c2pa is not installed")
+    out = swap(swapper, source, drawn(3)).save(tmp_path / "out.mp4", sign=True)
+
+    def refuse(*_, **__):
+        raise OSError(19, "No such device")
+
+    monkeypatch.setattr(packets.mmap, "mmap", refuse)
+    assert verify(out).ours and verify(out).signature == "valid"
+
+
 @pytest.mark.parametrize("kind", ["mp4", "mkv"])
 def test_remuxing_keeps_the_mark_of_matroska_alone(swapper, source, kind, tmp_path) -> None:
     out = swap(swapper, source, drawn(3)).save(tmp_path / f"out.{kind}")
@@ -113,6 +126,15 @@ def test_both_readers_agree_on_signed_clips_and_one_byte_breaks_them(swapper, so
     out.write_bytes(data)
     assert told(out, MIMES[kind])[0] == "Invalid"
     assert verify(out).signature == "invalid" and verify(out).problems
+
+
+@pytest.mark.skipif(shutil.which("exiftool") is None, reason="exiftool is not installed")
+@pytest.mark.parametrize("kind", MIMES)
+def test_exiftool_reads_clips_too(swapper, source, kind, tmp_path) -> None:
+    out = swap(swapper, source, drawn(3)).save(tmp_path / f"out.{kind}")
+    command = ["exiftool", "-s3", "-XMP-iptcExt:DigitalSourceType", "-XMP-e4s:FacesRegions", "-Error", out]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[:2] == [COMPOSITE, "eyes"] and "Error" not in done.stdout
 
 
 class StopError(Exception):
