@@ -49,7 +49,7 @@ def packet(
     if statement is None or not marking():
         return None
     before = None if original is None else original.packets.xmp
-    most = packets.most_xmp(Path(str(path)).suffix.lower())
+    most = packets.most_xmp(path)
     made = xmp.packet(statement, before)
     if before is not None and len(made) > most:
         xmp.logger.warning("the photo's XMP of %d bytes is left out, the file's mark is not", len(before))
@@ -84,12 +84,11 @@ def signature(
 
     Raises ArgumentError for a certificate that cannot sign, before anything is written.
     """
-    if statement is None:
+    signer = certificates.chosen(sign) if statement is not None and marking() else None
+    if statement is None or signer is None:
         return None
     suffix = Path(path).suffix.lower()
-    loaded = check_signature(suffix, sign)
-    if loaded is None:
-        return None
+    loaded = signing.check(signer, suffix)
     return lambda file: signing.sign(file, suffix, loaded, statement, outside())
 
 

@@ -124,9 +124,9 @@ def insert_into_gif(path: Path, xmp: bytes) -> None:
         opened.write(b"GIF89a" + data[6:at] + _GIF_XMP + xmp + trailer + data[at:])
 
 
-def most_xmp(suffix: str) -> int:
-    """Return the longest packet that a format, by its ending, is written with."""
-    return MOST_JPEG_XMP if suffix in (".jpg", ".jpeg") else MOST_XMP_BYTES
+def most_xmp(path: object) -> int:
+    """Return the longest packet that a file is written with, by the ending of its path."""
+    return MOST_JPEG_XMP if str(path).lower().endswith((".jpg", ".jpeg")) else MOST_XMP_BYTES
 
 
 def jpeg_segment(xmp: bytes) -> bytes:
