@@ -17,7 +17,7 @@ from e4s_engine.errors import ClosedError
 from e4s_engine.faces.face import DetectedFace
 from e4s_engine.marks import making, signing
 from e4s_engine.marks.certificates import Signer
-from e4s_engine.marks.statement import WHOLE_FACE, ChangedFace, Statement, box_of
+from e4s_engine.marks.statement import WHOLE_FACE, ChangedFace, Input, Statement, box_of
 from e4s_engine.photo import images
 from e4s_engine.photo.align import Crop
 from e4s_engine.photo.images import Pixels
@@ -42,6 +42,7 @@ class Face:
     sharpness: how sharp the photo shows each region, float32 [12], 0 for regions that it does not show
         (`photo.sharpness`). thumbnail: small JPEG of the crop. Both are None for Faces made by hand.
     consent, licence: what the person agreed to, and terms of the photo, as the caller wrote them.
+    inputs: how the photos that it was made of were marked, for the marks of swaps; () if that is not known.
     """
 
     labels: Labels
@@ -53,6 +54,7 @@ class Face:
     thumbnail: bytes | None = dataclasses.field(default=None, repr=False)
     consent: str = ""
     licence: str = ""
+    inputs: tuple[Input, ...] = dataclasses.field(default=(), repr=False)
 
     def save(
         self,
@@ -64,9 +66,9 @@ class Face:
     ) -> None:
         """Write the Face as safetensors, some tens of kilobytes; swaps take the file in the photo's place.
 
-        The file holds labels, style vectors, sharpness, thumbnail, texts and the model's fingerprint. It does
-        not hold the photo, its crop (`keep_photo`) or `driven`: a loaded Face can be a source or a reference,
-        but never a target.
+        The file holds labels, style vectors, sharpness, thumbnail, texts, the model's fingerprint and how the
+        photo was marked. It does not hold the photo, its crop (`keep_photo`) or `driven`: a loaded Face can
+        be a source or a reference, but never a target.
 
         path: file ending in `.safetensors` or `.face`; an existing file is never left damaged. consent,
         licence: texts of at most 2000 characters in place of the Face's own. thumbnail: whether the small
@@ -77,7 +79,8 @@ class Face:
         """
         texts = self.consent if consent is None else consent, self.licence if licence is None else licence
         picture = self.thumbnail if thumbnail else None
-        saved = facefile.Saved(self.labels, self.styles, self.sharpness, picture, self.model, *texts)
+        marks = tuple((one.source_type, one.signed) for one in self.inputs)
+        saved = facefile.Saved(self.labels, self.styles, self.sharpness, picture, self.model, *texts, marks)
         facefile.write(saved, path)
 
     @classmethod
@@ -96,6 +99,7 @@ class Face:
             thumbnail=saved.thumbnail,
             consent=saved.consent,
             licence=saved.licence,
+            inputs=tuple(Input("source", b"", *mark) for mark in saved.marks),
         )
 
     def __repr__(self) -> str:
@@ -251,7 +255,7 @@ class Picture:
         if pixel_mark and statement is not None:
             pixels, statement = making.in_pixels(pixels, self._marked_part(), statement)
         finish = making.signature(statement, path, sign, self._untouched)
-        xmp = making.packet(statement, self._original)
+        xmp = making.packet(statement, self._original, path)
         images.write(pixels, path, original=self._original, quality=quality, xmp=xmp, finish=finish)
 
     def _marked_part(self) -> Mask:
@@ -282,7 +286,7 @@ class Restoration(Picture):
         mask: npt.NDArray[np.float32],
         original: Original | None = None,
     ) -> None:
-        inputs = () if original is None else making.inputs(original, ())
+        inputs = () if original is None else (making.listed("target", original),)
         super().__init__(image, original, Statement("restore", inputs=inputs))
         self.faces, self.mask = faces, mask
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from argparse import Namespace
 
+from e4s_engine.errors import OutputError
+
 HELP = "show what the tool is for and what not, and end the notice about it"
 TEXT = """\
 For: research, film and art, privacy, with the agreement of the people whose faces are used.
@@ -25,6 +27,9 @@ def run(arguments: Namespace) -> int:
 
     print(TEXT, end="")
     folder = certificates.folder_of_user()
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "acknowledged").touch()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "acknowledged").touch()
+    except OSError as error:
+        raise OutputError(f"cannot note in {folder} that it was read: {error.strerror}") from error
     return 0

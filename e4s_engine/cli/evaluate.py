@@ -8,7 +8,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from e4s_engine.cli import engines, flags, progress
+from e4s_engine.cli import engines, flags, marking, progress
 from e4s_engine.cli.messages import say
 
 HELP = "swap a list of pairs and measure identity, colours, sharpness, untouched pixels and more"
@@ -57,6 +57,7 @@ def add(command: argparse.ArgumentParser) -> None:
         "--worst-by", choices=tuple(MEASURES), help="default: identity_source, else colour_source"
     )
     flags.add_options(command, without=_NOT_HERE)
+    marking.add_guard(command)
     flags.add_engine(command)
 
 
@@ -68,6 +69,7 @@ def run(arguments: Namespace) -> int:
     frames = None if arguments.frames is None else Path(arguments.frames)
     listed = pairs.read(Path(arguments.pairs), frames)
     options = engines.options(arguments)
+    marking.notice()
     sys.path.insert(0, str(Path.cwd()))  # judges may lie beside the user
     with engines.engine(arguments) as engine, progress.bar(total=len(listed), unit="pair") as bar:
         summary = evaluate(

@@ -22,14 +22,19 @@ NOTICE = (
 
 
 def add(command: argparse.ArgumentParser) -> None:
+    """Add the flags of a picture's marks."""
+    add_signature(command)
+    command.add_argument(
+        "--pixel-mark", action="store_true", help="mark the changed pixels too, faintly; outlives metadata"
+    )
+
+
+def add_signature(command: argparse.ArgumentParser) -> None:
     """Add the flags of signatures."""
     command.add_argument(
         "--sign",
         action="store_true",
         help="add a signed C2PA manifest, by $E4S_C2PA_CERT and $E4S_C2PA_KEY or a certificate made here",
-    )
-    command.add_argument(
-        "--pixel-mark", action="store_true", help="mark the changed pixels too, faintly; outlives metadata"
     )
     command.add_argument("--c2pa-cert", metavar="FILE", help="sign by this certificate (PEM, leaf first)")
     command.add_argument("--c2pa-key", metavar="FILE", help="its private key (PEM)")

@@ -38,14 +38,19 @@ def warnings_shown() -> Iterator[None]:
     """Print the package's own warnings as one line each, once, without the line of code that Python shows."""
     with warnings.catch_warnings():
         plain = warnings.showwarning
+        said = set()  # Python's "once" means once for every module that warns
 
         def show(message: Warning | str, category: type[Warning], *more: Any, **rest: Any) -> None:
+            text = str(message)
+            if issubclass(category, UnmarkedWarning) and text in said:
+                return
+            said.add(text)
             if issubclass(category, (DemoModelWarning, UnmarkedWarning)):
-                say(f"note: {words.spoken(str(message))}")
+                say(f"note: {words.spoken(text)}")
             else:
                 plain(message, category, *more, **rest)
 
         warnings.showwarning = show
         warnings.simplefilter("always", DemoModelWarning)
-        warnings.simplefilter("once", UnmarkedWarning)
+        warnings.simplefilter("always", UnmarkedWarning)
         yield

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 HELP = "what the marks of files say: made or changed by a model, by which tool, and whether that is certain"
 EPILOG = (
     "exit code: 0 every file says that a model made or changed it, and no mark is broken; 3 some file has no "
-    "such mark, which proves nothing; 4 a mark is broken or forged; 1 a file cannot be read; 2 wrong usage"
+    "such mark, which proves nothing; 4 a mark is broken or forged; 1 a file cannot be read, is no picture "
+    "or clip, or has no signed statement to check --original by; 2 wrong usage. For several files: the first "
+    "of 1, 4 and 3 that applies to any"
 )
 UNMARKED, BROKEN = 3, 4
 
@@ -43,10 +45,13 @@ def add(command: argparse.ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Print the verdicts; return the worst exit code."""
+    from e4s_engine.marks import certificates
     from e4s_engine.marks.verify import verify
 
     if arguments.original and len(arguments.files) > 1:
         raise ArgumentError("--original: belongs to one file; give one FILE")
+    if arguments.trust:
+        certificates.anchors(arguments.trust)
     codes = set()
     for name in arguments.files:
         try:

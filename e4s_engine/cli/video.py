@@ -9,7 +9,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from e4s_engine.cli import engines, files, flags, outputs, progress
+from e4s_engine.cli import engines, files, flags, marking, outputs, progress
 from e4s_engine.errors import ArgumentError, OutputError
 
 if TYPE_CHECKING:
@@ -78,6 +78,8 @@ def add(command: argparse.ArgumentParser) -> None:
     command.add_argument("--resume", action="store_true", help="go on with a run that was interrupted")
     command.add_argument("--explain", metavar="SHEET", help="also write a sheet of what was steadied")
     command.add_argument("--json", action="store_true", help="with --faces: print one object per face")
+    marking.add_signature(command)
+    marking.add_guard(command)
     flags.add_engine(command)
 
 
@@ -101,6 +103,7 @@ def run(arguments: Namespace) -> int:
             quality=arguments.quality,
             audio=not arguments.no_audio,
             resume=arguments.resume,
+            sign=marking.sign(arguments),
         )
         if arguments.explain:
             _explain(engine, video, saved, arguments)
@@ -112,6 +115,7 @@ def _check(arguments: Namespace, output: Path) -> None:
     """Check, before any work, that the files may be written."""
     from e4s_engine.photo.files import check_writable
     from e4s_engine.video import ledger
+    from e4s_engine.video.marking import named
 
     if arguments.explain:
         outputs.check(arguments, {"--explain": arguments.explain})
@@ -119,6 +123,7 @@ def _check(arguments: Namespace, output: Path) -> None:
         check_writable(output, "--output")
         read = outputs.identities(outputs.inputs(arguments))
         outputs.check_free(output, "--output", read, arguments.overwrite)
+    marking.check(arguments, named(output))
     unfinished = ledger.folder_of(output)
     if unfinished.exists() and not arguments.resume:
         if not arguments.overwrite:
@@ -224,7 +229,11 @@ def _explain(engine: Engine, video: Video, saved: Path, arguments: Namespace) ->
     from e4s_engine.photo import images
     from e4s_engine.video import explain
 
-    images.write(explain.sheet(video, saved, engine.parse), arguments.explain, "--explain")
+    sheet = explain.sheet(video, saved, engine.parse)
+    if video.chosen:
+        marking.save(sheet, arguments.explain, "sheet", sign=False)
+    else:
+        images.write(sheet, arguments.explain, "--explain")
 
 
 class _Bar:

@@ -6,6 +6,7 @@ import re
 
 _POSITIONS = ("source", "target", "image", "reference", "driving")
 _NAMES = {
+    "file": "FILE",
     "frames": "CLIP",
     "clip": "CLIP",
     "start": "--from",

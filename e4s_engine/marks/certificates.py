@@ -82,6 +82,22 @@ def local() -> Signer:
     return Signer(folder / _CHAIN, folder / _KEY)
 
 
+def anchors(file: str | os.PathLike[str]) -> str:
+    """Return the text of a PEM file of certificates to trust. Raises ArgumentError for anything else."""
+    try:
+        text = Path(file).read_text("ascii")
+    except (OSError, ValueError, TypeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no PEM file of certificates"
+        raise ArgumentError(f"trust: cannot read {file}: {reason}") from error
+    try:
+        _cryptography("x509", "trust").load_pem_x509_certificates(text.encode())
+    except ValueError as error:
+        raise ArgumentError(
+            f"trust: {file} is no PEM file of certificates; convert the root certificate to PEM"
+        ) from error
+    return text
+
+
 def folder_of_user() -> Path:
     """Return the folder of this package's settings for this user."""
     base = os.environ.get("XDG_CONFIG_HOME", "")
@@ -216,11 +232,11 @@ def _algorithm(private: Any) -> str:
     )
 
 
-def _cryptography(name: str) -> Any:
+def _cryptography(name: str, argument: str = "sign") -> Any:
     """Import a module of `cryptography`. Raises ArgumentError where the extra is missing."""
     import importlib
 
     try:
         return importlib.import_module(f"cryptography.{name}")
     except ImportError as error:
-        raise ArgumentError(f"sign: needs the extra c2pa; install it (`{INSTALL}`)") from error
+        raise ArgumentError(f"{argument}: needs the extra c2pa; install it (`{INSTALL}`)") from error

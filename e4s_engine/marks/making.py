@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from e4s_engine.errors import ArgumentError, UnmarkedWarning
 from e4s_engine.marks import certificates, signing, xmp
 from e4s_engine.marks import pixels as pixel_marks
-from e4s_engine.marks.certificates import Signer
+from e4s_engine.marks.certificates import Loaded, Signer
 from e4s_engine.marks.statement import Input, Statement
 from e4s_engine.photo import packets
 from e4s_engine.photo.original import Original, Pixels
@@ -38,24 +38,25 @@ def marking() -> bool:
     return value == "on"
 
 
-def packet(statement: Statement | None, original: Original | None) -> bytes | None:
+def packet(
+    statement: Statement | None, original: Original | None, path: str | os.PathLike[str]
+) -> bytes | None:
     """Return the XMP of a file; None: the photo's own stays as it is.
 
-    statement: None for a picture in which nothing was generated. original: the photo's file.
+    statement: None for a picture in which nothing was generated. original: the photo's file. path: of the
+    file, whose format limits the length.
     """
     if statement is None or not marking():
         return None
     before = None if original is None else original.packets.xmp
+    most = packets.most_xmp(path)
     made = xmp.packet(statement, before)
-    if before is not None and len(made) > packets.MOST_JPEG_XMP:
+    if before is not None and len(made) > most:
         xmp.logger.warning("the photo's XMP of %d bytes is left out, the file's mark is not", len(before))
         made = xmp.packet(statement)
+    if len(made) > most:  # some hundred faces in a JPEG
+        made = xmp.packet(dataclasses.replace(statement, faces=(), inputs=()))
     return made
-
-
-def video_box(statement: Statement) -> bytes:
-    """Return the bytes to append to a finished MP4 or MOV, which mark it; b"" if marking is off."""
-    return packets.mp4_box(xmp.packet(statement)) if marking() else b""
 
 
 def in_pixels(
@@ -83,7 +84,7 @@ def signature(
 
     Raises ArgumentError for a certificate that cannot sign, before anything is written.
     """
-    signer = None if statement is None or not marking() else certificates.chosen(sign)
+    signer = certificates.chosen(sign) if statement is not None and marking() else None
     if statement is None or signer is None:
         return None
     suffix = Path(path).suffix.lower()
@@ -91,13 +92,17 @@ def signature(
     return lambda file: signing.sign(file, suffix, loaded, statement, outside())
 
 
-def inputs(target: Original | None, sources: Sequence[Original | None]) -> tuple[Input, ...]:
-    """Return the pictures of a swap as its statement lists them; a source that comes twice is one."""
-    distinct = dict.fromkeys(sources)
-    return (_input("target", target), *(_input("source", source) for source in distinct))
+def check_signature(suffix: str, sign: bool | Signer | None) -> Loaded | None:
+    """Return the certificate that signs a file with this ending; None: it stays unsigned.
+
+    Raises ArgumentError for a certificate that cannot sign.
+    """
+    signer = certificates.chosen(sign) if marking() else None
+    return None if signer is None else signing.check(signer, suffix)
 
 
-def _input(role: str, original: Original | None) -> Input:
+def listed(role: str, original: Original | None) -> Input:
+    """Return a picture as statements list it. original: its file; None: an array."""
     if original is None:
         return Input(role)
     own = original.packets

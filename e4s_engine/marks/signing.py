@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib
 import io
 import json
 import logging
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from e4s_engine.errors import ArgumentError
 from e4s_engine.marks.certificates import INSTALL, LOCAL, Loaded, Signer
-from e4s_engine.marks.statement import SYNTHETIC, Box, Statement
+from e4s_engine.marks.statement import Box, Input, Statement, is_synthetic
 from e4s_engine.photo import images
 
 logger = logging.getLogger("e4s_engine")
@@ -27,6 +29,11 @@ _TYPES = {
     ".tif": "image/tiff", ".tiff": "image/tiff", ".avif": "image/avif", ".gif": "image/gif",
     ".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime",
 }  # fmt: skip
+# The first brand of a file in boxes; any other is a clip's.
+_BRANDS = {b"avif": "image/avif", b"avis": "image/avif", b"qt": "video/quicktime"} | dict.fromkeys(
+    (b"heic", b"heix", b"mif1"), "image/heic"
+)
+_START = 16  # bytes that tell a type
 # Nothing is fetched, and no thumbnails: they would carry the source's photo, and what was replaced.
 _SETTINGS = {
     "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},
@@ -56,10 +63,37 @@ NO_MANIFEST = Manifest("none")
 def check(signer: Signer, suffix: str) -> Loaded:
     """Load a certificate for a file with this ending. Raises ArgumentError for what cannot sign it."""
     if suffix not in _TYPES:
-        raise ArgumentError(f"sign: {suffix} holds no C2PA manifest; write one of {', '.join(_TYPES)}")
+        clip = suffix in (".mkv", ".webm")
+        able = [one for one, kind in _TYPES.items() if kind.startswith("video") == clip or one == ".gif"]
+        raise ArgumentError(f"sign: {suffix} holds no C2PA manifest; write one of {', '.join(able)}")
     if _library() is None:
         raise ArgumentError(f"sign: needs the extra c2pa; install it (`{INSTALL}`)")
-    return signer.load()
+    loaded = signer.load()
+    _try(loaded)
+    return loaded
+
+
+@functools.lru_cache(maxsize=8)
+def _try(loaded: Loaded) -> None:
+    """Sign a picture of one pixel. Raises ArgumentError for a certificate outside C2PA's profile."""
+    c2pa, picture = _library(), io.BytesIO()
+    Image.new("L", (1, 1)).save(picture, "PNG")
+    try:
+        builder = _builder(c2pa, c2pa.Context.from_dict(_SETTINGS), ".png", Statement("sheet"), None, [])
+        builder.sign(_c2pa_signer(loaded), "image/png", picture, io.BytesIO())
+    except c2pa.C2paError as error:
+        raise ArgumentError(
+            f"sign: C2PA refuses this certificate ({error}); it must be issued by another certificate, "
+            "with the key usage digitalSignature and an extended one such as emailProtection"
+        ) from error
+
+
+def _c2pa_signer(loaded: Loaded) -> Any:
+    c2pa = _library()
+    info = c2pa.C2paSignerInfo(
+        alg=loaded.algorithm.encode(), sign_cert=loaded.chain, private_key=loaded.key, ta_url=None
+    )
+    return c2pa.Signer.from_info(info)
 
 
 def sign(
@@ -70,30 +104,26 @@ def sign(
     untouched: dict[str, Any] | None = None,
 ) -> None:
     """Sign a finished file in place. A failure leaves it unsigned, with a warning: no picture is lost."""
-    c2pa = _library()
+    c2pa, signed = _library(), path.with_name(f"{path.stem}.signed{path.suffix}")
     try:
         context = c2pa.Context.from_dict(_SETTINGS)
-        builder: Any = None
         kinds = c2pa.Builder.get_supported_mime_types()
-        ingredients = [(i, mime) for i in statement.inputs if (mime := _mime(i.file)) in kinds]
-        for kept in (ingredients, []):  # a picture with a broken manifest may be refused as an ingredient
-            try:
-                builder = _builder(c2pa, context, suffix, statement, untouched, kept)
-                break
-            except c2pa.C2paError as error:
-                logger.warning("the manifest lists no inputs: %s", error)
-        info = c2pa.C2paSignerInfo(
-            alg=loaded.algorithm.encode(), sign_cert=loaded.chain, private_key=loaded.key, ta_url=None
-        )
-        signed = io.BytesIO()
-        with path.open("rb") as opened:
-            builder.sign(c2pa.Signer.from_info(info), _TYPES[suffix], opened, signed)
+        ingredients = [(one, mime) for one in statement.inputs if (mime := _mime_of(one)) in kinds]
+        try:
+            builder = _builder(c2pa, context, suffix, statement, untouched, ingredients)
+        except c2pa.C2paError:  # a picture with a broken manifest is refused
+            kept = [one for one in ingredients if _is_usable(c2pa, context, *one)]
+            builder = _builder(c2pa, context, suffix, statement, untouched, kept)
+        with path.open("rb") as opened, signed.open("w+b") as written:
+            builder.sign(_c2pa_signer(loaded), _TYPES[suffix], opened, written)
+        signed.replace(path)
     except Exception as error:  # the library's, of many kinds
         logger.warning("the file is saved without a signature: %s", error)
         return
+    finally:
+        signed.unlink(missing_ok=True)
     if loaded.local:
         logger.info("signed with a certificate made on this machine: it proves nothing about who signed")
-    path.write_bytes(signed.getbuffer())
 
 
 def untouched(pixels: images.Pixels, changed: Any) -> dict[str, Any] | None:
@@ -122,20 +152,19 @@ def agrees(manifest: Manifest, original: Any) -> bool:
     return bool(stated.get("hash") == _hash(images.read(original, "original"), stated["boxes"]))
 
 
-def read(data: bytes, suffix: str, trust: Any = None) -> Manifest:
-    """Read and validate the manifest of a file. trust: PEM file of certificates to trust."""
-    c2pa, mime = _library(), _mime(data) or _TYPES.get(suffix, "")
+def read(file: BinaryIO, suffix: str, trust: str | None = None) -> Manifest:
+    """Read and validate the manifest of an open file. trust: PEM of certificates to trust."""
+    file.seek(0)
+    c2pa, mime = _library(), _mime(file.read(_START)) or _TYPES.get(suffix, "")
+    file.seek(0)
     if c2pa is None:
         note = f"C2PA: a manifest is there, not read; install the extra (`{INSTALL}`)"
         return Manifest("unread", claimed=(note,))
     settings: dict[str, Any] = dict(_SETTINGS)
     if trust is not None:
-        try:
-            settings["trust"] = {"user_anchors": Path(trust).read_text()}
-        except (OSError, ValueError) as error:
-            raise ArgumentError(f"trust: cannot read {trust}: {error}") from error
+        settings["trust"] = {"user_anchors": trust}
     try:
-        reader = c2pa.Reader(mime, io.BytesIO(data), context=c2pa.Context.from_dict(settings))
+        reader = c2pa.Reader(mime, file, context=c2pa.Context.from_dict(settings))
         state, told = reader.get_validation_state(), json.loads(reader.json())
         return _described(state, told)
     except Exception as error:  # malformed manifests, of many kinds
@@ -155,7 +184,7 @@ def _described(state: str, told: dict[str, Any]) -> Manifest:
         + (", which has a manifest of its own" if item.get("active_manifest") else "")
         for item in active.get("ingredients", [])
     ]
-    synthetic = any(action.get("digitalSourceType") in SYNTHETIC for action in actions)
+    synthetic = any(is_synthetic(action.get("digitalSourceType", "")) for action in actions)
     untouched = assertions.get(UNTOUCHED)
     if state not in ("Valid", "Trusted"):
         codes = [item["code"] for item in told.get("validation_status", [])]
@@ -215,8 +244,24 @@ def _builder(
     for picture, mime in ingredients:
         relation = "parentOf" if picture is parent else "componentOf"
         about = {"title": picture.role, "relationship": relation, "label": picture.role}
-        builder.add_ingredient(json.dumps(about), mime, io.BytesIO(picture.file))
+        with picture.opened() as opened:
+            builder.add_ingredient(json.dumps(about), mime, opened)
     return builder
+
+
+def _is_usable(c2pa: Any, context: Any, picture: Input, mime: str) -> bool:
+    """Return whether a manifest can list a picture; warn if not."""
+    try:
+        with picture.opened() as opened:
+            c2pa.Builder("{}", context).add_ingredient('{"relationship": "componentOf"}', mime, opened)
+    except c2pa.C2paError as error:
+        logger.warning(
+            "the manifest does not list the %s, whose own manifest is damaged (%s)",
+            picture.role,
+            error,
+        )
+        return False
+    return True
 
 
 def _region(box: Box) -> dict[str, Any]:
@@ -241,8 +286,13 @@ def _hash(pixels: images.Pixels, boxes: list[Any]) -> str:
     return digest.hexdigest()
 
 
+def _mime_of(one: Input) -> str:
+    with one.opened() as opened:
+        return _mime(opened.read(_START))
+
+
 def _mime(data: bytes) -> str:
-    """Return the type of a picture's bytes, or "" for others."""
+    """Return the type of a picture's or a clip's first bytes, or "" for others."""
     starts = {
         b"\xff\xd8": ".jpg", b"\x89PNG": ".png", b"II*\0": ".tif", b"MM\0*": ".tif", b"GIF8": ".gif"
     }  # fmt: skip
@@ -251,7 +301,7 @@ def _mime(data: bytes) -> str:
             return _TYPES[suffix]
     if data[8:12] == b"WEBP":
         return _TYPES[".webp"]
-    return _TYPES[".avif"] if data[4:12] == b"ftypavif" else ""
+    return _BRANDS.get(data[8:12].strip(), _TYPES[".mp4"]) if data[4:8] == b"ftyp" else ""
 
 
 def _library() -> Any:

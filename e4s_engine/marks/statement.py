@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from typing import Any
+import io
+import math
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -14,7 +17,7 @@ TOOL = "e4s_engine"
 _VOCABULARY = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 COMPOSITE = _VOCABULARY + "compositeWithTrainedAlgorithmicMedia"
 GENERATED = _VOCABULARY + "trainedAlgorithmicMedia"
-SYNTHETIC = (COMPOSITE, GENERATED, _VOCABULARY + "compositeSynthetic")
+_SYNTHETIC = ("compositeWithTrainedAlgorithmicMedia", "trainedAlgorithmicMedia", "compositeSynthetic")
 WHOLE_FACE = "whole face"
 
 Box = tuple[int, int, int, int]
@@ -25,13 +28,18 @@ class Input:
     """A picture that went in. role: "target" or "source". file: its bytes; b"" for arrays.
 
     source_type: IPTC digital source type that its XMP declares, or "". signed: whether it has a C2PA
-    manifest.
+    manifest. path: of a clip, which is read when it is needed; it is never stated.
     """
 
     role: str
     file: bytes = dataclasses.field(default=b"", repr=False)
     source_type: str = ""
     signed: bool = False
+    path: Path | None = dataclasses.field(default=None, repr=False)
+
+    def opened(self) -> BinaryIO:
+        """Return its bytes as an open file."""
+        return io.BytesIO(self.file) if self.path is None else self.path.open("rb")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,11 +92,19 @@ class Statement:
         return {name: value for name, value in facts.items() if value is not None}
 
 
+def is_synthetic(source_type: str) -> bool:
+    """Return whether a digital source type says that a model made a picture, or a part of it.
+
+    Programs write it as IPTC's address, with http or https, or as its last part alone.
+    """
+    return source_type.rstrip("/").rpartition("/")[2] in _SYNTHETIC
+
+
 def box_of(quad: Any, width: int, height: int) -> Box:
     """Return the box in a picture around a crop's corners [4, 2]; None: the whole picture."""
     if quad is None:
         return 0, 0, width, height
-    corners = np.asarray(quad, np.float64)
-    low = np.clip(np.floor(corners.min(0)), 0, (width, height)).astype(int)
-    high = np.clip(np.ceil(corners.max(0)), 0, (width, height)).astype(int)
-    return int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1])
+    columns, rows = zip(*np.asarray(quad, np.float64).tolist(), strict=True)
+    x, y = min(max(math.floor(min(columns)), 0), width), min(max(math.floor(min(rows)), 0), height)
+    right, low = min(max(math.ceil(max(columns)), 0), width), min(max(math.ceil(max(rows)), 0), height)
+    return x, y, right - x, low - y

@@ -5,18 +5,16 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from e4s_engine.errors import ArgumentError, ImageError
+from e4s_engine.marks import certificates, signing, xmp
 from e4s_engine.marks import pixels as pixel_marks
-from e4s_engine.marks import signing, xmp
-from e4s_engine.marks.statement import SYNTHETIC, TOOL
-from e4s_engine.photo import images, opening, packets
-from e4s_engine.photo.files import read_bounded
+from e4s_engine.marks.statement import TOOL, is_synthetic
+from e4s_engine.photo import images, packets
+from e4s_engine.photo.files import is_url, url_of
 
 Search = Literal["no", "quick", "thorough"]
-
-MOST_BYTES = max(opening.MAX_FILE_BYTES, 1 << 30)  # videos
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,19 +57,17 @@ def verify(
 
     Manifests need the extra `e4s_engine[c2pa]`; without it their presence is reported, nothing more.
 
-    Raises ImageError for a file that cannot be read.
+    Raises ImageError for a file that cannot be read, or is neither a picture nor a clip of a known format;
+    ArgumentError for certificates in `trust` that are none, and for `original` where nothing was signed.
     """
-    try:
-        data = read_bounded(file, MOST_BYTES)
-    except (OSError, ValueError, TypeError) as error:
-        raise ImageError(f"file: cannot read {file}: {getattr(error, 'strerror', None) or error}") from error
-    found = packets.find(data)
+    if pixels not in get_args(Search):
+        raise ArgumentError(f"pixels: expected 'no', 'quick' or 'thorough', got {pixels!r}")
+    found, manifest = _read(file, None if trust is None else certificates.anchors(trust))
     properties = {} if found.xmp is None else xmp.read(found.xmp)
     claimed, problems = _claims(properties), []
     if found.xmp is not None and xmp.damaged(found.xmp):
         problems.append("the XMP packet is damaged and says nothing")
     kind = properties.get("Iptc4xmpExt:DigitalSourceType", "")
-    manifest = signing.read(data, Path(file).suffix.lower(), trust) if found.c2pa else signing.NO_MANIFEST
     certain = list(manifest.certain)
     claimed += manifest.claimed
     problems += manifest.problems
@@ -85,7 +81,7 @@ def verify(
     seen = _in_pixels(file, pixels)
     claimed += seen
     tools = (properties.get("e4s:Tool"), manifest.tool)
-    marked = kind in SYNTHETIC or manifest.synthetic or bool(seen)
+    marked = is_synthetic(kind) or manifest.synthetic or bool(seen)
     return Verdict(
         marked,
         TOOL in tools or bool(seen),
@@ -97,13 +93,41 @@ def verify(
     )
 
 
+def _read(file: str | os.PathLike[str], trust: str | None) -> tuple[packets.Packets, signing.Manifest]:
+    """Read the metadata of a file, which may be a long clip. trust: PEM. Raises ImageError."""
+    if is_url(file):
+        raise ImageError(f"file: {url_of(file):.80} is a URL, nothing is downloaded; fetch it")
+    try:
+        path = Path(file)
+        if not path.is_file():  # a pipe would block, a device might never end
+            raise ValueError("No such file" if not path.exists() else "not a regular file")
+        with path.open("rb") as opened, packets.mapped(opened) as data:
+            if not packets.is_known(data):
+                what = "no" if data else "empty, no"
+                raise ImageError(
+                    f"file: {file} is {what} picture or clip whose marks can be read ({packets.KNOWN})"
+                )
+            found = packets.find(data)
+            manifest = signing.NO_MANIFEST
+            if found.c2pa:
+                manifest = signing.read(opened, path.suffix.lower(), trust)
+            return found, manifest
+    except ImageError:
+        raise
+    except (OSError, ValueError, TypeError) as error:
+        raise ImageError(f"file: cannot read {file}: {getattr(error, 'strerror', None) or error}") from error
+
+
 def _in_pixels(file: str | os.PathLike[str], search: Search) -> list[str]:
     """Return what the mark in the pixels says, in words; nothing if none is found."""
-    if search not in ("no", "quick", "thorough"):
-        raise ArgumentError(f"pixels: expected 'no', 'quick' or 'thorough', got {search!r}")
     if search == "no":
         return []
-    picture = images.read(file, "file")
+    try:
+        picture = images.read(file, "file")
+    except ImageError as error:
+        raise ArgumentError(
+            f"pixels: {file} cannot be read as a picture, and only those are searched; save a frame of it"
+        ) from error
     score, scale = pixel_marks.detect(picture)
     if score < pixel_marks.THRESHOLD and search == "thorough":
         score, scale = pixel_marks.detect(picture, pixel_marks.fine_scales())

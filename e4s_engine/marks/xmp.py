@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Iterator
 from xml.etree import ElementTree
 
 from e4s_engine.marks.statement import Statement
@@ -15,12 +16,18 @@ IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 OURS = "urn:e4s-engine:marks:1.0#"
 _META = "adobe:ns:meta/"
 _KNOWN = {"rdf": RDF, "Iptc4xmpExt": IPTC, "e4s": OURS, "x": _META}
-_REPLACED = tuple(
-    f"{{{IPTC}}}{name}" for name in ("DigitalSourceType", "AISystemUsed", "AISystemVersionUsed")
+_EXTENDED = "{http://ns.adobe.com/xmp/note/}HasExtendedXMP"  # names further segments, which are not copied
+_REPLACED = (
+    *(f"{{{IPTC}}}{name}" for name in ("DigitalSourceType", "AISystemUsed", "AISystemVersionUsed")),
+    _EXTENDED,
 )
 _PREFIX = re.compile(rb'xmlns:([A-Za-z_][\w.-]*)="([^"<&]+)"')
 _OPEN = b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'
 _CLOSE = b'\n<?xpacket end="w"?>'
+_BEGIN = f'<x:xmpmeta xmlns:x="{_META}"><rdf:RDF xmlns:rdf="{RDF}">'.encode()
+_END_RDF, _END = b"</rdf:RDF>", b"</x:xmpmeta>"
+_SUBJECT = f'<rdf:Description xmlns:rdf="{RDF}" xmlns:Iptc4xmpExt="{IPTC}" xmlns:e4s="{OURS}" rdf:about="'
+_WRITTEN = re.compile(re.escape(_SUBJECT.encode()) + rb".*?</rdf:Description>", re.DOTALL)  # by us, before
 
 Element = ElementTree.Element
 
@@ -30,32 +37,95 @@ def packet(statement: Statement, before: bytes | None = None) -> bytes:
 
     A damaged packet, or one that declares entities, is left out, with a warning.
     """
+    if before is None:
+        return b"".join((_OPEN, _BEGIN, _description(statement, ""), _END_RDF, _END, _CLOSE))
+    if b"HasExtendedXMP" in before:
+        logger.warning("the photo's extended XMP is left out: only the first 64 kB of its metadata are kept")
+    return _OPEN + (_spliced(statement, before) or _merged(statement, before)) + _CLOSE
+
+
+def _spliced(statement: Statement, before: bytes) -> bytes | None:
+    """Return the photo's packet with ours in it, its own text as it is; None: it has to be written anew.
+
+    To write it anew takes longer than everything else about a mark.
+    """
+    start, end = before.find(_BEGIN[:10]), before.rfind(_END)
+    own = _WRITTEN.sub(b"", before[start : end + len(_END)])
+    at = own.rfind(_END_RDF)
+    # Comments and the like might hold these tags; another encoding would not take ours.
+    if min(start, end, at) < 0 or b"<!" in own or b"<?" in own or b"<?xml" in before[:start]:
+        return None
+    root = _parsed(own)
+    rdf = None if root is None else root.find(f"{{{RDF}}}RDF")
+    last = own[at + len(_END_RDF) :].strip() == _END
+    if root is None or rdf is None or len(root) != 1 or not last or any(map(_is_replaced, _names(rdf))):
+        return None
+    return own[:at] + _description(statement, _about(rdf)) + own[at:]
+
+
+def _merged(statement: Statement, before: bytes) -> bytes:
+    """Return the photo's packet, read and written anew without what ours replaces, with ours in it."""
     root = _root(before)
     rdf = root.find(f"{{{RDF}}}RDF")
     assert rdf is not None
+    about = _about(rdf)
     _clear(rdf)
-    mine = ElementTree.SubElement(rdf, f"{{{RDF}}}Description", {f"{{{RDF}}}about": _about(rdf)})
-    _text(mine, IPTC, "DigitalSourceType", statement.source_type)
-    _text(mine, IPTC, "AISystemUsed", statement.tool)
-    _text(mine, IPTC, "AISystemVersionUsed", statement.version)
-    for name, value in statement.facts().items():
-        _text(mine, OURS, name, str(value))
-    if statement.faces:
-        sequence = _sequence(mine, "Faces")
-        for face in statement.faces:
-            item = _item(sequence)
-            _text(item, OURS, "Regions", ", ".join(face.regions))
-            _text(item, OURS, "Box", " ".join(map(str, face.box)))
-            _text(item, OURS, "Reenacted", str(face.reenacted))
-            _text(item, OURS, "Restored", str(face.restored))
-    if statement.inputs:
-        sequence = _sequence(mine, "Inputs")
-        for picture in statement.inputs:
-            item = _item(sequence)
-            _text(item, OURS, "Role", picture.role)
-            _text(item, OURS, "DigitalSourceType", picture.source_type or "not declared")
-            _text(item, OURS, "ContentCredentials", str(picture.signed))
-    return _OPEN + ElementTree.tostring(root, encoding="utf-8") + _CLOSE
+    rdf.append(ElementTree.fromstring(_description(statement, about)))
+    return ElementTree.tostring(root, encoding="utf-8")
+
+
+def _description(statement: Statement, about: str) -> bytes:
+    """Return the statement as RDF."""
+    named = {
+        "Iptc4xmpExt:DigitalSourceType": statement.source_type,
+        "Iptc4xmpExt:AISystemUsed": statement.tool,
+        "Iptc4xmpExt:AISystemVersionUsed": statement.version,
+    }
+    text = [f'{_SUBJECT}{_escaped(about)}">']
+    text += [_element(name, value) for name, value in named.items()]
+    text += [_element(f"e4s:{name}", str(value)) for name, value in statement.facts().items()]
+    text += _sequence(
+        "Faces",
+        [
+            {
+                "Regions": ", ".join(face.regions),
+                "Box": " ".join(map(str, face.box)),
+                "Reenacted": str(face.reenacted),
+                "Restored": str(face.restored),
+            }
+            for face in statement.faces
+        ],
+    )
+    text += _sequence(
+        "Inputs",
+        [
+            {
+                "Role": picture.role,
+                "DigitalSourceType": picture.source_type or "not declared",
+                "ContentCredentials": str(picture.signed),
+            }
+            for picture in statement.inputs
+        ],
+    )
+    return "".join([*text, "</rdf:Description>"]).encode()
+
+
+def _element(name: str, value: str) -> str:
+    return f"<{name}>{_escaped(value)}</{name}>"
+
+
+def _escaped(text: str) -> str:
+    """Return text for an element or an attribute; the library's function loads half of urllib."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
+
+
+def _sequence(name: str, items: list[dict[str, str]]) -> list[str]:
+    """Return a list of structures; nothing for an empty one."""
+    if not items:
+        return []
+    structures = ("".join(_element(f"e4s:{part}", value) for part, value in item.items()) for item in items)
+    listed = (f'<rdf:li rdf:parseType="Resource">{structure}</rdf:li>' for structure in structures)
+    return [f"<e4s:{name}><rdf:Seq>", *listed, f"</rdf:Seq></e4s:{name}>"]
 
 
 def read(data: bytes) -> dict[str, str]:
@@ -133,26 +203,27 @@ def _clear(rdf: Element) -> None:
     """Remove properties that are about to be written; a mark of the input's is listed among the inputs."""
     for description in rdf.findall(f"{{{RDF}}}Description"):
         for name in list(description.attrib):
-            if name in _REPLACED or name.startswith(f"{{{OURS}}}"):
+            if _is_replaced(name):
                 del description.attrib[name]
         for child in list(description):
-            if child.tag in _REPLACED or child.tag.startswith(f"{{{OURS}}}"):
+            if _is_replaced(child.tag):
                 description.remove(child)
+        if not len(description) and set(description.attrib) <= {f"{{{RDF}}}about"}:
+            rdf.remove(description)
+
+
+def _is_replaced(name: str) -> bool:
+    return name in _REPLACED or name.startswith(f"{{{OURS}}}")
+
+
+def _names(rdf: Element) -> Iterator[str]:
+    """Yield the names of all properties."""
+    for description in rdf.iterfind(f"{{{RDF}}}Description"):
+        yield from description.attrib
+        yield from (child.tag for child in description)
 
 
 def _about(rdf: Element) -> str:
     """Return the subject that the picture's own properties name: one packet describes one."""
     first = rdf.find(f"{{{RDF}}}Description")
     return "" if first is None else first.get(f"{{{RDF}}}about", "")
-
-
-def _text(parent: Element, space: str, name: str, value: str) -> None:
-    ElementTree.SubElement(parent, f"{{{space}}}{name}").text = value
-
-
-def _sequence(parent: Element, name: str) -> Element:
-    return ElementTree.SubElement(ElementTree.SubElement(parent, f"{{{OURS}}}{name}"), f"{{{RDF}}}Seq")
-
-
-def _item(sequence: Element) -> Element:
-    return ElementTree.SubElement(sequence, f"{{{RDF}}}li", {f"{{{RDF}}}parseType": "Resource"})

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, TiffImagePlugin
 
-from e4s_engine.photo.packets import TIFF_TAG
+from e4s_engine.photo.packets import TIFF_TAG, png_chunk
 
 Deep = npt.NDArray[np.uint16]
 Bytes = npt.NDArray[np.uint8]
@@ -60,11 +60,18 @@ def joined(high: Image.Image, low: Image.Image) -> Deep:
 
 
 def write_png(
-    samples: Deep, path: Path, icc: bytes | None, exif: bytes | None, dpi: tuple[float, float] | None
+    samples: Deep,
+    path: Path,
+    icc: bytes | None,
+    exif: bytes | None,
+    dpi: tuple[float, float] | None,
+    xmp: bytes | None = None,
 ) -> None:
     """Write uint16 [H, W, 3 or 4] as PNG."""
     height, width, channels = samples.shape
     chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 2 if channels == 3 else 6, 0, 0, 0))]
+    if xmp is not None:
+        chunks.append((b"iTXt", png_chunk(xmp)))
     if icc is not None:
         chunks.append((b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc)))
     if dpi is not None:

@@ -44,6 +44,8 @@ SUFFIXES = frozenset(suffix for suffixes in DECODERS.values() for suffix in suff
 _FORMATS = {*DECODERS, "MPO"}  # what opened pictures of these decoders call themselves
 _PLUGINS = ("WebPImagePlugin", "TiffImagePlugin", "MpoImagePlugin", "AvifImagePlugin")
 _HEIC = re.compile(rb"....ftyp(heic|heix|hevc|hevx|heim|heis|mif1|msf1)", re.DOTALL)
+_PNG, _PNG_TEXTS = b"\x89PNG\r\n\x1a\n", (b"tEXt", b"zTXt", b"iTXt", b"caBX")
+_PNG_EXIF = b"Raw profile type exif\0"  # the text in which older programs keep EXIF
 _GAP = rb"(?:\s|#[^\n]*\n)+"
 _PNM = re.compile(rb"P[56]" + _GAP + rb"\d{1,9}" + _GAP + rb"\d{1,9}" + _GAP + rb"(\d{1,9})\s")
 
@@ -59,7 +61,7 @@ def open_picture(data: bytes, argument: str, name: str) -> Image.Image:
     if unusable:
         raise ImageError(f"{argument}: {name} {unusable}")
     try:
-        picture = Image.open(io.BytesIO(data), formats=_decoders(bool(_HEIC.match(data))))
+        picture = Image.open(io.BytesIO(_without_texts(data)), formats=_decoders(bool(_HEIC.match(data))))
     except Image.DecompressionBombError as error:
         raise ImageError(f"{argument}: {name} is too large: {error}; reduce the image first") from error
     except UnidentifiedImageError as error:
@@ -73,6 +75,24 @@ def open_picture(data: bytes, argument: str, name: str) -> Image.Image:
         raise ImageError(f"{argument}: {name} is not an image that can be read ({error})") from error
     check_header(picture, argument, name)
     return picture
+
+
+def _without_texts(data: bytes) -> bytes:
+    """Return a PNG without its texts and manifest, any other file as it is.
+
+    Pillow refuses a picture because of a long or a damaged one; marks are read from the whole (`packets`).
+    """
+    if not data.startswith(_PNG):
+        return data
+    kept, start, at = [], 0, len(_PNG)
+    while at + 12 <= len(data):
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        is_text = data[at + 4 : at + 8] in _PNG_TEXTS
+        if is_text and not data.startswith(_PNG_EXIF, at + 8):
+            kept.append(data[start:at])
+            start = end
+        at = end
+    return b"".join([*kept, data[start:]]) if kept else data
 
 
 def check_header(picture: Image.Image, argument: str, name: str) -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import mmap
+import os
 import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from PIL import Image
 
@@ -26,8 +28,17 @@ _JPEG_HEAD = b"http://ns.adobe.com/xap/1.0/\0"
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_KEY = b"XML:com.adobe.xmp"
 _GIF_XMP = b"\x21\xff\x0bXMP DataXMP"
+_BEGIN, _END = b"<x:xmpmeta", b"</x:xmpmeta>"
+KNOWN = "PNG, JPEG, WebP, TIFF, AVIF, HEIC, GIF, BMP, PNM, MP4, MOV, Matroska, WebM"
+_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free")  # first boxes of MP4, MOV, AVIF and HEIC
+_MATROSKA = b"\x1aE\xdf\xa3"
+_MATROSKA_TAG = b"\x45\xa3\x83XMP"  # a TagName of three letters
+_MATROSKA_HEAD = 4 << 20  # bytes in which the tag is searched
 _XMP_BOX = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _C2PA_BOX = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
+
+
+Data = bytes | mmap.mmap
 
 
 class Packets(NamedTuple):
@@ -37,7 +48,18 @@ class Packets(NamedTuple):
     c2pa: bool = False
 
 
-def find(data: bytes) -> Packets:
+def is_known(data: Data) -> bool:
+    """Return whether a file is of a kind whose marks are found; BMP and PNM hold none."""
+    start = data[:16]
+    return (
+        start.startswith((b"\xff\xd8", _PNG_START, b"GIF", b"II*\0", b"MM\0*", _MATROSKA, b"BM"))
+        or (start[:4] == b"RIFF" and start[8:12] == b"WEBP")
+        or start[4:8] in _BOXES
+        or (start[:1] == b"P" and start[1:2] in b"123456")
+    )
+
+
+def find(data: Data) -> Packets:
     """Return what a file carries. Damaged files give what was found before the damage."""
     xmp, c2pa = None, False
     with contextlib.suppress(Exception):  # any bytes may come
@@ -52,6 +74,30 @@ def find(data: bytes) -> Packets:
     return Packets(xmp, c2pa)
 
 
+def of_file(path: Path) -> Packets:
+    """Return what a file carries, which may be a long clip: no more of it is read than is needed.
+
+    Raises OSError.
+    """
+    with path.open("rb") as opened, mapped(opened) as data:
+        return find(data)
+
+
+@contextlib.contextmanager
+def mapped(opened: BinaryIO) -> Iterator[Data]:
+    """Yield the bytes of an open file, mapped into memory."""
+    if not os.fstat(opened.fileno()).st_size:  # cannot be mapped
+        yield b""
+        return
+    try:
+        data = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+    except OSError:  # some network file systems map nothing
+        yield opened.read()
+        return
+    with data:
+        yield data
+
+
 def of_image(image: Image.Image) -> Packets:
     """Return what an image in memory brings from its file, as far as Pillow kept it."""
     found = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
@@ -59,16 +105,9 @@ def of_image(image: Image.Image) -> Packets:
     return Packets(xmp if isinstance(xmp, bytes) and 0 < len(xmp) <= MOST_XMP_BYTES else None)
 
 
-def insert_into_png(path: Path, xmp: bytes) -> None:
-    """Insert a packet into a PNG file without one."""
-    with path.open("r+b") as opened:
-        data = opened.read()
-        at = len(_PNG_START) + 25  # after the header
-        body = b"iTXt" + _PNG_KEY + b"\0\0\0\0\0" + xmp
-        opened.seek(at)
-        opened.write(
-            struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body)) + data[at:]
-        )
+def png_chunk(xmp: bytes) -> bytes:
+    """Return the content of the chunk `iTXt` with a packet."""
+    return _PNG_KEY + b"\0\0\0\0\0" + xmp
 
 
 def insert_into_gif(path: Path, xmp: bytes) -> None:
@@ -85,6 +124,11 @@ def insert_into_gif(path: Path, xmp: bytes) -> None:
         opened.write(b"GIF89a" + data[6:at] + _GIF_XMP + xmp + trailer + data[at:])
 
 
+def most_xmp(path: object) -> int:
+    """Return the longest packet that a file is written with, by the ending of its path."""
+    return MOST_JPEG_XMP if str(path).lower().endswith((".jpg", ".jpeg")) else MOST_XMP_BYTES
+
+
 def jpeg_segment(xmp: bytes) -> bytes:
     """Return the segment with a packet of at most MOST_JPEG_XMP bytes."""
     content = _JPEG_HEAD + xmp
@@ -96,7 +140,7 @@ def mp4_box(xmp: bytes) -> bytes:
     return struct.pack(">I", 24 + len(xmp)) + b"uuid" + _XMP_BOX + xmp
 
 
-def _parts(data: bytes) -> Iterator[tuple[str, bytes]]:
+def _parts(data: Data) -> Iterator[tuple[str, bytes]]:
     """Yield what a file carries, as ("xmp", packet) or ("c2pa", b"")."""
     starts = {
         b"\xff\xd8": _in_jpeg,
@@ -104,17 +148,18 @@ def _parts(data: bytes) -> Iterator[tuple[str, bytes]]:
         b"GIF": _in_gif,
         b"II*\0": _in_tiff,
         b"MM\0*": _in_tiff,
+        _MATROSKA: _in_matroska,
     }
     for start, parts in starts.items():
-        if data.startswith(start):
+        if data[: len(start)] == start:
             yield from parts(data)
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         yield from _in_webp(data)
-    if data[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free"):
+    if data[4:8] in _BOXES:
         yield from _in_boxes(data, 0, len(data))
 
 
-def _in_jpeg(data: bytes) -> Iterator[tuple[str, bytes]]:
+def _in_jpeg(data: Data) -> Iterator[tuple[str, bytes]]:
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:
         length = int.from_bytes(data[at + 2 : at + 4], "big")
@@ -126,7 +171,7 @@ def _in_jpeg(data: bytes) -> Iterator[tuple[str, bytes]]:
         at += 2 + length
 
 
-def _in_png(data: bytes) -> Iterator[tuple[str, bytes]]:
+def _in_png(data: Data) -> Iterator[tuple[str, bytes]]:
     at = 8
     while at + 12 <= len(data):
         length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
@@ -140,7 +185,7 @@ def _in_png(data: bytes) -> Iterator[tuple[str, bytes]]:
         at += 12 + length
 
 
-def _in_webp(data: bytes) -> Iterator[tuple[str, bytes]]:
+def _in_webp(data: Data) -> Iterator[tuple[str, bytes]]:
     at = 12
     while at + 8 <= len(data):
         length = int.from_bytes(data[at + 4 : at + 8], "little")
@@ -151,19 +196,17 @@ def _in_webp(data: bytes) -> Iterator[tuple[str, bytes]]:
         at += 8 + length + length % 2
 
 
-def _in_gif(data: bytes) -> Iterator[tuple[str, bytes]]:
+def _in_gif(data: Data) -> Iterator[tuple[str, bytes]]:
     at = data.find(_GIF_XMP)
     if at >= 0:
         start = at + len(_GIF_XMP)
-        yield (
-            "xmp",
-            data[start : data.index(b"\x01\xff\xfe", start)],
-        )  # the trailer that ends readers' skipping
-    if b"\x21\xff\x0bC2PA_GIF" in data:
+        end = data.find(b"\x01\xff\xfe", start)  # the trailer that ends readers' skipping
+        yield "xmp", data[start : max(start, end)]
+    if data.find(b"\x21\xff\x0bC2PA_GIF") >= 0:
         yield "c2pa", b""
 
 
-def _in_tiff(data: bytes) -> Iterator[tuple[str, bytes]]:
+def _in_tiff(data: Data) -> Iterator[tuple[str, bytes]]:
     with Image.open(io.BytesIO(data), formats=["TIFF"]) as opened:
         tags = getattr(opened, "tag_v2", {})
         packet = tags.get(TIFF_TAG)
@@ -173,7 +216,22 @@ def _in_tiff(data: bytes) -> Iterator[tuple[str, bytes]]:
             yield "c2pa", b""
 
 
-def _in_boxes(data: bytes, at: int, end: int) -> Iterator[tuple[str, bytes]]:
+def _in_matroska(data: Data) -> Iterator[tuple[str, bytes]]:
+    """Find the tag XMP, which `Video.save` writes; tags stand before the pictures."""
+    at = data.find(_MATROSKA_TAG, 0, _MATROSKA_HEAD)
+    if at >= 0:
+        yield from _first(data, at)
+
+
+def _first(data: Data, at: int) -> Iterator[tuple[str, bytes]]:
+    """Yield the first whole packet from a place on."""
+    start = data.find(_BEGIN, at)
+    end = data.find(_END, start, start + MOST_XMP_BYTES) if start >= 0 else -1
+    if end >= 0:
+        yield "xmp", data[start : end + len(_END)]
+
+
+def _in_boxes(data: Data, at: int, end: int) -> Iterator[tuple[str, bytes]]:
     """Walk the boxes of MP4, MOV, AVIF and HEIC. The packet of a still picture is an item: searched for."""
     still = data[8:12] in (b"avif", b"avis", b"heic", b"heix", b"mif1")
     while at + 8 <= end:
@@ -182,16 +240,15 @@ def _in_boxes(data: bytes, at: int, end: int) -> Iterator[tuple[str, bytes]]:
             length, head = int.from_bytes(data[at + 8 : at + 16], "big"), 16
         length = length or end - at
         if kind == b"uuid" and data[at + head : at + head + 16] == _XMP_BOX:
-            yield "xmp", data[at + head + 16 : at + length]
+            yield "xmp", data[at + head + 16 : min(at + length, at + head + 17 + MOST_XMP_BYTES)]
         elif kind == b"uuid" and data[at + head : at + head + 16] == _C2PA_BOX:
             yield "c2pa", b""
         elif kind == b"XMP_":
-            yield "xmp", data[at + head : at + length]
+            yield "xmp", data[at + head : min(at + length, at + head + 1 + MOST_XMP_BYTES)]
         elif kind in (b"moov", b"udta"):
             yield from _in_boxes(data, at + head, min(at + length, end))
         if length < head:
             return
         at += length
-    start = data.find(b"<x:xmpmeta") if still else -1
-    if start >= 0:
-        yield "xmp", data[start : data.index(b"</x:xmpmeta>", start) + 12]
+    if still:
+        yield from _first(data, 0)

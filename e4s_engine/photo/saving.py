@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, TiffImagePlugin
+from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from e4s_engine.errors import ArgumentError
 from e4s_engine.photo import colour, depth, packets
@@ -26,8 +26,6 @@ _MOST_JPEG_EXIF = 65_533
 _SAMPLING: dict[str, dict[str, Any]] = {
     ".jpg": {"subsampling": 0}, ".jpeg": {"subsampling": 0}, ".avif": {"subsampling": "4:4:4"}
 }  # fmt: skip
-# What Pillow does not write: packets in PNG (by its writer and by ours, of 16 bits) and in GIF.
-_INSERT = {".png": packets.insert_into_png, ".gif": packets.insert_into_gif}
 
 
 def save(
@@ -49,10 +47,9 @@ def save(
     xmp = _fitting(xmp, suffix)
     if suffix == ".gif":
         logger.warning("GIF holds 256 colours: pixels that no swap changed are changed by it; write .png")
-    insert = _INSERT.get(suffix)
-    _save(pixels, path, suffix, original, quality, None if insert else xmp)
-    if insert and xmp is not None:
-        insert(path, xmp)
+    _save(pixels, path, suffix, original, quality, xmp)
+    if suffix == ".gif" and xmp is not None:  # Pillow writes none there
+        packets.insert_into_gif(path, xmp)
 
 
 def _save(
@@ -63,7 +60,7 @@ def _save(
     quality: int | None,
     xmp: bytes | None,
 ) -> None:
-    """Write a file. xmp: packet for any format but those of _INSERT."""
+    """Write a file. xmp: packet for any format but GIF."""
     if original is None or pixels.shape != original.pixels.shape:
         original = None
         Image.fromarray(pixels).save(path, **_options(suffix, None, quality), **_packet(suffix, xmp))
@@ -84,7 +81,7 @@ def _save(
     if samples.dtype == np.uint16:
         deep = samples.astype(np.uint16, copy=False)
         if suffix == ".png":
-            depth.write_png(deep, path, icc, exif, original.dpi)
+            depth.write_png(deep, path, icc, exif, original.dpi, xmp)
         else:
             depth.write_tiff(deep, path, icc, exif, original.dpi, xmp)
         return
@@ -98,8 +95,12 @@ def _save(
 
 def _packet(suffix: str, xmp: bytes | None) -> dict[str, Any]:
     """Return Pillow's options that write a packet."""
-    if xmp is None:
+    if xmp is None or suffix == ".gif":
         return {}
+    if suffix == ".png":
+        chunks = PngImagePlugin.PngInfo()
+        chunks.add(b"iTXt", packets.png_chunk(xmp))
+        return {"pnginfo": chunks}
     if suffix in (".webp", ".avif"):
         return {"xmp": xmp}
     if suffix in _JPEG:

@@ -15,6 +15,7 @@ from e4s_engine.options import SwapOptions
 from e4s_engine.photo.images import is_stream
 from e4s_engine.pipeline import inputs
 from e4s_engine.pipeline.jobs import Giver, Reader, Side, givers, jobs, onto
+from e4s_engine.pipeline.located import Portrait
 from e4s_engine.pipeline.pipeline import Pipeline
 from e4s_engine.pipeline.portraits import Job, Part, Person, Regions, Request
 from e4s_engine.result import Face, Result
@@ -220,4 +221,11 @@ def _asked(work: Giver | Job) -> bool:
 
 
 def _known(parts: Sequence[Part], faces: dict[Person, Face]) -> tuple[Part, ...]:
-    return tuple(Part(faces.get(part.person, part.person), part.ids) for part in parts)
+    return tuple(
+        Part(
+            faces.get(part.person, part.person),
+            part.ids,
+            part.person if isinstance(part.person, Portrait) else part.photo,
+        )
+        for part in parts
+    )

@@ -134,7 +134,8 @@ class Driver:
         restores = options.restore is not False and self.networks.has(*RESTORE)
         large = self._restore(picture).image if restores else _enlarged(picture)
         driven = Driven(small, large if restores else None, angles)
-        return Portrait(source.argument, align.whole(large, source.argument), driven=driven)
+        crop = align.whole(large, source.argument)
+        return Portrait(source.argument, crop, driven=driven, origin=source.crop.original)
 
     def _reenacted(
         self, source: Portrait, target: Portrait, options: SwapOptions

@@ -13,6 +13,7 @@ from e4s_engine import regions
 from e4s_engine.errors import ArgumentError
 from e4s_engine.options import Average
 from e4s_engine.photo import sharpness, thumbnail
+from e4s_engine.pipeline import told
 from e4s_engine.pipeline.located import Portrait
 from e4s_engine.pipeline.portraits import Person
 from e4s_engine.result import Face
@@ -35,6 +36,7 @@ def kept(face: Face, portrait: Portrait, keep_photo: bool) -> Face:
         crop=crop if keep_photo else None,
         sharpness=sharpness.of_regions(crop.image, face.labels),
         thumbnail=thumbnail.of(crop.image),
+        inputs=told.light(face.inputs),
     )
 
 
@@ -75,6 +77,7 @@ def average(views: Sequence[Face], how: Average) -> Face:
         driven=None,
         consent=_joined([view.consent for view in views]),
         licence=_joined([view.licence for view in views]),
+        inputs=tuple(dict.fromkeys(one for view in views for one in view.inputs)),
     )
 
 

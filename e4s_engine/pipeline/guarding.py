@@ -18,8 +18,9 @@ class Guard(Protocol):
     def __call__(self, target: Pixels, source: Pixels | Face | None, /) -> bool | str:
         """Return True to allow it; False, or the reason in words, to refuse.
 
-        target: the whole photo, uint8 [H, W, 3], read-only. source: the same of the source, a Face that keeps
-        no photo, or None where there is none, as in a reconstruction or a restoration.
+        target: the whole photo, uint8 [H, W, 3], read-only; of a clip the frame in which a face appears.
+        source: the same of the source; a Face if the caller passed one that keeps no photo; None where there
+        is no source, as in a reconstruction or a restoration.
         """
 
 
@@ -60,10 +61,11 @@ def ask_jobs(guard: Guard | None, jobs: Iterable[Job]) -> None:
     asked: set[tuple[int, int]] = set()
     for job in jobs:
         for part in job.parts:
-            pair = id(job.target.crop.photo), id(part.person)
+            person = part.photo or part.person
+            pair = id(job.target.crop.photo), id(person)
             if pair not in asked:  # several faces of one photo
                 asked.add(pair)
-                ask(guard, job.target, part.person)
+                ask(guard, job.target, person)
 
 
 def _seen(person: Person | Pixels | None) -> Any:

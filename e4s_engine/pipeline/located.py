@@ -18,6 +18,7 @@ from e4s_engine.photo import align as alignment
 from e4s_engine.photo import border, images
 from e4s_engine.photo.align import Points
 from e4s_engine.photo.images import Pixels
+from e4s_engine.photo.original import Original
 from e4s_engine.pipeline.inputs import check_labels
 from e4s_engine.regions import LABEL_SIZE, Labels, Mask
 from e4s_engine.result import Driven, Face
@@ -37,7 +38,8 @@ class Portrait:
         that are aligned already. foreign: where the crop shows other faces, bool [512, 512], which the parser
         cannot tell from this one; None: nowhere. face: the portrait encoded, if it was before. assumed: a
         square photo that counts as aligned unless the parser's labels show that it is not (`aligned.check`).
-    parsed: whether the labels are the parser's. driven: how the crop was made of the photo, if it was driven.
+    parsed: whether the labels are the parser's. driven: how the crop was made of the photo, if it was driven;
+    origin: that photo's file.
     """
 
     argument: str
@@ -49,6 +51,7 @@ class Portrait:
     assumed: bool = False
     parsed: bool = False
     driven: Driven | None = None
+    origin: Original | None = None
 
     def __repr__(self) -> str:
         height, width = self.crop.photo.shape[:2]

@@ -126,7 +126,13 @@ class Pipeline:
             with stage("encode"):
                 encoded = self.backend.run("rgi", "encode", *_stacked(portraits, known))
             for portrait, styles in zip(portraits, encoded, strict=True):
-                faces[portrait] = Face(known[portrait], styles, driven=portrait.driven, model=self.model)
+                faces[portrait] = Face(
+                    known[portrait],
+                    styles,
+                    driven=portrait.driven,
+                    model=self.model,
+                    inputs=told.sources([portrait]),
+                )
         return faces
 
     def decode(self, styles: compose.Styles, labels: Labels) -> npt.NDArray[np.float32]:
@@ -401,7 +407,7 @@ class Pipeline:
             raise ArgumentError(
                 f"rate: {rate} leads nowhere, the style vectors are not finite; take a smaller one"
             )
-        return Face(face.labels, styles, model=self.model)
+        return Face(face.labels, styles, model=self.model, inputs=face.inputs)
 
     def reconstruct(self, portrait: Portrait, face: Face, options: SwapOptions) -> Result:
         """Render a portrait's own style vectors in its own labels, and paste them over it."""

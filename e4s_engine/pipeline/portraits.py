@@ -42,10 +42,14 @@ Person = Portrait | Face
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """Regions that one person gives; those of a whole-face swap are none in particular."""
+    """Regions that one person gives; those of a whole-face swap are none in particular.
+
+    photo: of a person who was encoded meanwhile, for the guard.
+    """
 
     person: Person
     ids: Ids
+    photo: Portrait | None = dataclasses.field(default=None, repr=False, compare=False)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 
 from e4s_engine.errors import ArgumentError
 from e4s_engine.options import SwapOptions
-from e4s_engine.pipeline import batches
+from e4s_engine.pipeline import batches, told
 from e4s_engine.pipeline.jobs import Giver, Reader, Side, givers
 from e4s_engine.pipeline.pipeline import Pipeline
 from e4s_engine.pipeline.portraits import Person, Request
@@ -41,12 +41,13 @@ def video(
     if progress is not None and not callable(progress):
         raise ArgumentError(f"progress: expected a callable (stage, done, total), got {progress!r:.60}")
     people = [] if source.image is None else givers(source, request, reader, options.faces)
+    statement = told.clip(options, [part.person for giver in people for part in giver.parts])
     if not pipeline.driver.drives(options):
         people = batches.encoded(pipeline, people)
     cast = Cast.of(people, options.faces)
     # The fused swap of a GPU encodes every target itself, so that nothing could be held over time.
     staged = dataclasses.replace(pipeline, fused=False)
-    work = Work(staged, cast, options, steady or Steady(), 1.0, reader.guard)
+    work = Work(staged, cast, options, steady or Steady(), 1.0, statement, reader.guard)
     about = {
         **about,
         "source": [_identity(giver) for giver in people],

@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 
 from e4s_engine.errors import OutputError, VideoError
-from e4s_engine.marks import making
-from e4s_engine.marks.statement import Statement
 from e4s_engine.photo import images
 from e4s_engine.photo.files import replacing
 from e4s_engine.video import frames
 from e4s_engine.video.clip import Clip, Facts
-from e4s_engine.video.codecs import ISO, pyav
+from e4s_engine.video.codecs import pyav
+from e4s_engine.video.marking import FRAMES, Changed, Marks
 from e4s_engine.video.turn import UPRIGHT
 
 FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
@@ -28,10 +27,11 @@ _CENTI = Fraction(1, 100)  # unit of times in a GIF
 
 @dataclasses.dataclass(frozen=True)
 class Piece:
-    """A finished part. times: of its frames in the clip."""
+    """A finished part. times: of its frames in the clip. changed: faces that were changed in it."""
 
     path: Path
     times: Sequence[int]
+    changed: Changed = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,12 +67,12 @@ def join(
     span: Span,
     last_duration: int,
     sound: Clip | None,
-    statement: Statement | None = None,
+    marks: Marks | None = None,
 ) -> None:
     """Write the finished file; one that is there is complete at every moment.
 
     last_duration: of the last frame, in units of the clip's time base. sound: clip whose audio it takes.
-    statement: what marks it as made by a model; None: nobody was swapped. GIFs hold no mark.
+    marks: what marks it as made by a model; None: nobody was swapped.
     """
     av = pyav()
     times = [time for piece in pieces for time in piece.times]
@@ -84,10 +84,9 @@ def join(
             else:
                 edges = offset, last_duration
                 suffix = output.suffix.lower()
-                _mux(pieces, facts, temporary, edges, (sound, span.whole), suffix, statement)
-                if statement is not None and suffix in ISO:
-                    with temporary.open("ab") as file:
-                        file.write(making.video_box(statement))
+                _mux(pieces, facts, temporary, edges, (sound, span.whole), suffix, marks)
+            if marks is not None:
+                marks.write(temporary)
         except av.error.FFmpegError as error:
             raise OutputError(f"output: cannot write {output}: {error.strerror or error}") from error
 
@@ -99,7 +98,7 @@ def _mux(
     edges: tuple[int, int],
     audio: tuple[Clip | None, bool],
     suffix: str,
-    statement: Statement | None,
+    marks: Marks | None,
 ) -> None:
     """Write packets of parts and audio. edges: time of the first frame, duration of the last.
 
@@ -114,8 +113,8 @@ def _mux(
     with av.open(str(output), "w", format=FORMATS[suffix], options=options if is_iso else {}) as container:
         with av.open(str(pieces[0].path)) as first:
             stream = container.add_stream_from_template(first.streams.video[0], opaque=True)
-        if statement is not None and not is_iso and making.marking():
-            container.metadata["DIGITAL_SOURCE_TYPE"] = statement.source_type
+        if marks is not None and not is_iso:
+            container.metadata.update(marks.tags())
         if stream.codec_context.name == "hevc" and is_iso:
             stream.codec_context.codec_tag = "hvc1"  # the form that Apple's players take
         stream.time_base = facts.time_base
@@ -263,11 +262,9 @@ def graph_out(graph: Any, pixels: Any) -> Any:
     return graph.pull()
 
 
-def write_pictures(
-    pieces: Sequence[Piece], facts: Facts, folder: Path, suffix: str, statement: Statement | None
-) -> None:
-    """Write the frames as pictures, 000000 and so on, into a new folder. statement: see `join`."""
-    xmp = making.packet(statement, None)
+def write_pictures(pieces: Sequence[Piece], facts: Facts, folder: Path, marks: Marks | None) -> None:
+    """Write the frames as pictures, 000000 and so on, into a new folder. marks: see `join`."""
+    packet, finish = (None, None) if marks is None else (marks.xmp, marks.finish)
     folder.mkdir()
     for number, (_, pixels) in enumerate(decoded(pieces, facts)):
-        images.write(pixels, folder / f"{number:06d}{suffix}", "output", xmp=xmp)
+        images.write(pixels, folder / f"{number:06d}{FRAMES}", "output", xmp=packet, finish=finish)

@@ -7,6 +7,7 @@ it, so that a run may end at any moment.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from e4s_engine.errors import OutputError, VideoError
+from e4s_engine.marks.statement import ChangedFace
 from e4s_engine.photo.files import check_writable
 from e4s_engine.video.joining import Piece
 
@@ -115,12 +117,17 @@ class Ledger:
             path = self.folder / f"{number:06d}.mp4"
             if not path.is_file() or _hash(path) != part["sha256"]:
                 break
-            self.pieces.append(Piece(path, part["times"]))
+            changed = {face["track"]: _face(face) for face in part.get("changed", ())}
+            self.pieces.append(Piece(path, part["times"], changed))
             self._hashes.append(part["sha256"])
 
     def _write(self) -> None:
         parts = [
-            {"times": list(piece.times), "sha256": sha}
+            {
+                "times": list(piece.times),
+                "sha256": sha,
+                "changed": [{"track": i} | dataclasses.asdict(face) for i, face in piece.changed.items()],
+            }
             for piece, sha in zip(self.pieces, self._hashes, strict=True)
         ]
         text = json.dumps({"version": _VERSION, "job": self._job, "parts": parts})
@@ -134,6 +141,11 @@ class Ledger:
             _sync_folder(self.folder)
         except OSError as error:
             raise OutputError(f"output: cannot write {path}: {error.strerror}") from error
+
+
+def _face(held: dict[str, Any]) -> ChangedFace:
+    box, regions = tuple(held["box"]), tuple(held["regions"])
+    return ChangedFace(regions, box, held["reenacted"], held["restored"])
 
 
 def content(path: Path) -> str:

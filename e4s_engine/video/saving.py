@@ -5,27 +5,29 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from e4s_engine.errors import CancelledError, OutputError, VideoError
+from e4s_engine.marks import making
+from e4s_engine.marks.certificates import Signer
 from e4s_engine.photo.files import check_writable
-from e4s_engine.video import codecs, joining, ledger, parts
+from e4s_engine.video import codecs, joining, ledger, marking, parts
 from e4s_engine.video.analysis import Analysis
 from e4s_engine.video.clip import Clip
 from e4s_engine.video.given import Frames
 from e4s_engine.video.joining import FORMATS, Piece, Span
 from e4s_engine.video.ledger import Ledger
+from e4s_engine.video.marking import Changed, Marks
 from e4s_engine.video.parts import Form, Part
 
 if TYPE_CHECKING:
     from e4s_engine.video.video import Video
 
 logger = logging.getLogger("e4s_engine")
-
-_PICTURES = ".png"
 
 
 def form_of(source: Clip | Frames, output: Path, encoder: str, quality: int | None) -> Form:
@@ -57,9 +59,11 @@ def save(
     coding: tuple[str, int | None],
     audio: bool,
     resume: bool,
+    sign: bool | Signer | None,
 ) -> Path:
     """Swap and write a clip; see `Video.save`. coding: encoder and quality."""
     form = form_of(source, output, *coding)
+    making.check_signature(marking.named(output).suffix.lower(), sign)
     if not output.suffix:
         if output.exists() and (not output.is_dir() or any(output.iterdir())):
             raise OutputError(f"output: {output} exists and is no empty folder; choose another name")
@@ -68,14 +72,21 @@ def save(
     sound = source if audio and isinstance(source, Clip) and source.facts.audio else None
     if sound is not None and output.suffix.lower() in FORMATS:
         joining.check_audio(source.facts, output.suffix.lower(), sound.path)
+    origin = marking.origin(source)
     book = Ledger(output, _job(video, source, form, sound is not None), resume)
+
+    def finish(path: Path) -> None:
+        changed = [piece.changed for piece in book.pieces]
+        marks = marking.of_clip(video.statement, origin, changed, path, sign)
+        _finish(book, form, path, video, sound, marks)
+
     try:
         analysis = _analysed(video, book)
         _write_parts(video, book, form, len(analysis.times))
         video.check_cancelled()
-        _finish(book, form, output, video, sound)
+        finish(output)
     except (KeyboardInterrupt, CancelledError):
-        _leave(book, form, output, video, sound)
+        _leave(book, output, finish)
         raise
     book.remove()
     return output
@@ -113,20 +124,26 @@ def _write_parts(video: Video, book: Ledger, form: Form, count: int) -> None:
     try:
         while book.frames < count:
             length = min(parts.LENGTH, count - book.frames)
+            changed: Changed = {}
             with Part(book.next_part(), form) as part:
                 for _ in range(length):
                     result = next(results, None)
                     video.check_cancelled()
                     if result is None:
                         raise VideoError("frames: the clip ends earlier than before; was it changed?")
-                    image = None if result.result is None else np.asarray(result.image)
+                    image = None
+                    if result.result is not None:
+                        image = np.asarray(result.image)
+                        marking.note(changed, result.result)
                     part.add(form.encoded(result.frame, image), result.frame.pts)
-            book.add(Piece(part.path, part.times))
+            book.add(Piece(part.path, part.times, changed))
     finally:
         results.close()  # type: ignore[attr-defined]
 
 
-def _finish(book: Ledger, form: Form, output: Path, video: Video, sound: Clip | None) -> None:
+def _finish(
+    book: Ledger, form: Form, output: Path, video: Video, sound: Clip | None, marks: Marks | None
+) -> None:
     analysis = video.analysis()
     done = len([time for piece in book.pieces for time in piece.times])
     whole = done == len(analysis.times)
@@ -137,18 +154,18 @@ def _finish(book: Ledger, form: Form, output: Path, video: Video, sound: Clip | 
     if not output.suffix:
         folder = book.folder / "pictures"
         shutil.rmtree(folder, ignore_errors=True)
-        joining.write_pictures(book.pieces, form.facts, folder, _PICTURES, video.statement)
+        joining.write_pictures(book.pieces, form.facts, folder, marks)
         with contextlib.suppress(OSError):
             output.rmdir()  # an empty folder
         folder.replace(output)
         return
-    joining.join(book.pieces, form.facts, output, span, duration, sound, video.statement)
+    joining.join(book.pieces, form.facts, output, span, duration, sound, marks)
 
 
-def _leave(book: Ledger, form: Form, output: Path, video: Video, sound: Clip | None) -> None:
+def _leave(book: Ledger, output: Path, finish: Callable[[Path], None]) -> None:
     """Write what is finished beside the file, for people to look at."""
     if not book.pieces or not output.suffix:
         return
     beside = output.with_name(f"{output.stem}.partial{output.suffix}")
-    _finish(book, form, beside, video, sound)
+    finish(beside)
     logger.warning("output: %d frames are in %s; resume=True goes on with the others", book.frames, beside)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from e4s_engine.faces.face import Detector
+from e4s_engine.marks.statement import Statement
 from e4s_engine.options import SwapOptions
 from e4s_engine.photo.images import Pixels
 from e4s_engine.pipeline.guarding import Guard, ask_jobs
@@ -63,13 +64,14 @@ Ready = tuple[Frame, list[Portrait]]
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """What all frames of a call share."""
+    """What all frames of a call share. statement: what was done, without the clip and its faces."""
 
     pipeline: Pipeline
     cast: Cast
     options: SwapOptions
     steady: Steady
     time_base: float
+    statement: Statement
     guard: Guard | None = None
 
     def admit(self, target: Portrait) -> None:

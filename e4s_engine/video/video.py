@@ -15,9 +15,9 @@ import numpy as np
 
 from e4s_engine.errors import AlignmentError, CancelledError, VideoError
 from e4s_engine.faces.face import Detector
+from e4s_engine.marks.certificates import Signer
 from e4s_engine.marks.statement import Statement
 from e4s_engine.photo.images import is_stream
-from e4s_engine.pipeline import told
 from e4s_engine.video import flow, saving, swapping
 from e4s_engine.video.analysis import Analysis, analyse
 from e4s_engine.video.clip import Clip, Facts
@@ -107,6 +107,7 @@ class Video:
         quality: int | None = None,
         audio: bool = True,
         resume: bool = False,
+        sign: bool | Signer | None = None,
     ) -> Path:
         """Swap all frames and write them to a file, complete or not at all; return its path.
 
@@ -119,15 +120,21 @@ class Video:
         quality: on the encoder's scale, lower is better; None: one at which no loss is seen.
         audio: whether the clip's audio is copied.
         resume: whether to go on with a run that was interrupted; the file is then the same, bit for bit, as
-            without the interruption. What was done lies in a folder beside the file, named after it.
+            without the interruption, but for its signature. What was done lies in a folder beside the file,
+            named after it.
+        sign: whether the file carries a signed C2PA manifest, as in `Result.save`: an MP4, MOV, M4V or GIF,
+            or every PNG of a folder.
 
-        Raises VideoError, OutputError, BackendError; CancelledError after `cancel`.
+        The file says that a model changed it, and which faces, as pictures do (docs/marks.md).
+
+        Raises VideoError, OutputError, BackendError, ArgumentError for a certificate that cannot sign;
+        CancelledError after `cancel`.
         """
         if not isinstance(self._source, Clip | Frames):
             raise VideoError("frames: a stream cannot be saved; pass a list or a clip, or encode the results")
         if resume and not isinstance(self._source, Clip):
             raise VideoError("resume: is for clips in files, which can be recognised")
-        return saving.save(self, self._source, Path(path), (encoder, quality), audio, resume)
+        return saving.save(self, self._source, Path(path), (encoder, quality), audio, resume, sign)
 
     def job(self) -> dict[str, Any]:
         """Return what the results depend on, as JSON."""
@@ -151,7 +158,7 @@ class Video:
     @property
     def statement(self) -> Statement | None:
         """What files say was done; None if nobody is swapped."""
-        return told.swapped(self._work.options) if self.chosen else None
+        return self._work.statement if self.chosen else None
 
     @property
     def span(self) -> Span:

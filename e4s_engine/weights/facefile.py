@@ -2,7 +2,8 @@
 
 Tensors: `styles` F32 [12, D]; `labels` U8, the bytes of a grey PNG of 512 x 512 pixels whose values are the
 regions; `sharpness` F32 [12] and `thumbnail` U8, the bytes of a JPEG, where they are known. Header: `format`,
-`format_version`, `model` (fingerprint), `consent`, `licence`.
+`format_version`, `model` (fingerprint), `consent`, `licence`, and in newer files `marks`, how the photos were
+marked, as JSON.
 """
 
 from __future__ import annotations
@@ -32,20 +33,28 @@ MOST_TEXT = 2000  # characters of consent and of licence
 _MOST_HEADER = 64 << 10
 _MOST_STYLE_DIM = 4096
 _MOST_THUMBNAIL = 64 << 10
+_MOST_MARKS = 16  # kinds of photos; there are eight in use
 _JPEG = b"\xff\xd8\xff"
+
+
+Marks = tuple[tuple[str, bool], ...]
 
 
 @dataclasses.dataclass(frozen=True)
 class Saved:
-    """Content of a file: the fields of a Face that last."""
+    """Content of a file: the fields of a Face that last.
+
+    marks: of each photo IPTC's digital source type, "" if it declared none, and whether it had a manifest.
+    """
 
     labels: regions.Labels
     styles: npt.NDArray[np.float32]
     sharpness: npt.NDArray[np.float32] | None
     thumbnail: bytes | None
     model: str | None
-    consent: str
-    licence: str
+    consent: str = ""
+    licence: str = ""
+    marks: Marks = ()
 
 
 def is_saved(image: object) -> bool:
@@ -79,6 +88,7 @@ def pack(saved: Saved) -> bytes:
     metadata = {"format": FORMAT, "format_version": str(FORMAT_VERSION), "model": saved.model or ""}
     for name in ("consent", "licence"):
         metadata[name] = _text(getattr(saved, name), name, ArgumentError)
+    metadata["marks"] = _text(json.dumps(saved.marks[:_MOST_MARKS]), "marks", ArgumentError)
     return safetensors.numpy.save(tensors, metadata)
 
 
@@ -132,7 +142,9 @@ def _unpacked(data: bytes) -> Saved:
         None if sharpness is None else _sharpness(sharpness, ValueError),
         None if thumbnail is None else _thumbnail(_bytes(thumbnail), ValueError),
         _text(about.get("model", ""), "model", ValueError) or None,
-        *(_text(about.get(name, ""), name, ValueError) for name in ("consent", "licence")),
+        _text(about.get("consent", ""), "consent", ValueError),
+        _text(about.get("licence", ""), "licence", ValueError),
+        _marks(_text(about.get("marks", "[]"), "marks", ValueError)),
     )
 
 
@@ -165,6 +177,17 @@ def _text(text: Any, name: str, error: type[ValueError]) -> str:
     if not isinstance(text, str) or len(text) > MOST_TEXT:
         raise error(f"{name}: expected a text of at most {MOST_TEXT} characters")
     return text
+
+
+def _marks(text: str) -> Marks:
+    held = json.loads(text)
+    good = isinstance(held, list) and all(
+        isinstance(one, list) and len(one) == 2 and isinstance(one[0], str) and isinstance(one[1], bool)
+        for one in held
+    )
+    if not good:
+        raise ValueError("marks: expected pairs of a text and a truth value")
+    return tuple((kind, signed) for kind, signed in held)
 
 
 def _png(labels: Any) -> bytes:

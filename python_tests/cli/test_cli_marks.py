@@ -30,6 +30,11 @@ def test_verify_says_what_is_claimed_by_exit_codes_too(e4s) -> None:
     assert e4s("verify", "broken.png", "a.png", model=False)[0] == 4
     code, _, err = e4s("verify", "none.png", "out.png", model=False)
     assert code == 1 and err.count("\n") == 1
+    Path("note.txt").write_text("Dear Ann")
+    for name in ("note.txt", "."):
+        code, out, err = e4s("verify", name, "a.png", model=False)
+        assert code == 1 and "FILE: " in err and "a.png: no mark" in out
+    assert e4s("verify", "--trust", "note.txt", "out.png", model=False)[0] == 2
     code, out, _ = e4s("verify", "--json", "out.png", model=False)
     assert code == 0 and json.loads(out)["xmp"]["e4s:Operation"] == "swap"
 
@@ -81,6 +86,10 @@ def test_the_notice_ends_when_it_is_acknowledged(e4s, monkeypatch, capsys) -> No
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     marking.notice()
     assert capsys.readouterr().err == ""
+    Path("file").touch()
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(Path("file").absolute()))
+    code, _, err = e4s("acknowledge", model=False)
+    assert code == 1 and "cannot note in" in err
 
 
 def test_a_read_only_file_stays(fails) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 import video_tools as tools
 from video_faces import clip, drawn
 
-from e4s_engine import cli
+from e4s_engine import cli, verify
 from e4s_engine.photo import images
 
 
@@ -36,6 +37,27 @@ def test_a_clip_is_swapped_and_explained(video, here):
     assert code == 1 and "--output: out.mp4 exists already" in err
     code, _, err = video("ann.png", "in.mp4", "-o", "in.mp4", "--overwrite", "--to", "0.1", "--quality", "99")
     assert code == 2 and "--quality: expected 0 (best) to 51" in err
+
+
+def test_clips_are_signed_and_their_sheets_marked(video, here, monkeypatch, caplog):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(here / "settings"))
+    swap = ("ann.png", "in.mp4", "-o", "out.mp4", "--to", "0:00.25")
+    code, _, err = video(*swap, "--c2pa-cert", "ann.png")
+    assert code == 2 and "--c2pa-cert: goes with --c2pa-key" in err
+    pytest.importorskip("c2pa", reason="the extra c2pa is not installed")
+    code, _, err = video(*swap[:3], "out.mkv", "--sign")
+    assert code == 2 and "--sign: .mkv holds no C2PA manifest" in err
+    code, _, _ = video(*swap[:3], "nobody.mp4", "--sign", "--to", "0:00.05")
+    assert code == 0 and "sign: nobody was swapped" in caplog.text and not verify("nobody.mp4").marked
+    code, _, _ = video(*swap, "--sign", "--explain", "sheet.png")
+    assert code == 0 and verify("out.mp4").signature == "valid" and verify("sheet.png").ours
+
+
+def test_the_guard_of_a_clip_refuses(video, here, monkeypatch):
+    (here / "consent_of_clips.py").write_text("def ask(target, source):\n    return 'no consent on file'\n")
+    monkeypatch.delitem(sys.modules, "consent_of_clips", raising=False)
+    code, _, err = video("ann.png", "in.mp4", "-o", "out.mp4", "--guard", "consent_of_clips:ask")
+    assert code == 1 and "no consent on file" in err and not (here / "out.mp4").exists()
 
 
 def test_faces_are_listed_with_a_sheet(video, here):

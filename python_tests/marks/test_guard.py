@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from api_tools import LABELS, A, B, C
+from api_tools import FIVE, LABELS, A, B, C
 
 from e4s_engine.engine import Engine
 from e4s_engine.errors import ArgumentError, RefusedError
@@ -41,6 +41,27 @@ def test_a_guard_allows_and_refuses(guarded, monkeypatch) -> None:
     ):
         with pytest.raises(RefusedError, match="only A gave consent"):
             call()
+
+
+def test_it_sees_the_photo_of_a_source_that_is_encoded_once(guarded) -> None:
+    """A batch, a command and a clip encode their source before the first target is read."""
+    for result in guarded.swap_each(A, [B, C], ["eyes"], align=False):
+        assert isinstance(result, Result)
+    seen = []
+    frames = [B] * 2
+    with Engine(
+        guarded.weights,
+        guard=lambda target, source: bool(seen.append((target, source))) or "seen",
+        landmarks=lambda pixels: [FIVE],
+        device="cpu",
+    ) as engine:
+        for clip in (frames, iter(frames)):
+            with pytest.raises(RefusedError, match="seen"):
+                list(engine.video(A, clip, ["eyes"], source_labels=LABELS, align=False))
+    assert len(seen) == 2
+    for target, source in seen:
+        np.testing.assert_array_equal(target, B)
+        np.testing.assert_array_equal(source, A)
 
 
 def test_a_refusal_stops_no_batch(guarded) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import itertools
 import shutil
+import struct
 import subprocess
+import zlib
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -15,7 +19,15 @@ from PIL import Image, PngImagePlugin
 import e4s_engine
 from e4s_engine.errors import ArgumentError, ImageError, UnmarkedWarning
 from e4s_engine.marks import making, xmp
-from e4s_engine.marks.statement import COMPOSITE, GENERATED, SYNTHETIC, Statement, box_of
+from e4s_engine.marks.statement import (
+    COMPOSITE,
+    GENERATED,
+    ChangedFace,
+    Input,
+    Statement,
+    box_of,
+    is_synthetic,
+)
 from e4s_engine.photo import images, packets
 
 FORMATS = ("png", "jpg", "webp", "tif", "avif", "gif")
@@ -154,7 +166,97 @@ def test_bad_metadata_loses_no_picture_and_no_mark(engine, kind, packet, tmp_pat
     result = engine.swap(A, buffer.getvalue(), ["eyes"], source_labels=LABELS, target_labels=LABELS)
     result.save(tmp_path / f"out.{kind}")
     assert e4s_engine.verify(tmp_path / f"out.{kind}").ours
-    assert "left out" in caplog.text
+    fits = (
+        len(packet) < packets.most_xmp(f".{kind}") and packet.startswith(OWN[:60]) and b"</rdf:RDF>" in packet
+    )
+    assert ("left out" in caplog.text) != fits
+    assert (b"AAAA" in packets.find((tmp_path / f"out.{kind}").read_bytes()).xmp) == fits
+
+
+def with_chunk(kind: bytes, content: bytes, damaged: bool = False) -> bytes:
+    """Return a PNG with a chunk behind its header."""
+    whole, body = photo_file("PNG", B, None), kind + content
+    check = zlib.crc32(body) ^ damaged
+    return whole[:33] + struct.pack(">I", len(content)) + body + struct.pack(">I", check) + whole[33:]
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        (b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(OWN.replace(b"Ann", b"A" * (3 << 20)))),
+        (b"iTXt", b"Comment\0\0\0\0\0" + b"x" * (3 << 20)),
+        (b"zTXt", b"Comment\0\0" + zlib.compress(b"x" * (3 << 20))),
+        (b"caBX", b"\0\0\1\0jumb nonsense"),
+    ],
+    ids=["packed xmp", "long", "packed", "manifest"],
+)
+@pytest.mark.parametrize("damaged", [False, True])
+def test_long_and_damaged_texts_of_a_png_lose_no_picture(engine, kind, content, damaged, tmp_path) -> None:
+    """Pillow refuses such files."""
+    photo = with_chunk(kind, content, damaged)
+    np.testing.assert_array_equal(images.read(photo), B)
+    engine.swap(A, photo, ["eyes"], source_labels=LABELS, target_labels=LABELS).save(tmp_path / "out.png")
+    assert e4s_engine.verify(tmp_path / "out.png").ours
+
+
+def test_exif_in_a_text_of_a_png_is_kept(tmp_path) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "Camera"
+    text = (
+        b"Raw profile type exif\0\nexif\n%8d\n" % len(exif.tobytes()) + exif.tobytes().hex().encode() + b"\n"
+    )
+    photo = images.read_photo(with_chunk(b"tEXt", text))
+    assert b"Camera" in photo.original.exif
+
+
+STATED = Statement("swap", faces=(ChangedFace(("eyes",), (1, 2, 3, 4)),), inputs=(Input("target"),))
+UNMARKED = OWN.replace(b"DigitalSourceType", b"Headline")
+
+
+def test_a_photos_packet_is_kept_as_it_is_and_a_mark_of_ours_replaced() -> None:
+    once = xmp.packet(STATED, UNMARKED)
+    assert UNMARKED.removesuffix(b"</rdf:RDF></x:xmpmeta>") in once
+    assert xmp.packet(STATED, once) == once and once.count(b"e4s:Operation>swap") == 1
+    for before in (None, UNMARKED, OWN):  # the last is written anew
+        assert xmp.read(xmp.packet(STATED, before)).items() >= xmp.read(xmp.packet(STATED)).items()
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        UNMARKED.replace(b"</x:xmpmeta>", b"<!-- </rdf:RDF></x:xmpmeta> --></x:xmpmeta>"),
+        UNMARKED.replace(b"</x:xmpmeta>", b'<a xmlns:rdf="b"><rdf:RDF></rdf:RDF></a></x:xmpmeta>'),
+        UNMARKED.replace(b"</x:xmpmeta>", b"<?a </rdf:RDF>?></x:xmpmeta>"),
+        UNMARKED.replace(b"rdf:RDF", b"r:RDF").replace(b"xmlns:rdf", b"xmlns:r").replace(b"rdf:", b"r:"),
+        UNMARKED.replace(b'<x:xmpmeta xmlns:x="adobe:ns:meta/">', b"").replace(b"</x:xmpmeta>", b""),
+        b'<?xml version="1.0" encoding="iso-8859-1"?>' + UNMARKED.replace(b"Co<", b"Co \xe9<"),
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="%s"/></x:xmpmeta>' % xmp.RDF.encode(),
+    ],
+    ids=["comment", "another", "instruction", "prefix", "bare", "latin", "empty"],
+)
+def test_packets_of_any_form_take_the_mark(before) -> None:
+    packet = xmp.packet(STATED, before)
+    stated = xmp.read(packet)
+    assert stated["Iptc4xmpExt:DigitalSourceType"] == COMPOSITE and "Box=1 2 3 4" in stated["e4s:Faces"]
+    assert ("Ann" in packet.decode()) == (b"Ann" in before) and ("\xe9" in packet.decode()) == (
+        b"\xe9" in before
+    )
+    (rdf,) = ElementTree.fromstring(packet).findall(f"{{{xmp.RDF}}}RDF")
+    assert any(f"{{{xmp.OURS}}}Operation" in {child.tag for child in one} for one in rdf)
+
+
+def test_extended_xmp_of_a_jpeg_is_left_out_with_a_warning(caplog) -> None:
+    note = b'<rdf:Description xmlns:xmpNote="http://ns.adobe.com/xmp/note/" xmpNote:HasExtendedXMP="0123"/>'
+    packet = xmp.packet(STATED, OWN.replace(b"</rdf:RDF>", note + b"</rdf:RDF>"))
+    assert b"HasExtendedXMP" not in packet and b"Ann" in packet
+    assert "extended XMP is left out" in caplog.text
+
+
+def test_hundreds_of_faces_do_not_push_the_mark_out_of_a_jpeg() -> None:
+    many = dataclasses.replace(STATED, faces=STATED.faces * 600)
+    short, whole = making.packet(many, None, "out.jpg"), making.packet(many, None, "out.png")
+    assert xmp.source_type(short) == xmp.source_type(whole) == COMPOSITE
+    assert len(short) < packets.MOST_JPEG_XMP < len(whole)
 
 
 def test_packets_of_damaged_files_are_no_crash() -> None:
@@ -172,8 +274,8 @@ def test_packets_of_damaged_files_are_no_crash() -> None:
 def test_a_video_box_is_found_and_read() -> None:
     """Layout of the ISO base media format: the box may follow any others."""
     start = b"\0\0\0\x10ftypisom\0\0\0\0" + b"\0\0\0\x0cmdatabcd"
-    found = packets.find(start + making.video_box(Statement("swap", 1.0)))
-    assert xmp.read(found.xmp)["e4s:Operation"] == "swap" and xmp.source_type(found.xmp) in SYNTHETIC
+    found = packets.find(start + packets.mp4_box(xmp.packet(Statement("swap", 1.0))))
+    assert xmp.read(found.xmp)["e4s:Operation"] == "swap" and is_synthetic(xmp.source_type(found.xmp))
 
 
 def test_boxes_lie_in_the_picture() -> None:
@@ -186,8 +288,41 @@ def test_boxes_lie_in_the_picture() -> None:
 def test_files_that_cannot_be_read_are_an_error(tmp_path) -> None:
     with pytest.raises(ImageError, match="cannot read"):
         e4s_engine.verify(tmp_path / "none.png")
-    (tmp_path / "empty.png").write_bytes(b"")
-    assert not e4s_engine.verify(tmp_path / "empty.png").marked
+    for content, words in ((b"", "is empty, no picture"), (b"Dear Ann", "is no picture or clip")):
+        (tmp_path / "file.png").write_bytes(content)
+        with pytest.raises(ImageError, match=words):
+            e4s_engine.verify(tmp_path / "file.png")
+    with pytest.raises(ImageError, match="is a URL, nothing is downloaded"):
+        e4s_engine.verify("https://example.org/a.png")
+    with pytest.raises(ArgumentError, match="pixels: expected"):
+        e4s_engine.verify(tmp_path / "file.png", pixels="yes")
+    (tmp_path / "clip.mp4").write_bytes(b"\0\0\0\x10ftypisom\0\0\0\0")
+    with pytest.raises(ArgumentError, match=r"pixels: .* cannot be read as a picture"):
+        e4s_engine.verify(tmp_path / "clip.mp4", pixels="quick")
+
+
+SOURCES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+
+
+@pytest.mark.parametrize(
+    ("written", "marked"),
+    [
+        ('Iptc4xmpExt:DigitalSourceType="{}trainedAlgorithmicMedia">', True),
+        ('><Iptc4xmpExt:DigitalSourceType rdf:resource="{}compositeWithTrainedAlgorithmicMedia"/>', True),
+        ("><Iptc4xmpExt:digitalSourceType>compositeSynthetic</Iptc4xmpExt:digitalSourceType>", True),
+        ('Iptc4xmpExt:DigitalSourceType="{}digitalCapture">', False),
+        (">", False),
+    ],
+    ids=["attribute", "resource", "bare", "camera", "none"],
+)
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_other_tools_marks_are_read(tmp_path, kind, written, marked) -> None:
+    description = OWN[OWN.index(b"<rdf:Desc") : OWN.index(b"</rdf:Desc")]
+    space = f'<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="{xmp.IPTC}" '
+    packet = OWN.replace(description, (space + written.format(SOURCES)).encode())
+    (tmp_path / "other").write_bytes(photo_file(kind, A, packet))
+    verdict = e4s_engine.verify(tmp_path / "other")
+    assert verdict.marked == marked and not verdict.ours and not verdict.problems and not verdict.certain
 
 
 @pytest.mark.skipif(shutil.which("exiftool") is None, reason="exiftool is not installed")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import io
 import json
-import logging
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from PIL import Image
 import e4s_engine
 from e4s_engine import Signer
 from e4s_engine.errors import ArgumentError
-from e4s_engine.marks import certificates, signing
+from e4s_engine.marks import certificates, signing, statement
 from e4s_engine.photo import images
 
 c2pa = pytest.importorskip("c2pa", reason="the extra c2pa is not installed")
@@ -148,9 +148,58 @@ def test_bad_certificates_are_errors_before_anything_is_written(
         swapped.save(tmp_path / "out.bmp", sign=True)
 
 
+def self_signed() -> tuple[bytes, bytes]:
+    """Return what `openssl req -x509` makes, and its key."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "me")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(now).not_valid_after(now + datetime.timedelta(1))
+    certificate = builder.add_extension(x509.BasicConstraints(True, None), True).sign(key, hashes.SHA256())
+    pem, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    return certificate.public_bytes(pem), key.private_bytes(pem, form, serialization.NoEncryption())
+
+
+def test_a_certificate_that_c2pa_refuses_is_an_error_before_anything_is_written(swapped, tmp_path) -> None:
+    signer = Signer(tmp_path / "cert.pem", tmp_path / "key.pem")
+    for file, content in zip((signer.certificate, signer.key), self_signed(), strict=True):
+        file.write_bytes(content)
+    with pytest.raises(ArgumentError, match=r"C2PA refuses this certificate \(.*self-signed\); it must be"):
+        swapped.save(tmp_path / "out.png", sign=signer)
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_a_source_keeps_its_manifest_however_it_is_passed(engine, tmp_path) -> None:
+    first = engine.swap(A, png(B), ["eyes"], source_labels=LABELS, target_labels=LABELS)
+    first.save(tmp_path / "first.png", sign=True)
+    face = engine.encode(tmp_path / "first.png", LABELS, align=False)
+    face.save(tmp_path / "ann.face")
+    kept = {"source_labels": LABELS, "target_labels": [LABELS], "align": False}
+    listed = "Role=source; DigitalSourceType=" + statement.COMPOSITE + "; ContentCredentials=True"
+    for name, source, manifests in (
+        ("face", face, 2),
+        ("average", engine.average([face, face]), 2),
+        ("photo", tmp_path / "first.png", 2),
+        ("saved", tmp_path / "ann.face", 1),
+    ):
+        (result,) = engine.swap_each(
+            source, [png(B)], ["eyes"], **kept | ({} if name == "photo" else {"source_labels": None})
+        )
+        result.save(tmp_path / f"{name}.png", sign=True)
+        assert listed in e4s_engine.verify(tmp_path / f"{name}.png").xmp["e4s:Inputs"], name
+        assert len(own_reader(tmp_path / f"{name}.png", "image/png")[1]["manifests"]) == manifests, name
+
+
 def test_a_failing_signature_loses_no_picture(swapped, tmp_path, monkeypatch, caplog) -> None:
+    certificates.local()
+    monkeypatch.setattr(signing, "_try", lambda loaded: None)
     monkeypatch.setattr(c2pa.Builder, "sign", None)
     swapped.save(tmp_path / "out.png", sign=True)
+    assert [file.name for file in tmp_path.iterdir()] == ["out.png"]
     assert "without a signature" in caplog.text
     np.testing.assert_array_equal(images.read(tmp_path / "out.png"), swapped.image)
 
@@ -165,10 +214,13 @@ def test_malformed_manifests_in_inputs_lose_no_picture(engine, swapped, tmp_path
         (tmp_path / "bad.jpg").write_bytes(bad)
         assert e4s_engine.verify(tmp_path / "bad.jpg").signature == "invalid"
         kept = {"source_labels": LABELS, "target_labels": LABELS, "target_landmarks": FIVE + 30}
-        with caplog.at_level(logging.ERROR):
-            result = engine.swap(png(A), tmp_path / "bad.jpg", ["lips"], **kept)
+        result = engine.swap(png(A), tmp_path / "bad.jpg", ["lips"], **kept)
         result.save(tmp_path / "out.png", sign=True)
         assert e4s_engine.verify(tmp_path / "out.png").ours
+        assert "does not list the target, whose own manifest is damaged" in caplog.text
+        _, told = own_reader(tmp_path / "out.png", "image/png")
+        listed = told["manifests"][told["active_manifest"]]["ingredients"]
+        assert [one["relationship"] for one in listed] == ["componentOf"]
         np.testing.assert_array_equal(images.read(tmp_path / "out.png"), result.image)
 
 

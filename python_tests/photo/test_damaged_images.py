@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 import warnings
 import zlib
 
@@ -89,9 +90,16 @@ def test_decompression_bombs(side, recwarn):
     assert not recwarn.list
 
 
-def test_a_text_chunk_that_expands_a_thousandfold():
-    text = b"Comment\0\0" + zlib.compress(bytes(80 << 20), 9)
-    rejected(png(40, 40, (b"zTXt", text)), "large")
+@pytest.mark.parametrize("kind", [b"zTXt", b"iTXt"])
+def test_a_text_chunk_that_expands_a_thousandfold_is_never_expanded(kind):
+    text = zlib.compress(bytes(80 << 20), 9)
+    start = b"XML:com.adobe.xmp\0\1\0\0\0" if kind == b"iTXt" else b"Comment\0\0"
+    tracemalloc.start()
+    try:
+        assert images.read(png(40, 40, (kind, start + text))).shape == (40, 40, 3)
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(
