@@ -17,6 +17,7 @@ from e4s_engine.marks import making
 from e4s_engine.marks.statement import Statement
 from e4s_engine.photo import images
 from e4s_engine.photo.files import replacing
+from e4s_engine.photo.packets import insert_into_gif
 from e4s_engine.video import frames
 from e4s_engine.video.clip import Clip, Facts
 from e4s_engine.video.codecs import ISO, pyav
@@ -72,7 +73,7 @@ def join(
     """Write the finished file; one that is there is complete at every moment.
 
     last_duration: of the last frame, in units of the clip's time base. sound: clip whose audio it takes.
-    statement: what marks it as made by a model; None: nobody was swapped. GIFs hold no mark.
+    statement: what marks it as made by a model; None: nobody was swapped.
     """
     av = pyav()
     times = [time for piece in pieces for time in piece.times]
@@ -81,6 +82,9 @@ def join(
         try:
             if output.suffix.lower() == ".gif":
                 _write_gif(pieces, facts, temporary, offset, last_duration)
+                xmp = making.packet(statement, None)
+                if xmp is not None:
+                    insert_into_gif(temporary, xmp)
             else:
                 edges = offset, last_duration
                 suffix = output.suffix.lower()

@@ -15,12 +15,21 @@ import numpy as np
 import pytest
 import video_tools as tools
 from api_tools import LABELS, A
+from PIL import Image, ImageSequence
 from video_faces import Painted, clip, drawn
 
 from e4s_engine import Steady, verify, weights
 from e4s_engine.engine import Engine
-from e4s_engine.errors import AlignmentError, ArgumentError, CancelledError, RefusedError, VideoError
+from e4s_engine.errors import (
+    AlignmentError,
+    ArgumentError,
+    CancelledError,
+    RefusedError,
+    UnmarkedWarning,
+    VideoError,
+)
 from e4s_engine.networks.facevid2vid.config import FaceVid2VidConfig
+from e4s_engine.photo import packets
 from e4s_engine.video import lines, parts
 from e4s_engine.video.clip import Clip
 
@@ -177,6 +186,28 @@ def test_a_swapped_clip_is_marked_and_another_is_not(swapper, source, tmp_path):
     assert verify(out).ours and len(tools.times(out)) == 3
     plain = swapper.video(None, path).save(tmp_path / "plain.mp4")
     assert not verify(plain).marked
+
+
+def test_a_swapped_gif_is_marked_and_plays_as_before(swapper, source, tmp_path, monkeypatch):
+    monkeypatch.setattr(packets, "_BLOCK", 1000)
+    path = clip(tmp_path / "in.mp4", 3)
+    out = swapper.video(source, path, steady=QUICK).save(tmp_path / "out.gif")
+    plain = swapper.video(None, path).save(tmp_path / "plain.gif")
+    assert verify(out).ours and not verify(plain).marked
+    monkeypatch.setenv("E4S_MARKS", "off")
+    with pytest.warns(UnmarkedWarning):
+        unmarked = swapper.video(source, path, steady=QUICK).save(tmp_path / "unmarked.gif")
+    assert not verify(unmarked).marked
+    assert frames_of(out) == frames_of(unmarked)
+    assert tools.times(out) == tools.times(plain)
+
+
+def frames_of(gif: Path) -> list[tuple[int, bytes]]:
+    """Return duration and pixels of every frame as Pillow reads them."""
+    with Image.open(gif) as opened:
+        assert opened.info["loop"] == 0
+        frames = ImageSequence.Iterator(opened)
+        return [(frame.info["duration"], frame.convert("RGB").tobytes()) for frame in frames]
 
 
 def test_the_guard_sees_every_face_that_appears(tiny_weights, source):
