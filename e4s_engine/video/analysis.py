@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -47,11 +48,13 @@ class Analysis:
             arrays |= {f"{name}_shown": one.shown, f"{name}_score": np.array(one.score)}
         with replacing(path, "output") as temporary, temporary.open("wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
+            file.flush()
+            os.fsync(file.fileno())
 
     @classmethod
     def load(cls, path: Path) -> Analysis:
         """Read what `save` wrote."""
-        with np.load(path) as held:
+        with path.open("rb") as file, np.load(file) as held:
             numbers = sorted(int(name[5:]) for name in held.files if name[5:].isdecimal())
             tracks = []
             for name in (f"track{number}" for number in numbers):

@@ -160,7 +160,7 @@ class Clip:
                             "%s: %s is damaged (%s); what can be read of it is", self.argument, self.path,
                             error.strerror,
                         )  # fmt: skip
-                    if isinstance(error, OSError) and not isinstance(error, av.error.InvalidDataError):
+                    if isinstance(error, OSError):
                         break
                     damaged = True
                     continue

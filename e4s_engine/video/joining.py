@@ -16,7 +16,7 @@ from e4s_engine.errors import OutputError, VideoError
 from e4s_engine.marks import making
 from e4s_engine.marks.statement import Statement
 from e4s_engine.photo import images
-from e4s_engine.photo.files import replacing
+from e4s_engine.photo.files import replacing, sync
 from e4s_engine.photo.packets import insert_into_gif
 from e4s_engine.video import frames
 from e4s_engine.video.clip import Clip, Facts
@@ -92,6 +92,7 @@ def join(
                 if statement is not None and suffix in ISO:
                     with temporary.open("ab") as file:
                         file.write(making.video_box(statement))
+            sync(temporary)  # the parts that it is made of are deleted next
         except av.error.FFmpegError as error:
             raise OutputError(f"output: cannot write {output}: {error.strerror or error}") from error
 
@@ -274,4 +275,6 @@ def write_pictures(
     xmp = making.packet(statement, None)
     folder.mkdir()
     for number, (_, pixels) in enumerate(decoded(pieces, facts)):
-        images.write(pixels, folder / f"{number:06d}{suffix}", "output", xmp=xmp)
+        path = folder / f"{number:06d}{suffix}"
+        images.write(pixels, path, "output", xmp=xmp)
+        sync(path)

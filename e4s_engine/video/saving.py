@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from e4s_engine.errors import CancelledError, OutputError, VideoError
+from e4s_engine.marks.statement import Statement
 from e4s_engine.photo.files import check_writable
 from e4s_engine.video import codecs, joining, ledger, parts
 from e4s_engine.video.analysis import Analysis
@@ -77,8 +79,17 @@ def save(
     except (KeyboardInterrupt, CancelledError):
         _leave(book, form, output, video, sound)
         raise
+    except OutputError as error:  # a full disk, above all
+        raise OutputError(f"{error}{_kept(book)}" if video.in_file else str(error)) from error
+    finally:
+        if not video.in_file:  # no later run could tell that it has the same frames
+            book.remove()
     book.remove()
     return output
+
+
+def _kept(book: Ledger) -> str:
+    return f"; {book.frames} finished frames are in {book.folder}, resume=True goes on with them"
 
 
 def _job(video: Video, source: Clip | Frames, form: Form, sound: bool) -> dict[str, Any]:
@@ -98,8 +109,12 @@ def _job(video: Video, source: Clip | Frames, form: Form, sound: bool) -> dict[s
 
 def _analysed(video: Video, book: Ledger) -> Analysis:
     if book.faces.exists():
-        video.adopt(Analysis.load(book.faces))
-        return video.analysis()
+        try:
+            video.adopt(Analysis.load(book.faces))
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            logger.warning("output: %s is damaged (%s); faces are looked for again", book.faces, error)
+        else:
+            return video.analysis()
     analysis = video.analysis()
     analysis.save(book.faces)
     return analysis
@@ -135,14 +150,23 @@ def _finish(book: Ledger, form: Form, output: Path, video: Video, sound: Clip | 
         duration = int(analysis.times[done] - analysis.times[done - 1])
         span = Span(span.start, float("inf"))  # the sound of these frames alone
     if not output.suffix:
-        folder = book.folder / "pictures"
-        shutil.rmtree(folder, ignore_errors=True)
-        joining.write_pictures(book.pieces, form.facts, folder, _PICTURES, video.statement)
-        with contextlib.suppress(OSError):
-            output.rmdir()  # an empty folder
-        folder.replace(output)
+        _write_pictures(book, form, output, video.statement)
         return
     joining.join(book.pieces, form.facts, output, span, duration, sound, video.statement)
+
+
+def _write_pictures(book: Ledger, form: Form, output: Path, statement: Statement | None) -> None:
+    folder = book.folder / "pictures"
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        joining.write_pictures(book.pieces, form.facts, folder, _PICTURES, statement)
+        with contextlib.suppress(FileNotFoundError):
+            output.rmdir()  # an empty folder
+        folder.replace(output)
+    except OutputError:
+        raise
+    except OSError as error:
+        raise OutputError(f"output: cannot write {output}: {error.strerror or error}") from error
 
 
 def _leave(book: Ledger, form: Form, output: Path, video: Video, sound: Clip | None) -> None:
@@ -150,5 +174,10 @@ def _leave(book: Ledger, form: Form, output: Path, video: Video, sound: Clip | N
     if not book.pieces or not output.suffix:
         return
     beside = output.with_name(f"{output.stem}.partial{output.suffix}")
-    _finish(book, form, beside, video, sound)
-    logger.warning("output: %d frames are in %s; resume=True goes on with the others", book.frames, beside)
+    try:
+        _finish(book, form, beside, video, sound)
+    except OutputError as error:  # the interruption is what callers are told of
+        logger.warning("%s", error)
+        return
+    more = "; resume=True goes on with the others" if video.in_file else ""
+    logger.warning("output: %d frames are in %s%s", book.frames, beside, more)

@@ -67,6 +67,11 @@ class Video:
         return self._source.facts if isinstance(self._source, Clip | Frames) else None
 
     @property
+    def in_file(self) -> bool:
+        """Whether the frames are those of a clip in a file, by which a later run recognises them."""
+        return isinstance(self._source, Clip)
+
+    @property
     def tracks(self) -> tuple[Track, ...]:
         """Faces of the clip, followed; found at the first access, by a pass over it."""
         return self.analysis().tracks
@@ -125,7 +130,7 @@ class Video:
         """
         if not isinstance(self._source, Clip | Frames):
             raise VideoError("frames: a stream cannot be saved; pass a list or a clip, or encode the results")
-        if resume and not isinstance(self._source, Clip):
+        if resume and not self.in_file:
             raise VideoError("resume: is for clips in files, which can be recognised")
         return saving.save(self, self._source, Path(path), (encoder, quality), audio, resume)
 

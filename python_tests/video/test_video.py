@@ -303,6 +303,20 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(swapper, source, tmp_path)
     assert not (tmp_path / "out.mp4.unfinished").exists()
 
 
+def test_an_interrupted_list_leaves_nothing_in_the_way(swapper, tmp_path):
+    """No later run could tell that its frames are the same."""
+
+    def stop(stage, done, _):
+        if (stage, done) == ("frames", 10):
+            raise StopError
+
+    frames = drawn(12)
+    with pytest.raises(StopError):
+        swapper.video(None, frames, progress=stop).save(tmp_path / "out.mp4")
+    assert not list(tmp_path.iterdir())
+    assert len(tools.times(swapper.video(None, frames).save(tmp_path / "out.mp4"))) == 12
+
+
 def test_cancelling_keeps_what_is_done(swapper, source, tmp_path):
     path = clip(tmp_path / "in.mp4", 20)
     video = swapper.video(
