@@ -110,13 +110,12 @@ def run(arguments: Namespace) -> int:
 
 def _check(arguments: Namespace, output: Path) -> None:
     """Check, before any work, that the files may be written."""
-    from e4s_engine.photo.files import check_writable
-    from e4s_engine.video import ledger
+    from e4s_engine.video import ledger, saving
 
     if arguments.explain:
         outputs.check(arguments, {"--explain": arguments.explain})
+    saving.check_place(output)
     if output.suffix:
-        check_writable(output, "--output")
         read = outputs.identities(outputs.inputs(arguments))
         outputs.check_free(output, "--output", read, arguments.overwrite)
     unfinished = ledger.folder_of(output)

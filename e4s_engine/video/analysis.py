@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from e4s_engine.errors import VideoError
 from e4s_engine.faces.face import DetectedFace, Detector
 from e4s_engine.photo.files import replacing
 from e4s_engine.video import looking, track
@@ -66,10 +65,7 @@ class Analysis:
 
 
 def analyse(frames: Iterable[Frame], detect: Detector, tick: Tick = lambda _: None) -> Analysis:
-    """Find shots and faces. tick: called after each frame; what it raises ends the pass.
-
-    Raises VideoError for a clip without frames.
-    """
+    """Find shots and faces. tick: called after each frame; what it raises ends the pass."""
     pass_ = _Pass(detect)
     for frame in frames:
         pass_.add(frame)
@@ -119,7 +115,5 @@ class _Pass:
 
     def finished(self) -> Analysis:
         self._look()
-        if not self.times:
-            raise VideoError("clip: there are no frames in this stretch of it")
         found = track.tracks(self._sights, [*self._shots, len(self.times)])
         return Analysis(np.array(self.times, np.int64), self._duration, tuple(self._shots), tuple(found))

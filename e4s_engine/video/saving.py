@@ -52,6 +52,16 @@ def form_of(source: Clip | Frames, output: Path, encoder: str, quality: int | No
     return form
 
 
+def check_place(output: Path) -> None:
+    """Raise OutputError for a file that cannot be written, or a folder that is not new."""
+    if output.suffix:
+        check_writable(output, "output")
+    elif output.name in ("", ".."):
+        raise OutputError(f"output: {output} is no name of a new folder; choose another")
+    elif output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise OutputError(f"output: {output} exists and is no empty folder; choose another name")
+
+
 def save(
     video: Video,
     source: Clip | Frames,
@@ -62,15 +72,12 @@ def save(
 ) -> Path:
     """Swap and write a clip; see `Video.save`. coding: encoder and quality."""
     form = form_of(source, output, *coding)
-    if not output.suffix:
-        if output.exists() and (not output.is_dir() or any(output.iterdir())):
-            raise OutputError(f"output: {output} exists and is no empty folder; choose another name")
-    else:
-        check_writable(output, "output")
+    check_place(output)
     sound = source if audio and isinstance(source, Clip) and source.facts.audio else None
     if sound is not None and output.suffix.lower() in FORMATS:
         joining.check_audio(source.facts, output.suffix.lower(), sound.path)
     book = Ledger(output, _job(video, source, form, sound is not None), resume)
+    keep = video.in_file  # no later run could tell that a list has the same frames
     try:
         analysis = _analysed(video, book)
         _write_parts(video, book, form, len(analysis.times))
@@ -80,11 +87,15 @@ def save(
         _leave(book, form, output, video, sound)
         raise
     except OutputError as error:  # a full disk, above all
-        raise OutputError(f"{error}{_kept(book)}" if video.in_file else str(error)) from error
+        raise OutputError(f"{error}{_kept(book)}" if keep else str(error)) from error
+    except Exception:
+        keep = keep and bool(book.pieces)  # else nothing was done, and something else may be asked for next
+        raise
+    else:
+        keep = False
     finally:
-        if not video.in_file:  # no later run could tell that it has the same frames
+        if not keep:
             book.remove()
-    book.remove()
     return output
 
 

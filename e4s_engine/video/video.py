@@ -88,6 +88,8 @@ class Video:
             finally:
                 frames.close()
             self.check_cancelled()  # the frames may have ended early
+            if not len(found.times):
+                raise VideoError(_empty(self._span, self._source.facts))
             self._analysis = found
         return self._analysis
 
@@ -253,6 +255,15 @@ def source(frames: Any, rate: float | Fraction | None) -> Clip | Frames | Iterat
             f"{type(frames).__name__}"
         )
     return streamed(frames)
+
+
+def _empty(span: Span, facts: Facts) -> str:
+    """Return what is wrong with a stretch in which there are no frames."""
+    if span.whole:
+        return "frames: the clip holds no frame that can be decoded"
+    end = "the end" if span.stop is None else f"{span.stop:g} s"
+    length = "" if facts.count is None else f"; it is some {float(facts.count / facts.rate):.2f} s long"
+    return f"start, stop: the clip has no frame between {span.start:g} s and {end}{length}"
 
 
 def _ticks(seconds: float, facts: Facts) -> int:

@@ -98,14 +98,27 @@ def test_faces_are_listed_with_a_sheet(video, here):
             ["ann.png", "in.mp4", "-o", "out.mp4", "--put", "1,0=ann.png", "--track", "0"],
             "--put: track 0 is given",
         ),
+        (
+            ["ann.png", "in.mp4", "-o", "out.mp4", "--from", "9"],
+            "--from, --to: the clip has no frame between 9 s",
+        ),
+        (
+            ["ann.png", "in.mp4", "-o", "out.mp4", "--from", "0.1", "--to", "0.1"],
+            "--to: expected seconds after",
+        ),
+        (["ann.png", "in.mp4", "-o", "in.mp4"], "--output: would replace the input in.mp4"),
+        (["ann.png", "in.mp4", "-o", "."], "--output: . is no name of a new folder"),
+        (["ann.png", "in.mp4", "-o", "full"], "--output: full exists and is no empty folder"),
         (["ann.png", "in.mp4", "-o", "out.mp4", "--encoder", "x"], "--encoder: expected auto, h264"),
     ],
 )
 def test_mistakes_are_told_in_one_line(video, here, arguments, message):
+    (here / "full").mkdir()
+    (here / "full" / "a.png").touch()
     code, out, err = video(*arguments)
     assert code in (1, 2) and not out
     assert err.count("\n") == 1 and message in err, err
-    assert not (here / "out.mp4").exists()
+    assert not list(here.glob("out*"))
 
 
 def test_an_unfinished_run_is_gone_on_with_or_begun_anew(video, here):
