@@ -210,7 +210,7 @@ def _list(arguments: Namespace) -> int:
     if not arguments.json:
         shots = len(video.analysis().shots)
         if len(tracks) > 1:
-            print("--track 0,1 names those of SOURCE, --put 2,3=IMAGE those of another person")
+            print("--track N,N names those of SOURCE, --put N,N=IMAGE those of another person")
         faces = f"{len(tracks)} face{'' if len(tracks) == 1 else 's'}"
         print(f"{faces} in {len(times)} frames and {shots} shot{'s' * (shots > 1)} by {name}")
     return 0

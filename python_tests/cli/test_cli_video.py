@@ -50,7 +50,7 @@ def test_one_person_goes_into_several_tracks(video, here):
     listed = video("--faces", "cuts.mp4")[1].splitlines()
     assert [line[:9] for line in listed[:4]] == [f"{i}: shot {i}" for i in range(4)]
     assert listed[4:] == [
-        "--track 0,1 names those of SOURCE, --put 2,3=IMAGE those of another person",
+        "--track N,N names those of SOURCE, --put N,N=IMAGE those of another person",
         "4 faces in 8 frames and 4 shots by video_faces:PAIR",
     ]
     swap = ("ann.png", "cuts.mp4", "--encoder", "ffv1", "-o")
