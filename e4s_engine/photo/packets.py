@@ -27,6 +27,9 @@ _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_KEY = b"XML:com.adobe.xmp"
 _GIF_XMP = b"\x21\xff\x0bXMP DataXMP"
 _XMP_BOX = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+_XMP_END = b"</x:xmpmeta>"
+_EBML = b"\x1a\x45\xdf\xa3"
+MATROSKA_TAG = "XMP_PACKET"
 _BLOCK = 1 << 20
 _C2PA_BOX = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 
@@ -125,6 +128,8 @@ def _parts(data: bytes) -> Iterator[tuple[str, bytes]]:
             yield from parts(data)
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         yield from _in_webp(data)
+    if data.startswith(_EBML):
+        yield from _in_matroska(data)
     if data[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free"):
         yield from _in_boxes(data, 0, len(data))
 
@@ -188,6 +193,14 @@ def _in_tiff(data: bytes) -> Iterator[tuple[str, bytes]]:
             yield "c2pa", b""
 
 
+def _in_matroska(data: bytes) -> Iterator[tuple[str, bytes]]:
+    """Find the packet in a tag of MKV and WebM, which FFmpeg writes before the pictures and their sound."""
+    at = data.find(MATROSKA_TAG.encode())
+    if at >= 0:
+        start = data.index(b"<", at)
+        yield "xmp", data[start : data.index(_XMP_END, start) + len(_XMP_END)]
+
+
 def _in_boxes(data: bytes, at: int, end: int) -> Iterator[tuple[str, bytes]]:
     """Walk the boxes of MP4, MOV, AVIF and HEIC. The packet of a still picture is an item: searched for."""
     still = data[8:12] in (b"avif", b"avis", b"heic", b"heix", b"mif1")
@@ -209,4 +222,4 @@ def _in_boxes(data: bytes, at: int, end: int) -> Iterator[tuple[str, bytes]]:
         at += length
     start = data.find(b"<x:xmpmeta") if still else -1
     if start >= 0:
-        yield "xmp", data[start : data.index(b"</x:xmpmeta>", start) + 12]
+        yield "xmp", data[start : data.index(_XMP_END, start) + len(_XMP_END)]

@@ -17,7 +17,7 @@ from e4s_engine.marks import making
 from e4s_engine.marks.statement import Statement
 from e4s_engine.photo import images
 from e4s_engine.photo.files import replacing, sync
-from e4s_engine.photo.packets import insert_into_gif
+from e4s_engine.photo.packets import MATROSKA_TAG, insert_into_gif
 from e4s_engine.video import frames
 from e4s_engine.video.clip import Clip, Facts
 from e4s_engine.video.codecs import ISO, pyav
@@ -119,8 +119,10 @@ def _mux(
     with av.open(str(output), "w", format=FORMATS[suffix], options=options if is_iso else {}) as container:
         with av.open(str(pieces[0].path)) as first:
             stream = container.add_stream_from_template(first.streams.video[0], opaque=True)
-        if statement is not None and not is_iso and making.marking():
+        xmp = None if is_iso else making.packet(statement, None)
+        if statement is not None and xmp is not None:
             container.metadata["DIGITAL_SOURCE_TYPE"] = statement.source_type
+            container.metadata[MATROSKA_TAG] = xmp.decode()
         if stream.codec_context.name == "hevc" and is_iso:
             stream.codec_context.codec_tag = "hvc1"  # the form that Apple's players take
         stream.time_base = facts.time_base

@@ -180,11 +180,13 @@ def test_a_saved_clip_keeps_what_is_not_swapped(swapper, source, tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["in.mkv", "out.mkv"]
 
 
-def test_a_swapped_clip_is_marked_and_another_is_not(swapper, source, tmp_path):
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm"])
+def test_a_swapped_clip_is_marked_and_another_is_not(swapper, source, tmp_path, suffix):
     path = clip(tmp_path / "in.mp4", 3)
-    out = swapper.video(source, path, steady=QUICK).save(tmp_path / "out.mp4")
-    assert verify(out).ours and len(tools.times(out)) == 3
-    plain = swapper.video(None, path).save(tmp_path / "plain.mp4")
+    out = swapper.video(source, path, steady=QUICK).save(tmp_path / f"out{suffix}")
+    assert verify(out).ours and verify(out).marked and not verify(out).problems
+    assert len(tools.times(out)) == 3
+    plain = swapper.video(None, path).save(tmp_path / f"plain{suffix}")
     assert not verify(plain).marked
 
 
