@@ -84,6 +84,7 @@ def save(
         video.check_cancelled()
         _finish(book, form, output, video, sound)
     except (KeyboardInterrupt, CancelledError):
+        keep = keep and book.faces.exists()
         _leave(book, form, output, video, sound)
         raise
     except OutputError as error:  # a full disk, above all
@@ -181,8 +182,10 @@ def _write_pictures(book: Ledger, form: Form, output: Path, statement: Statement
 
 
 def _leave(book: Ledger, form: Form, output: Path, video: Video, sound: Clip | None) -> None:
-    """Write what is finished beside the file, for people to look at."""
+    """Write what is finished beside the file, for people to look at, and say so."""
     if not book.pieces or not output.suffix:
+        if video.in_file and book.faces.exists():
+            logger.warning("output: %d frames are finished; resume=True goes on with them", book.frames)
         return
     beside = output.with_name(f"{output.stem}.partial{output.suffix}")
     try:

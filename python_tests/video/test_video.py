@@ -335,6 +335,17 @@ def test_cancelling_keeps_what_is_done(swapper, source, tmp_path):
     assert len(tools.times(tmp_path / "out.mp4")) == 20
 
 
+@pytest.mark.parametrize(("at", "stays"), [(("faces", 3), False), (("frames", 3), True)])
+def test_an_early_end_keeps_what_is_worth_it(swapper, tmp_path, caplog, at, stays):
+    path = clip(tmp_path / "in.mp4", 10)
+    video = swapper.video(None, path, progress=lambda *told: told[:2] == at and video.cancel())
+    with pytest.raises(CancelledError):
+        video.save(tmp_path / "out.mp4")
+    assert (tmp_path / "out.mp4.unfinished").exists() == stays
+    assert ("output: 0 frames are finished; resume=True goes on" in caplog.text) == stays
+    assert not list(tmp_path.glob("*partial*"))
+
+
 SCRIPT = """
 import sys
 from pathlib import Path
