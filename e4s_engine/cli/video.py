@@ -46,8 +46,8 @@ def add(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--put",
         action="append",
-        metavar="NUMBER=IMAGE",
-        help="put another person into another track",
+        metavar="N,N=IMAGE",
+        help="put another person into other tracks; SOURCE goes into those of --track",
     )
     flags.add_options(command, without=_WITHOUT)
     command.add_argument(
@@ -113,14 +113,13 @@ def run(arguments: Namespace) -> int:
 
 def _check(arguments: Namespace, output: Path) -> None:
     """Check, before any work, that the files may be written."""
-    from e4s_engine.photo.files import check_writable
-    from e4s_engine.video import ledger
+    from e4s_engine.video import ledger, saving
     from e4s_engine.video.marking import named
 
     if arguments.explain:
         outputs.check(arguments, {"--explain": arguments.explain})
+    saving.check_place(output)
     if output.suffix:
-        check_writable(output, "--output")
         read = outputs.identities(outputs.inputs(arguments))
         outputs.check_free(output, "--output", read, arguments.overwrite)
     marking.check(arguments, named(output))
@@ -153,21 +152,38 @@ def _video(engine: Engine, arguments: Namespace, bar: _Bar) -> Video:
 
 def _source(engine: Engine, arguments: Namespace) -> Any:
     """Return SOURCE, or the people by the tracks that they go into."""
-    person: Any = engine.portrait(arguments.source, face=arguments.source_face, argument="source")
+    person: Any = files.person(engine, arguments.source, "source", face=arguments.source_face)
     if not arguments.put:
         return person
-    if not isinstance(arguments.faces, int):
-        raise ArgumentError("--put: give --track the number of the track that SOURCE itself goes into")
-    people = {arguments.faces: person}
+    if isinstance(arguments.faces, str):
+        raise ArgumentError(
+            "--put: give --track the numbers of the tracks that SOURCE itself goes into (--track 0,2)"
+        )
+    people = dict.fromkeys(_numbers(arguments.faces), person)
     for item in arguments.put:
-        number, separator, path = item.partition("=")
-        if not separator or not number.isdecimal():
-            raise ArgumentError(f"--put: expected NUMBER=IMAGE, got {item!r}")
-        if int(number) in people:
-            raise ArgumentError(f"--put: track {number} is given to two people; every track takes one")
-        people[int(number)] = engine.portrait(path, argument=f"--put {number}")
+        text, separator, path = item.partition("=")
+        numbers = _put(text) if separator and path else None
+        if numbers is None:
+            raise ArgumentError(f"--put: expected numbers of tracks and a photo, N,N=IMAGE, got {item!r}")
+        twice = [number for number in numbers if number in people]
+        if twice:
+            raise ArgumentError(f"--put: track {twice[0]} is given to two people; every track takes one")
+        people |= dict.fromkeys(numbers, files.person(engine, path, f"--put {text}"))
     arguments.faces = "largest"  # the numbers say it
     return people
+
+
+def _put(text: str) -> tuple[int, ...] | None:
+    """Read the tracks of a --put; None if these are no numbers."""
+    try:
+        which = flags.faces(text)
+    except argparse.ArgumentTypeError:
+        return None
+    return None if isinstance(which, str) else _numbers(which)
+
+
+def _numbers(which: int | tuple[int, ...]) -> tuple[int, ...]:
+    return (which,) if isinstance(which, int) else which
 
 
 def _list(arguments: Namespace) -> int:
@@ -198,6 +214,8 @@ def _list(arguments: Namespace) -> int:
         print(json.dumps(_facts(track, seconds)) if arguments.json else _line(track, seconds))
     if not arguments.json:
         shots = len(video.analysis().shots)
+        if len(tracks) > 1:
+            print("--track N,N names those of SOURCE, --put N,N=IMAGE those of another person")
         faces = f"{len(tracks)} face{'' if len(tracks) == 1 else 's'}"
         print(f"{faces} in {len(times)} frames and {shots} shot{'s' * (shots > 1)} by {name}")
     return 0

@@ -11,6 +11,7 @@ _NAMES = {
     "clip": "CLIP",
     "start": "--from",
     "stop": "--to",
+    "start, stop": "--from, --to",
     "official_pt": "OFFICIAL",
     "out_safetensors": "OUT",
     **{
@@ -80,6 +81,8 @@ def spoken(message: str) -> str:
         name = flags[kind]
     elif name in _options():
         name = _options()[name]
+    elif subject in ("frames", "clip") and kind:  # one of the pictures of a folder
+        name = f"{_NAMES[subject]} {kind}"
     else:
         name = _NAMES.get(name, name)
     return f"{name}{separator}{rest}"

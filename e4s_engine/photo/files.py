@@ -56,11 +56,19 @@ def replacing(path: str | os.PathLike[str], argument: str = "path") -> Iterator[
         yield temporary
         temporary.chmod(stat.S_IMODE(final.stat().st_mode) if final.exists() else mode)
         temporary.replace(final)
+    except OutputError:
+        raise
     except OSError as error:
         raise OutputError(f"{argument}: cannot write {final}: {error.strerror or error}") from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def sync(path: Path) -> None:
+    """Have a file's content on the disk, so that a loss of power does not take it. Raises OSError."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def _mode_of_new_files(path: Path) -> int:

@@ -35,6 +35,7 @@ _MATROSKA = b"\x1aE\xdf\xa3"
 _MATROSKA_TAG = b"\x45\xa3\x83XMP"  # a TagName of three letters
 _MATROSKA_HEAD = 4 << 20  # bytes in which the tag is searched
 _XMP_BOX = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+_BLOCK = 1 << 20
 _C2PA_BOX = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 
 
@@ -115,13 +116,27 @@ def insert_into_gif(path: Path, xmp: bytes) -> None:
 
     It is no sequence of blocks: readers that skip those land in the trailer, whose bytes lead to its end.
     """
+    block = _GIF_XMP + xmp + bytes([1, *range(255, -1, -1), 0])
     with path.open("r+b") as opened:
-        data = opened.read()
-        table = 3 << (data[10] & 7) + 1 if data[10] & 128 else 0
-        at = 13 + table
-        trailer = bytes([1, *range(255, -1, -1), 0])
-        opened.seek(0)
-        opened.write(b"GIF89a" + data[6:at] + _GIF_XMP + xmp + trailer + data[at:])
+        opened.write(b"GIF89a")
+        opened.seek(10)
+        flags = opened.read(1)[0]
+        at = 13 + (3 << (flags & 7) + 1 if flags & 128 else 0)
+        _shift(opened, at, len(block))
+        opened.seek(at)
+        opened.write(block)
+
+
+def _shift(opened: BinaryIO, first: int, by: int) -> None:
+    """Move the bytes of a file from `first` on towards its end, from the last on: clips may be large."""
+    stop = opened.seek(0, io.SEEK_END)
+    while stop > first:
+        start = max(stop - _BLOCK, first)
+        opened.seek(start)
+        part = opened.read(stop - start)
+        opened.seek(start + by)
+        opened.write(part)
+        stop = start
 
 
 def most_xmp(path: object) -> int:

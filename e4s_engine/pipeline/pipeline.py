@@ -65,8 +65,7 @@ class Pipeline:
 
     parser: a caller's own. network: the backend's parser. lights: layers of models that relight.
     driver: reenactment and restoration of sources. finisher: re-colouring and inpainting of faces.
-    model: fingerprint of the model, which its Faces carry. fused: whether the backend's fused swap is used,
-    if it has one; it encodes every target itself and takes no style vectors of one that was encoded before.
+    model: fingerprint of the model, which its Faces carry.
     """
 
     backend: Backend
@@ -77,11 +76,6 @@ class Pipeline:
     driver: Driver = NO_DRIVER
     finisher: Finisher = NO_FINISHER
     model: str | None = None
-    fused: bool = True
-
-    @property
-    def _swapper(self) -> Swapper | None:
-        return self.backend.swapper if self.fused else None
 
     def label(self, portraits: Iterable[Portrait]) -> PortraitLabels:
         """Return the labels of every portrait: the caller's, else the parser's."""
@@ -145,7 +139,7 @@ class Pipeline:
 
     def swap(self, jobs: Sequence[Job], options: SwapOptions) -> list[Result]:
         """Do every job, each into a photo of its own; in stages a few at a time."""
-        step = AT_ONCE if self._swapper is None else max(len(jobs), 1)
+        step = AT_ONCE if self.backend.swapper is None else max(len(jobs), 1)
         results: list[Result] = []
         for start in range(0, len(jobs), step):
             some = self.driver.jobs(jobs[start : start + step], options)
@@ -201,7 +195,7 @@ class Pipeline:
             return Route.UNTOUCHED
         crop = job.target.crop
         whole = crop.quad is None and crop.photo.shape == crop.image.shape
-        fits = whole and options.blend == "feather" and self._swapper is not None
+        fits = whole and options.blend == "feather" and self.backend.swapper is not None
         finished = fits and bool(self._asked_of(job.request, options))
         plain = fits and not finished and not self._skins(job.request, options)
         plain = plain and tone.of(crop.image) is None
@@ -255,7 +249,7 @@ class Pipeline:
         """Return every job's face, its shape, and the face's opacity over the crop."""
         if not jobs:
             return []
-        swapper = self._swapper
+        swapper = self.backend.swapper
         apart = any(job.painted is not None or self._recolors(job, options) for job in jobs)
         if swapper is None or options.blend == "soft" or apart:
             composed = self._composed(jobs, labels, options)
@@ -333,7 +327,7 @@ class Pipeline:
             return list(zip(asks, swapper.swap(asks), strict=True))
 
     def _swap_fused(self, jobs: Sequence[Job], labels: PortraitLabels, options: SwapOptions) -> list[Result]:
-        swapper = self._swapper
+        swapper = self.backend.swapper
         if not jobs or swapper is None:
             return []
         outputs = (*PASTED, "picture") if options.full_face else PASTED
@@ -354,7 +348,7 @@ class Pipeline:
 
         labels: of source and target; None for the parser's.
         """
-        swapper = self._swapper
+        swapper = self.backend.swapper
         if swapper is None or request == Regions(()) or options.idle or options.blend != "feather":
             return None
         if self._skins(request, options) or self._asked_of(request, options):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from e4s_engine.errors import VideoError
 from e4s_engine.faces.face import DetectedFace, Detector
 from e4s_engine.photo.files import replacing
 from e4s_engine.video import looking, track
@@ -47,11 +47,13 @@ class Analysis:
             arrays |= {f"{name}_shown": one.shown, f"{name}_score": np.array(one.score)}
         with replacing(path, "output") as temporary, temporary.open("wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
+            file.flush()
+            os.fsync(file.fileno())
 
     @classmethod
     def load(cls, path: Path) -> Analysis:
         """Read what `save` wrote."""
-        with np.load(path) as held:
+        with path.open("rb") as file, np.load(file) as held:
             numbers = sorted(int(name[5:]) for name in held.files if name[5:].isdecimal())
             tracks = []
             for name in (f"track{number}" for number in numbers):
@@ -63,10 +65,7 @@ class Analysis:
 
 
 def analyse(frames: Iterable[Frame], detect: Detector, tick: Tick = lambda _: None) -> Analysis:
-    """Find shots and faces. tick: called after each frame; what it raises ends the pass.
-
-    Raises VideoError for a clip without frames.
-    """
+    """Find shots and faces. tick: called after each frame; what it raises ends the pass."""
     pass_ = _Pass(detect)
     for frame in frames:
         pass_.add(frame)
@@ -116,7 +115,5 @@ class _Pass:
 
     def finished(self) -> Analysis:
         self._look()
-        if not self.times:
-            raise VideoError("clip: there are no frames in this stretch of it")
         found = track.tracks(self._sights, [*self._shots, len(self.times)])
         return Analysis(np.array(self.times, np.int64), self._duration, tuple(self._shots), tuple(found))

@@ -45,9 +45,7 @@ def video(
     if not pipeline.driver.drives(options):
         people = batches.encoded(pipeline, people)
     cast = Cast.of(people, options.faces)
-    # The fused swap of a GPU encodes every target itself, so that nothing could be held over time.
-    staged = dataclasses.replace(pipeline, fused=False)
-    work = Work(staged, cast, options, steady or Steady(), 1.0, statement, reader.guard)
+    work = Work(pipeline, cast, options, steady or Steady(), 1.0, statement, reader.guard)
     about = {
         **about,
         "source": [_identity(giver) for giver in people],

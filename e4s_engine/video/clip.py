@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import logging
 import os
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -160,7 +161,7 @@ class Clip:
                             "%s: %s is damaged (%s); what can be read of it is", self.argument, self.path,
                             error.strerror,
                         )  # fmt: skip
-                    if isinstance(error, OSError) and not isinstance(error, av.error.InvalidDataError):
+                    if isinstance(error, OSError):
                         break
                     damaged = True
                     continue
@@ -190,7 +191,7 @@ def _pictures(path: Path, argument: str) -> list[Path] | None:
     """Return the pictures of a folder or a pattern, in order; None for a single file."""
     if path.is_dir():
         listed = [one for one in path.iterdir() if one.suffix.lower() in opening.SUFFIXES]
-        listed = sorted(one for one in listed if not one.name.startswith("."))
+        listed = sorted((one for one in listed if not one.name.startswith(".")), key=_by_number)
     elif "%" in path.name and not path.exists():
         listed = _numbered(path, argument)
     else:
@@ -198,6 +199,11 @@ def _pictures(path: Path, argument: str) -> list[Path] | None:
     if not listed:
         raise VideoError(f"{argument}: {path} holds no pictures")
     return listed
+
+
+def _by_number(path: Path) -> list[tuple[int, str]]:
+    """Return what sorts 2.png before 10.png."""
+    return [(int(part) if part.isdecimal() else -1, part) for part in re.split(r"(\d+)", path.name)]
 
 
 def _numbered(path: Path, argument: str) -> list[Path]:
@@ -215,7 +221,21 @@ def _numbered(path: Path, argument: str) -> list[Path]:
             )
         listed.append(name)
         number += 1
+    if number is not None:
+        _check_gap(path, number, argument)
     return listed
+
+
+def _check_gap(path: Path, missing: int, argument: str) -> None:
+    """Raise VideoError if a pattern names files beyond the first that is missing."""
+    pattern = r"(\d+)".join(map(re.escape, re.split(r"%\d*[di]", path.name, maxsplit=1)))
+    numbers = [re.fullmatch(pattern, file.name) for file in path.parent.iterdir()]
+    later = [int(found[1]) for found in numbers if found and int(found[1]) > missing]
+    if later:
+        raise VideoError(
+            f"{argument}: {path.name % missing} is missing, though there are pictures up to "
+            f"{path.name % max(later)}; number them without gaps, or give the folder for all of its pictures"
+        )
 
 
 def _facts_of_pictures(pictures: list[Path], argument: str, rate: float | Fraction | None) -> Facts:

@@ -14,7 +14,7 @@ import numpy as np
 
 from e4s_engine.errors import OutputError, VideoError
 from e4s_engine.photo import images
-from e4s_engine.photo.files import replacing
+from e4s_engine.photo.files import replacing, sync
 from e4s_engine.video import frames
 from e4s_engine.video.clip import Clip, Facts
 from e4s_engine.video.codecs import pyav
@@ -87,6 +87,7 @@ def join(
                 _mux(pieces, facts, temporary, edges, (sound, span.whole), suffix, marks)
             if marks is not None:
                 marks.write(temporary)
+            sync(temporary)  # the parts that it is made of are deleted next
         except av.error.FFmpegError as error:
             raise OutputError(f"output: cannot write {output}: {error.strerror or error}") from error
 
@@ -267,4 +268,6 @@ def write_pictures(pieces: Sequence[Piece], facts: Facts, folder: Path, marks: M
     packet, finish = (None, None) if marks is None else (marks.xmp, marks.finish)
     folder.mkdir()
     for number, (_, pixels) in enumerate(decoded(pieces, facts)):
-        images.write(pixels, folder / f"{number:06d}{FRAMES}", "output", xmp=packet, finish=finish)
+        path = folder / f"{number:06d}{FRAMES}"
+        images.write(pixels, path, "output", xmp=packet, finish=finish)
+        sync(path)

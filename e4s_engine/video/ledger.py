@@ -78,6 +78,7 @@ class Ledger:
 
     def remove(self) -> None:
         """Delete the folder: the file is finished."""
+        _sync_folder(self.folder.parent)  # the file's name first
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _begin(self, parent: Path) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from e4s_engine.errors import BackendError, OutputError
+from e4s_engine.photo.files import sync
 from e4s_engine.photo.images import Pixels
 from e4s_engine.video import codecs, frames
 from e4s_engine.video.clip import Facts
@@ -125,10 +126,12 @@ class Part:
     def finish(self) -> None:
         """Write what is left, and give the file its name."""
         self._mux(None)
-        self._container.close()
-        with self._temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        self._temporary.replace(self.path)
+        try:
+            self._container.close()
+            sync(self._temporary)
+            self._temporary.replace(self.path)
+        except (pyav().error.FFmpegError, OSError) as error:  # a full disk is often first seen here
+            raise OutputError(f"output: cannot write {self.path}: {error.strerror or error}") from error
 
     def _mux(self, native: Any) -> None:
         av = pyav()
@@ -136,7 +139,7 @@ class Part:
             for packet in self._stream.encode(native):
                 self._container.mux(packet)
         except av.error.FFmpegError as error:
-            if isinstance(error, OSError) and not isinstance(error, av.error.ValueError):
+            if isinstance(error, OSError):
                 raise OutputError(f"output: cannot write {self.path}: {error.strerror}") from error
             raise BackendError(
                 f"encoder: {self.form.encoder.library} refuses frames of {self.form.size[0]} x "
@@ -149,11 +152,16 @@ class Part:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self.finish()
+        if kind is not None:
+            self._drop()
             return
         try:
+            self.finish()
+        except BaseException:
+            self._drop()
+            raise
+
+    def _drop(self) -> None:
+        with contextlib.suppress(pyav().error.FFmpegError):  # a container without frames has no header
             self._container.close()
-        except pyav().error.FFmpegError:
-            pass  # a container without frames has no header
         self._temporary.unlink(missing_ok=True)

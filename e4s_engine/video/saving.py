@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,16 @@ def form_of(source: Clip | Frames, output: Path, encoder: str, quality: int | No
     return form
 
 
+def check_place(output: Path) -> None:
+    """Raise OutputError for a file that cannot be written, or a folder that is not new."""
+    if output.suffix:
+        check_writable(output, "output")
+    elif output.name in ("", ".."):
+        raise OutputError(f"output: {output} is no name of a new folder; choose another")
+    elif output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise OutputError(f"output: {output} exists and is no empty folder; choose another name")
+
+
 def save(
     video: Video,
     source: Clip | Frames,
@@ -64,16 +75,13 @@ def save(
     """Swap and write a clip; see `Video.save`. coding: encoder and quality."""
     form = form_of(source, output, *coding)
     making.check_signature(marking.named(output).suffix.lower(), sign)
-    if not output.suffix:
-        if output.exists() and (not output.is_dir() or any(output.iterdir())):
-            raise OutputError(f"output: {output} exists and is no empty folder; choose another name")
-    else:
-        check_writable(output, "output")
+    check_place(output)
     sound = source if audio and isinstance(source, Clip) and source.facts.audio else None
     if sound is not None and output.suffix.lower() in FORMATS:
         joining.check_audio(source.facts, output.suffix.lower(), sound.path)
     origin = marking.origin(source)
     book = Ledger(output, _job(video, source, form, sound is not None), resume)
+    keep = video.in_file  # no later run could tell that a list has the same frames
 
     def finish(path: Path) -> None:
         changed = [piece.changed for piece in book.pieces]
@@ -86,10 +94,24 @@ def save(
         video.check_cancelled()
         finish(output)
     except (KeyboardInterrupt, CancelledError):
-        _leave(book, output, finish)
+        keep = keep and book.faces.exists()
+        _leave(book, output, video, finish)
         raise
-    book.remove()
+    except OutputError as error:  # a full disk, above all
+        raise OutputError(f"{error}{_kept(book)}" if keep else str(error)) from error
+    except Exception:
+        keep = keep and bool(book.pieces)  # else nothing was done, and something else may be asked for next
+        raise
+    else:
+        keep = False
+    finally:
+        if not keep:
+            book.remove()
     return output
+
+
+def _kept(book: Ledger) -> str:
+    return f"; {book.frames} finished frames are in {book.folder}, resume=True goes on with them"
 
 
 def _job(video: Video, source: Clip | Frames, form: Form, sound: bool) -> dict[str, Any]:
@@ -109,8 +131,12 @@ def _job(video: Video, source: Clip | Frames, form: Form, sound: bool) -> dict[s
 
 def _analysed(video: Video, book: Ledger) -> Analysis:
     if book.faces.exists():
-        video.adopt(Analysis.load(book.faces))
-        return video.analysis()
+        try:
+            video.adopt(Analysis.load(book.faces))
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            logger.warning("output: %s is damaged (%s); faces are looked for again", book.faces, error)
+        else:
+            return video.analysis()
     analysis = video.analysis()
     analysis.save(book.faces)
     return analysis
@@ -152,20 +178,36 @@ def _finish(
         duration = int(analysis.times[done] - analysis.times[done - 1])
         span = Span(span.start, float("inf"))  # the sound of these frames alone
     if not output.suffix:
-        folder = book.folder / "pictures"
-        shutil.rmtree(folder, ignore_errors=True)
-        joining.write_pictures(book.pieces, form.facts, folder, marks)
-        with contextlib.suppress(OSError):
-            output.rmdir()  # an empty folder
-        folder.replace(output)
+        _write_pictures(book, form, output, marks)
         return
     joining.join(book.pieces, form.facts, output, span, duration, sound, marks)
 
 
-def _leave(book: Ledger, output: Path, finish: Callable[[Path], None]) -> None:
-    """Write what is finished beside the file, for people to look at."""
+def _write_pictures(book: Ledger, form: Form, output: Path, marks: Marks | None) -> None:
+    folder = book.folder / "pictures"
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        joining.write_pictures(book.pieces, form.facts, folder, marks)
+        with contextlib.suppress(FileNotFoundError):
+            output.rmdir()  # an empty folder
+        folder.replace(output)
+    except OutputError:
+        raise
+    except OSError as error:
+        raise OutputError(f"output: cannot write {output}: {error.strerror or error}") from error
+
+
+def _leave(book: Ledger, output: Path, video: Video, finish: Callable[[Path], None]) -> None:
+    """Write what is finished beside the file, for people to look at, and say so."""
     if not book.pieces or not output.suffix:
+        if video.in_file and book.faces.exists():
+            logger.warning("output: %d frames are finished; resume=True goes on with them", book.frames)
         return
     beside = output.with_name(f"{output.stem}.partial{output.suffix}")
-    finish(beside)
-    logger.warning("output: %d frames are in %s; resume=True goes on with the others", book.frames, beside)
+    try:
+        finish(beside)
+    except OutputError as error:  # the interruption is what callers are told of
+        logger.warning("%s", error)
+        return
+    more = "; resume=True goes on with the others" if video.in_file else ""
+    logger.warning("output: %d frames are in %s%s", book.frames, beside, more)

@@ -67,6 +67,11 @@ class Video:
         return self._source.facts if isinstance(self._source, Clip | Frames) else None
 
     @property
+    def in_file(self) -> bool:
+        """Whether the frames are those of a clip in a file, by which a later run recognises them."""
+        return isinstance(self._source, Clip)
+
+    @property
     def tracks(self) -> tuple[Track, ...]:
         """Faces of the clip, followed; found at the first access, by a pass over it."""
         return self.analysis().tracks
@@ -83,6 +88,8 @@ class Video:
             finally:
                 frames.close()
             self.check_cancelled()  # the frames may have ended early
+            if not len(found.times):
+                raise VideoError(_empty(self._span, self._source.facts))
             self._analysis = found
         return self._analysis
 
@@ -132,7 +139,7 @@ class Video:
         """
         if not isinstance(self._source, Clip | Frames):
             raise VideoError("frames: a stream cannot be saved; pass a list or a clip, or encode the results")
-        if resume and not isinstance(self._source, Clip):
+        if resume and not self.in_file:
             raise VideoError("resume: is for clips in files, which can be recognised")
         return saving.save(self, self._source, Path(path), (encoder, quality), audio, resume, sign)
 
@@ -255,6 +262,15 @@ def source(frames: Any, rate: float | Fraction | None) -> Clip | Frames | Iterat
             f"{type(frames).__name__}"
         )
     return streamed(frames)
+
+
+def _empty(span: Span, facts: Facts) -> str:
+    """Return what is wrong with a stretch in which there are no frames."""
+    if span.whole:
+        return "frames: the clip holds no frame that can be decoded"
+    end = "the end" if span.stop is None else f"{span.stop:g} s"
+    length = "" if facts.count is None else f"; it is some {float(facts.count / facts.rate):.2f} s long"
+    return f"start, stop: the clip has no frame between {span.start:g} s and {end}{length}"
 
 
 def _ticks(seconds: float, facts: Facts) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tiny_tools import TINY
 
-from e4s_engine import regions, weights
+from e4s_engine import Steady, regions, weights
 from e4s_engine.backends import APART, PASTED
 from e4s_engine.engine import Engine
 from e4s_engine.networks.rgi import relight
@@ -27,6 +27,7 @@ class AtOnce:
 
     def __init__(self, backend, lights=None):
         self._backend, self.batches, self.outputs, self.lights = backend, [], [], lights
+        self.held = []  # style vectors of targets that were encoded before, or None
 
     swapper = property(lambda self: self)
 
@@ -46,7 +47,11 @@ class AtOnce:
 
     def _one(self, ask):
         target = object()
-        faces = {target: self._face(ask.target, ask.target_labels)}
+        self.held.append(ask.target_styles)
+        if ask.target_styles is None:
+            faces = {target: self._face(ask.target, ask.target_labels)}
+        else:
+            faces = {target: Face(ask.target_labels, ask.target_styles)}
         parts = []
         for given, flags in zip(ask.sources, ask.chosen, strict=True):
             face = self._face(*given[1::-1]) if given.styles is None else Face(given.labels, given.styles)
@@ -218,3 +223,28 @@ def test_the_targets_earrings_stay_where_the_sources_cheek_would_cover_them(at_o
     for painted in (run.swap(A, B, earrings_first=True, **known) for run in (whole, engine)):
         assert (painted.labels[300:330, 150:165] == regions.SKIN).all()
         assert (painted.image[620:640, 312:318] != B[620:640, 312:318]).any()
+
+
+@pytest.mark.parametrize(
+    ("read", "lit", "more"),
+    [(list, False, {"faces": "all"}), (iter, False, {"regions": ["eyes"]}), (list, True, {})],
+    ids=["clip of two", "stream", "relit"],
+)
+def test_frames_bring_the_style_vectors_that_are_held(tiny_weights, read, lit, more):
+    video_faces = pytest.importorskip("video_faces", reason="needs PyAV")
+    frames, steady = video_faces.drawn(3, squares=2), Steady(every=2)
+    relit = weights.random_model(dataclasses.replace(TINY, relight=8), 0)
+    layers = relight.layers(relit.tensors, np.stack) if lit else None
+    made = []
+    with Engine(tiny_weights / "model.safetensors", device="cpu", landmarks=video_faces.Painted(2)) as engine:
+        source, staged = engine.encode(A, A_LABELS), engine._pipeline
+        backend = AtOnce(staged.backend, layers)
+        for own in (staged.backend, backend):
+            engine._pipeline = dataclasses.replace(staged, backend=own, lights=layers)
+            made.append(list(engine.video(source, read(frames), steady=steady, **more)))
+        engine._pipeline = staged
+    for one, other in zip(*made, strict=True):
+        np.testing.assert_array_equal(one.image, other.image)
+        assert one.changed.any()
+    assert len(backend.held) == (6 if "faces" in more else 3) and all(map(np.any, backend.held))
+    assert set(map(tuple, backend.outputs)) == {APART}

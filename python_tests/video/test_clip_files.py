@@ -147,6 +147,33 @@ def test_pictures_in(tmp_path):
             np.testing.assert_array_equal(frame.pixels, picture)
 
 
+def test_pictures_go_by_their_numbers(tmp_path):
+    drawn = tools.pictures(12)
+    for number, picture in enumerate(drawn):
+        images.write(picture, tmp_path / f"{number}.png")
+    for path in (tmp_path, tmp_path / "%d.png"):
+        for frame, picture in zip(Clip(path).frames(), drawn, strict=True):
+            np.testing.assert_array_equal(frame.pixels, picture)
+    (tmp_path / "7.png").unlink()
+    assert len(list(Clip(tmp_path).frames())) == 11
+    with pytest.raises(VideoError, match=r"clip: 7\.png is missing, though there are pictures up to 11\.png"):
+        Clip(tmp_path / "%d.png")
+    images.write(drawn[0][:50], tmp_path / "10.png")
+    with pytest.raises(VideoError, match=r"clip 10\.png: 96 x 50 pixels, the first picture has 96 x 64"):
+        list(Clip(tmp_path).frames())
+
+
+def test_files_without_pictures_are_no_clips(tmp_path):
+    sound, empty, folder = (tmp_path / name for name in ("sound.wav", "empty.mp4", "folder"))
+    with tools.av.open(str(sound), "w") as container:
+        tools._write_tone(container, container.add_stream("pcm_f32le", rate=48_000), 0.1)
+    empty.touch()
+    folder.mkdir()
+    for path, message in ((sound, "holds no video"), (empty, "is no clip"), (folder, "holds no pictures")):
+        with pytest.raises(VideoError, match=f"clip: .*{path.name} {message}"):
+            Clip(path)
+
+
 def test_seeking_finds_the_frame(tmp_path):
     clip = Clip(tools.write(tmp_path / "in.mp4", tools.pictures(40)))
     every = list(clip.frames())

@@ -15,12 +15,21 @@ import numpy as np
 import pytest
 import video_tools as tools
 from api_tools import LABELS, A
+from PIL import Image, ImageSequence
 from video_faces import Painted, clip, drawn
 
 from e4s_engine import Steady, verify, weights
 from e4s_engine.engine import Engine
-from e4s_engine.errors import AlignmentError, ArgumentError, CancelledError, RefusedError, VideoError
+from e4s_engine.errors import (
+    AlignmentError,
+    ArgumentError,
+    CancelledError,
+    RefusedError,
+    UnmarkedWarning,
+    VideoError,
+)
 from e4s_engine.networks.facevid2vid.config import FaceVid2VidConfig
+from e4s_engine.photo import packets
 from e4s_engine.video import lines, parts
 from e4s_engine.video.clip import Clip
 
@@ -171,12 +180,36 @@ def test_a_saved_clip_keeps_what_is_not_swapped(swapper, source, tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["in.mkv", "out.mkv"]
 
 
-def test_a_swapped_clip_is_marked_and_another_is_not(swapper, source, tmp_path):
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm"])
+def test_a_swapped_clip_is_marked_and_another_is_not(swapper, source, tmp_path, suffix):
     path = clip(tmp_path / "in.mp4", 3)
-    out = swapper.video(source, path, steady=QUICK).save(tmp_path / "out.mp4")
-    assert verify(out).ours and len(tools.times(out)) == 3
-    plain = swapper.video(None, path).save(tmp_path / "plain.mp4")
+    out = swapper.video(source, path, steady=QUICK).save(tmp_path / f"out{suffix}")
+    assert verify(out).ours and verify(out).marked and not verify(out).problems
+    assert len(tools.times(out)) == 3
+    plain = swapper.video(None, path).save(tmp_path / f"plain{suffix}")
     assert not verify(plain).marked
+
+
+def test_a_swapped_gif_is_marked_and_plays_as_before(swapper, source, tmp_path, monkeypatch):
+    monkeypatch.setattr(packets, "_BLOCK", 1000)
+    path = clip(tmp_path / "in.mp4", 3)
+    out = swapper.video(source, path, steady=QUICK).save(tmp_path / "out.gif")
+    plain = swapper.video(None, path).save(tmp_path / "plain.gif")
+    assert verify(out).ours and not verify(plain).marked
+    monkeypatch.setenv("E4S_MARKS", "off")
+    with pytest.warns(UnmarkedWarning):
+        unmarked = swapper.video(source, path, steady=QUICK).save(tmp_path / "unmarked.gif")
+    assert not verify(unmarked).marked
+    assert frames_of(out) == frames_of(unmarked)
+    assert tools.times(out) == tools.times(plain)
+
+
+def frames_of(gif: Path) -> list[tuple[int, bytes]]:
+    """Return duration and pixels of every frame as Pillow reads them."""
+    with Image.open(gif) as opened:
+        assert opened.info["loop"] == 0
+        frames = ImageSequence.Iterator(opened)
+        return [(frame.info["duration"], frame.convert("RGB").tobytes()) for frame in frames]
 
 
 def test_the_guard_sees_every_face_that_appears(tiny_weights, source):
@@ -272,6 +305,20 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(swapper, source, tmp_path)
     assert not (tmp_path / "out.mp4.unfinished").exists()
 
 
+def test_an_interrupted_list_leaves_nothing_in_the_way(swapper, tmp_path):
+    """No later run could tell that its frames are the same."""
+
+    def stop(stage, done, _):
+        if (stage, done) == ("frames", 10):
+            raise StopError
+
+    frames = drawn(12)
+    with pytest.raises(StopError):
+        swapper.video(None, frames, progress=stop).save(tmp_path / "out.mp4")
+    assert not list(tmp_path.iterdir())
+    assert len(tools.times(swapper.video(None, frames).save(tmp_path / "out.mp4"))) == 12
+
+
 def test_cancelling_keeps_what_is_done(swapper, source, tmp_path):
     path = clip(tmp_path / "in.mp4", 20)
     video = swapper.video(
@@ -286,6 +333,17 @@ def test_cancelling_keeps_what_is_done(swapper, source, tmp_path):
     assert not (tmp_path / "out.mp4").exists()
     swapper.video(source, path, steady=QUICK).save(tmp_path / "out.mp4", resume=True)
     assert len(tools.times(tmp_path / "out.mp4")) == 20
+
+
+@pytest.mark.parametrize(("at", "stays"), [(("faces", 3), False), (("frames", 3), True)])
+def test_an_early_end_keeps_what_is_worth_it(swapper, tmp_path, caplog, at, stays):
+    path = clip(tmp_path / "in.mp4", 10)
+    video = swapper.video(None, path, progress=lambda *told: told[:2] == at and video.cancel())
+    with pytest.raises(CancelledError):
+        video.save(tmp_path / "out.mp4")
+    assert (tmp_path / "out.mp4.unfinished").exists() == stays
+    assert ("output: 0 frames are finished; resume=True goes on" in caplog.text) == stays
+    assert not list(tmp_path.glob("*partial*"))
 
 
 SCRIPT = """

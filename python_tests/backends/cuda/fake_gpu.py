@@ -25,7 +25,7 @@ FAKE = ctypes.CDLL(os.environ["FAKE_CUDA"])  # before the extension looks for a 
 
 from tiny_tools import TINY, TINY_PARSER  # noqa: E402
 
-from e4s_engine import _native, backends, regions, weights  # noqa: E402
+from e4s_engine import Steady, _native, backends, regions, weights  # noqa: E402
 from e4s_engine.backends.cuda import archive, workers  # noqa: E402
 from e4s_engine.backends.cuda import backend as cuda  # noqa: E402
 from e4s_engine.backends.cuda import compile as compiling  # noqa: E402
@@ -39,6 +39,7 @@ from e4s_engine.errors import (  # noqa: E402
     LabelsError,
 )
 from e4s_engine.testing.portraits import portrait  # noqa: E402
+from e4s_engine.video import lines  # noqa: E402
 
 OUT_OF_MEMORY, ILLEGAL_ADDRESS, OTHER = 2, 700, 1
 ALIVE = ("memory", "bytes", "locked", "modules", "streams", "graphs", "execs", "contexts")
@@ -285,6 +286,31 @@ def test_a_swap_between_faces_encodes_nobody(whole: Engine) -> None:
     assert count("copies") == copies + 12 and made.image.shape == CROP.shape
     whole.swap(CROP, target, source_labels=CROP_LABELS)
     assert count("launches") == launches + 3  # an encode of the source, and the swap
+
+
+def test_frames_of_a_clip_are_swapped_from_style_vectors_that_are_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video_faces = pytest.importorskip("video_faces", reason="needs PyAV")
+    # Paper kernels leave zeros, which count as regions that no encoding has seen.
+    monkeypatch.setattr(lines, "lacking", lambda labels, styles: np.zeros(len(styles), np.bool_))
+    config = dataclasses.replace(TINY, size=1024, channels=(8,) * 9, latents=18)
+    weights.save(weights.random_model(config), tmp_path / "w.safetensors")
+    with Engine(
+        tmp_path / "w.safetensors",
+        backend="native",
+        device="cuda",
+        parser=lambda image: CROP_LABELS,
+        landmarks=video_faces.Painted(),
+    ) as engine:
+        source = engine.encode(CROP, CROP_LABELS)
+        frames, steady = video_faces.drawn(24), Steady(every=8)
+        list(engine.video(source, frames, steady=steady))  # builds the graphs
+        launches, nodes = count("launches"), count("nodes")
+        made = list(engine.video(source, frames, steady=steady))
+        assert [one.tracks for one in made] == [(0,)] * 24 and made[3].image.shape == frames[3].shape
+        # Encodings of the frames 0, 8, 16 and 23, and three graphs of eight swaps that encode nobody.
+        assert count("launches") == launches + 4 + 3 and count("nodes") == nodes
 
 
 def test_photos_with_landmarks_are_pasted_on_the_host(whole: Engine) -> None:
