@@ -31,7 +31,7 @@ from e4s_engine.networks.parsenet.config import ParseNetConfig
 from e4s_engine.networks.recolor.config import RecolorConfig
 from e4s_engine.networks.rrdbnet import tiles
 from e4s_engine.networks.rrdbnet.config import RealESRGANConfig, RRDBConfig
-from e4s_engine.networks.segnext.config import SegNeXtConfig
+from e4s_engine.networks.segnext.config import SIZES
 from e4s_engine.testing.loaded import loaded
 from e4s_engine.weights import Model
 
@@ -43,10 +43,7 @@ MODELS = {
     "head_pose": (FaceVid2VidConfig(), "head_pose"),
     "reenact": (FaceVid2VidConfig(), "reenact"),
     "realesrgan": (RealESRGANConfig(), "enlarge"),
-    "segnext_tiny": (SegNeXtConfig((32, 64, 160, 256), (3, 3, 5, 2), classes=150), "parse"),
-    "segnext_small": (SegNeXtConfig(), "parse"),
-    "segnext_base": (SegNeXtConfig(depths=(3, 3, 12, 3), head=512, rank=64, classes=150), "parse"),
-    "segnext_large": (SegNeXtConfig(depths=(3, 5, 27, 3), head=1024, rank=64, classes=150), "parse"),
+    **{f"segnext_{size}": (config, "parse") for size, config in SIZES.items()},
     "features": (RecolorConfig(), "features"),
     "references": (RecolorConfig(), "references"),
     "colour": (RecolorConfig(), "colour"),

@@ -23,17 +23,11 @@ from e4s_engine.networks import registry
 from e4s_engine.networks.bisenet.config import ParserConfig
 from e4s_engine.networks.network import Function, Input
 from e4s_engine.networks.segnext import parse
-from e4s_engine.networks.segnext.config import SegNeXtConfig
+from e4s_engine.networks.segnext.config import SIZES, SegNeXtConfig
 from e4s_engine.ops import nmf
 from e4s_engine.photo import images
 from e4s_engine.weights import Model, random_model
 
-SIZES = {
-    "tiny": SegNeXtConfig((32, 64, 160, 256), (3, 3, 5, 2), classes=150),
-    "small": SegNeXtConfig(),
-    "base": SegNeXtConfig(depths=(3, 3, 12, 3), head=512, rank=64, classes=150),
-    "large": SegNeXtConfig(depths=(3, 5, 27, 3), head=1024, rank=64, classes=150),
-}
 GOLDEN = {"tiny": "source", "small": "target"}  # their photos
 SMALL = SegNeXtConfig((16, 32, 20, 24), (1, 2, 1, 1), (2, 2, 3, 1), head=32, rank=5, classes=7, seed=4)
 
