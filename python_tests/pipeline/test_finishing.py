@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from native_tools import SMALL
+from PIL import Image
 
 from e4s_engine import Engine, SwapOptions, regions, weights
 from e4s_engine.errors import ArgumentError
@@ -149,6 +151,13 @@ def test_local_swaps(engine: Engine, pair: dict[str, Any]) -> None:
     assert engine.swap(**pair, regions=["eyes"], recolor=True, inpaint=False).recolored == 0.75
 
 
+@pytest.mark.parametrize("options", [{"blend": "soft"}, {"regions": ["nose", "hair"], "recolor": True}])
+def test_grey_stays_grey(engine: Engine, pair: dict[str, Any], options: dict[str, Any]) -> None:
+    grey = np.repeat(images.read(pair["target"])[..., :1], 3, axis=2)
+    result = engine.swap(**pair | {"target": grey}, **options)
+    assert (result.image == result.image[..., :1]).all() and result.recolored
+
+
 def test_grey_stays_grey_and_batches_are_the_same(engine: Engine, pair: dict[str, Any]) -> None:
     grey = np.repeat(images.read(pair["target"])[..., :1], 3, axis=2)
     result = engine.swap(**pair | {"target": grey})
@@ -163,6 +172,29 @@ def test_grey_stays_grey_and_batches_are_the_same(engine: Engine, pair: dict[str
     )
     np.testing.assert_array_equal(batch[0].image, single.image)
     np.testing.assert_array_equal(batch[1].image, result.image)
+
+
+def test_threads_get_what_one_thread_gets(engine: Engine, pair: dict[str, Any]) -> None:
+    jobs = [pair, pair | {"regions": ["nose"], "blend": "soft"}]
+    expected = [engine.swap(**job) for job in jobs]
+    assert all(result.recolored for result in expected) and expected[0].inpainted
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda i: engine.swap(**jobs[i % 2]).image, range(4)))
+    for i, image in enumerate(found):
+        np.testing.assert_array_equal(image, expected[i % 2].image)
+
+
+@pytest.mark.parametrize("side", [32, pytest.param(8192, marks=pytest.mark.sweep)])
+def test_photos_of_any_size(engine: Engine, pair: dict[str, Any], side: int) -> None:
+    photos = {
+        name: np.asarray(Image.fromarray(images.read(pair[name])).resize((side, side)))
+        for name in ("source", "target")
+    }
+    result = engine.swap(**pair | photos)
+    assert result.recolored and result.inpainted
+    plain = engine.swap(**pair | photos, recolor=False, inpaint=False)
+    assert result.image.shape == plain.image.shape and (result.image != plain.image).any()
+    np.testing.assert_array_equal(result.image[~result.changed], plain.image[~result.changed])
 
 
 def test_the_soft_blend_is_the_longer_papers(engine: Engine, pair: dict[str, Any]) -> None:
@@ -196,10 +228,11 @@ def test_missing_weights_are_named(tiny_weights: Path, pair: dict[str, Any]) -> 
             tiny_engine.swap(**pair, **change)
 
 
-@pytest.mark.parametrize("value", ["yes", 1.5, -0.1, None, float("nan"), [1]])
+@pytest.mark.parametrize("value", ["yes", "Auto", 1.5, -0.1, None, float("nan"), [1]])
 def test_values_out_of_range_are_refused(value: Any) -> None:
-    with pytest.raises(ArgumentError, match="recolor: expected"):
-        SwapOptions(recolor=value)
+    for name in ("recolor", "inpaint"):
+        with pytest.raises(ArgumentError, match=f"{name}: expected"):
+            SwapOptions(**{name: value})
 
 
 def labels_with(boxes: dict[int, tuple[int, int, int, int]]) -> np.ndarray:
