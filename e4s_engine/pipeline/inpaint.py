@@ -53,8 +53,10 @@ def fill(picture: Pixels, mask: Mask, run: Run) -> Pixels:
     share = np.full((1, 1, 1), hole.mean(), np.float32)
     box = blend.bounds(hole)  # of the pixels that are read; the others may be anything
     boxes = None if box is None else np.array([box], np.int64)
-    drawn = np.rint(run(KIND, "fill", holed[None], share, boxes=boxes)[0].clip(0, 1) * np.float32(255))
-    return np.where(hole[..., None], drawn, small).astype(np.uint8)
+    drawn = run(KIND, "fill", holed[None], share, boxes=boxes)[0][hole]
+    filled = small.copy()
+    filled[hole] = np.rint(drawn.clip(0, 1) * np.float32(255)).astype(np.uint8)
+    return filled
 
 
 def mix(picture: Pixels, drawn: Pixels, mask: Floats) -> Pixels:

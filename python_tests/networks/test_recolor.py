@@ -248,6 +248,26 @@ def run_small(
     return result
 
 
+@pytest.mark.parametrize("temperature", [0.0, 300.0, -300.0])
+def test_attention_at_any_temperature(temperature: float) -> None:
+    """Shares far below the largest vanish, of no key as of those that a block of vectors lacks."""
+    function = registry.get("recolor").function("references")
+    tensors = {"referencer.trainable_tao": np.array(temperature, np.float32)}
+    inputs = small_inputs("recolor.references", 2)
+    inputs[2][:] = inputs[3][:] = 1  # one part of 256 pixels, and one of a single pixel
+    inputs[2][:, 3, 5] = inputs[3][:, 3, 5] = 2
+    inputs[1] = inputs[0] * np.float32(np.sign(temperature) or 1)  # every query's best key is its own pixel
+    with torch.inference_mode():
+        ready = (torch.from_numpy(a.transpose(0, 3, 1, 2) if a.ndim == 4 else a) for a in inputs)
+        weights_of = {name: torch.from_numpy(value) for name, value in tensors.items()}
+        want = function.call(ops.reference, *ready, weights_of, SMALL["recolor"]).permute(0, 2, 3, 1).numpy()
+    model = Model(SMALL["recolor"], dict(random_model(SMALL["recolor"], 5).tensors) | tensors)
+    for isa in {isa for isa, _ in kernels()}:
+        assert np.abs(run_small(model, function, inputs, "fp32", isa) - want).max() < 1e-4
+        if temperature:
+            assert np.abs(want - inputs[4]).max() < 0.05
+
+
 def test_attention_keeps_no_matrix_of_scores() -> None:
     """At the published size all pixels of one part attend to all others: 64 MB of scores are never kept."""
     function = registry.get("recolor").function("references")
