@@ -1,10 +1,12 @@
 """The networks around the swap: the compiled runtime against PyTorch, in turns in one process.
 
     OMP_WAIT_POLICY=PASSIVE python -m benchmarks.networks [--only gpen] [--rounds 5] [--json]
+    python -m benchmarks.networks --threads 1 --clock cpu  # on a machine that others use
 
 Weights are random: times do not depend on them. PyTorch runs the published form in fp32, once in its usual
 layout and once in channels_last; the ratios are to the faster of the two. A round runs every form once, so
-that noise on a shared machine affects all. Times are medians, with the least and the most beside them.
+that noise on a shared machine affects all. Times are medians, with the least and the most beside them. The
+processor's clock stands still while other processes run, but counts threads that wait: it needs one thread.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from e4s_engine.networks.parsenet.config import ParseNetConfig
 from e4s_engine.networks.recolor.config import RecolorConfig
 from e4s_engine.networks.rrdbnet import tiles
 from e4s_engine.networks.rrdbnet.config import RealESRGANConfig, RRDBConfig
-from e4s_engine.networks.segnext.config import SegNeXtConfig
+from e4s_engine.networks.segnext.config import SIZES
 from e4s_engine.testing.loaded import loaded
 from e4s_engine.weights import Model
 
@@ -43,10 +45,7 @@ MODELS = {
     "head_pose": (FaceVid2VidConfig(), "head_pose"),
     "reenact": (FaceVid2VidConfig(), "reenact"),
     "realesrgan": (RealESRGANConfig(), "enlarge"),
-    "segnext_tiny": (SegNeXtConfig((32, 64, 160, 256), (3, 3, 5, 2), classes=150), "parse"),
-    "segnext_small": (SegNeXtConfig(), "parse"),
-    "segnext_base": (SegNeXtConfig(depths=(3, 3, 12, 3), head=512, rank=64, classes=150), "parse"),
-    "segnext_large": (SegNeXtConfig(depths=(3, 5, 27, 3), head=1024, rank=64, classes=150), "parse"),
+    **{f"segnext_{size}": (config, "parse") for size, config in SIZES.items()},
     "features": (RecolorConfig(), "features"),
     "references": (RecolorConfig(), "references"),
     "colour": (RecolorConfig(), "colour"),
@@ -54,10 +53,15 @@ MODELS = {
 }
 
 
-def native_runner(model: Model, function: str, precision: str, arrays: list[np.ndarray]) -> Callable[[], Any]:
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+
+
+def native_runner(
+    model: Model, function: str, precision: str, arrays: list[np.ndarray], threads: int = 0
+) -> Callable[[], Any]:
     """Return a function that runs the network in the compiled runtime, RRDBNets in tiles."""
     kind = registry.kind_of(model.config)
-    backend = loaded(Native(precision), model)
+    backend = loaded(Native(precision, threads=threads), model)
     if kind in ("rrdbnet", "realesrgan"):
         return lambda: tiles.enlarged(lambda name, array: backend.run(kind, name, array), arrays[0])
     return lambda: backend.run(kind, function, *arrays)
@@ -102,23 +106,28 @@ def example_arrays(declared: Function, config: Config, side: int) -> list[np.nda
     return arrays
 
 
-def measure(name: str, rounds: int, side: int) -> dict[str, Any]:
-    """Time every form of a network, in turns. side: of the RRDBNets' picture; the others have one size."""
+def measure(
+    name: str, rounds: int, side: int, threads: int = 0, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, Any]:
+    """Time every form of a network, in turns. side: of the RRDBNets' picture; the others have one size.
+
+    threads: of the compiled runtime; 0: all. clock: function that returns seconds.
+    """
     config, function = MODELS[name]
     model = weights.random_model(config)
     arrays = example_arrays(registry.of(config).function(function), config, side)
-    forms = {"native fp32": native_runner(model, function, "fp32", arrays)}
+    forms = {"native fp32": native_runner(model, function, "fp32", arrays, threads)}
     if _native.kernels("")[1]:
-        forms["native bf16"] = native_runner(model, function, "bf16", arrays)
+        forms["native bf16"] = native_runner(model, function, "bf16", arrays, threads)
     forms["torch"] = torch_runner(model, function, False, arrays)
     forms["torch channels_last"] = torch_runner(model, function, True, arrays)
     timed: dict[str, list[float]] = {}
     for number in range(rounds + 1):
         for form, run in forms.items():
-            start = time.perf_counter()
+            start = clock()
             run()
             if number:  # the first round warms up
-                timed.setdefault(form, []).append(time.perf_counter() - start)
+                timed.setdefault(form, []).append(clock() - start)
     medians = {form: statistics.median(seconds) for form, seconds in timed.items()}
     fastest = min(medians["torch"], medians["torch channels_last"])
     return {
@@ -135,12 +144,14 @@ def main() -> None:
     parser.add_argument("--only", choices=MODELS, nargs="+", default=list(MODELS))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--side", type=int, default=256, help="side of the picture that RRDBNets enlarge")
+    parser.add_argument("--threads", type=int, default=_native.threads(), help="of every form")
+    parser.add_argument("--clock", choices=CLOCKS, default="wall", help="the wall's, or the processor's")
     parser.add_argument("--json", action="store_true", help="print one object as the last line")
     options = parser.parse_args()
-    torch.set_num_threads(_native.threads())
+    torch.set_num_threads(options.threads)
     results = []
     for kind in options.only:
-        result = measure(kind, options.rounds, options.side)
+        result = measure(kind, options.rounds, options.side, options.threads, CLOCKS[options.clock])
         results.append(result)
         print(f"{kind}, {result['picture']}:")
         for name, times in result["seconds"].items():

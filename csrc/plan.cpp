@@ -58,9 +58,9 @@ int Builder::write(const std::string& name, int sides) {
   return writes.back();
 }
 
-int Builder::write_part(const std::string& name) {
+int Builder::write_part(const std::string& name, int sides) {
   in_parts = true;
-  return write(name);
+  return write(name, sides);
 }
 
 const BufferSpec& Builder::spec(int index) const { return plan_.buffers[static_cast<std::size_t>(index)]; }

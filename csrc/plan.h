@@ -70,7 +70,7 @@ class Builder {
   int read(const std::string& name, const Window& window = kWhole);
   int write(const std::string& name, int grid = 0);
   // Returns the index of a buffer of which the step writes some channels, and may read others.
-  int write_part(const std::string& name);
+  int write_part(const std::string& name, int grid = 0);
   const BufferSpec& spec(int buffer) const;
   // Returns a number of the step; integers lie in [low, high], reals are finite.
   int integer(const std::string& name, int low, int high) const;

@@ -1,4 +1,4 @@
-// Attention of a few queries over the keys of a part: products, a softmax that runs per lane, colours' sums.
+// Attention of some queries over a block of a part's keys: a softmax that runs per lane, and colours' sums.
 #include "cpu/ops.h"
 
 namespace e4s {
@@ -6,6 +6,9 @@ namespace E4S_NAMESPACE {
 namespace {
 
 using Ints = std::int32_t __attribute__((vector_size(64)));
+
+constexpr int kVectors = AttendTile::kKeys / kLanes;
+constexpr float kNone = -1e30f;  // score of no key
 
 // Returns e^x for x <= 0, to 2 units in the last place; 0 below the smallest normal number.
 E4S_INLINE Vec exponential(Vec x) {
@@ -23,41 +26,92 @@ E4S_INLINE Vec exponential(Vec x) {
   return x > low ? p * power : splat(0.0f);
 }
 
+// Returns 1 in the lanes below `count`, else 0.
+E4S_INLINE Vec existing(int count) {
+  Vec mask{};
+  for (int lane = 0; lane < kLanes; ++lane) mask[lane] = lane < count ? 1.0f : 0.0f;
+  return mask;
+}
+
+// The running softmax of one query: per lane the largest score, the sum of shares, the sums of colours.
+struct State {
+  Vec most = splat(kNone), share{}, sums[3] = {};
+
+  void read(const float* p) {
+    most = load(p), share = load(p + kLanes);
+    for (int k = 0; k < 3; ++k) sums[k] = load(p + (2 + k) * kLanes);
+  }
+  void write(float* p) const {
+    store(p, most), store(p + kLanes, share);
+    for (int k = 0; k < 3; ++k) store(p + (2 + k) * kLanes, sums[k]);
+  }
+};
+
+// Writes the mean colour that a query's lanes have summed up.
+E4S_INLINE void merge(const State& state, float* out) {
+  float lanes[kLanes];
+  store(lanes, state.most);
+  float most = lanes[0];
+  for (int lane = 1; lane < kLanes; ++lane) most = lanes[lane] > most ? lanes[lane] : most;
+  const Vec weight = exponential(state.most - splat(most));
+  const float share = total(weight * state.share);
+  for (int k = 0; k < 3; ++k) out[k] = total(weight * state.sums[k]) / share;
+}
+
+template <class T>
+void direction_as(const Direction& d) {
+  const T* x = static_cast<const T*>(d.x);
+  const int last = (d.channels - 1) / kLanes * kLanes;
+  const Vec mask = existing(d.channels - last);
+  Vec sum{}, square{};
+  for (int c = 0; c < last; c += kLanes) sum += load(x + c);
+  const Vec mean = splat(total(sum + load(x + last) * mask) / static_cast<float>(d.channels));
+  for (int c = 0; c < last; c += kLanes) {
+    const Vec away = load(x + c) - mean;
+    square += away * away;
+    store(d.out + c, away);
+  }
+  const Vec away = (load(x + last) - mean) * mask;
+  store(d.out + last, away);
+  const float length = std::sqrt(total(square + away * away));
+  const Vec factor = splat(1 / (length > d.least ? length : d.least));
+  for (int c = 0; c <= last; c += kLanes) store(d.out + c, load(d.out + c) * factor);
+}
+
 }  // namespace
 
 void attend_tile(const AttendTile& t) {
-  constexpr int rows = AttendTile::kRows;
-  Vec most[rows], share[rows], sums[rows][3];
-  for (int i = 0; i < rows; ++i) {
-    most[i] = splat(-1e30f), share[i] = splat(0.0f);
-    for (Vec& sum : sums[i]) sum = splat(0.0f);
+  Vec exists[kVectors], colours[3][kVectors];
+  for (int v = 0; v < kVectors; ++v) {
+    exists[v] = existing(t.keys - v * kLanes);
+    for (int k = 0; k < 3; ++k) colours[k][v] = load(t.colours + k * AttendTile::kKeys + v * kLanes);
   }
-  const float* keys = t.keys;
-  for (std::int64_t first = 0; first < t.count; first += kLanes) {
-    Vec scores[rows] = {};
-    for (int c = 0; c < t.channels; ++c, keys += kLanes) {
-      const Vec key = load(keys);
-      for (int i = 0; i < rows; ++i) scores[i] += splat(t.rows[i][c]) * key;
+  for (int i = 0; i < t.count; ++i) {
+    State state;
+    float* memory = t.states + i * AttendTile::kState;
+    if (!t.first) state.read(memory);
+    Vec scores[kVectors], most = state.most;
+    for (int v = 0; v < kVectors; ++v) {
+      const Vec score = load(t.scores + i * AttendTile::kKeys + v * kLanes) * splat(t.factor);
+      scores[v] = exists[v] > 0 ? score : splat(kNone);
+      most = greater(scores[v], most);
     }
-    float known[kLanes];
-    for (int lane = 0; lane < kLanes; ++lane) known[lane] = first + lane < t.count ? 1.0f : 0.0f;
-    const Vec exists = load(known);
-    const float* colours = t.colours + first * 3;
-    for (int i = 0; i < rows; ++i) {
-      const Vec score = scores[i] * splat(t.factor);
-      const Vec largest = score > most[i] ? score : most[i];
-      const Vec kept = exponential(most[i] - largest), weight = exponential(score - largest) * exists;
-      share[i] = share[i] * kept + weight;
-      for (int k = 0; k < 3; ++k) sums[i][k] = sums[i][k] * kept + weight * load(colours + k * kLanes);
-      most[i] = largest;
+    const Vec kept = exponential(state.most - most);
+    state.most = most, state.share *= kept;
+    for (Vec& sum : state.sums) sum *= kept;
+    for (int v = 0; v < kVectors; ++v) {
+      const Vec weight = exponential(scores[v] - most) * exists[v];
+      state.share += weight;
+      for (int k = 0; k < 3; ++k) state.sums[k] += weight * colours[k][v];
     }
-  }
-  for (int i = 0; i < rows; ++i) {
-    float* out = t.out + i * AttendTile::kState * kLanes;
-    store(out, most[i]), store(out + kLanes, share[i]);
-    for (int k = 0; k < 3; ++k) store(out + (2 + k) * kLanes, sums[i][k]);
+    if (t.out != nullptr)
+      merge(state, t.out + i * 3);
+    else
+      state.write(memory);
   }
 }
+
+void direction(const Direction& d) { E4S_BY_TYPE(direction_as, d); }
 
 }  // namespace E4S_NAMESPACE
 }  // namespace e4s

@@ -289,15 +289,24 @@ struct Mix {  // out = sum of shares[i] * sources[i], over `count` pixels
   int channels;  // a multiple of 16
 };
 
-struct AttendTile {  // the running softmax of eight queries over a part's keys, per lane
-  static constexpr int kRows = 8, kState = 5;
-  const float* const* rows;  // [channels] each
-  const float* keys;         // [blocks][channels][16], 0 beyond the last key
-  const float* colours;      // [blocks][3][16], 0 beyond the last key
-  std::int64_t count;        // of keys
-  int channels;
-  float factor;  // of the products
-  float* out;    // [8][5][16]: largest score, sum of shares, sums of shares times colours
+struct Direction {  // out = x less its channels' mean, divided by its length, or by `least` if that is
+                    // shorter
+  const void* x;
+  Type type;
+  int channels;  // those that exist; whole vectors are read and written
+  float least;
+  float* out;
+};
+
+struct AttendTile {  // the running softmax of some queries over a block of keys, per lane
+  static constexpr int kKeys = kGroup * kLanes, kState = 5 * kLanes;
+  const float* scores;   // [count][64], to be multiplied by `factor`
+  const float* colours;  // [3][64], finite beyond the last key
+  int count, keys;       // keys: 1 to 64
+  float factor;
+  bool first;     // whether no block came before
+  float* states;  // [count][5][16]: largest score, sum of shares, sums of shares times colours
+  float* out;     // [count][3], the mean colours, after the last block; else null
 };
 
 struct CubicHalfRow {  // one row of the reduction of 8-bit pictures to half size
@@ -342,6 +351,7 @@ struct Kernels {
   void (*gram_rows)(const GramRows&);
   void (*mix)(const Mix&);
   void (*attend_tile)(const AttendTile&);
+  void (*direction)(const Direction&);
   void (*winograd_in)(const WinogradIn&);
   void (*winograd_out)(const WinogradOut&);
 };

@@ -53,8 +53,10 @@ void gram_rows(const GramRows& r);
 void mix(const Mix& m);
 // Reduces eight rows [width][3] to one [width / 2][3].
 void cubic_half_row(const CubicHalfRow& r);
-// Compares eight queries [channels] with all keys of a part and sums up its colours.
+// Adds a block of keys to the softmax of some queries.
 void attend_tile(const AttendTile& t);
+// Computes the direction of a pixel's features [channels].
+void direction(const Direction& d);
 // Transforms inputs to [16][tiles][channels].
 void winograd_in(const WinogradIn& r);
 // Transforms products [16][tiles][lanes] to outputs [2][2 * count][lanes].

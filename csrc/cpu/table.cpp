@@ -37,6 +37,7 @@ const Kernels kernels = {E4S_TEXT(E4S_NAMESPACE),
                          gram_rows,
                          mix,
                          attend_tile,
+                         direction,
                          winograd_in,
                          winograd_out};
 

@@ -7,7 +7,7 @@
 namespace e4s {
 
 StepFn make_affine(Builder& b) {
-  const int x = b.read("x"), y = b.write("y");
+  const int x = b.read("x", kSame), y = b.write("y", 1);
   const BufferSpec &in = b.spec(x), &out = b.spec(y);
   const int to = b.integer("to", 0, 1 << 20);
   require_part(b, out, to, in.c);
@@ -18,16 +18,17 @@ StepFn make_affine(Builder& b) {
   const Vector* slope = b.has_weight("prelu") ? b.vector("prelu", in.c) : nullptr;
   return [=](const Run& run) {
     const Map &source = run.map(x), &target = run.map(y);
-    each_row_of(run, target, [&](std::int64_t n, std::int64_t row, int) {
+    const int left = run.box.left;
+    each_row_in_box(run, target, [&](std::int64_t n, std::int64_t row, int) {
       AffineRow r{};
-      r.x = source.at(n, row, 0), r.out = target.at(n, row, 0) + to * size_of(target.type),
-      r.type = source.type, r.count = source.w;
+      r.x = source.at(n, row, left), r.out = target.at(n, row, left) + to * size_of(target.type),
+      r.type = source.type, r.count = run.box.width();
       r.channels = static_cast<int>(source.pixel), r.pixel = source.pixel, r.out_pixel = target.pixel;
       r.scale = scale->data(), r.shift = shift->data();
       if (slope != nullptr) r.slope = slope->data();
       run.cpu.affine_row(r);
     });
-    clear_halo(run, target);
+    clear_halo(run, target, run.box);
   };
 }
 

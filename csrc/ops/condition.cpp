@@ -17,7 +17,8 @@ std::int64_t floats(const Map& x) { return (2 * x.n + 4) * x.pixel; }
 }  // namespace
 
 StepFn make_condition(Builder& b) {
-  const int x = b.read("x"), shift = b.read("shift"), share = b.read("share"), y = b.write("y");
+  const int x = b.read("x", kSame), shift = b.read("shift", kSame), share = b.read("share"),
+            y = b.write("y", 1);
   const BufferSpec &in = b.spec(x), &one = b.spec(share);
   require_same_features(b, in, b.spec(y));
   require_same_features(b, in, b.spec(shift));
@@ -49,22 +50,23 @@ StepFn make_condition(Builder& b) {
         second[n * channels + c] = static_cast<float>(other / norm);
       }
     }
-    each_row_of(run, target, [&](std::int64_t n, std::int64_t row, int) {
+    const int left = run.box.left;
+    each_row_in_box(run, target, [&](std::int64_t n, std::int64_t row, int) {
       AffineRow r{};
-      r.x = source.at(n, row, 0), r.out = target.at(n, row, 0), r.type = source.type;
-      r.count = source.w, r.channels = static_cast<int>(channels);
+      r.x = source.at(n, row, left), r.out = target.at(n, row, left), r.type = source.type;
+      r.count = run.box.width(), r.channels = static_cast<int>(channels);
       r.pixel = source.pixel, r.out_pixel = target.pixel;
       r.scale = first + n * channels, r.shift = added;
-      r.shortcut = moved.at(n, row, 0), r.shortcut_pixel = moved.pixel;
+      r.shortcut = moved.at(n, row, left), r.shortcut_pixel = moved.pixel;
       r.shortcut_scale = second + n * channels, r.shortcut_shift = zero;
       run.cpu.affine_row(r);
       AffineRow last{};
-      last.x = r.out, last.out = r.out, last.type = target.type, last.count = target.w;
+      last.x = r.out, last.out = r.out, last.type = target.type, last.count = r.count;
       last.channels = r.channels, last.pixel = target.pixel, last.out_pixel = target.pixel;
       last.scale = one_each, last.shift = zero, last.slope = slopes;
       run.cpu.affine_row(last);
     });
-    clear_halo(run, target);
+    clear_halo(run, target, run.box);
   };
 }
 

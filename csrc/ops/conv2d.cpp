@@ -100,13 +100,17 @@ Epilogue read_epilogue(const Builder& b, const PackedConv& conv, Type type) {
 }  // namespace
 
 StepFn make_conv2d(Builder& b) {
-  const int x = b.read("x"), y = b.write_part("y");
-  const BufferSpec &in = b.spec(x), &out = b.spec(y);
   const Stack stack = read_kernels(b);
   const PackedConv* conv = &stack.first();
   const Reach reach{b.integer("stride", 1, 4), b.integer("first", 0, 1 << 20), b.integer("pad", 0, 3)};
   const int to = b.integer("to", 0, 1 << 20), outputs = conv->outputs;
   const bool mirrored = b.flag("reflect");
+  // A picture is copied, and a mirrored border filled, whatever the box.
+  const bool all = conv->rows() || mirrored;
+  const Window window{1, reach.stride, std::max(reach.pad, conv->kernel - 1 - reach.pad)};
+  const int x = b.read("x", all ? kWhole : window);
+  const int y = b.write_part("y", all ? 0 : conv->winograd() ? 2 : 1);
+  const BufferSpec &in = b.spec(x), &out = b.spec(y);
   check_shapes(b, in, out, stack, reach, to);
   b.require(!conv->winograd() || reach.first == 0, "Winograd's form reads from the first channel on");
   b.require(x != y || reach.first + conv->inputs <= to || to + outputs <= reach.first,
@@ -115,7 +119,7 @@ StepFn make_conv2d(Builder& b) {
   Epilogue epilogue = read_epilogue(b, *conv, out.type);
   int residual = -1;
   if (b.has("residual")) {
-    residual = b.read("residual");
+    residual = b.read("residual", kSame);
     const BufferSpec& r = b.spec(residual);
     b.require(r.n == out.n && r.h == out.h && r.w == out.w && r.c == outputs && r.type == out.type &&
                   r.external < 0 && residual != y,
@@ -126,17 +130,22 @@ StepFn make_conv2d(Builder& b) {
   const Map dense = dense_layout(in);
   if (conv->rows()) b.temporary(dense_bytes(dense));
   return [=](const Run& run) {
+    const Box& box = run.box;
     Epilogue bound = epilogue;
-    if (residual >= 0) bound.residual = &run.map(residual);
-    const Map &source = run.map(x), target = part_of(run.map(y), to, outputs);
+    Map added;
+    if (residual >= 0) added = view(run.map(residual), box), bound.residual = &added;
+    const Map &source = run.map(x), target = view(part_of(run.map(y), to, outputs), box);
     if (mirrored) mirror_halo(run, source, reach.pad);
-    if (conv->rows())
+    if (conv->rows()) {
       convolve(run, dense_picture(run, source, reach.first, dense), target, *conv,
                {reach.stride, 0, reach.pad}, bound);
-    else
-      convolve(run, source, target, stack, reach, bound);
+    } else {
+      const Box below{box.top * reach.stride, box.left * reach.stride, box.bottom * reach.stride,
+                      box.right * reach.stride};
+      convolve(run, view(source, below), target, stack, reach, bound);
+    }
     if (mirrored) clear_halo(run, source);
-    clear_halo(run, run.map(y));
+    clear_halo(run, run.map(y), box);
   };
 }
 

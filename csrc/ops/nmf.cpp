@@ -4,6 +4,7 @@
 // stay zero. Tasks are blocks of rows or of channels, the same for any number of threads.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "ops/elementwise.h"
 #include "ops/factories.h"
@@ -12,7 +13,8 @@
 namespace e4s {
 namespace {
 
-constexpr int kBlock = 16;  // channels per task
+constexpr int kBlock = 16;   // channels per task
+constexpr int kPixels = 64;  // whose channels of a task are gathered together
 constexpr int kMostRank = 256;
 
 // The factors of a sample and what their updates need, all in the step's memory.
@@ -67,15 +69,31 @@ void update_coefficients(const Run& run, const Factors& f, const Map& x, std::in
   });
 }
 
+// Adds the products of a task's channels with the coefficients of `count` pixels of a row. The channels are
+// gathered first: whole pixels apart they would share a few sets of the cache.
+void add_products(const Run& run, const Factors& f, const Map& x, const std::byte* from, int count,
+                  const float* coefficients, int channels, float* products) {
+  alignas(64) std::byte block[kPixels * kBlock * 4];
+  const std::int64_t bytes = channels * size_of(x.type);
+  for (int first = 0; first < count; first += kPixels) {
+    const int here = std::min(kPixels, count - first);
+    for (int i = 0; i < here; ++i)
+      std::memcpy(block + i * bytes, from + (first + i) * x.pixel * size_of(x.type),
+                  static_cast<std::size_t>(bytes));
+    run.cpu.gram_rows({block, x.type, channels, here, channels,
+                       coefficients + static_cast<std::int64_t>(first) * f.padded, f.padded, products});
+  }
+}
+
 void update_bases(const Run& run, const Factors& f, const Map& x, std::int64_t n) {
   multiply_by_itself(run, f, f.coefficients, f.pixels);
   run.pool.each((f.channels + kBlock - 1) / kBlock, [&](std::int64_t task, int) {
     const std::int64_t first = task * kBlock, count = std::min<std::int64_t>(kBlock, f.channels - first);
     float products[kBlock * kMostRank] = {}, others[kBlock * kMostRank];
     for (int row = 0; row < x.h; ++row)
-      run.cpu.gram_rows(
-          {x.at(n, row, 0) + first * size_of(x.type), x.type, x.pixel, x.w, static_cast<int>(count),
-           f.coefficients + static_cast<std::int64_t>(row) * x.w * f.padded, f.padded, products});
+      add_products(run, f, x, x.at(n, row, 0) + first * size_of(x.type), x.w,
+                   f.coefficients + static_cast<std::int64_t>(row) * x.w * f.padded, static_cast<int>(count),
+                   products);
     float* bases = f.bases + first * f.padded;
     run.cpu.project_rows({bases, Type::f32, f.padded, static_cast<int>(count), f.padded, f.square, f.padded,
                           others, Type::f32, f.padded});

@@ -1,7 +1,7 @@
 // Attention within parts of a face: colours of a pixel as the mean of another picture's pixels of the same
-// part, by the cosine of their features. A softmax that runs over tiles of keys keeps no score beyond a tile.
+// part, by the cosine of their features. A softmax that runs over blocks of keys keeps no score beyond a
+// tile.
 #include <algorithm>
-#include <cmath>
 #include <vector>
 
 #include "ops/elementwise.h"
@@ -11,61 +11,28 @@
 namespace e4s {
 namespace {
 
-constexpr int kQueries = AttendTile::kRows;  // pixels whose scores are computed together
+constexpr int kQueries = 48;  // pixels of a task: a block of keys stays in the cache for all of them
+constexpr int kKeys = AttendTile::kKeys;
 constexpr int kColours = 3;
 
-// Offsets of the temporaries of one sample, in floats: directions of the queries [pixels][channels], those of
-// the keys [blocks][channels][16] in the order of their parts, and the keys' colours [blocks][3][16].
+// Offsets of the temporaries of one sample, in floats: directions of the queries [pixels][wide], those of the
+// keys [blocks][channels][64] in the order of their parts, and the keys' colours [blocks][3][64].
 struct Layout {
-  std::int64_t pixels, channels, blocks, keys, colours, total;
+  std::int64_t pixels, channels, wide, blocks, keys, colours, total;
   Layout(std::int64_t count, std::int64_t width, int parts)
       : pixels(count),
         channels(width),
-        blocks(count / kLanes + parts),  // every part begins a block of its own
-        keys(count * width),
-        colours(keys + blocks * width * kLanes),
-        total(colours + blocks * kLanes * kColours) {}
+        wide((width + kLanes - 1) / kLanes * kLanes),
+        blocks(count / kKeys + parts),  // every part begins a block of its own
+        keys(count * wide),
+        colours(keys + blocks * width * kKeys),
+        total(colours + blocks * kKeys * kColours) {}
 };
 
 struct Part {
   std::vector<std::int32_t> queries, keys;
   std::int64_t block = 0;  // first block of its keys
 };
-
-// Writes a pixel's features less their mean, divided by their length, `step` floats apart.
-void direction(const Map& map, std::int64_t n, std::int64_t pixel, double least, float* out,
-               std::int64_t step) {
-  const std::int64_t row = pixel / map.w, column = pixel % map.w;
-  double sum = 0, square = 0;
-  if (map.type == Type::f32) {
-    const auto* values = reinterpret_cast<const float*>(map.at(n, row, column));
-    for (int c = 0; c < map.c; ++c) sum += out[c * step] = values[c];
-  } else {
-    for (int c = 0; c < map.c; ++c) sum += out[c * step] = value_at(map, n, row, column, c);
-  }
-  const double mean = sum / map.c;
-  for (int c = 0; c < map.c; ++c) {
-    const double centred = out[c * step] - mean;
-    square += centred * centred;
-  }
-  const double length = std::max(std::sqrt(square), least);
-  const double share = 1 / length;
-  for (int c = 0; c < map.c; ++c) out[c * step] = static_cast<float>((out[c * step] - mean) * share);
-}
-
-// Returns the mean colour that a query's lanes have summed up.
-void merge(const float* state, float* out) {
-  double most = -HUGE_VAL, total = 0, colours[kColours] = {};
-  for (int lane = 0; lane < kLanes; ++lane)
-    if (state[kLanes + lane] > 0) most = std::max(most, static_cast<double>(state[lane]));
-  for (int lane = 0; lane < kLanes; ++lane) {
-    if (state[kLanes + lane] <= 0) continue;
-    const double weight = std::exp(state[lane] - most);
-    total += weight * state[kLanes + lane];
-    for (int k = 0; k < kColours; ++k) colours[k] += weight * state[(2 + k) * kLanes + lane];
-  }
-  for (int k = 0; k < kColours; ++k) out[k] = static_cast<float>(colours[k] / total);
-}
 
 std::vector<Part> sort_pixels(const Map& x, const Map& keys, std::int64_t n, std::int64_t pixels, int limit) {
   std::vector<Part> parts(static_cast<std::size_t>(limit));
@@ -79,41 +46,89 @@ std::vector<Part> sort_pixels(const Map& x, const Map& keys, std::int64_t n, std
   std::int64_t block = 0;
   for (Part& part : parts) {
     part.block = block;
-    block += (static_cast<std::int64_t>(part.keys.size()) + kLanes - 1) / kLanes;
+    block += (static_cast<std::int64_t>(part.keys.size()) + kKeys - 1) / kKeys;
   }
   return parts;
 }
 
-// The work of some queries of one part.
+// Some queries of one part, or one block of its keys.
 struct Task {
   const Part* part;
-  std::size_t first;
+  std::int64_t first;
+  int count;
 };
 
-std::vector<Task> split(const std::vector<Part>& parts) {
+// Returns the tasks of those pixels of all parts that are needed, so many at a time.
+std::vector<Task> split(const std::vector<Part>& parts, std::vector<std::int32_t> Part::* pixels, int most) {
   std::vector<Task> tasks;
-  for (const Part& part : parts)
-    if (!part.keys.empty())
-      for (std::size_t first = 0; first < part.queries.size(); first += kQueries)
-        tasks.push_back({&part, first});
+  for (const Part& part : parts) {
+    if (part.keys.empty() || part.queries.empty()) continue;
+    const auto size = static_cast<std::int64_t>((part.*pixels).size());
+    for (std::int64_t first = 0; first < size; first += most)
+      tasks.push_back({&part, first, static_cast<int>(std::min<std::int64_t>(most, size - first))});
+  }
   return tasks;
 }
 
-void attend(const Run& run, const Layout& at, const float* memory, const Task& task, float temperature,
+// Where the inputs of a step lie.
+struct Inputs {
+  const Map &x, &keys, &x_parts, &key_parts, &colours;
+  float least, temperature;
+};
+
+Direction direction_of(const Map& map, std::int64_t n, std::int64_t pixel, float least, float* out) {
+  return {map.at(n, pixel / map.w, pixel % map.w), map.type, map.c, least, out};
+}
+
+// Gathers a block of keys and their colours, a key to a lane. rows: memory [64][wide].
+void gather(const Run& run, const Inputs& in, const Layout& at, float* memory, const Task& task,
+            std::int64_t n, float* rows) {
+  const std::int64_t block = task.part->block + task.first / kKeys;
+  float* keys = memory + at.keys + block * at.channels * kKeys;
+  float* colours = memory + at.colours + block * kColours * kKeys;
+  std::fill_n(colours, kColours * kKeys, 0.0f);
+  std::fill_n(rows, kKeys * at.wide, 0.0f);
+  for (int i = 0; i < task.count; ++i) {
+    const std::int64_t p = task.part->keys[static_cast<std::size_t>(task.first + i)], row = p / in.keys.w,
+                       column = p % in.keys.w;
+    // As published: where the two pictures show different parts, a key has no features.
+    if (*in.x_parts.at(n, row, column) == *in.key_parts.at(n, row, column))
+      run.cpu.direction(direction_of(in.keys, n, p, in.least, rows + i * at.wide));
+    for (int k = 0; k < kColours; ++k) colours[k * kKeys + i] = value_at(in.colours, n, row, column, k);
+  }
+  for (std::int64_t c = 0; c < at.channels; ++c)
+    for (std::int64_t i = 0; i < kKeys; ++i) keys[c * kKeys + i] = rows[i * at.wide + c];
+}
+
+// Computes the colours of some queries, one block of keys after the other.
+void attend(const Run& run, const Inputs& in, const Layout& at, const float* memory, const Task& task,
             const Map& y, std::int64_t n) {
-  const std::vector<std::int32_t>& queries = task.part->queries;
-  const int count = static_cast<int>(std::min<std::size_t>(kQueries, queries.size() - task.first));
-  const float* rows[kQueries];
-  for (int i = 0; i < kQueries; ++i)
-    rows[i] = memory + queries[task.first + static_cast<std::size_t>(std::min(i, count - 1))] * at.channels;
-  float states[kQueries * AttendTile::kState * kLanes];
-  run.cpu.attend_tile({rows, memory + at.keys + task.part->block * at.channels * kLanes,
-                       memory + at.colours + task.part->block * kLanes * kColours,
-                       static_cast<std::int64_t>(task.part->keys.size()), static_cast<int>(at.channels),
-                       temperature, states});
-  for (int i = 0; i < count; ++i) {
-    const std::int64_t p = queries[task.first + static_cast<std::size_t>(i)];
-    merge(states + i * AttendTile::kState * kLanes, reinterpret_cast<float*>(y.at(n, p / y.w, p % y.w)));
+  const int together = run.cpu.conv_pixels_f32[kGroup];
+  const ConvTileFn multiply = run.cpu.conv_f32[kGroup];
+  const Tap tap{0, 0};
+  alignas(64) float scores[(kQueries + kTileMax) * kKeys], states[kQueries * AttendTile::kState];
+  const void* rows[kQueries + kTileMax];  // the last tile repeats a query; its scores are not read
+  float* sums[kQueries + kTileMax];
+  const std::int32_t* queries = task.part->queries.data() + task.first;
+  for (int i = 0; i < kQueries + kTileMax; ++i) {
+    rows[i] = memory + queries[std::min(i, task.count - 1)] * at.wide;
+    sums[i] = scores + i * kKeys;
+  }
+  float out[kQueries * kColours];
+  const auto count = static_cast<std::int64_t>(task.part->keys.size());
+  for (std::int64_t first = 0; first < count; first += kKeys) {
+    const std::int64_t block = task.part->block + first / kKeys;
+    const float* keys = memory + at.keys + block * at.channels * kKeys;
+    for (int i = 0; i < task.count; i += together)
+      multiply({std::min(together, task.count - i), rows + i, sums + i, &tap, 1, at.channels, keys, false});
+    const bool last = first + kKeys >= count;
+    run.cpu.attend_tile({scores, memory + at.colours + block * kColours * kKeys, task.count,
+                         static_cast<int>(std::min<std::int64_t>(kKeys, count - first)), in.temperature,
+                         first == 0, states, last ? out : nullptr});
+  }
+  for (int i = 0; i < task.count; ++i) {
+    const std::int64_t p = queries[i];
+    std::copy_n(out + i * kColours, kColours, reinterpret_cast<float*>(y.at(n, p / y.w, p % y.w)));
   }
 }
 
@@ -137,48 +152,33 @@ StepFn make_part_attention(Builder& b) {
   b.require(out.type == Type::f32 && out.halo == 0 && in.h * in.w < (std::int64_t{1} << 31),
             "y must hold floats");
   const float* temperature = b.vector("temperature", 1)->data();
-  const double least = b.real("epsilon");
+  const auto least = static_cast<float>(b.real("epsilon"));
+  b.require(least > 0, "epsilon must be positive");
   const int limit = std::max(b.spec(parts[0]).limit, b.spec(parts[1]).limit);
   const Layout at(in.h * in.w, in.c, limit);
   b.temporary(at.total * 4);
+  b.scratch(at.wide * kKeys * 4);
   const int own = parts[0], other = parts[1];
   return [=](const Run& run) {
-    const Map &source = run.map(x), &target = run.map(y), &compared = run.map(keys);
+    const Inputs inputs{run.map(x),       run.map(keys), run.map(own), run.map(other),
+                        run.map(colours), least,         *temperature};
+    const Map &source = inputs.x, &target = run.map(y);
     auto* memory = reinterpret_cast<float*>(run.temporary);
     for (std::int64_t n = 0; n < source.n; ++n) {
-      const std::vector<Part> sorted = sort_pixels(run.map(own), run.map(other), n, at.pixels, limit);
-      each_row_of(run, target, [&](std::int64_t sample, std::int64_t row, int) {
-        if (sample != n) return;
+      const std::vector<Part> sorted = sort_pixels(inputs.x_parts, inputs.key_parts, n, at.pixels, limit);
+      run.pool.each(source.h, [&](std::int64_t row, int) {
         std::fill_n(reinterpret_cast<float*>(target.at(n, row, 0)), target.w * target.pixel, 0.0f);
         for (std::int64_t p = row * source.w; p < (row + 1) * source.w; ++p)
-          direction(source, n, p, least, memory + p * at.channels, 1);
+          run.cpu.direction(direction_of(source, n, p, least, memory + p * at.wide));
       });
-      run.pool.each(limit, [&](std::int64_t number, int) {
-        const Part& part = sorted[static_cast<std::size_t>(number)];
-        const auto count = static_cast<std::int64_t>(part.keys.size());
-        float* first = memory + at.keys + part.block * at.channels * kLanes;
-        float* colour = memory + at.colours + part.block * kLanes * kColours;
-        if (const std::int64_t last = count / kLanes; count % kLanes != 0) {
-          std::fill_n(first + last * at.channels * kLanes, at.channels * kLanes, 0.0f);
-          std::fill_n(colour + last * kColours * kLanes, kColours * kLanes, 0.0f);
-        }
-        for (std::int64_t i = 0; i < count; ++i) {
-          const std::int64_t p = part.keys[static_cast<std::size_t>(i)], block = i / kLanes,
-                             lane = i % kLanes;
-          float* key = first + block * at.channels * kLanes + lane;
-          // As published: where the two pictures show different parts, a key has no features.
-          if (*run.map(own).at(n, p / source.w, p % source.w) == static_cast<std::byte>(number))
-            direction(compared, n, p, least, key, kLanes);
-          else
-            for (std::int64_t c = 0; c < at.channels; ++c) key[c * kLanes] = 0;
-          for (int k = 0; k < kColours; ++k)
-            colour[(block * kColours + k) * kLanes + lane] =
-                value_at(run.map(colours), n, p / source.w, p % source.w, k);
-        }
+      const std::vector<Task> blocks = split(sorted, &Part::keys, kKeys);
+      run.pool.each(static_cast<std::int64_t>(blocks.size()), [&](std::int64_t task, int worker) {
+        gather(run, inputs, at, memory, blocks[static_cast<std::size_t>(task)], n,
+               reinterpret_cast<float*>(run.of_worker(worker)));
       });
-      const std::vector<Task> tasks = split(sorted);
+      const std::vector<Task> tasks = split(sorted, &Part::queries, kQueries);
       run.pool.each(static_cast<std::int64_t>(tasks.size()), [&](std::int64_t task, int) {
-        attend(run, at, memory, tasks[static_cast<std::size_t>(task)], *temperature, target, n);
+        attend(run, inputs, at, memory, tasks[static_cast<std::size_t>(task)], target, n);
       });
     }
   };

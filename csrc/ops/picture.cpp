@@ -9,7 +9,7 @@
 namespace e4s {
 
 StepFn make_picture(Builder& b) {
-  const int x = b.read("x"), y = b.write("y");
+  const int x = b.read("x", kSame), y = b.write("y", 1);
   const BufferSpec &in = b.spec(x), &out = b.spec(y);
   const bool sigmoid = b.flag("sigmoid");
   b.require(is_feature(in) && in.type == Type::f32 && in.c > 3, "x must be a feature map of floats");
@@ -18,10 +18,10 @@ StepFn make_picture(Builder& b) {
       "y must be a picture of x's size");
   return [=](const Run& run) {
     const Map &source = run.map(x), &target = run.map(y);
-    each_row_of(run, target, [&](std::int64_t n, std::int64_t row, int) {
-      const std::byte* from = source.at(n, row, 0);
-      std::byte* to = target.at(n, row, 0);
-      for (int i = 0; i < target.w; ++i, from += source.pixel * 4, to += target.pixel * 4) {
+    each_row_in_box(run, target, [&](std::int64_t n, std::int64_t row, int) {
+      const std::byte* from = source.at(n, row, run.box.left);
+      std::byte* to = target.at(n, row, run.box.left);
+      for (int i = 0; i < run.box.width(); ++i, from += source.pixel * 4, to += target.pixel * 4) {
         float values[3];
         std::memcpy(values, from, 12);
         if (sigmoid)

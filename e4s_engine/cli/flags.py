@@ -159,10 +159,14 @@ def choice(text: str) -> str | bool:
 
 def share(text: str) -> str | bool | float:
     """Read an option that is auto, yes, no or a number. One out of range is reported by the command."""
+    if text in CHOICES:
+        return choice(text)
     try:
         return float(text)
     except ValueError:
-        return choice(text)
+        raise argparse.ArgumentTypeError(
+            f"expected {', '.join(CHOICES)} or a number in [0, 1], got {text!r}"
+        ) from None
 
 
 def regions(text: str) -> tuple[str, ...]:

@@ -51,6 +51,7 @@ _PHRASES = [
     (r"align=False", "--align no"),
     (r"align=True", "--align yes"),
     (r"(reenact|restore|recolor|inpaint)=True", r"--\1 yes"),
+    (r"'auto', True, False or a number", "auto, yes, no or a number"),
     (r"recolor=([\d.]+)", r"--recolor \1"),
     (r"match='color'", "--match color"),
     (r"make the engine with a folder", "give --weights a folder"),

@@ -15,7 +15,6 @@ Floats = npt.NDArray[np.float32]
 
 RADIUS = blend.SOFT_REACH  # of the soft erosion's window, 15 x 15
 FULL = 0.6  # share of the window from which a pixel counts as inside
-_CHUNK = 8192  # windows gathered together: 7 MB
 
 
 def erode(mask: Floats) -> Floats:
@@ -36,18 +35,21 @@ def erode(mask: Floats) -> Floats:
 def _means(mask: Floats) -> Floats:
     """Return the weighted mean of each pixel's window; windows of 0 or of 1 alone are not summed."""
     away = np.arange(-RADIUS, RADIUS + 1)
-    distance = np.hypot(away[:, None], away)
-    kernel = (distance.max() - distance).astype(np.float32)
+    distance = np.sqrt(away[:, None] ** 2 + away**2, dtype=np.float32)
+    kernel = distance.max() - distance
     kernel /= kernel.sum()
     padded = np.pad(mask, RADIUS)
     inner = np.s_[RADIUS : RADIUS + mask.shape[0], RADIUS : RADIUS + mask.shape[1]]
     everywhere = blend.shrunk(padded >= 1, RADIUS)[inner]
     result = everywhere.astype(np.float32)
-    rows, columns = np.nonzero(blend.grown(mask > 0, RADIUS) & ~everywhere)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, kernel.shape)
-    for start in range(0, len(rows), _CHUNK):
-        some = rows[start : start + _CHUNK], columns[start : start + _CHUNK]
-        result[some] = windows[some].reshape(len(some[0]), -1) @ kernel.ravel()
+    places = np.flatnonzero(np.pad(blend.grown(mask > 0, RADIUS) & ~everywhere, RADIUS))
+    # One tap after another, each rounded once, as the published convolution adds them: BLAS sums in an order
+    # of its own, and bytes that are truncated later differ.
+    flat, total = padded.ravel(), np.zeros(len(places), np.float32)
+    for (i, j), share in np.ndenumerate(kernel.astype(np.float64)):
+        tap = flat[places + ((i - RADIUS) * padded.shape[1] + j - RADIUS)]
+        total = (total + share * tap).astype(np.float32)
+    result[np.unravel_index(places, padded.shape)[0] - RADIUS, places % padded.shape[1] - RADIUS] = total
     return result
 
 

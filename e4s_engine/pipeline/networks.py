@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from e4s_engine import backends
 from e4s_engine._forks import Lock
-from e4s_engine.backends import Backend
+from e4s_engine.backends import Backend, Boxes
 from e4s_engine.weights import Model, open_model
 
 logger = logging.getLogger("e4s_engine")
@@ -57,9 +57,11 @@ class Networks:
         self._place(kind)
         return self._configs[kind]
 
-    def run(self, kind: str, function: str, *arrays: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def run(
+        self, kind: str, function: str, *arrays: npt.NDArray[Any], boxes: Boxes | None = None
+    ) -> npt.NDArray[Any]:
         """Run a function of a network, see `Backend.run`. Raises WeightsError for damaged weights."""
-        return self._place(kind).run(kind, function, *arrays)
+        return self._place(kind).run(kind, function, *arrays, boxes=boxes)
 
     def _place(self, kind: str) -> Backend:
         place = self._places.get(kind)

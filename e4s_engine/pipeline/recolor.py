@@ -20,6 +20,7 @@ from e4s_engine import regions
 from e4s_engine.networks.recolor.colour import COARSE, MEAN, STD
 from e4s_engine.photo import blend, images, soft
 from e4s_engine.photo.align import CROP
+from e4s_engine.photo.blend import Box
 from e4s_engine.photo.images import Pixels
 from e4s_engine.regions import Labels
 
@@ -33,6 +34,7 @@ STRENGTH = 0.75  # share of the re-coloured face, as published
 _REACH = 12  # of the windows that grow a head
 _AROUND = 9  # number of the part that grows beyond the heads
 _LEAST = 2  # parts with colours below which there are none, as published
+_READ = 3  # pixels beside one that its enlargement reads, rounded up
 _GREY = np.array((0.299, 0.587, 0.114), np.float32)
 
 # Parts in the network's order: skin, hair, eyes, nose, lips, teeth, ears, brows.
@@ -82,9 +84,13 @@ def see(picture: Pixels, parts: Parts, run: Run, mirrored: bool = False) -> Seen
     return Seen(picture, parts, run(KIND, "features", _normal(shown)[None])[0])
 
 
-def predict(own: Seen, other: Seen, run: Run) -> Floats:
-    """Draw a face in another's colours, RGB in 0..1 [256, 256, 3]."""
-    return np.asarray(run(KIND, "colour", package(own, other, run)[None])[0])
+def predict(own: Seen, other: Seen, run: Run, box: Box | None = None) -> Floats:
+    """Draw a face in another's colours, RGB in 0..1 [256, 256, 3].
+
+    box: pixels that are read, the same as without it; the others may be anything. None: all.
+    """
+    boxes = None if box is None else np.array([box], np.int64)
+    return np.asarray(run(KIND, "colour", package(own, other, run)[None], boxes=boxes)[0])
 
 
 def package(own: Seen, other: Seen, run: Run) -> Floats:
@@ -147,11 +153,17 @@ def recolour(
     Pixels where nothing is chosen keep every bit.
     """
     mask = face_mask(labels, chosen, face)
-    if not mask.any():
+    seen = blend.bounds(mask > 0)
+    if seen is None:
         return face
-    before = small(face)
-    after = predict(see(before, parts_of(labels), run), target, run) * np.float32(255)
-    change = np.stack([_enlarged(after[..., k] - before[..., k]) for k in range(3)], axis=2)
+    times = CROP // SIDE
+    top, left = (max(side // times - _READ, 0) for side in seen[:2])
+    bottom, right = (min(-(-side // times) + _READ, SIDE) for side in seen[2:])
+    before, part = small(face), np.s_[top:bottom, left:right]
+    after = predict(see(before, parts_of(labels), run), target, run, (top, left, bottom, right))
+    coarse = np.zeros(before.shape, np.float32)
+    coarse[part] = after[part] * np.float32(255) - before[part]
+    change = np.stack([_enlarged(coarse[..., k]) for k in range(3)], axis=2)
     moved = face + change * (np.float32(strength) * mask[..., None])
     return np.rint(moved).clip(0, 255).astype(np.uint8)
 

@@ -57,6 +57,10 @@ def test_no_error_speaks_python():
     ("message", "spoken"),
     [
         ("extent: expected a number", "--extent: expected a number"),
+        (
+            "recolor: expected 'auto', True, False or a number in [0, 1], got nan",
+            "--recolor: expected auto, yes, no or a number in [0, 1], got nan",
+        ),
         ("weights: no such file: x", "--weights: no such file: x"),
         ("E4S_WEIGHTS: no such file: x", "E4S_WEIGHTS: no such file: x"),
         ("source: no such file: x", "source: no such file: x"),

@@ -194,15 +194,78 @@ def test_every_batch_gives_what_pytorch_gives(name: str, isa: str, precision: st
             assert np.abs(got - want).mean() < 2e-2 * np.abs(want).max(), batch
 
 
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("name", ["recolor.features", "recolor.references", "recolor.colour", "inpaint.fill"])
+def test_threads_and_batches_change_no_bit(name: str, precision: str) -> None:
+    kind, _, called = name.partition(".")
+    model, function = random_model(SMALL[kind], 6), registry.get(kind).function(called)
+    inputs = small_inputs(name, 3)
+    whole = run_small(model, function, inputs, precision)
+    np.testing.assert_array_equal(run_small(model, function, inputs, precision, threads=1), whole)
+    for i in range(3):
+        alone = run_small(model, function, [array[i : i + 1] for array in inputs], precision)
+        np.testing.assert_array_equal(alone[0], whole[i])
+
+
+@pytest.mark.parametrize(("isa", "precision"), kernels())
+@pytest.mark.parametrize("name", ["recolor.colour", "inpaint.fill"])
+def test_a_box_has_the_bits_of_the_whole(name: str, isa: str, precision: str) -> None:
+    """Blocks are filled with NaN before their first step: a read of what was not computed would show."""
+    kind, _, called = name.partition(".")
+    model, function = random_model(SMALL[kind], 7), registry.get(kind).function(called)
+    inputs = small_inputs(name, 2)
+    whole = run_small(model, function, inputs, precision, isa)
+    for box in ((0, 0, 64, 64), (10, 13, 31, 40), (63, 0, 64, 9), (32, 32, 33, 33)):
+        part = run_small(model, function, inputs, precision, isa, box=box)
+        top, left, bottom, right = box
+        window = np.s_[:, top:bottom, left:right]
+        np.testing.assert_array_equal(part[window], whole[window])
+
+
+def test_a_box_takes_a_part_of_the_work() -> None:
+    backend = Native("fp32")
+    for kind, called in (("recolor", "colour"), ("inpaint", "fill")):
+        loaded(backend, random_model(SMALL[kind], 1))
+        shares = [backend.share(kind, called, (0, 0, side, side)) for side in (4, 16, 64)]
+        assert shares == sorted(shares) and shares[0] < 0.8 and shares[2] == 1
+
+
 def run_small(
-    model: Model, function: Function, inputs: list[np.ndarray], precision: str, isa: str
+    model: Model,
+    function: Function,
+    inputs: list[np.ndarray],
+    precision: str,
+    isa: str = "",
+    threads: int = 0,
+    box: tuple[int, ...] | None = None,
 ) -> np.ndarray:
     plan = plans.record(model.config, function, precision, [array.shape for array in inputs])
     store = native.WeightStore(isa)
     store.add(plan, model.tensors)
     result = plans.result_of(plan)
-    native.compile_plan(plan, store, isa, guard=True, poison=True).run([*inputs, result])
+    compiled = native.compile_plan(plan, store, isa, guard=True, poison=True, threads=threads)
+    compiled.run([*inputs, result], box=box)
     return result
+
+
+@pytest.mark.parametrize("temperature", [0.0, 300.0, -300.0])
+def test_attention_at_any_temperature(temperature: float) -> None:
+    """Shares far below the largest vanish, of no key as of those that a block of vectors lacks."""
+    function = registry.get("recolor").function("references")
+    tensors = {"referencer.trainable_tao": np.array(temperature, np.float32)}
+    inputs = small_inputs("recolor.references", 2)
+    inputs[2][:] = inputs[3][:] = 1  # one part of 256 pixels, and one of a single pixel
+    inputs[2][:, 3, 5] = inputs[3][:, 3, 5] = 2
+    inputs[1] = inputs[0] * np.float32(np.sign(temperature) or 1)  # every query's best key is its own pixel
+    with torch.inference_mode():
+        ready = (torch.from_numpy(a.transpose(0, 3, 1, 2) if a.ndim == 4 else a) for a in inputs)
+        weights_of = {name: torch.from_numpy(value) for name, value in tensors.items()}
+        want = function.call(ops.reference, *ready, weights_of, SMALL["recolor"]).permute(0, 2, 3, 1).numpy()
+    model = Model(SMALL["recolor"], dict(random_model(SMALL["recolor"], 5).tensors) | tensors)
+    for isa in {isa for isa, _ in kernels()}:
+        assert np.abs(run_small(model, function, inputs, "fp32", isa) - want).max() < 1e-4
+        if temperature:
+            assert np.abs(want - inputs[4]).max() < 0.05
 
 
 def test_attention_keeps_no_matrix_of_scores() -> None:

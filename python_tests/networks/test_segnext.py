@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -23,17 +24,11 @@ from e4s_engine.networks import registry
 from e4s_engine.networks.bisenet.config import ParserConfig
 from e4s_engine.networks.network import Function, Input
 from e4s_engine.networks.segnext import parse
-from e4s_engine.networks.segnext.config import SegNeXtConfig
+from e4s_engine.networks.segnext.config import SIZES, SegNeXtConfig
 from e4s_engine.ops import nmf
 from e4s_engine.photo import images
 from e4s_engine.weights import Model, random_model
 
-SIZES = {
-    "tiny": SegNeXtConfig((32, 64, 160, 256), (3, 3, 5, 2), classes=150),
-    "small": SegNeXtConfig(),
-    "base": SegNeXtConfig(depths=(3, 3, 12, 3), head=512, rank=64, classes=150),
-    "large": SegNeXtConfig(depths=(3, 5, 27, 3), head=1024, rank=64, classes=150),
-}
 GOLDEN = {"tiny": "source", "small": "target"}  # their photos
 SMALL = SegNeXtConfig((16, 32, 20, 24), (1, 2, 1, 1), (2, 2, 3, 1), head=32, rank=5, classes=7, seed=4)
 
@@ -166,6 +161,15 @@ def test_threads_and_batches_change_no_bit() -> None:
     np.testing.assert_array_equal(run_native(parse.logits, model, pixels, threads=1), whole)
     for i in range(3):
         np.testing.assert_array_equal(run_native(parse.logits, model, pixels[i : i + 1])[0], whole[i])
+
+
+def test_threads_parse_alike(folder: Path) -> None:
+    rng = np.random.default_rng(5)
+    pictures = [rng.integers(0, 256, (1024, 1024, 3), dtype=np.uint8) for _ in range(2)]
+    with Engine(folder, backend="native") as engine, ThreadPoolExecutor(4) as pool:
+        expected = [engine.parse(picture) for picture in pictures]
+        for i, labels in enumerate(pool.map(lambda i: engine.parse(pictures[i % 2]), range(6))):
+            np.testing.assert_array_equal(labels, expected[i % 2])
 
 
 def test_the_start_is_torchs_and_another_seed_moves_logits() -> None:

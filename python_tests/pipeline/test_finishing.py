@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from native_tools import SMALL
+from PIL import Image
 
 from e4s_engine import Engine, SwapOptions, regions, weights
 from e4s_engine.errors import ArgumentError
@@ -44,20 +46,19 @@ def test_published_steps(steps: SimpleNamespace) -> None:
     np.testing.assert_array_equal(holes, z["hole_mask"])
     foreground = ~np.isin(labels, compose.NO_FACE) | holes
     content, border = soft.face_opacity(foreground)
-    np.testing.assert_allclose(content[::4, ::4], z["content_mask_strided"], atol=1e-6)
-    np.testing.assert_allclose(border[::4, ::4], z["border_mask_strided"], atol=1e-6)
+    np.testing.assert_allclose(content[::4, ::4], z["content_mask_strided"], atol=3e-7)
+    np.testing.assert_allclose(border[::4, ::4], z["border_mask_strided"], atol=3e-7)
     np.testing.assert_array_equal(soft.edges(steps.face)[::4, ::4], z["edge_strided"])
     shown = np.isin(labels, recolor.FACE).astype(np.float32)
     mask = soft.erode(soft.resize_corners(shown, 1024))
-    np.testing.assert_allclose(mask[::4, ::4], z["recolor_mask_strided"], atol=1e-5)
+    np.testing.assert_allclose(mask[::4, ::4], z["recolor_mask_strided"], atol=3e-7)
     mixed = recolor.mix(steps.face, steps.coloured, recolor.face_mask(labels, recolor.FACE, steps.face))
     assert is_close(mixed[::4, ::4], z["step2_strided"])
     pasted = blend.blend_bands(mixed, steps.target, content, border, blend.LEVELS)
-    off = np.abs(pasted[::4, ::4].astype(int) - z["step3_strided"])
-    assert off.max() <= 1 and (off > 0).sum() <= 8  # those of step 2 among them
+    assert is_close(pasted[::4, ::4], z["step3_strided"])
     np.testing.assert_array_equal(inpaint.wider(holes), z["inpaint_input_mask"])
     opacity = inpaint.opacity(holes)
-    np.testing.assert_allclose(opacity[::4, ::4], z["inpaint_blend_mask_strided"], atol=1e-5)
+    np.testing.assert_allclose(opacity[::4, ::4], z["inpaint_blend_mask_strided"], atol=1e-6)
     filled = inpaint.mix(pasted, steps.drawn, opacity)
     assert is_close(filled[::4, ::4], z["step4_strided"])
     everything = soft.face_opacity(np.ones((SIDE, SIDE), bool))
@@ -150,6 +151,13 @@ def test_local_swaps(engine: Engine, pair: dict[str, Any]) -> None:
     assert engine.swap(**pair, regions=["eyes"], recolor=True, inpaint=False).recolored == 0.75
 
 
+@pytest.mark.parametrize("options", [{"blend": "soft"}, {"regions": ["nose", "hair"], "recolor": True}])
+def test_grey_stays_grey(engine: Engine, pair: dict[str, Any], options: dict[str, Any]) -> None:
+    grey = np.repeat(images.read(pair["target"])[..., :1], 3, axis=2)
+    result = engine.swap(**pair | {"target": grey}, **options)
+    assert (result.image == result.image[..., :1]).all() and result.recolored
+
+
 def test_grey_stays_grey_and_batches_are_the_same(engine: Engine, pair: dict[str, Any]) -> None:
     grey = np.repeat(images.read(pair["target"])[..., :1], 3, axis=2)
     result = engine.swap(**pair | {"target": grey})
@@ -164,6 +172,29 @@ def test_grey_stays_grey_and_batches_are_the_same(engine: Engine, pair: dict[str
     )
     np.testing.assert_array_equal(batch[0].image, single.image)
     np.testing.assert_array_equal(batch[1].image, result.image)
+
+
+def test_threads_get_what_one_thread_gets(engine: Engine, pair: dict[str, Any]) -> None:
+    jobs = [pair, pair | {"regions": ["nose"], "blend": "soft"}]
+    expected = [engine.swap(**job) for job in jobs]
+    assert all(result.recolored for result in expected) and expected[0].inpainted
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda i: engine.swap(**jobs[i % 2]).image, range(4)))
+    for i, image in enumerate(found):
+        np.testing.assert_array_equal(image, expected[i % 2].image)
+
+
+@pytest.mark.parametrize("side", [32, pytest.param(8192, marks=pytest.mark.sweep)])
+def test_photos_of_any_size(engine: Engine, pair: dict[str, Any], side: int) -> None:
+    photos = {
+        name: np.asarray(Image.fromarray(images.read(pair[name])).resize((side, side)))
+        for name in ("source", "target")
+    }
+    result = engine.swap(**pair | photos)
+    assert result.recolored and result.inpainted
+    plain = engine.swap(**pair | photos, recolor=False, inpaint=False)
+    assert result.image.shape == plain.image.shape and (result.image != plain.image).any()
+    np.testing.assert_array_equal(result.image[~result.changed], plain.image[~result.changed])
 
 
 def test_the_soft_blend_is_the_longer_papers(engine: Engine, pair: dict[str, Any]) -> None:
@@ -197,10 +228,11 @@ def test_missing_weights_are_named(tiny_weights: Path, pair: dict[str, Any]) -> 
             tiny_engine.swap(**pair, **change)
 
 
-@pytest.mark.parametrize("value", ["yes", 1.5, -0.1, None, float("nan"), [1]])
+@pytest.mark.parametrize("value", ["yes", "Auto", 1.5, -0.1, None, float("nan"), [1]])
 def test_values_out_of_range_are_refused(value: Any) -> None:
-    with pytest.raises(ArgumentError, match="recolor: expected"):
-        SwapOptions(recolor=value)
+    for name in ("recolor", "inpaint"):
+        with pytest.raises(ArgumentError, match=f"{name}: expected"):
+            SwapOptions(**{name: value})
 
 
 def labels_with(boxes: dict[int, tuple[int, int, int, int]]) -> np.ndarray:

@@ -2,9 +2,11 @@
 
     python -m e4s_engine.backends.cuda.ahead --arch 80 90                  # into the cache
     python -m e4s_engine.backends.cuda.ahead --arch 80 90 --out FILE.zip   # and into one file, see archive.py
+    python -m e4s_engine.backends.cuda.ahead --networks recolor inpaint    # of these networks alone
 
 They are those that an engine runs on a card of each architecture: in its precisions, with the tiles that ship
-for it.
+for it. Networks around the swap run one picture at a time; RRDBNets take pictures of any size, and only the
+published one is compiled.
 """
 
 from __future__ import annotations
@@ -25,11 +27,25 @@ from e4s_engine.kernels import tiles
 from e4s_engine.kernels.launch import Launch, Program
 from e4s_engine.networks import registry
 from e4s_engine.networks.bisenet.config import ParserConfig
+from e4s_engine.networks.facevid2vid.config import FaceVid2VidConfig
+from e4s_engine.networks.gpen.config import GPENConfig
+from e4s_engine.networks.inpaint.config import InpaintConfig
 from e4s_engine.networks.network import Config
+from e4s_engine.networks.parsenet.config import ParseNetConfig
+from e4s_engine.networks.recolor.config import RecolorConfig
 from e4s_engine.networks.rgi.config import ModelConfig
+from e4s_engine.networks.rrdbnet.config import RealESRGANConfig, RRDBConfig
+from e4s_engine.networks.segnext.config import SIZES
 from e4s_engine.weights.converted import open_converted
 
 PUBLISHED: tuple[Config, ...] = (ModelConfig(), ParserConfig())
+# Networks around the swap. RetinaFace is not among them: it runs on the CPU beside a card, see
+# `pipeline/networks.py`.
+AROUND: tuple[Config, ...] = (
+    FaceVid2VidConfig(), RRDBConfig(), GPENConfig(), ParseNetConfig(), RealESRGANConfig(), RecolorConfig(),
+    InpaintConfig(), *SIZES.values(),
+)  # fmt: skip
+KINDS = tuple(dict.fromkeys(registry.kind_of(config) for config in (*PUBLISHED, *AROUND)))
 BATCHES = (1, 2, 3, 4, 8)  # others up to 8 have no kernels of their own
 
 
@@ -56,6 +72,11 @@ def launches(
     return listed
 
 
+def named(configs: Sequence[Config], kinds: Sequence[str]) -> list[Config]:
+    """Return those of some configs whose networks are among these kinds."""
+    return [config for config in configs if registry.kind_of(config) in kinds]
+
+
 def may_spill(launch: Launch, arch: int) -> bool:
     """Return whether a launch has a measured tile, which was the fastest whatever it spills."""
     return launch.problem is not None and tiles.known(launch.problem, measured.shipped(arch)) is not None
@@ -64,19 +85,22 @@ def may_spill(launch: Launch, arch: int) -> bool:
 def main(arguments: list[str] | None = None) -> int:
     """Compile kernels ahead of time; the exit status is 1 if one with a default tile spills."""
     options = _arguments(arguments)
-    configs = [*PUBLISHED, *(open_converted(path, "weights").config for path in options.weights)]
+    converted = [open_converted(path, "weights").config for path in options.weights]
+    swapped, around = (named(configs, options.networks) for configs in (PUBLISHED, AROUND))
     spilled, entries = 0, dict[int, list[archive.Entry]]()
     for arch, precision in itertools.product(options.arch, options.precision):
-        listed = [one for batch in options.batches for one in launches(precision, arch, batch, configs)]
-        named = compiling.distinct([one for one in listed if one.kernel.startswith(options.only)], arch)
+        listed = launches(precision, arch, 1, around)
+        for batch in options.batches:
+            listed += launches(precision, arch, batch, [*swapped, *converted])
+        wanted = compiling.distinct([one for one in listed if one.kernel.startswith(options.only)], arch)
         start = time.perf_counter()
-        manifests = workers.warm(named.values(), arch, options.jobs)
-        for number, (launch, manifest) in enumerate(zip(named.values(), manifests, strict=True), 1):
+        manifests = workers.warm(wanted.values(), arch, options.jobs)
+        for number, (launch, manifest) in enumerate(zip(wanted.values(), manifests, strict=True), 1):
             spilled += manifest["spills"] > 0 and not may_spill(launch, arch)
-            _report(manifest, options.json, f"{number}/{len(named)}")
+            _report(manifest, options.json, f"{number}/{len(wanted)}")
         seconds = time.perf_counter() - start
-        print(f"sm_{arch} {precision}: {len(named)} kernels in {seconds:.0f} s", file=sys.stderr)
-        entries.setdefault(arch, []).extend(compiling.get(launch, arch) for launch in named.values())
+        print(f"sm_{arch} {precision}: {len(wanted)} kernels in {seconds:.0f} s", file=sys.stderr)
+        entries.setdefault(arch, []).extend(compiling.get(launch, arch) for launch in wanted.values())
     if options.out:
         archive.write(options.out, entries)
         print(f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
@@ -90,7 +114,8 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
         "--arch", type=int, nargs="+", default=[90], help="compute capabilities, such as 80 90"
     )
     parser.add_argument("--precision", nargs="+", default=["bf16"], choices=["fp32", "bf16", "fp16"])
-    parser.add_argument("--batches", type=int, nargs="+", default=BATCHES, help="pictures at once")
+    parser.add_argument("--batches", type=int, nargs="+", default=BATCHES, help="pictures at once of a swap")
+    parser.add_argument("--networks", nargs="+", default=KINDS, choices=KINDS, help="networks; default: all")
     parser.add_argument(
         "--weights", type=Path, nargs="+", default=[], help="converted models, beside the published ones"
     )

@@ -1,9 +1,11 @@
 """Tuner that measures tiles on the installed card within a time limit, the costliest products first.
 
     python -m e4s_engine.backends.cuda.tune --seconds 300
+    python -m e4s_engine.backends.cuda.tune --seconds 300 --networks recolor inpaint
 
 The results are cached under the card's name and used by every engine on such a card; an engine never measures
-by itself. Results hold for one version of the kernels and of Triton; another version starts anew.
+by itself. Without names the networks of a swap are measured: the limit is soon spent on larger ones. Results
+hold for one version of the kernels and of Triton; another version starts anew.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import argparse
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from e4s_engine.backends.cuda import ahead, measured
@@ -74,6 +76,26 @@ def _climb(
     return block, best
 
 
+def owned(
+    kinds: Sequence[str], precisions: Sequence[str], batches: Sequence[int], arch: int
+) -> list[tuple[Program, Any]]:
+    """Return the programs of some networks with random arrays; those around the swap run single pictures.
+
+    A network of several sizes has its default one: a linker knows weights by network and name.
+    """
+    from e4s_engine import weights
+    from e4s_engine.networks import registry
+
+    owners = []
+    for kind in kinds:
+        config = registry.get(kind).config()
+        arrays = weights.random_model(config).tensors
+        for precision in precisions:
+            for batch in batches if config in ahead.PUBLISHED else (1,):
+                owners += [(one, arrays) for one in ahead.programs(precision, arch, batch, [config])]
+    return owners
+
+
 class OnDevice:
     """Measurement of tiles by the device's own events, each product in the first layer that has it."""
 
@@ -109,17 +131,23 @@ class OnDevice:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure tiles for the published model on this machine's GPU."""
-    from e4s_engine import _native, weights
+    """Measure tiles for published networks on this machine's GPU."""
+    from e4s_engine import _native
     from e4s_engine.backends.cuda.backend import Linker
-    from e4s_engine.networks.bisenet.config import ParserConfig
-    from e4s_engine.networks.rgi.config import ModelConfig
+    from e4s_engine.networks import registry
 
     parser = argparse.ArgumentParser(prog="python -m e4s_engine.backends.cuda.tune", description=main.__doc__)
     parser.add_argument("--seconds", type=float, default=300.0, help="how long to look, after the defaults")
     parser.add_argument("--device", type=int, default=0, help="the card's number")
     parser.add_argument("--precision", nargs="+", default=["bf16"], choices=["fp32", "bf16", "fp16"])
     parser.add_argument("--batches", type=int, nargs="+", default=[1], help="swaps at once")
+    parser.add_argument(
+        "--networks",
+        nargs="+",
+        default=[registry.kind_of(config) for config in ahead.PUBLISHED],
+        choices=ahead.KINDS,
+        help="networks; default: %(default)s",
+    )
     parser.add_argument("--runs", type=int, default=20, help="replays per measurement")
     options = parser.parse_args(arguments)
     try:
@@ -127,14 +155,7 @@ def main(arguments: list[str] | None = None) -> int:
     except BackendError as error:
         print(f"tune: {error}", file=sys.stderr)
         return 2
-    model = weights.random_model(ModelConfig()).tensors
-    face_parser = weights.random_model(ParserConfig()).tensors
-    owners = [
-        (program, face_parser if program.plan.buffers[-1].type == "u8" else model)
-        for precision in options.precision
-        for batch in options.batches
-        for program in ahead.programs(precision, device.arch, batch)
-    ]
+    owners = owned(options.networks, options.precision, options.batches, device.arch)
     measure = OnDevice(Linker(device), owners, options.runs)
     table = measured.load(device.name)
     shared = compiling.SHARED_LIMIT.get(device.arch, min(compiling.SHARED_LIMIT.values()))

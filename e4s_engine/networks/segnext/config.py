@@ -51,6 +51,15 @@ class SegNeXtConfig:
             )
 
 
+# Published sizes. The classes of three are left over from another data set.
+SIZES = {
+    "tiny": SegNeXtConfig((32, 64, 160, 256), (3, 3, 5, 2), classes=150),
+    "small": SegNeXtConfig(),
+    "base": SegNeXtConfig(depths=(3, 3, 12, 3), head=512, rank=64, classes=150),
+    "large": SegNeXtConfig(depths=(3, 5, 27, 3), head=1024, rank=64, classes=150),
+}
+
+
 def infer_segnext(shapes: Shapes) -> SegNeXtConfig:
     """Infer the config of a SegNeXt state dict from its shapes, and the rank from the head's channels."""
     stages = range(1, STAGES + 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from e4s_engine.backends.cuda import ahead, archive, workers
 from e4s_engine.backends.cuda import compile as compiling
 from e4s_engine.errors import BackendError
 from e4s_engine.kernels.launch import Launch
+from e4s_engine.networks import registry
 
 
 def entry(launch: Launch, arch: int, name: str) -> archive.Entry:
@@ -38,7 +40,7 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(compiling, "build", entry)
     monkeypatch.setattr(workers, "warm", warm)
     command = ["--arch", "80", "90", "--batches", "1", "8", "--out", str(tmp_path / "kernels.zip")]
-    assert ahead.main([*command, "--only", "regional_conv"]) == 0
+    assert ahead.main([*command, "--networks", "rgi", "--only", "regional_conv"]) == 0
     return tmp_path / "kernels.zip"
 
 
@@ -83,6 +85,26 @@ def test_default_tiles_that_spill_are_counted(
 
     monkeypatch.setenv("E4S_CACHE", str(tmp_path))
     monkeypatch.setattr(compiling, "build", build)
-    command = ["--batches", "1", "--jobs", "1", "--only", "patches", "--arch"]
+    command = ["--batches", "1", "--jobs", "1", "--networks", "rgi", "--only", "patches", "--arch"]
     assert ahead.main([*command, "90"]) == 0 and ahead.main([*command, "80"]) == 1
     assert "8 spilled" in capsys.readouterr().out
+
+
+def test_the_networks_around_the_swap_are_compiled_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the names of their networks, one picture at a time, in the precisions that an engine chooses."""
+    assert {*ahead.KINDS, "retinaface"} == set(registry.NETWORKS)
+    monkeypatch.setenv("E4S_CACHE", str(tmp_path))
+    monkeypatch.setattr(compiling, "build", entry)
+    command = ["--jobs", "1", "--json", "--networks", "recolor", "inpaint", "facevid2vid"]
+    assert ahead.main(command) == 0
+    compiled = {json.loads(line)["key"] for line in capsys.readouterr().out.splitlines()}
+    configs = ahead.named(ahead.AROUND, ["recolor", "inpaint", "facevid2vid"])
+    programs = list(ahead.programs("bf16", 90, 1, configs))
+    assert compiled == {compiling.key(one, 90) for program in programs for one in program.launches}
+    assert {program.plan.precision for program in programs} == {"bf16", "fp32"}
+    enlarging = ahead.programs("bf16", 90, 1, ahead.named(ahead.AROUND, ["rrdbnet"]))
+    assert {program.plan.precision for program in enlarging} == {"fp16"}
+    with pytest.raises(SystemExit):
+        ahead.main(["--networks", "retinaface"])

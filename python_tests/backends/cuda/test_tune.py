@@ -123,6 +123,15 @@ def test_without_a_gpu_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert "tune: device: " in capsys.readouterr().err
 
 
+def test_networks_around_the_swap_are_measured_by_name() -> None:
+    """One picture at a time, in the precision that an engine of bf16 chooses for them."""
+    ((program, arrays),) = tuning.owned(["segnext"], ["bf16"], [1, 8], 90)
+    assert program.plan.precision == "fp32" and program.plan.buffers[0].shape[0] == 1
+    products = tuning.OnDevice(None, [(program, arrays)], runs=1).problems
+    assert products and {problem.batch for problem in products} == {1}
+    assert len(tuning.owned(["parser"], ["bf16"], [1, 8], 90)) == 2
+
+
 def test_tiles_that_ship_cover_the_published_networks() -> None:
     """Every product of a swap on Hopper has a measured tile; other cards use the defaults."""
     table = measured.shipped(90)
