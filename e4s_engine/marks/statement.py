@@ -59,6 +59,7 @@ class Statement:
     operation: "swap", "edit", "reconstruct", "reenact", "restore" or "sheet". extent: share of the source's
     texture, 0 to 1. shape, texture: whether they were taken. faces: what changed where.
     inputs: the pictures that went in. pixel_mark: whether the pixels carry a mark too.
+    day: when it was done, as `today` says it; "": on the day on which it is written.
     """
 
     operation: str
@@ -68,6 +69,7 @@ class Statement:
     faces: tuple[ChangedFace, ...] = ()
     inputs: tuple[Input, ...] = ()
     pixel_mark: bool = False
+    day: str = ""
     tool: str = TOOL
     version: str = __version__
 
@@ -81,8 +83,7 @@ class Statement:
         facts: dict[str, Any] = {
             "Tool": self.tool,
             "Version": self.version,
-            # The day alone: two runs write the same bytes, and nobody learns when somebody worked.
-            "Date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"),
+            "Date": self.day or today(),
             "Operation": self.operation,
             "Extent": self.extent,
             "Shape": self.shape,
@@ -90,6 +91,11 @@ class Statement:
             "PixelMark": self.pixel_mark,
         }
         return {name: value for name, value in facts.items() if value is not None}
+
+
+def today() -> str:
+    """Return the day alone: two runs write the same bytes, and nobody learns when somebody worked."""
+    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
 
 
 def is_synthetic(source_type: str) -> bool:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from e4s_engine.errors import OutputError, VideoError
-from e4s_engine.marks.statement import ChangedFace
+from e4s_engine.marks.statement import ChangedFace, today
 from e4s_engine.photo.files import check_writable
 from e4s_engine.video.joining import Piece
 
@@ -34,7 +34,7 @@ def folder_of(output: Path) -> Path:
 
 
 class Ledger:
-    """Parts of one unfinished file."""
+    """Parts of one unfinished file. day: on which it was begun, as marks say it, however long it takes."""
 
     def __init__(self, output: Path, job: Job, resume: bool) -> None:
         """Begin a file, or go on with one. resume: whether to go on, if there is an unfinished one.
@@ -44,6 +44,7 @@ class Ledger:
         self.folder, self._job = folder_of(output), dict(job)
         self.pieces: list[Piece] = []
         self._hashes: list[str] = []
+        self.day = today()
         held = self._read()
         if held is None:
             self._begin(check_writable(output, "output").parent)
@@ -54,6 +55,7 @@ class Ledger:
             )
         else:
             self._compare(held["job"])
+            self.day = held["day"]
             self._take(held["parts"])
 
     @property
@@ -131,7 +133,7 @@ class Ledger:
             }
             for piece, sha in zip(self.pieces, self._hashes, strict=True)
         ]
-        text = json.dumps({"version": _VERSION, "job": self._job, "parts": parts})
+        text = json.dumps({"version": _VERSION, "day": self.day, "job": self._job, "parts": parts})
         path, new = self.folder / _FILE, self.folder / f"{_FILE}{_NEW}"
         try:
             with new.open("w", encoding="utf-8") as file:

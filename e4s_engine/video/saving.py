@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import shutil
 import zipfile
@@ -85,7 +86,8 @@ def save(
 
     def finish(path: Path) -> None:
         changed = [piece.changed for piece in book.pieces]
-        marks = marking.of_clip(video.statement, origin, changed, path, sign)
+        statement = video.statement and dataclasses.replace(video.statement, day=book.day)
+        marks = marking.of_clip(statement, origin, changed, path, sign)
         _finish(book, form, path, video, sound, marks)
 
     try:

@@ -21,7 +21,7 @@ from e4s_engine.engine import Engine
 from e4s_engine.errors import ArgumentError, UnmarkedWarning
 from e4s_engine.marks.statement import COMPOSITE
 from e4s_engine.photo import images, packets
-from e4s_engine.video import parts
+from e4s_engine.video import ledger, parts
 
 QUICK = Steady(every=4)
 MIMES = {"mp4": "video/mp4", "mov": "video/quicktime", "gif": "image/gif"}
@@ -155,6 +155,23 @@ def test_a_run_that_goes_on_is_signed_and_knows_every_face(swapper, source, tmp_
     assert told(out, "video/mp4")[0] == "Valid"
     assert verify(out).xmp == verify(whole).xmp  # the box is that of all frames
     assert sorted(file.name for file in tmp_path.iterdir()) == ["in.mp4", "out.mp4", "whole.mp4"]
+
+
+def test_a_run_over_midnight_ends_with_the_bytes_of_an_unbroken_one(swapper, source, tmp_path, monkeypatch):
+    path = clip(tmp_path / "in.mp4", 5, 1)
+
+    def stop(stage, done, _):
+        if stage == "frames" and done == 4:
+            raise StopError
+
+    monkeypatch.setattr(ledger, "today", lambda: "2026-01-31")
+    whole = swap(swapper, source, path).save(tmp_path / "whole.mp4")
+    with pytest.raises(StopError):
+        swap(swapper, source, path, progress=stop).save(tmp_path / "out.mp4")
+    monkeypatch.setattr(ledger, "today", lambda: "2026-02-01")
+    out = swap(swapper, source, path).save(tmp_path / "out.mp4", resume=True)
+    assert out.read_bytes() == whole.read_bytes()
+    assert verify(out).xmp["e4s:Date"] == "2026-01-31"
 
 
 def test_a_signed_clip_is_an_ingredient_with_its_manifest(swapper, source, tmp_path) -> None:
