@@ -26,6 +26,8 @@ _JPEG_HEAD = b"http://ns.adobe.com/xap/1.0/\0"
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_KEY = b"XML:com.adobe.xmp"
 _GIF_XMP = b"\x21\xff\x0bXMP DataXMP"
+_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free")  # with which MP4, MOV, AVIF and HEIC begin
+_STILLS = (b"avif", b"avis", b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 _XMP_BOX = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _C2PA_BOX = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 
@@ -50,6 +52,13 @@ def find(data: bytes) -> Packets:
         logger.warning("XMP of %d bytes is left out: at most %d are read", len(xmp), MOST_XMP_BYTES)
         xmp = None
     return Packets(xmp, c2pa)
+
+
+def video_suffix(data: bytes) -> str:
+    """Return ".mp4" or ".mov" for the bytes of such a video, "" for anything else."""
+    if data[4:8] not in _BOXES or data[8:12] in _STILLS:
+        return ""
+    return ".mp4" if data[4:8] == b"ftyp" and data[8:12] != b"qt  " else ".mov"
 
 
 def of_image(image: Image.Image) -> Packets:
@@ -110,7 +119,7 @@ def _parts(data: bytes) -> Iterator[tuple[str, bytes]]:
             yield from parts(data)
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         yield from _in_webp(data)
-    if data[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free"):
+    if data[4:8] in _BOXES:
         yield from _in_boxes(data, 0, len(data))
 
 
@@ -175,7 +184,7 @@ def _in_tiff(data: bytes) -> Iterator[tuple[str, bytes]]:
 
 def _in_boxes(data: bytes, at: int, end: int) -> Iterator[tuple[str, bytes]]:
     """Walk the boxes of MP4, MOV, AVIF and HEIC. The packet of a still picture is an item: searched for."""
-    still = data[8:12] in (b"avif", b"avis", b"heic", b"heix", b"mif1")
+    still = data[8:12] in _STILLS
     while at + 8 <= end:
         length, kind, head = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8], 8
         if length == 1:
