@@ -74,7 +74,7 @@ class Statement:
             "Tool": self.tool,
             "Version": self.version,
             # The day alone: two runs write the same bytes, and nobody learns when somebody worked.
-            "Date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"),
+            "Date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
             "Operation": self.operation,
             "Extent": self.extent,
             "Shape": self.shape,
