@@ -116,7 +116,7 @@ def _references(own: Seen, other: Seen, mine: Parts, theirs: Parts, run: Run) ->
 
 
 def _normal(picture: Pixels) -> Floats:
-    plain = picture / np.float32(255)
+    plain: Floats = np.divide(picture, np.float32(255), dtype=np.float32)
     return (plain - np.array(MEAN, np.float32)) / np.array(STD, np.float32)
 
 
