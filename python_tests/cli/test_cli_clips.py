@@ -26,8 +26,8 @@ def targets(here):
     """Make a folder of two clips, what an interrupted run has left of one, and a photo; return its names."""
     folder = here / "in"
     (folder / "z.mp4.unfinished").mkdir(parents=True)
-    clip(folder / "a.mp4", 10, 1, audio="aac")
-    clip(folder / "z.mov", 5)
+    clip(folder / "a.mp4", 5, 1, audio="aac")
+    clip(folder / "z.mov", 2)
     clip(folder / "z.mp4.unfinished" / "000000.mp4", 2)
     images.write(drawn(1)[0], folder / "b.png")
     images.write(drawn(1)[0], "ann.png")
@@ -51,20 +51,12 @@ def files(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.fixture
-def wanted(run, here, targets):
-    """Return what `e4s video` makes of the clips."""
-    (here / "wanted").mkdir()
-    for name in ("a.mp4", "z.mov"):
-        assert run("video", "ann.png", f"in/{name}", "-o", f"wanted/{name}")[0] == 0
-    return files(here / "wanted")
-
-
-def test_a_folder_of_clips_and_photos(run, here, targets, wanted):
+def test_a_folder_of_clips_and_photos(run, here, targets):
     code, out, err = run("batch", "ann.png", "in", "-o", "out", "--recursive")
     assert (code, out, err) == (0, "3 of 3 files written to out\n", "")
-    made = files(here / "out")
-    assert sorted(made) == targets and wanted == {name: made[name] for name in wanted}
+    assert sorted(files(here / "out")) == targets
+    assert run("video", "ann.png", "in/a.mp4", "-o", "wanted.mp4")[0] == 0
+    assert (here / "out" / "a.mp4").read_bytes() == (here / "wanted.mp4").read_bytes()
     code, out, _ = run("batch", "ann.png", "in", "-o", "out", "--skip-existing")
     assert code == 0 and "3 kept" in out
     assert "exist already" in run("batch", "ann.png", "in", "-o", "out")[2]
@@ -86,9 +78,9 @@ def test_one_clip_goes_into_a_folder_or_a_file(run, here, targets):
     assert (here / "out" / "z.mov").read_bytes() == (here / "one.mov").read_bytes()
 
 
-def test_an_interrupted_clip_is_gone_on_with(run, here, targets, wanted, monkeypatch):
-    """It is tried again, in the same run or in the next, and ends with the same bytes."""
-    monkeypatch.setattr(parts, "LENGTH", 4)
+def test_an_interrupted_clip_is_gone_on_with(run, here, targets, monkeypatch):
+    """It is tried again, in the same run or in the next."""
+    monkeypatch.setattr(parts, "LENGTH", 2)
     plain, fails = joining.join, [DeviceMemoryError("device: too little memory")] * 2
 
     def once_short_of_memory(*arguments):
@@ -100,8 +92,7 @@ def test_an_interrupted_clip_is_gone_on_with(run, here, targets, wanted, monkeyp
     code, _, err = run("batch", "ann.png", "in/a.mp4", "-o", "out/", "--retries", "0")
     assert code == 1 and "in/a.mp4: --device: too little memory" in err
     left = ledger.folder_of(here / "out" / "a.mp4")
-    before = {path.name: path.stat().st_mtime_ns for path in left.glob("*.mp4")}
-    assert len(before) == 3
+    assert len(list(left.glob("*.mp4"))) == 3
     monkeypatch.setattr(parts.Part, "add", None)  # no frame is encoded again
     assert run("batch", "ann.png", "in/a.mp4", "-o", "out/", "--retries", "1")[0] == 0
     assert not left.exists() and (here / "out" / "a.mp4").exists()
