@@ -304,6 +304,8 @@ class Engine:
     ) -> Video:
         """Swap people in a clip: iterate over the result, or `save` it.
 
+        For example::
+
             for frame in engine.video("ann.jpg", "holiday.mp4"):
                 show(frame.image)
             engine.video("ann.jpg", "holiday.mp4").save("out.mp4")
