@@ -197,7 +197,10 @@ py::dict cpu_features() {
 
 }  // namespace
 
-PYBIND11_MODULE(_native, m) {
+// It needs no GIL: what calls share is immutable once it is there, or behind a mutex (the pool and the
+// weights of the CPU, a device's lists, a graph's runs), and every run of a plan has memory of its own.
+// Arrays that a call reads or writes are the caller's, who must not let two calls write to one.
+PYBIND11_MODULE(_native, m, py::mod_gil_not_used()) {
   m.doc() = "Compiled part of e4s_engine.";
   m.attr("__version__") = E4S_VERSION;
   py::register_exception_translator(translate);

@@ -106,6 +106,7 @@ Vector pack_vector(const float* source, std::int64_t count) {
 }
 
 int Weights::add(PackedConv conv) {
+  const std::lock_guard<std::mutex> lock(runtime_mutex());
   bytes_ += conv.size() * 4;
   convs_.push_back(std::make_unique<const PackedConv>(std::move(conv)));
   slots_.push_back({true, convs_.size() - 1});
@@ -113,21 +114,34 @@ int Weights::add(PackedConv conv) {
 }
 
 int Weights::add(Vector vector) {
+  const std::lock_guard<std::mutex> lock(runtime_mutex());
   bytes_ += vector.count * 4;
   vectors_.push_back(std::make_unique<const Vector>(std::move(vector)));
   slots_.push_back({false, vectors_.size() - 1});
   return static_cast<int>(slots_.size()) - 1;
 }
 
-const Weights::Slot& Weights::slot(int index, bool is_conv) const {
+std::size_t Weights::place_of(int index, bool is_conv) const {
   if (index < 0 || index >= static_cast<int>(slots_.size()) ||
       slots_[static_cast<std::size_t>(index)].is_conv != is_conv)
     throw ArgumentError("plan: no " + std::string(is_conv ? "convolution" : "vector") +
                         " of weights has number " + std::to_string(index));
-  return slots_[static_cast<std::size_t>(index)];
+  return slots_[static_cast<std::size_t>(index)].index;
 }
 
-const PackedConv& Weights::conv(int index) const { return *convs_[slot(index, true).index]; }
-const Vector& Weights::vector(int index) const { return *vectors_[slot(index, false).index]; }
+const PackedConv& Weights::conv(int index) const {
+  const std::lock_guard<std::mutex> lock(runtime_mutex());
+  return *convs_[place_of(index, true)];
+}
+
+const Vector& Weights::vector(int index) const {
+  const std::lock_guard<std::mutex> lock(runtime_mutex());
+  return *vectors_[place_of(index, false)];
+}
+
+std::int64_t Weights::bytes() const {
+  const std::lock_guard<std::mutex> lock(runtime_mutex());
+  return bytes_;
+}
 
 }  // namespace e4s

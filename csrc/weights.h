@@ -52,7 +52,7 @@ struct Vector {
 // Copies and pads floats [count].
 Vector pack_vector(const float* source, std::int64_t count);
 
-// Weights of one precision, by number.
+// Weights of one precision, by number. Calls may be concurrent; what they return stays where it is.
 class Weights {
  public:
   // Stores weights; returns their number.
@@ -61,16 +61,17 @@ class Weights {
   // Returns the weights of a number; throws ArgumentError if there are none of that type.
   const PackedConv& conv(int index) const;
   const Vector& vector(int index) const;
-  std::int64_t bytes() const { return bytes_; }
+  std::int64_t bytes() const;
 
  private:
   struct Slot {
     bool is_conv;
     std::size_t index;
   };
-  const Slot& slot(int index, bool is_conv) const;
+  // Returns the place of weights among those of their type. The caller holds runtime_mutex().
+  std::size_t place_of(int index, bool is_conv) const;
 
-  std::vector<Slot> slots_;
+  std::vector<Slot> slots_;  // this and the following are guarded by runtime_mutex()
   std::vector<std::unique_ptr<const PackedConv>> convs_;
   std::vector<std::unique_ptr<const Vector>> vectors_;
   std::int64_t bytes_ = 0;

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from e4s_engine import __version__
@@ -42,7 +44,17 @@ def _read(_app: Any, page: str, source: list[str]) -> None:
     text = _OUTSIDE.sub(r"`\1`", text)  # files of the repository
     if page == "commands":
         text = text.replace("<!-- commands -->", "\n".join(_commands(arguments_parser())))
+    if page == "notebook":
+        text = text.replace("<!-- cells -->", "\n\n".join(_cells(Path(__file__).with_name("notebook.ipynb"))))
     source[0] = text
+
+
+def _cells(notebook: Path) -> Iterator[str]:
+    """Yield a notebook's cells in Markdown, their headings one level lower than in the notebook."""
+    for cell in json.loads(notebook.read_text("utf-8"))["cells"]:
+        text = "".join(cell["source"])
+        is_code = cell["cell_type"] == "code"
+        yield f"```python\n{text}\n```" if is_code else re.sub(r"^#", "##", text, flags=re.M)
 
 
 def _listed(lines: list[str]) -> None:

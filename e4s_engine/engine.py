@@ -11,7 +11,7 @@ import os
 from collections.abc import Generator, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -47,8 +47,6 @@ from e4s_engine.result import Face, HeadPose, Restoration, Result
 from e4s_engine.weights import Model
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
     from e4s_engine.video.options import Steady
     from e4s_engine.video.video import Progress as VideoProgress
     from e4s_engine.video.video import Video
@@ -306,6 +304,8 @@ class Engine:
         **changes: Unpack[SwapChanges],
     ) -> Video:
         """Swap people in a clip: iterate over the result, or `save` it.
+
+        For example::
 
             for frame in engine.video("ann.jpg", "holiday.mp4"):
                 show(frame.image)

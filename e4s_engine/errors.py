@@ -93,6 +93,5 @@ def noted(note: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        notes = [*getattr(error, "__notes__", []), note]  # add_note needs Python 3.11, which shows them too
-        error.__notes__ = notes  # type: ignore[attr-defined]
+        error.add_note(note)
         raise

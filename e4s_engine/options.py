@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, Unpack
 
 import numpy as np
 
@@ -11,9 +11,6 @@ from e4s_engine.errors import ArgumentError
 from e4s_engine.faces import choose
 from e4s_engine.photo import match
 from e4s_engine.photo.blend import MODES
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 CHOICES = ("auto", True, False)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+import json
 import re
 import subprocess
 import sys
@@ -97,6 +99,8 @@ def test_the_site_builds(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     commands = (tmp_path / "commands.html").read_text()
     assert all(f"e4s {name}" in commands for name in cli.COMMANDS) and "e4s train rgi" in commands
+    assert "regions.PALETTE[labels]" in re.sub("<[^>]*>", "", (tmp_path / "notebook.html").read_text())
+    assert (next(tmp_path.rglob("notebook.ipynb"))).stat().st_size > 1000
     assert "Mix the reference" in (tmp_path / "api.html").read_text()
 
 
@@ -149,6 +153,37 @@ def test_the_examples_of_a_page_run(
     assert len(examples) >= 2
     for example in examples:
         exec(compile(example, page, "exec"), names)
+
+
+def cells(kind: str) -> list[str]:
+    """Return the sources of the notebook's cells of a kind."""
+    notebook = json.loads((ROOT / "docs" / "notebook.ipynb").read_text("utf-8"))
+    assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
+    assert len({cell["id"] for cell in notebook["cells"]}) == len(notebook["cells"])
+    found = [cell for cell in notebook["cells"] if cell["cell_type"] == kind]
+    assert all((cell["outputs"], cell["execution_count"]) == ([], None) for cell in found if kind == "code")
+    return ["".join(cell["source"]) for cell in found]
+
+
+def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every cell in its order, with the bundled model; those that end in a picture have one to show."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("E4S_WEIGHTS", raising=False)
+    names: dict[str, object] = {}
+    shown = 0
+    for cell in cells("code"):
+        body = ast.parse(cell, "notebook.ipynb")
+        last = body.body.pop() if isinstance(body.body[-1], ast.Expr) else None
+        exec(compile(body, "notebook.ipynb", "exec"), names)
+        if last is not None:
+            value = eval(compile(ast.Expression(last.value), "notebook.ipynb", "eval"), names)
+            shown += hasattr(value, "_repr_png_")
+    assert shown >= 6
+
+
+def test_links_of_the_notebook_lead_to_pages() -> None:
+    targets = [target for cell in cells("markdown") for target in LINK.findall(cell)]
+    assert targets and all((ROOT / "docs" / target).is_file() for target in targets)
 
 
 def variables() -> dict[str, str]:

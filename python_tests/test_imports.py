@@ -21,7 +21,7 @@ ALLOWED = {
     },
     "video": {"faces", "marks", "options", "photo", "pipeline", "result"},
     "serve": {"engine", "faces", "marks", "options", "photo", "result", "weights"},
-    "ui": {"engine", "faces", "marks", "options", "photo", "pipeline", "result", "synth"},
+    "ui": {"engine", "faces", "marks", "options", "photo", "pipeline", "result", "synth", "weights"},
     "evaluation": {"engine", "faces", "marks", "options", "photo", "result"},
     "integrations": {"engine", "faces", "options", "photo", "result"},
     "training": {"backends", "networks", "ops", "photo", "pipeline", "synth", "testing", "weights"},

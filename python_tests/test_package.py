@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+import wheel_contents
 
 import e4s_engine
 from e4s_engine import _native
@@ -83,15 +84,31 @@ def wheel(tmp_path_factory):
     return built
 
 
-def test_wheel_holds_the_package_and_nothing_else(wheel):
-    names = zipfile.ZipFile(wheel).namelist()
-    sources = {str(p.relative_to(ROOT)) for p in (ROOT / "e4s_engine").rglob("*.py")}
-    sources |= {f"e4s_engine/kernels/{p.name}" for p in (ROOT / "kernels").glob("*.py")}
-    sources |= {str(p.relative_to(ROOT)) for p in (ROOT / "e4s_engine" / "ui" / "page").iterdir()}
-    assert sources <= set(names) and "e4s_engine/kernels/regional_conv.py" in sources
-    assert "e4s_engine/py.typed" in names
-    assert any(name.startswith("e4s_engine/_native") and name.endswith((".so", ".pyd")) for name in names)
-    assert not [n for n in names if not n.startswith(("e4s_engine/", f"e4s_engine-{e4s_engine.__version__}"))]
+def test_the_wheel_holds_the_package_and_nothing_else(wheel):
+    assert wheel_contents.problems(wheel) == []
+
+
+def test_what_a_wheel_lacks_or_has_too_much_of_is_told(wheel, tmp_path):
+    """Such wheels as a mistake in pyproject.toml would build."""
+    wrong = tmp_path / wheel.name
+    about = f"e4s_engine-{e4s_engine.__version__}.dist-info/"
+    left_out = ("e4s_engine/kernels/add.py", "e4s_engine/py.typed", f"{about}licenses/LICENSE")
+    with zipfile.ZipFile(wheel) as whole, zipfile.ZipFile(wrong, "w") as other:
+        for name in set(whole.namelist()) - set(left_out):
+            data = whole.read(name)
+            if name == f"{about}METADATA":
+                data = data.replace(b"Requires-Dist: tqdm", b"Requires-Dist: torch")
+            other.writestr(name, data)
+        other.writestr("python_tests/test_package.py", "")
+        other.writestr("e4s_engine/models/official.pt", bytes(wheel_contents.MOST_MODEL + 1))
+    told = "\n".join(wheel_contents.problems(wrong))
+    for words in (
+        "kernels/add.py is missing", "py.typed is missing", "LICENSE is missing",
+        "python_tests/test_package.py does not belong here", "official.pt has",
+        "the base install needs",
+        f"bytes, {wheel_contents.MOST_BYTES} at most",
+    ):  # fmt: skip
+        assert words in told, told
 
 
 @pytest.mark.slow

@@ -1,12 +1,18 @@
 """Check of the base install, end to end on a small random model, in an environment without PyTorch.
 
+Threads swap too. On a free-threaded Python the compiled extension must not ask for the GIL.
+
 python python_tests/wheel_check.py
 """
 
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
+import sysconfig
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +31,8 @@ PARSER = ParserConfig(classes=19, widths=(8, 8, 8, 16, 16), context=8, fusion=16
 
 
 def main() -> None:
-    """Load, encode, parse, swap in both ways, edit, reconstruct, save and read again."""
+    """Load, encode, parse, swap in both ways and from threads, edit, reconstruct, save and read again."""
+    check_gil()
     assert importlib.util.find_spec("torch") is None, "PyTorch is installed: this proves nothing"
     (a, x), (b, y) = portrait(0), portrait(1)
     with tempfile.TemporaryDirectory() as name:
@@ -45,7 +52,21 @@ def main() -> None:
             assert engine.parse(a, align=False).shape == again.labels.shape == (512, 512)
             assert engine.edit(a, b, ["eyes"], 0.5, labels=x, reference_labels=y).face.shape == (32, 32, 3)
             assert engine.reconstruct(a, x).face.shape == engine.decode(face.styles, x).shape
+            with ThreadPoolExecutor(4) as pool:
+                swaps = list(pool.map(lambda _: engine.swap(face, b, target_labels=y).image, range(32)))
+            assert all(np.array_equal(image, whole.image) for image in swaps)
             print(f"{e4s_engine.__file__}: {engine.backend}, {engine.precision}")
+
+
+def check_gil() -> None:
+    """Check that importing the extension does not bring back the GIL, where Python runs without."""
+    if not sysconfig.get_config_var("Py_GIL_DISABLED"):
+        return
+    code = "import sys; from e4s_engine import _native; print(sys._is_gil_enabled())"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False\n", done.stdout
 
 
 if __name__ == "__main__":

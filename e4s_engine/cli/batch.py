@@ -8,7 +8,7 @@ from argparse import Namespace
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from e4s_engine.cli import cluster, engines, flags, marking, outputs, progress, results, swap, targets
+from e4s_engine.cli import clips, cluster, engines, flags, marking, outputs, progress, results, swap, targets
 from e4s_engine.cli.jobs import Job, Outcome, jobs, outcomes
 from e4s_engine.errors import ArgumentError, E4SError
 
@@ -18,7 +18,10 @@ HELP = "many swaps, of a folder or a list, here or on a Ray cluster"
 def add(command: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     command.add_argument(
-        "inputs", metavar="SOURCE TARGET", nargs="*", help="a photo, and photos or folders to put it into"
+        "inputs",
+        metavar="SOURCE TARGET",
+        nargs="*",
+        help="a photo, and photos, clips or folders of them to put it into",
     )
     command.add_argument(
         "--list", metavar="FILE", help="CSV with the columns source and target, and perhaps regions and name"
@@ -27,6 +30,7 @@ def add(command: argparse.ArgumentParser) -> None:
     command.add_argument("-o", "--output", required=True, metavar="FOLDER", help="for the results")
     flags.add_overwrite(command)
     flags.add_quality(command)
+    clips.add(command)
     marking.add(command)
     marking.add_guard(command)
     results.add(command)
@@ -46,15 +50,31 @@ def run(arguments: Namespace) -> int:
     _check_failures(arguments)
     free = set(targets.check(arguments, [job.target for job in listed]))
     left = [job for job in listed if job.target in free]
-    results.check_quality(arguments, [job.target for job in left])
+    _check_clips(arguments, left)
     kept = len(listed) - len(left)
     if not left:
-        return results.report(arguments, len(listed), 0, kept)
+        return _report(arguments, listed, 0, kept)
     marking.check(arguments, *(job.target.output for job in left))
     failed = _done(arguments, left)
     if arguments.failures is not None:
         _write_failures(Path(arguments.failures), failed)
-    return results.report(arguments, len(listed), len(left) - len(failed), kept)
+    return _report(arguments, listed, len(left) - len(failed), kept)
+
+
+def _report(arguments: Namespace, listed: Sequence[Job], written: int, kept: int) -> int:
+    """Print the summary; return the exit code."""
+    what = "files" if any(job.target.clip for job in listed) else "photos"
+    return results.report(arguments, len(listed), written, kept, what)
+
+
+def _check_clips(arguments: Namespace, left: Sequence[Job]) -> None:
+    """Check the flags of photos and of clips. --overwrite begins interrupted clips anew."""
+    clips.check(arguments, [job.target.photo for job in left if job.target.clip])
+    results.check_quality(arguments, [job.target for job in left if not job.target.clip])
+    if arguments.overwrite:
+        for job in left:
+            if job.target.clip:
+                clips.begin_anew(job.target.output)
 
 
 def _check_failures(arguments: Namespace) -> None:
@@ -97,7 +117,7 @@ def _attempt(arguments: Namespace, todo: Sequence[Job], first: bool) -> Iterator
     """Do jobs once, in order, and show the progress."""
 
     def shown(done: Iterable[Outcome]) -> Iterator[Outcome]:
-        return iter(progress.bar(done, total=len(todo), unit="photo", desc=None if first else "again"))
+        return iter(progress.bar(done, total=len(todo), unit="file", desc=None if first else "again"))
 
     if arguments.ray:
         yield from shown(cluster.outcomes_of(arguments, todo, first))
@@ -107,18 +127,19 @@ def _attempt(arguments: Namespace, todo: Sequence[Job], first: bool) -> Iterator
 
 
 def _written(arguments: Namespace, outcome: Outcome, written: results.Written) -> Outcome:
-    """Write a result's file; return the outcome, with an error if that failed."""
+    """Write a photo's result; return the outcome, with an error if that failed."""
     from e4s_engine.photo.files import replacing
 
     if outcome.error:
         return outcome
     target = outcome.job.target
-    try:
-        results.check_free(arguments, target, written)
-        with replacing(target.output, "--output") as temporary:
-            temporary.write_bytes(outcome.data)
-    except E4SError as error:
-        return Outcome(outcome.job, error=str(error))
+    if outcome.data is not None:
+        try:
+            results.check_free(arguments, target, written)
+            with replacing(target.output, "--output") as temporary:
+                temporary.write_bytes(outcome.data)
+        except E4SError as error:
+            return Outcome(outcome.job, error=str(error))
     written[outputs.identity(target.output)] = target
     return outcome
 

@@ -1,7 +1,8 @@
 """Jobs of `e4s batch` on a Ray cluster: shards of jobs go to workers with an engine each, in order.
 
-Workers return the bytes of result files, which the command itself writes: a job that is done twice, as its
-worker died, leaves no trace.
+Workers return the bytes of photos' results, which the command itself writes: a job that is done twice, as its
+worker died, leaves no trace. A clip is a shard of its own, whose worker writes it part by part into the
+folder of results: another worker goes on where one died.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from e4s_engine.cli import engines, flags
-from e4s_engine.cli.jobs import Job, Outcome, outcomes
+from e4s_engine.cli.jobs import Job, Outcome, kind, outcomes
 from e4s_engine.errors import ArgumentError, E4SError
 
 _TRIES = 2  # of a shard whose worker died, beside the first; those that kill every worker are then left out
@@ -125,10 +126,10 @@ def _lost(waiting: Iterator[Job], found: Job | None) -> Iterator[Outcome]:
         yield Outcome(job, error="its workers died, perhaps for want of memory", again=True)
 
 
-def _shards(todo: Sequence[Job], size: int) -> Iterator[list[Job]]:
-    """Yield runs of at most so many jobs with the same source, which is encoded once for each."""
-    for _, group in groupby(todo, key=lambda job: (job.source, job.regions)):
-        same = list(group)
+def _shards(todo: Sequence[Job], most: int) -> Iterator[list[Job]]:
+    """Yield clips one by one, and runs of at most so many photos with one source, which is encoded once."""
+    for (_, _, is_clip), group in groupby(todo, key=kind):
+        same, size = list(group), 1 if is_clip else most
         yield from (same[start : start + size] for start in range(0, len(same), size))
 
 

@@ -104,11 +104,11 @@ def write(arguments: Namespace, result: Result, path: Path) -> None:
     result.save(path, quality=arguments.quality if lossy else None, **marking.how(arguments))
 
 
-def report(arguments: Namespace, total: int, written: int, kept: int) -> int:
+def report(arguments: Namespace, total: int, written: int, kept: int, what: str = "photos") -> int:
     """Print a batch's summary; return the exit code."""
     failed = total - written - kept
     if total > 1 or kept:
-        parts = [f"{written} of {total} photos written to {arguments.output}"]
+        parts = [f"{written} of {total} {what} written to {arguments.output}"]
         parts += [f"{kept} kept, as they exist"] if kept else []
         parts += [f"{failed} failed"] if failed else []
         print(", ".join(parts))

@@ -100,7 +100,7 @@ def swapped(
     known: tuple[Any, Any],
 ) -> Iterator[Result | Exception]:
     """Swap targets one after the other; yield results or errors. known: their labels and landmarks."""
-    source, regions = _source(engine, arguments, people)
+    source, regions = source_of(engine, arguments, people)
     options = engines.options(arguments)
     if arguments.put:
         options = options.changed(faces="largest")  # the source names the faces itself
@@ -191,7 +191,7 @@ def _single(which: Any) -> Any:
     return None if which == "all" or isinstance(which, tuple) else which
 
 
-def _source(engine: Engine, arguments: Namespace, people: dict[Any, Portrait | Face]) -> tuple[Any, Any]:
+def source_of(engine: Engine, arguments: Namespace, people: dict[Any, Portrait | Face]) -> tuple[Any, Any]:
     """Return the source of a swap, and the regions beside it."""
     # A single source takes any regions; several are a dict, which names them itself.
     (regions, *more) = people
@@ -222,7 +222,7 @@ def _explained(
     portrait = engine.portrait(
         target.photo, labels, align=arguments.align, landmarks=points, face=arguments.faces, argument="target"
     )
-    source, regions = _source(engine, arguments, people)
+    source, regions = source_of(engine, arguments, people)
     options = engines.options(arguments).changed(faces="largest")
     result = engine.swap(source, portrait, regions, options=options)
     result.save(target.output, quality=arguments.quality, **marking.how(arguments))

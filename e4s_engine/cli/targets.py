@@ -8,8 +8,9 @@ from argparse import Namespace
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from e4s_engine.cli import outputs
+from e4s_engine.cli import clips, outputs
 from e4s_engine.errors import ArgumentError, ImageError, OutputError
+from e4s_engine.photo.files import check_writable
 
 FORMATS = ("png", "jpg", "webp", "avif", "tiff", "bmp", "gif")
 _SAME = {".jpeg": ".jpg", ".tif": ".tiff"}
@@ -17,15 +18,18 @@ _SAME = {".jpeg": ".jpg", ".tif": ".tiff"}
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """A photo, its place in the output folder, and the file to write."""
+    """A photo or clip, its place in the output folder, and the file to write."""
 
     photo: Path
     place: Path
     output: Path
+    clip: bool = False
 
 
-def targets(arguments: Namespace) -> list[Target]:
+def targets(arguments: Namespace, with_clips: bool = False) -> list[Target]:
     """Return the targets of `e4s swap`: where each is, and where its result goes.
+
+    with_clips: whether clips are targets too, as of `e4s batch`.
 
     Raises ImageError for a folder without pictures, ArgumentError for flags that do not fit together,
     OutputError for results that would be one file.
@@ -34,21 +38,26 @@ def targets(arguments: Namespace) -> list[Target]:
     named = [Path(target) for target in arguments.target]
     ends = (os.sep, os.altsep or os.sep)
     several = len(named) > 1 or named[0].is_dir() or arguments.output.endswith(ends)
-    if not several and not output.is_dir():
+    clip = with_clips and clips.is_clip(named[0])
+    if not several and not output.is_dir() and (output.suffix or not clip):
         if arguments.format:
             raise ArgumentError("--format: is for folders of results; here the name of --output says it")
-        return [Target(named[0], Path(named[0].name), output)]
+        return [Target(named[0], Path(named[0].name), output, clip)]
     # A photo may be named twice.
-    return in_folder(dict.fromkeys(_places(named, arguments.recursive, output)), output, arguments.format)
+    places = dict.fromkeys(_places(named, arguments.recursive, output, with_clips))
+    return in_folder(places, output, arguments.format, with_clips)
 
 
-def in_folder(places: Iterable[tuple[Path, Path]], output: Path, form: str | None) -> list[Target]:
+def in_folder(
+    places: Iterable[tuple[Path, Path]], output: Path, form: str | None, with_clips: bool = False
+) -> list[Target]:
     """Return photos, with their places in the folder of results, as targets; makes the folder.
 
-    form: wanted format, as in `name_of`. Raises OutputError for results that would be one file.
+    form: wanted format, as in `name_of`; clips keep theirs. Raises OutputError for results that would be one
+    file.
     """
     _make_folder(output)
-    listed = [Target(photo, place, output / name_of(place, form)) for photo, place in places]
+    listed = [_target(photo, place, output, form, with_clips) for photo, place in places]
     for group in outputs.doubles(target.output for target in listed):
         if len(set(group)) == 1:
             photos = [str(target.photo) for target in listed if target.output == group[0]]
@@ -57,6 +66,11 @@ def in_folder(places: Iterable[tuple[Path, Path]], output: Path, form: str | Non
                 "different folders, or give the folder above them with --recursive"
             )
     return listed
+
+
+def _target(photo: Path, place: Path, output: Path, form: str | None, with_clips: bool) -> Target:
+    clip = with_clips and clips.is_clip(photo)
+    return Target(photo, place, output / (place if clip else name_of(place, form)), clip)
 
 
 def name_of(place: Path, form: str | None) -> Path:
@@ -89,37 +103,45 @@ def _make_folder(output: Path) -> None:
         ) from error
 
 
-def _places(named: Sequence[Path], recursive: bool, output: Path) -> Iterator[tuple[Path, Path]]:
+def _places(
+    named: Sequence[Path], recursive: bool, output: Path, with_clips: bool
+) -> Iterator[tuple[Path, Path]]:
     """Yield every photo with its place below the folder that was named."""
+    what = "pictures or clips" if with_clips else "pictures"
     for path in named:
         if not path.is_dir():
             yield path, Path(path.name)
             continue
-        inside = sorted(_inside(path, recursive, output))
+        inside = sorted(_inside(path, recursive, output, with_clips))
         if not inside:
             more = "" if recursive else "; --recursive looks into its folders"
-            raise ImageError(f"target: the folder {path} holds no pictures{more}")
+            raise ImageError(f"target: the folder {path} holds no {what}{more}")
         yield from ((photo, photo.relative_to(path)) for photo in inside)
 
 
-def _inside(folder: Path, recursive: bool, output: Path) -> Iterator[Path]:
-    """Yield the pictures in a folder.
+def _inside(folder: Path, recursive: bool, output: Path, with_clips: bool) -> Iterator[Path]:
+    """Yield the pictures in a folder, and perhaps the clips.
 
     Hidden files are left out, among them the AppleDouble files ("._a.jpg") that macOS leaves on other disks,
-    and so is the output folder, if it lies inside.
+    and so are the output folder, if it lies inside, and the parts of clips whose swap was interrupted.
     """
     from e4s_engine.photo import opening
+    from e4s_engine.video import ledger
 
+    suffixes = opening.SUFFIXES | set(clips.SUFFIXES if with_clips else ())
     left_out = outputs.identity(output)
     for root, folders, files in os.walk(folder):
         here = Path(root)
         folders[:] = [
             name
             for name in folders
-            if recursive and not name.startswith(".") and outputs.identity(here / name) != left_out
+            if recursive
+            and not name.startswith(".")
+            and not name.endswith(ledger.UNFINISHED)
+            and outputs.identity(here / name) != left_out
         ]
         for name in files:
-            if not name.startswith(".") and Path(name).suffix.lower() in opening.SUFFIXES:
+            if not name.startswith(".") and Path(name).suffix.lower() in suffixes:
                 yield here / name
 
 
@@ -156,4 +178,7 @@ def _check_place(target: Target) -> None:
     """Check a result's format and folder; make the folders between, which --recursive needs."""
     if len(target.place.parts) > 1:
         target.output.parent.mkdir(parents=True, exist_ok=True)
-    outputs.check_format(target.output, "--output")
+    if target.clip:
+        check_writable(target.output, "--output")
+    else:
+        outputs.check_format(target.output, "--output")

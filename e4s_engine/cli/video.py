@@ -9,7 +9,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from e4s_engine.cli import engines, files, flags, marking, outputs, progress
+from e4s_engine.cli import clips, engines, files, flags, marking, outputs, progress
 from e4s_engine.errors import ArgumentError, OutputError
 
 if TYPE_CHECKING:
@@ -54,14 +54,6 @@ def add(command: argparse.ArgumentParser) -> None:
         "--source-face", type=flags.faces, default="largest", metavar="WHICH", help="which face of SOURCE"
     )
     command.add_argument(
-        "--every",
-        type=flags.positive,
-        default=16,
-        metavar="N",
-        help="encode the target every N frames; 1: every frame",
-    )
-    command.add_argument("--no-steady", action="store_true", help="swap every frame as a photo")
-    command.add_argument(
         "--from", dest="start", type=_seconds, default=0.0, metavar="TIME", help="1.5 or 0:01.5"
     )
     command.add_argument("--to", dest="stop", type=_seconds, metavar="TIME", help="end before this time")
@@ -70,11 +62,8 @@ def add(command: argparse.ArgumentParser) -> None:
         "-o", "--output", metavar="OUT", help=".mp4, .mov, .mkv, .webm, .gif, or a name without ending: PNGs"
     )
     flags.add_overwrite(command)
-    command.add_argument("--encoder", default="auto", help="auto, h264, hevc, av1, vp9 or ffv1 (lossless)")
+    clips.add(command)
     command.add_argument("--quality", type=int, metavar="N", help="on the encoder's scale; lower is better")
-    command.add_argument(
-        "--no-audio", action="store_true", help="leave out the sound, which is copied otherwise"
-    )
     command.add_argument("--resume", action="store_true", help="go on with a run that was interrupted")
     command.add_argument("--explain", metavar="SHEET", help="also write a sheet of what was steadied")
     command.add_argument("--json", action="store_true", help="with --faces: print one object per face")
@@ -134,15 +123,12 @@ def _check(arguments: Namespace, output: Path) -> None:
 
 
 def _video(engine: Engine, arguments: Namespace, bar: _Bar) -> Video:
-    from e4s_engine.video.options import Steady
-
-    steady = Steady.off() if arguments.no_steady else Steady(every=arguments.every)
     return engine.video(
         _source(engine, arguments),
         arguments.clip,
         arguments.regions,
         options=engines.options(arguments),
-        steady=steady,
+        steady=clips.steady(arguments),
         start=arguments.start,
         stop=arguments.stop,
         rate=arguments.rate,

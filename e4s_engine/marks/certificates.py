@@ -120,7 +120,7 @@ def make(days: int = 365 * _YEARS, age: int = 1) -> tuple[bytes, bytes]:
         )
         for name in ("issuer", "signer")
     ]
-    start = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=age)
+    start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=age)
     chain = b""
     for name, key, is_root in ((names[1], leaf, False), (names[0], root, True)):
         built = _extended(
@@ -203,7 +203,7 @@ def _checked(chain: bytes, key: bytes) -> str:
         raise ArgumentError(
             "sign: the key is no PEM file of a private key without a password; convert it to PKCS8 PEM"
         ) from error
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     start, end = leaf.not_valid_before_utc, leaf.not_valid_after_utc
     if not start <= now <= end:
         raise ArgumentError(

@@ -95,7 +95,7 @@ class Statement:
 
 def today() -> str:
     """Return the day alone: two runs write the same bytes, and nobody learns when somebody worked."""
-    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
 
 
 def is_synthetic(source_type: str) -> bool:

@@ -9,9 +9,7 @@ A network annotates `ops: Ops[T]` and its tensors `T`. T is PyTorch's tensor or 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, TypeVar
-
-Self = TypeVar("Self", bound="Value")
+from typing import Protocol, Self, TypeVar
 
 
 class Value(Protocol):
@@ -20,7 +18,7 @@ class Value(Protocol):
     @property
     def shape(self) -> tuple[int, ...]: ...
 
-    def __getitem__(self: Self, index: int, /) -> Self: ...
+    def __getitem__(self, index: int, /) -> Self: ...
 
 
 T = TypeVar("T", bound=Value)

@@ -26,7 +26,8 @@ def check_writable(path: str | os.PathLike[str], argument: str = "path") -> Path
         raise ArgumentError(f"{argument}: expected a path to write to, got {type(path).__name__}")
     try:
         final = Path(os.path.realpath(path))
-        final.exists()
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            final.stat()  # `exists` is silent about names that are too long from Python 3.14 on
     except (OSError, ValueError) as error:  # a name too long, or with a NUL
         raise OutputError(f"{argument}: not a usable path: {error}; choose another name") from error
     if not final.parent.is_dir():

@@ -137,6 +137,8 @@ def _file_bytes(path: str | os.PathLike[str], argument: str) -> bytes:
         )
     try:
         file = Path(path)
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            file.stat()  # `exists` is silent about names that are too long from Python 3.14 on
         if not file.exists():
             raise ImageError(f"{argument}: no such file: {file}")
         if not file.is_file():

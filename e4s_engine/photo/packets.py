@@ -30,7 +30,8 @@ _PNG_KEY = b"XML:com.adobe.xmp"
 _GIF_XMP = b"\x21\xff\x0bXMP DataXMP"
 _BEGIN, _END = b"<x:xmpmeta", b"</x:xmpmeta>"
 KNOWN = "PNG, JPEG, WebP, TIFF, AVIF, HEIC, GIF, BMP, PNM, MP4, MOV, Matroska, WebM"
-_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free")  # first boxes of MP4, MOV, AVIF and HEIC
+_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free")  # with which MP4, MOV, AVIF and HEIC begin
+_STILLS = (b"avif", b"avis", b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 _MATROSKA = b"\x1aE\xdf\xa3"
 _MATROSKA_TAG = b"\x45\xa3\x83XMP"  # a TagName of three letters
 _MATROSKA_HEAD = 4 << 20  # bytes in which the tag is searched
@@ -97,6 +98,13 @@ def mapped(opened: BinaryIO) -> Iterator[Data]:
         return
     with data:
         yield data
+
+
+def video_suffix(data: Data) -> str:
+    """Return ".mp4" or ".mov" for the bytes of such a video, "" for anything else."""
+    if data[4:8] not in _BOXES or data[8:12] in _STILLS:
+        return ""
+    return ".mp4" if data[4:8] == b"ftyp" and data[8:12] != b"qt  " else ".mov"
 
 
 def of_image(image: Image.Image) -> Packets:
@@ -248,7 +256,7 @@ def _first(data: Data, at: int) -> Iterator[tuple[str, bytes]]:
 
 def _in_boxes(data: Data, at: int, end: int) -> Iterator[tuple[str, bytes]]:
     """Walk the boxes of MP4, MOV, AVIF and HEIC. The packet of a still picture is an item: searched for."""
-    still = data[8:12] in (b"avif", b"avis", b"heic", b"heix", b"mif1")
+    still = data[8:12] in _STILLS
     while at + 8 <= end:
         length, kind, head = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8], 8
         if length == 1:

@@ -33,7 +33,7 @@ def wider(hole: Mask) -> Mask:
 def opacity(hole: Mask) -> Floats:
     """Return the opacity of the drawn picture over the crop [1024, 1024], in 0..1."""
     wide = (soft.blur(_taller(hole), soft.SEVEN) > 0).astype(np.uint8) * 255
-    mask = soft.blur(wide, soft.THREE) / np.float32(255)
+    mask = np.divide(soft.blur(wide, soft.THREE), np.float32(255), dtype=np.float32)
     return soft.erode(soft.resize_corners(mask, CROP)).clip(0, 1)
 
 

@@ -89,7 +89,7 @@ def reader(finder: Finder, align: str | bool, style_dim: int, model: str | None 
                     "pass none beside it"
                 )
             if isinstance(given, Face):
-                person = _from_face(given, argument, style_dim, model)
+                person = fitting(given, argument, style_dim, model)
             elif isinstance(given, Portrait):
                 person = given
             else:
@@ -118,7 +118,11 @@ def picture(person: Person, argument: str) -> Portrait:
     return Portrait(argument, person.crop, person.labels, face=person)
 
 
-def _from_face(face: Face, argument: str, style_dim: int, model: str | None) -> Face:
+def fitting(face: Face, argument: str, style_dim: int, model: str | None) -> Face:
+    """Return a Face as an engine takes it. Raises FaceFileError for one of another model, LabelsError.
+
+    style_dim, model: as in `reader`.
+    """
     if None not in (face.model, model) and face.model != model:
         raise FaceFileError(
             f"{argument}: this Face was encoded by another model (fingerprint {face.model}, this engine's is "

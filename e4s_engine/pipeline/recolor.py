@@ -123,7 +123,7 @@ def _references(own: Seen, other: Seen, mine: Parts, theirs: Parts, run: Run) ->
 
 def _normal(picture: Pixels) -> Floats:
     plain = picture / np.float32(255)
-    return (plain - np.array(MEAN, np.float32)) / np.array(STD, np.float32)
+    return np.asarray((plain - np.array(MEAN, np.float32)) / np.array(STD, np.float32), np.float32)
 
 
 def small(picture: Pixels) -> Pixels:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 
-# Of the calls of one thread (or task) alone: others on the same engine are not timed with it.
-_times: ContextVar[dict[str, float] | None] = ContextVar("stage_times", default=None)
+# Of the calls of one thread (or task) alone: others on the same engine are not timed with it. The thread is
+# noted, as threads of free-threaded builds inherit the context of the one that starts them.
+_times: ContextVar[tuple[int, dict[str, float]] | None] = ContextVar("stage_times", default=None)
 _UNTIMED = nullcontext()
 
 
@@ -20,7 +22,7 @@ def timed() -> Iterator[dict[str, float]]:
     for all from encode to blend where a backend does them in one go. A stage that comes twice is summed up.
     """
     times: dict[str, float] = {}
-    token = _times.set(times)
+    token = _times.set((threading.get_ident(), times))
     try:
         with stage("total"):
             yield times
@@ -30,8 +32,10 @@ def timed() -> Iterator[dict[str, float]]:
 
 def stage(name: str) -> AbstractContextManager[None]:
     """Time what runs inside, if this thread is `timed`."""
-    times = _times.get()
-    return _UNTIMED if times is None else _clocked(times, name)
+    timing = _times.get()
+    if timing is None or timing[0] != threading.get_ident():
+        return _UNTIMED
+    return _clocked(timing[1], name)
 
 
 @contextmanager

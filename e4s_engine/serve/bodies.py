@@ -62,7 +62,7 @@ class Bodies:
         try:
             reading = _form(request, chunks) if kind == FORM else _whole(chunks)
             return await asyncio.wait_for(reading, self._limits.upload_seconds)
-        except asyncio.TimeoutError as error:
+        except TimeoutError as error:
             message = f"the body did not arrive within {self._limits.upload_seconds:g} s"
             raise RequestError(408, "Timeout", message) from error
         except ClientDisconnect as error:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from e4s_engine.errors import RegionError
 from e4s_engine.marks.verify import verify
-from e4s_engine.photo import images, labelfile
+from e4s_engine.photo import images, labelfile, packets
 from e4s_engine.photo.images import Pixels
 from e4s_engine.regions import NAMES
 from e4s_engine.result import Result
@@ -23,6 +23,7 @@ from e4s_engine.serve.fields import (
     Body,
     Choice,
     Labels,
+    Markable,
     Names,
     OneFace,
     Person,
@@ -56,6 +57,7 @@ class Call:
 
     pictures: fields that hold picture files or saved faces. media: what is answered unless JSON is wanted;
     empty: always JSON. run: function (engine, request, whether JSON is wanted) -> Answer. answer: example.
+    videos: those of `pictures` that may hold videos too, which are not decoded.
     """
 
     name: str
@@ -65,11 +67,14 @@ class Call:
     media: tuple[str, ...]
     run: Callable[[Engine, Any, bool], Answer]
     answer: dict[str, Any]
+    videos: tuple[str, ...] = ()
 
     def pictures_of(self, body: Any) -> Iterator[tuple[str, bytes]]:
         """Yield the pictures and saved faces of a request, with their fields."""
         for name in self.pictures:
             value = getattr(body, name)
+            if name in self.videos and packets.video_suffix(value):
+                continue
             for one in value if isinstance(value, list) else [] if value is None else [value]:
                 yield name, one.image if isinstance(one, Also) else one
 
@@ -128,7 +133,7 @@ Faces = request("Faces", {"image": (Picture, ...)})
 Verify = request(
     "Verify",
     {
-        "file": (Picture, ...),
+        "file": (Markable, ...),
         "original": (Picture | None, None),
         "pixels": (
             Annotated[
@@ -235,7 +240,8 @@ def _verify(engine: Engine, body: Any, wants_json: bool) -> Answer:
         for name in ("file", "original"):
             data = getattr(body, name)
             if data is not None:
-                paths[name] = Path(folder, name + images.header(data, name).suffix)
+                suffix = packets.video_suffix(data) or images.header(data, name).suffix
+                paths[name] = Path(folder, name + suffix)
                 paths[name].write_bytes(data)
         verdict = verify(paths["file"], original=paths.get("original"), pixels=body.pixels)
     return _json(dataclasses.asdict(verdict))
@@ -374,11 +380,12 @@ CALLS = (
     ),
     Call(
         "verify",
-        "Read the marks of a picture: whether a model made or changed it, and what is certain.",
+        "Read the marks of a picture or video: whether a model made or changed it, and what is certain.",
         Verify,
         ("file", "original"),
         (),
         _verify,
         _VERDICT,
+        videos=("file",),
     ),
 )

@@ -68,7 +68,7 @@ class Exchange:
         """
         late = refusal.status == 408  # it had its time
         if linger and not (self.ended or late or Headers(scope=self.scope).get("expect")):
-            with suppress(asyncio.TimeoutError):
+            with suppress(TimeoutError):
                 await asyncio.wait_for(self._drop(), _LINGER_SECONDS)
         await refusal.response()(self.scope, self.receive, self.send)
 

@@ -54,6 +54,7 @@ def _bytes(description: str) -> Any:
 
 
 Picture = _bytes("a picture file, at least 32 x 32 pixels")
+Markable = _bytes("a picture file, or a video: MP4, MOV")
 Person = _bytes("a picture file, or a saved face (`/v1/encode`)")
 Labels = _bytes("a one-channel PNG of the aligned crop's regions, 0 to 11")
 Points = Annotated[

@@ -125,7 +125,7 @@ class Server:
         )
 
     async def add(self, request: Request) -> Response:
-        """Take a photo, the file's bytes as the body; `as` names it in error messages."""
+        """Take a photo or a saved Face, the file's bytes as the body; `as` names it in error messages."""
         argument = request.query_params.get("as", "photo")
         if argument not in ("source", "target", "photo"):
             raise NotServedError(422, "expected source, target or photo", "as")
@@ -143,7 +143,9 @@ class Server:
 
     async def _added(self, request: Request, data: bytes, argument: str) -> Response:
         """Keep a photo for its visitor, who may be new."""
-        photo = await self._in_thread(lambda: Photo(data, argument))
+        photo = await self._in_thread(lambda: photos.added(data, argument))
+        if argument == "target":
+            photo.as_target()
         cookie = request.cookies.get(COOKIE)
         visitor = self.visitors.known(cookie)
         if visitor is None:

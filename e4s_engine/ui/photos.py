@@ -13,15 +13,18 @@ from e4s_engine import regions, synth
 from e4s_engine.engine import Engine
 from e4s_engine.errors import ArgumentError, E4SError
 from e4s_engine.faces.face import DetectedFace
-from e4s_engine.photo import align, border, images
+from e4s_engine.photo import align, border, images, sheets
 from e4s_engine.photo.images import Pixels
+from e4s_engine.pipeline import portraits
 from e4s_engine.pipeline.located import Portrait
 from e4s_engine.regions import Labels
 from e4s_engine.result import Face
+from e4s_engine.weights import facefile
 
 View = Literal["face", "photo"]
 VIEWS = ("face", "photo")
 RENDERED = 384  # side of rendered people, in pixels
+_NO_PHOTO = "a saved face holds no photo"
 _LARGEST = {"face": 1024, "photo": 1600}  # sides of views, in pixels
 
 
@@ -30,12 +33,12 @@ class Picked:
     """A face of a photo, ready for swaps.
 
     number: which of the photo's faces it is, 0 the largest; None if the photo is taken as its aligned crop.
-    portrait: it aligned and parsed. face: it encoded, with its photo. driven: it encoded in the pose and with
-    the expression of a target; None: as it is.
+    portrait: it aligned and parsed; None for a saved Face. face: it encoded, with its photo if there is one.
+    driven: it encoded in the pose and with the expression of a target; None: as it is.
     """
 
     number: int | None
-    portrait: Portrait
+    portrait: Portrait | None
     face: Face
     driven: Face | None = None
 
@@ -80,11 +83,17 @@ class Photo:
         Raises E4SError.
         """
         picked = self._chosen(self.argument)
+        if picked.portrait is None:
+            raise ArgumentError(f"{self.argument}: {_NO_PHOTO} that can be driven; add the photo itself")
         driven = None
         if target is not None:
-            driving = target._chosen("target").portrait
+            driving = target.as_target()._chosen("target").portrait
             driven = engine.encode(picked.portrait, driving=driving)
         self.picked = dataclasses.replace(picked, driven=driven)
+
+    def as_target(self) -> Photo:
+        """Return this photo, which is to be changed. Raises ArgumentError if there is none."""
+        return self
 
     def encoded(self, about: str) -> Face:
         """Return the face that is picked. Raises ArgumentError if there is none."""
@@ -112,6 +121,7 @@ class Photo:
             "faces": faces,
             "picked": None if self.picked is None else self._picked_facts(self.picked),
             "error": None if self.error is None else str(self.error),
+            "saved": None,
         }
 
     def _picked_facts(self, picked: Picked) -> dict[str, Any]:
@@ -122,9 +132,8 @@ class Photo:
 
     def original(self, view: View) -> Pixels:
         """Return the photo itself as the page shows it, before any swap."""
-        if self.picked is not None:
-            crop = self.picked.face.crop
-            assert crop is not None
+        crop = None if self.picked is None else self.picked.face.crop
+        if crop is not None:
             return shrunk(crop.image if view == "face" else crop.photo, view)
         return shrunk(images.read(self._data, self.argument), view)
 
@@ -135,6 +144,37 @@ class Photo:
             points = self.faces[self.picked.number].points
             image = border.reflected(align.crop(image, points)).image  # as `Engine.crop` does
         return shrunk(image, view)
+
+
+class SavedFace(Photo):
+    """A saved Face: a source without its photo, shown by its thumbnail, or by its labels if it has none."""
+
+    def __init__(self, data: bytes, argument: str) -> None:
+        """Read it. argument: its name in error messages. Raises FaceFileError, or ImageError."""
+        self._saved = Face.load(data, argument)
+        super().__init__(self._saved.thumbnail or png(sheets.colour(self._saved.labels)), argument)
+
+    def find(self, engine: Engine) -> None:
+        """Check that it is of the engine's model. Raises FaceFileError."""
+        face = portraits.fitting(self._saved, self.argument, engine.config.style_dim, engine.fingerprint)
+        self.picked = Picked(None, None, face)
+
+    def pick(self, engine: Engine, which: Any, aligned: Any = "auto") -> None:
+        """Raise ArgumentError: it is one face."""
+        raise ArgumentError("face: a saved face is one; there are no others to pick")
+
+    def as_target(self) -> Photo:
+        """Raise ArgumentError."""
+        raise ArgumentError(f"target: {_NO_PHOTO} to change; add the photo itself")
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the page shows of it, with the texts on consent and licence."""
+        return super().facts() | {"saved": {"consent": self._saved.consent, "licence": self._saved.licence}}
+
+
+def added(data: bytes, argument: str) -> Photo:
+    """Return an uploaded file as a photo or a saved Face. Raises ImageError or FaceFileError."""
+    return SavedFace(data, argument) if facefile.is_saved(data) else Photo(data, argument)
 
 
 def rendered(seed: int) -> bytes:

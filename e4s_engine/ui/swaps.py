@@ -81,7 +81,7 @@ def wish(body: Any, visitor: Visitor) -> Wish:
     people = tuple(
         (visitor.photo(one.get("photo"), "source"), _regions(one.get("regions"))) for one in sources
     )
-    target = visitor.photo(body.get("target"), "target")
+    target = visitor.photo(body.get("target"), "target").as_target()
     return Wish(target, people, _options(body.get("options", {})), _painted(body.get("painted")))
 
 
@@ -173,9 +173,11 @@ def sheet(asked: Wish, result: Result) -> Pixels:
     people = [(f"source {i + 1}", photo) for i, (photo, _) in enumerate(asked.sources)]
     for name, photo in [*people, ("target", asked.target)]:
         face = photo.encoded(name)
-        assert face.crop is not None
-        above.append((name, face.crop.image))
-        below.append((f"{name} labels", sheets.overlay(face.crop.image, face.labels)))
+        above.append((name, photo.original("face")))
+        labels = sheets.colour(face.labels)
+        if face.crop is not None:
+            labels = sheets.overlay(face.crop.image, face.labels)
+        below.append((f"{name} labels", labels))
         given = photo.given(name)
         if given.driven is not None and given.driven.reenacted is not None:
             above.append((f"{name} driven", given.driven.reenacted))

@@ -21,6 +21,7 @@ from e4s_engine.marks.statement import ChangedFace, today
 from e4s_engine.photo.files import check_writable
 from e4s_engine.video.joining import Piece
 
+UNFINISHED = ".unfinished"  # ending of the folder
 _FILE = "ledger.json"
 _NEW = ".e4s-new"  # ending of a ledger that is being written
 _VERSION = 1
@@ -30,7 +31,7 @@ Job = Mapping[str, Any]  # what the finished file depends on, as JSON
 
 def folder_of(output: Path) -> Path:
     """Return the folder of the parts of an unfinished file."""
-    return output.with_name(f"{output.name}.unfinished")
+    return output.with_name(f"{output.name}{UNFINISHED}")
 
 
 class Ledger:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,14 @@ def test_500_swaps_from_four_threads(backend: Any) -> None:
     # Sanitized builds keep freed memory.
     if report.grown_mb is not None and _native.__version__ != "sanitized":
         assert report.grown_mb < 4
+
+
+def test_threads_store_weights_at_once() -> None:
+    """Every call gets a number of its own, with the GIL and without."""
+    store, vector = _native.Weights(), np.ones(16, np.float32)
+    with ThreadPoolExecutor(8) as pool:
+        numbers = list(pool.map(lambda _: store.add_vector(vector), range(2000)))
+    assert sorted(numbers) == list(range(2000)) and store.bytes == 2000 * vector.nbytes
 
 
 def test_arena_shares_memory(backend: Any) -> None:

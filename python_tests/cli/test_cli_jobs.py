@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from e4s_engine.cli import cluster, results
+from e4s_engine.cli.jobs import Job
+from e4s_engine.cli.targets import Target
 from e4s_engine.errors import DeviceMemoryError
 from e4s_engine.photo import images
 
@@ -142,12 +144,13 @@ def test_without_ray_the_extra_is_named(fails, here, monkeypatch):
 
 
 def test_jobs_go_in_shards_of_one_source():
-    from e4s_engine.cli.jobs import Job
-
     names = "aaaaabba"
-    todo = [Job(number, name, None, None) for number, name in enumerate(names)]
+    photo, clip = Target(Path(), Path(), Path()), Target(Path(), Path(), Path(), clip=True)
+    todo = [Job(number, name, None, photo) for number, name in enumerate(names)]
     shards = [[job.number for job in shard] for shard in cluster._shards(todo, 3)]
     assert shards == [[0, 1, 2], [3, 4], [5, 6], [7]]
+    alone = cluster._shards([Job(number, "a", None, clip) for number in range(2)], 3)
+    assert [[job.number for job in shard] for shard in alone] == [[0], [1]]
     waiting = iter(todo)
     lost = [outcome.job.number for outcome in cluster._lost(waiting, todo[2])]
     assert lost == [0, 1] and next(waiting) is todo[3]

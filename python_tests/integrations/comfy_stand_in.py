@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 import pytest
 
 
-class FolderType(str, Enum):
+class FolderType(str, Enum):  # noqa: UP042 - as in ComfyUI
     input, output, temp = "input", "output", "temp"
 
 

@@ -21,7 +21,7 @@ def interface(kind: str, nodes: dict[str, Any]) -> tuple[dict[str, str], list[st
     schema = nodes[kind].GET_SCHEMA()
     sockets = {one.id: str(one.io_type) for one in schema.inputs if not hasattr(one, "default")}
     widgets = [one.id for one in schema.inputs if hasattr(one, "default")]
-    return sockets, [str(one.io_type) for one in schema.outputs], widgets
+    return sockets, [str(one.io_type) for one in schema.outputs or ()], widgets
 
 
 def prompt(file: Path, nodes: dict[str, Any]) -> dict[str, Any]:

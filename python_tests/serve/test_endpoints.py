@@ -12,6 +12,8 @@ from PIL import Image
 
 from e4s_engine import regions, synth
 from e4s_engine.engine import Engine
+from e4s_engine.marks import making
+from e4s_engine.marks.statement import Statement
 from e4s_engine.photo import images
 from e4s_engine.result import Face
 
@@ -145,6 +147,19 @@ def test_answers_carry_their_marks(client):
     assert verdict["marked"] and verdict["ours"] and not verdict["problems"]
     assert not client.json("/v1/verify", {"file": BEN}).json["marked"]
     assert client.form("/v1/verify", {"file": b"nothing"}).status == 422
+
+
+def test_videos_say_what_they_are_too(client):
+    """Such as `e4s video` writes: the mark is a box of its own, and nothing is decoded."""
+    clip = (16).to_bytes(4, "big") + b"ftypisom" + bytes(4) + (8).to_bytes(4, "big") + b"mdat"
+    marked = clip + making.video_box(Statement("swap", 1.0))
+    for file in (marked, marked.replace(b"isom", b"qt  ")):
+        verdict = client.form("/v1/verify", {"file": file}).json
+        assert verdict["marked"] and verdict["ours"] and not verdict["problems"]
+    assert not client.json("/v1/verify", {"file": clip}).json["marked"]
+    assert client.form("/v1/verify", {"file": marked, "pixels": "quick"}).status == 422
+    refused = client.form("/v1/swap", {"source": ANN, "target": marked, **PLAIN})
+    assert refused.status == 422 and refused.error.startswith("target: ")
 
 
 def test_a_guard_may_refuse(tiny_weights):

@@ -241,6 +241,20 @@ def test_several_sources_give_different_regions(swapped, folder):
     assert "bob.png" in page.find("#sources .card").text and "gives lips" in page.find("#sources").text
 
 
+def test_a_saved_face_is_dropped_like_a_photo(page, folder, engine):
+    engine.encode(B).save(folder / "bob.face", consent="agreed on 3 May")
+    page.add("target", folder / "bob.face")
+    page.wait(lambda: "holds no photo to change" in page.find("#error-target").text)
+    page.add("target", folder / "ann.png")
+    page.follow(lambda: page.add("another", folder / "bob.face"))
+    assert "bob.face: a saved face; consent: agreed on 3 May" in page.find("#sources").text
+    assert page.run("return document.querySelector('#sources img').naturalWidth") == 128
+    assert not page.find("#exchange").is_displayed()
+    _, data = page.download("#download")
+    wanted = engine.swap(folder / "bob.face", engine.encode(A, keep_photo=True)).image
+    assert np.array_equal(pixels(data), wanted)
+
+
 def test_errors_stand_near_what_they_name(swapped, folder):
     page = swapped
     page.add("another", folder / "broken.png")

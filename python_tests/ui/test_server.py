@@ -219,6 +219,56 @@ def test_a_source_is_driven_where_the_weights_are_at_hand(tiny_weights, tmp_path
         assert np.array_equal(pixels(client.post("/api/download", body)[1]), pixels(plain))
 
 
+@pytest.fixture
+def saved(engine, tmp_path):
+    """Return a function that saves the face of `B`; it returns the file's bytes."""
+
+    def save(**how):
+        engine.encode(B).save(tmp_path / "bob.face", **how)
+        return (tmp_path / "bob.face").read_bytes()
+
+    return save
+
+
+def test_a_saved_face_is_a_source_beside_photos(client, engine, swap, saved):
+    face = client.add(saved(consent="agreed"), "source")
+    assert face["saved"] == {"consent": "agreed", "licence": ""} and face["picked"]["number"] is None
+    assert (face["width"], face["faces"]) == (128, []) and "eyes" in face["picked"]["regions"]
+    assert pixels(client.get(f"/api/photos/{face['id']}/face")[1]).shape == (128, 128, 3)
+    swap["sources"] = [{"photo": face["id"], "regions": ["nose"]}, *swap["sources"]]
+    loaded, bob = e4s_engine.Face.load(saved()), engine.encode(B)
+    wanted = engine.swap({"nose": loaded, "eyes": bob}, engine.encode(A, keep_photo=True))
+    assert np.array_equal(pixels(client.post("/api/download", swap)[1]), wanted.image)
+    assert pixels(client.post("/api/sheet", swap)[1]).shape[1] > 4 * 384
+    status, labels = client.get(f"/api/photos/{face['id']}/labels")
+    assert status == 200 and np.array_equal(pixels(labels), loaded.labels)
+
+
+def test_a_saved_face_without_a_picture_is_shown_by_its_labels(client, saved):
+    face = client.add(saved(thumbnail=False), "source")
+    assert face["width"] == regions.LABEL_SIZE
+    assert pixels(client.get(f"/api/photos/{face['id']}/photo")[1]).std() > 0
+
+
+def test_a_saved_face_holds_no_photo(client, swap, saved):
+    about = "a saved face holds no photo"
+    face, data = client.add(saved(), "source")["id"], saved()
+    assert about in refusal(client.ask("POST", "/api/photos?as=target", data))["error"]
+    refused = refusal(client.post("/api/swap", {**swap, "target": face}))
+    assert refused["about"] == "target" and about in refused["error"]
+    driven = client.post(f"/api/photos/{face}/drive", {"target": swap["target"]})
+    assert f"source: {about} that can be driven" in refusal(driven)["error"]
+    assert "others to pick" in refusal(client.post(f"/api/photos/{face}/face", {"face": 0}))["error"]
+
+
+def test_a_saved_face_of_another_model_takes_no_place(client, saved, engine):
+    other = saved().replace(engine.fingerprint.encode(), b"0" * len(engine.fingerprint))
+    error = refusal(client.ask("POST", "/api/photos?as=source", other))["error"]
+    assert error.startswith("source: this Face was encoded by another model")
+    damaged = refusal(client.ask("POST", "/api/photos?as=source", saved()[:-40]))["error"]
+    assert "no saved Face that can be read" in damaged and client.cookie is None
+
+
 def test_an_unknown_region_is_the_engine_s_error(client, swap):
     swap["sources"][0]["regions"] = ["noze"]
     error = refusal(client.post("/api/swap", swap))

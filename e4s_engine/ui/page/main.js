@@ -152,7 +152,7 @@ function showPeople() {
       const card = make("article", { className: i === state.active && state.sources.length > 1 ? "card active" : "card" });
       const title = state.sources.length > 1 ? `Source ${i + 1}` : "Source";
       card.append(head(title, photo), ...portrait(photo, "source"));
-      if (facts.reenacts && photo.picked) card.append(driving(photo));
+      if (facts.reenacts && photo.picked && !photo.saved) card.append(driving(photo));
       if (state.sources.length > 1) {
         const choose = make("button", { type: "button" }, i === state.active ? "Choosing its regions" : "Choose its regions");
         choose.dataset.key = `choose-${i}`;
@@ -160,7 +160,6 @@ function showPeople() {
         choose.addEventListener("click", () => {
           state.active = i;
           showPeople();
-          showRegions();
         });
         card.append(choose, make("p", { className: "chosen" }, given(photo)));
       }
@@ -170,10 +169,10 @@ function showPeople() {
   const some = state.sources.length > 0;
   const [title, hint, input] = $("another").firstChild.children;
   title.textContent = some ? "Add another source" : "Add a source";
-  hint.textContent = some ? "regions from several people" : "the person to take the face from";
+  hint.textContent = some ? "regions from several people" : "the person to take the face from: a photo, or a saved face";
   label(input, title.textContent);
   $("another").hidden = state.sources.length + (state.target ? 1 : 0) >= facts.photos;
-  $("exchange").hidden = !(state.target && some);
+  $("exchange").hidden = !(state.target && some && !state.sources[state.active].saved);
   if (focused) document.querySelector(`[data-key="${focused}"]`)?.focus();
   showRegions();
 }

@@ -12,9 +12,10 @@ export function label(element, text) {
   return element;
 }
 
-/** Return a place for files, by mouse, keyboard or drop. files: called with the photos that come. */
-export function dropPlace(card, title, hint, files, several = false) {
-  const input = label(make("input", { type: "file", accept: "image/*", multiple: several }), title);
+/** Return a place for files, by mouse, keyboard or drop. files: called with the photos that come. sources: several, and saved faces. */
+export function dropPlace(card, title, hint, files, sources = false) {
+  const accept = sources ? "image/*,.face,.safetensors" : "image/*";
+  const input = label(make("input", { type: "file", accept, multiple: sources }), title);
   input.addEventListener("change", () => {
     if (input.files.length) files([...input.files]);
     input.value = "";
@@ -71,6 +72,10 @@ export function shot(photo, pick) {
 /** Return what the page says of a photo's faces. */
 export function told(photo) {
   if (!photo.picked) return "";
+  if (photo.saved) {
+    const { consent, licence } = photo.saved;
+    return ["a saved face", consent && `consent: ${consent}`, licence && `licence: ${licence}`].filter(Boolean).join("; ");
+  }
   const count = photo.faces.length;
   if (photo.picked.number === null) return "taken as an aligned portrait";
   const which = count === 1 ? "one face found" : `face ${photo.picked.number + 1} of ${count}`;
