@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-JOBS ?= 2# processes that run tests
+JOBS ?= 2# processes that run tests; PyTorch has one thread in each, as two of them wait for each other
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard csrc/*.* csrc/*/*.*) python_tests/constraints.txt
 CPP := $(shell git ls-files 'csrc/*.cpp' 'csrc/*.h' 2>/dev/null)
 
@@ -26,7 +26,7 @@ demo: install
 	$(BIN)/e4s demo
 
 test: install lint sanitize-quick
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal
 
 lint: install
 	$(BIN)/ruff check .
