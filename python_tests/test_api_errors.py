@@ -54,7 +54,7 @@ def test_errors_at_fault_are_value_errors():
         ({"parser": 5}, ArgumentError, ["parser: expected 'auto', a path, a callable or None", "5"]),
         ({"parser": "absent.safetensors"}, WeightsError, ["parser: no such file"]),
         ({"parser": b"parser"}, ArgumentError, ["parser: expected"]),
-        ({"landmarks": 5}, ArgumentError, ["landmarks: expected 'auto', a callable or 'module:attribute'"]),
+        ({"landmarks": 5}, ArgumentError, ["landmarks: expected one of 'auto', 'retinaface'"]),
         ({"landmarks": "no_such_module:find"}, ArgumentError, ["landmarks: cannot import"]),
     ],
     ids=str,

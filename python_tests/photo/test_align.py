@@ -236,19 +236,22 @@ def test_a_model_by_name_or_as_it_is():
         assert finder.name == name and len(finder.detect(np.zeros((90, 99, 3), np.uint8))) == 1
 
 
+NAMES = "expected one of 'auto', 'retinaface', 'yunet', 'dlib', a callable or 'module:attribute'"
+
+
 @pytest.mark.parametrize(
     ("model", "words"),
     [
         ("no_such_module:find", ["cannot import", "'module:attribute'", "no_such_module"]),
         (f"{__name__}:absent", ["cannot import", "absent"]),
-        (__name__, ["expected 'auto', a callable or 'module:attribute'"]),
-        ("dlib", ["expected 'auto', a callable or 'module:attribute', got 'dlib'"]),
+        (__name__, [NAMES]),
+        ("mtcnn", [NAMES, "got 'mtcnn'"]),
         (f"{__name__}:FIVE", ["not callable"]),
-        ("", ["expected 'auto'"]),
+        ("", [NAMES]),
         (":find", ["cannot import"]),
         ("..relative:find", ["cannot import"]),
-        (5, ["expected 'auto', a callable or 'module:attribute'", "5"]),
-        ([], ["expected 'auto', a callable or 'module:attribute'"]),
+        (5, [NAMES, "5"]),
+        ([], [NAMES]),
     ],
 )
 def test_what_is_no_landmark_model(model, words):

@@ -12,9 +12,9 @@ from PIL import Image
 
 from e4s_engine import regions, synth
 from e4s_engine.engine import Engine
-from e4s_engine.marks import making
+from e4s_engine.marks import xmp
 from e4s_engine.marks.statement import Statement
-from e4s_engine.photo import images
+from e4s_engine.photo import images, packets
 from e4s_engine.result import Face
 
 pytest.importorskip("fastapi")
@@ -152,7 +152,7 @@ def test_answers_carry_their_marks(client):
 def test_videos_say_what_they_are_too(client):
     """Such as `e4s video` writes: the mark is a box of its own, and nothing is decoded."""
     clip = (16).to_bytes(4, "big") + b"ftypisom" + bytes(4) + (8).to_bytes(4, "big") + b"mdat"
-    marked = clip + making.video_box(Statement("swap", 1.0))
+    marked = clip + packets.mp4_box(xmp.packet(Statement("swap", 1.0), None))
     for file in (marked, marked.replace(b"isom", b"qt  ")):
         verdict = client.form("/v1/verify", {"file": file}).json
         assert verdict["marked"] and verdict["ours"] and not verdict["problems"]

@@ -430,7 +430,11 @@ def test_missing_packages_are_named_with_the_extra(monkeypatch):
 
 def test_the_command_serves_until_it_is_interrupted(tiny_weights):
     command = [sys.executable, "-m", "e4s_engine.cli", "ui", "--port", "0", "--weights", str(tiny_weights)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    # Jobs in the background of a script ignore SIGINT, and so would what they start.
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGINT, before)
+    with process:
         said = process.stdout.readline()
         address = re.match(r"open http://127\.0\.0\.1:(\d+)/", said)
         assert address, said + process.stderr.read()
