@@ -14,7 +14,6 @@ constexpr std::int64_t kMostBytes = std::int64_t{1} << 36;  // limit for one buf
 constexpr std::int64_t kMostSide = 1 << 20;
 constexpr std::int64_t kGuard = 64;
 constexpr std::byte kGuardValue{0xA5};
-constexpr std::size_t kMostIdle = 4;
 
 std::int64_t image_bytes(const Map& m) { return m.image * size_of(m.type); }
 
@@ -159,6 +158,7 @@ Plan::Plan(PlanSpec spec, std::shared_ptr<const Weights> weights, const Kernels&
     unshared_ += block.bytes;
   }
   arena_ = place(blocks_);
+  arenas_ = std::make_unique<Arenas>(arena_ + scratch_ * width_);
 }
 
 void Plan::check_buffers() const {
@@ -235,23 +235,6 @@ std::vector<Map> Plan::bind(std::byte* arena, const std::vector<void*>& external
   return maps;
 }
 
-std::unique_ptr<Memory> Plan::take_arena() {
-  {
-    const std::lock_guard<std::mutex> lock(runtime_mutex());
-    if (!idle_.empty()) {
-      std::unique_ptr<Memory> arena = std::move(idle_.back());
-      idle_.pop_back();
-      return arena;
-    }
-  }
-  return std::make_unique<Memory>(arena_ + scratch_ * width_);
-}
-
-void Plan::give_arena(std::unique_ptr<Memory> arena) {
-  const std::lock_guard<std::mutex> lock(runtime_mutex());
-  if (idle_.size() < kMostIdle) idle_.push_back(std::move(arena));
-}
-
 void Plan::poison(std::byte* arena, int step) const {
   for (const Block& block : blocks_)
     if (block.bytes != 0 && block.first == step)
@@ -277,7 +260,7 @@ void Plan::check_guards(const std::byte* arena, int step) const {
 void Plan::run(const std::vector<void*>& externals, std::vector<double>* times, const Box* box) {
   check_inputs(externals);
   const std::vector<Box> parts = boxes(box);
-  std::unique_ptr<Memory> memory = take_arena();
+  std::unique_ptr<Memory> memory = arenas_->take();
   std::byte* arena = memory->data();
   const std::vector<Map> maps = bind(arena, externals);
   {
@@ -295,7 +278,7 @@ void Plan::run(const std::vector<void*>& externals, std::vector<double>* times, 
         times->push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     }
   }
-  give_arena(std::move(memory));
+  Arenas::give(std::move(memory));
 }
 
 }  // namespace e4s

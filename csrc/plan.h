@@ -118,7 +118,7 @@ struct Options {
   int threads = 0;      // limit of threads; 0: none
 };
 
-// A bound plan. Runs may be concurrent: each uses an arena of its own.
+// A bound plan. Runs may be concurrent: each has an arena to itself.
 class Plan {
  public:
   Plan(PlanSpec spec, std::shared_ptr<const Weights> weights, const Kernels& cpu, Options options);
@@ -155,8 +155,6 @@ class Plan {
   void poison(std::byte* arena, int step) const;
   void set_guards(std::byte* arena, int step) const;
   void check_guards(const std::byte* arena, int step) const;
-  std::unique_ptr<Memory> take_arena();
-  void give_arena(std::unique_ptr<Memory> arena);
 
   PlanSpec spec_;
   std::shared_ptr<const Weights> weights_;
@@ -167,7 +165,7 @@ class Plan {
   std::vector<Step> steps_;
   std::vector<Block> blocks_;  // one per buffer, then one per step
   std::int64_t arena_ = 0, unshared_ = 0, scratch_ = 0;
-  std::vector<std::unique_ptr<Memory>> idle_;  // guarded by runtime_mutex()
+  std::unique_ptr<Arenas> arenas_;
 };
 
 }  // namespace e4s
