@@ -24,7 +24,7 @@ from e4s_engine.photo import images, packets
 from e4s_engine.video import ledger, parts
 
 QUICK = Steady(every=4)
-MIMES = {"mp4": "video/mp4", "mov": "video/quicktime", "gif": "image/gif"}
+MIMES = {"mp4": "video/mp4", "m4v": "video/mp4", "mov": "video/quicktime", "gif": "image/gif"}
 OWN = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
     b'<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:rights>Ann</dc:rights>'
