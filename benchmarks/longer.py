@@ -1,4 +1,4 @@
-"""What re-colouring and inpainting add to a swap of the official size, in turns in one process.
+"""Measure what re-colouring and inpainting add to a swap of the official size, in turns in one process.
 
     python -m benchmarks.longer [--precision bf16] [--rounds 5] [--json]
 

@@ -20,21 +20,32 @@ _PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)?<(?:!doctype html|ht
 _LFS = b"version https://git-lfs.github.com/spec/"
 
 
+def is_there(path: Path) -> bool:
+    """Return whether a path exists.
+
+    Raises OSError for others, such as a name that is too long: `exists` is silent there from Python 3.14 on.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def check_writable(path: str | os.PathLike[str], argument: str = "path") -> Path:
     """Return the file that writing to `path` would replace. Raises OutputError if it cannot be written."""
     if not isinstance(path, (str, os.PathLike)):
         raise ArgumentError(f"{argument}: expected a path to write to, got {type(path).__name__}")
     try:
         final = Path(os.path.realpath(path))
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            final.stat()  # `exists` is silent about names that are too long from Python 3.14 on
+        exists = is_there(final)
     except (OSError, ValueError) as error:  # a name too long, or with a NUL
         raise OutputError(f"{argument}: not a usable path: {error}; choose another name") from error
     if not final.parent.is_dir():
         raise OutputError(f"{argument}: the folder {final.parent} does not exist; create it first")
     if final.is_dir():
         raise OutputError(f"{argument}: {final} is a folder, expected a file name")
-    if final.exists() and not os.access(final, os.W_OK):
+    if exists and not os.access(final, os.W_OK):
         raise OutputError(f"{argument}: {final} is read-only; choose another name or change its mode")
     if not os.access(final.parent, os.W_OK):
         raise OutputError(f"{argument}: the folder {final.parent} is read-only; choose another")

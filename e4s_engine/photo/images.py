@@ -16,7 +16,7 @@ from PIL import Image, ImageOps, features
 from e4s_engine._forks import Lock
 from e4s_engine.errors import ArgumentError, ImageError, OutputError
 from e4s_engine.photo import depth, opening, saving
-from e4s_engine.photo.files import check_writable, is_url, read_bounded, replacing, url_of
+from e4s_engine.photo.files import check_writable, is_there, is_url, read_bounded, replacing, url_of
 from e4s_engine.photo.original import Original, describe, is_turned
 
 Pixels = npt.NDArray[np.uint8]
@@ -137,9 +137,7 @@ def _file_bytes(path: str | os.PathLike[str], argument: str) -> bytes:
         )
     try:
         file = Path(path)
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            file.stat()  # `exists` is silent about names that are too long from Python 3.14 on
-        if not file.exists():
+        if not is_there(file):
             raise ImageError(f"{argument}: no such file: {file}")
         if not file.is_file():
             raise ImageError(f"{argument}: {file} is not a file")

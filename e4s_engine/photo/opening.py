@@ -18,6 +18,7 @@ from PIL import Image, UnidentifiedImageError
 
 from e4s_engine.errors import ImageError
 from e4s_engine.photo.files import impostor
+from e4s_engine.photo.packets import HEIC_BRANDS, PNG_START
 
 MAX_PIXELS = 89_478_485  # Pillow's limit for decompression bomb warnings; 268 MB as RGB
 MAX_FILE_BYTES = 1 << 30  # the largest picture accepted, with 16 bits and alpha, uncompressed, has 716 MB
@@ -43,8 +44,7 @@ DECODERS = {
 SUFFIXES = frozenset(suffix for suffixes in DECODERS.values() for suffix in suffixes)
 _FORMATS = {*DECODERS, "MPO"}  # what opened pictures of these decoders call themselves
 _PLUGINS = ("WebPImagePlugin", "TiffImagePlugin", "MpoImagePlugin", "AvifImagePlugin")
-_HEIC = re.compile(rb"....ftyp(heic|heix|hevc|hevx|heim|heis|mif1|msf1)", re.DOTALL)
-_PNG, _PNG_TEXTS = b"\x89PNG\r\n\x1a\n", (b"tEXt", b"zTXt", b"iTXt", b"caBX")
+_PNG_TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"caBX")
 _PNG_EXIF = b"Raw profile type exif\0"  # the text in which older programs keep EXIF
 _GAP = rb"(?:\s|#[^\n]*\n)+"
 _PNM = re.compile(rb"P[56]" + _GAP + rb"\d{1,9}" + _GAP + rb"\d{1,9}" + _GAP + rb"(\d{1,9})\s")
@@ -61,11 +61,11 @@ def open_picture(data: bytes, argument: str, name: str) -> Image.Image:
     if unusable:
         raise ImageError(f"{argument}: {name} {unusable}")
     try:
-        picture = Image.open(io.BytesIO(_without_texts(data)), formats=_decoders(bool(_HEIC.match(data))))
+        picture = Image.open(io.BytesIO(_without_texts(data)), formats=_decoders(_is_heic(data)))
     except Image.DecompressionBombError as error:
         raise ImageError(f"{argument}: {name} is too large: {error}; reduce the image first") from error
     except UnidentifiedImageError as error:
-        hint = "; HEIC needs `pip install pillow-heif`" if _HEIC.match(data) else ""
+        hint = "; HEIC needs `pip install pillow-heif`" if _is_heic(data) else ""
         if data[8:9] == b"{":  # safetensors
             hint = "; a saved Face holds no photo, pass the photo itself"
         raise ImageError(
@@ -77,14 +77,18 @@ def open_picture(data: bytes, argument: str, name: str) -> Image.Image:
     return picture
 
 
+def _is_heic(data: bytes) -> bool:
+    return data[4:8] == b"ftyp" and data[8:12] in HEIC_BRANDS
+
+
 def _without_texts(data: bytes) -> bytes:
     """Return a PNG without its texts and manifest, any other file as it is.
 
     Pillow refuses a picture because of a long or a damaged one; marks are read from the whole (`packets`).
     """
-    if not data.startswith(_PNG):
+    if not data.startswith(PNG_START):
         return data
-    kept, start, at = [], 0, len(_PNG)
+    kept, start, at = [], 0, len(PNG_START)
     while at + 12 <= len(data):
         end = at + 12 + int.from_bytes(data[at : at + 4], "big")
         is_text = data[at + 4 : at + 8] in _PNG_TEXTS

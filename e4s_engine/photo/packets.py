@@ -12,7 +12,7 @@ import mmap
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -25,13 +25,14 @@ MOST_JPEG_XMP = 65_502
 TIFF_TAG = 700
 _TIFF_C2PA = 52545
 _JPEG_HEAD = b"http://ns.adobe.com/xap/1.0/\0"
-_PNG_START = b"\x89PNG\r\n\x1a\n"
+PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_KEY = b"XML:com.adobe.xmp"
 _GIF_XMP = b"\x21\xff\x0bXMP DataXMP"
 _BEGIN, _END = b"<x:xmpmeta", b"</x:xmpmeta>"
 KNOWN = "PNG, JPEG, WebP, TIFF, AVIF, HEIC, GIF, BMP, PNM, MP4, MOV, Matroska, WebM"
 _BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free")  # with which MP4, MOV, AVIF and HEIC begin
-_STILLS = (b"avif", b"avis", b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+_STILLS = (b"avif", b"avis", *HEIC_BRANDS)
 _MATROSKA = b"\x1aE\xdf\xa3"
 _MATROSKA_TAG = b"\x45\xa3\x83XMP"  # a TagName of three letters
 _MATROSKA_HEAD = 4 << 20  # bytes in which the tag is searched
@@ -41,6 +42,7 @@ _C2PA_BOX = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 
 
 Data = bytes | mmap.mmap
+_Reader = Callable[[Data], Iterator[tuple[str, bytes]]]
 
 
 class Packets(NamedTuple):
@@ -52,13 +54,8 @@ class Packets(NamedTuple):
 
 def is_known(data: Data) -> bool:
     """Return whether a file is of a kind whose marks are found; BMP and PNM hold none."""
-    start = data[:16]
-    return (
-        start.startswith((b"\xff\xd8", _PNG_START, b"GIF", b"II*\0", b"MM\0*", _MATROSKA, b"BM"))
-        or (start[:4] == b"RIFF" and start[8:12] == b"WEBP")
-        or start[4:8] in _BOXES
-        or (start[:1] == b"P" and start[1:2] in b"123456")
-    )
+    holds_none = data[:2] == b"BM" or (data[:1] == b"P" and data[1:2] in b"123456")
+    return holds_none or bool(_readers(data))
 
 
 def find(data: Data) -> Packets:
@@ -165,21 +162,26 @@ def mp4_box(xmp: bytes) -> bytes:
 
 def _parts(data: Data) -> Iterator[tuple[str, bytes]]:
     """Yield what a file carries, as ("xmp", packet) or ("c2pa", b"")."""
+    for read in _readers(data):
+        yield from read(data)
+
+
+def _readers(data: Data) -> list[_Reader]:
+    """Return the functions that read files of this kind."""
     starts = {
         b"\xff\xd8": _in_jpeg,
-        _PNG_START: _in_png,
+        PNG_START: _in_png,
         b"GIF": _in_gif,
         b"II*\0": _in_tiff,
         b"MM\0*": _in_tiff,
         _MATROSKA: _in_matroska,
     }
-    for start, parts in starts.items():
-        if data[: len(start)] == start:
-            yield from parts(data)
+    found: list[_Reader] = [read for start, read in starts.items() if data[: len(start)] == start]
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        yield from _in_webp(data)
+        found.append(_in_webp)
     if data[4:8] in _BOXES:
-        yield from _in_boxes(data, 0, len(data))
+        found.append(lambda data: _in_boxes(data, 0, len(data)))
+    return found
 
 
 def _in_jpeg(data: Data) -> Iterator[tuple[str, bytes]]:

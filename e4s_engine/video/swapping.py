@@ -64,7 +64,7 @@ Ready = tuple[Frame, list[Portrait]]
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """What all frames of a call share. statement: what was done, without the clip and its faces."""
+    """Hold what all frames of a call share. statement: what was done, without the clip and its faces."""
 
     pipeline: Pipeline
     cast: Cast

@@ -124,7 +124,7 @@ def test_without_a_gpu_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_networks_around_the_swap_are_measured_by_name() -> None:
-    """One picture at a time, in the precision that an engine of bf16 chooses for them."""
+    """Compile for one picture at a time, in the precision that an engine of bf16 chooses for them."""
     ((program, arrays),) = tuning.owned(["segnext"], ["bf16"], [1, 8], 90)
     assert program.plan.precision == "fp32" and program.plan.buffers[0].shape[0] == 1
     products = tuning.OnDevice(None, [(program, arrays)], runs=1).problems
