@@ -68,10 +68,19 @@ def check(arguments: Namespace, listed: Sequence[Path]) -> None:
 
 
 def begin_anew(output: Path) -> None:
-    """Delete what an interrupted run has left of a clip."""
+    """Delete what an interrupted run has left of a clip. Raises OutputError if that fails."""
     from e4s_engine.video import ledger
 
-    shutil.rmtree(ledger.folder_of(output), ignore_errors=True)
+    unfinished = ledger.folder_of(output)
+    if not unfinished.exists():
+        return
+    try:
+        shutil.rmtree(unfinished)
+    except OSError as error:
+        raise OutputError(
+            f"--overwrite: cannot delete {unfinished}, an unfinished run ({error.strerror or error}); "
+            "delete it by hand"
+        ) from error
 
 
 def save(engine: Engine, arguments: Namespace, source: tuple[Any, Any], clip: Path, output: Path) -> None:

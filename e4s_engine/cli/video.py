@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,7 +118,7 @@ def _check(arguments: Namespace, output: Path) -> None:
                 f"--output: {unfinished} holds an unfinished run; --resume goes on with it, --overwrite "
                 "begins anew"
             )
-        shutil.rmtree(unfinished)
+        clips.begin_anew(output)
 
 
 def _video(engine: Engine, arguments: Namespace, bar: _Bar) -> Video:

@@ -164,3 +164,15 @@ def test_workers_of_a_cluster_give_the_same_bytes(run, here, targets, tiny_weigh
     done = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0 and "3 of 3 files" in done.stdout, done.stderr
     assert files(here / "out") == files(here / "serial")
+
+
+def test_what_an_interrupted_run_left_cannot_be_deleted(run, here, targets):
+    """A file has the ledger's name: nothing is swapped, and it stays."""
+    left = ledger.folder_of(here / "out" / "z.mov")
+    left.parent.mkdir(exist_ok=True)
+    left.write_text("mine")
+    for command in (("batch", "-o", "out/"), ("video", "-o", "out/z.mov")):
+        code, out, err = run(command[0], "ann.png", "in/z.mov", *command[1:], "--overwrite")
+        assert code == 1 and not out and err.count("\n") == 1, err
+        assert "--overwrite: cannot delete" in err and "delete it by hand" in err
+    assert left.read_text() == "mine" and not (here / "out" / "z.mov").exists()
