@@ -233,7 +233,7 @@ def finish(
     region = tl.zeros((BLOCK_P,), tl.int32)
     if labels is not None:
         region = tl.load(labels + sample * AREA + pixels, mask=inside, other=0).to(tl.int32)
-    total = gathered(x, sample, pixels, columns, live, AREA, X_PIXEL, SPLIT)
+    total = gathered(x, sample, pixels, columns, live, AREA, 0, X_PIXEL, SPLIT)
     total = finished(
         total, demodulation, noise, bias, sample, pixels, region, columns, live, inside, OUTPUTS, REGIONS,
         SCALE_PIXEL, SLOPE, GAIN,

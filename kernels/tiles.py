@@ -47,7 +47,11 @@ class Block:
     split: int = 1
 
 
-Table = Mapping[Problem, Block]
+# None: a product whose step another form computes faster, see `refused`.
+Table = Mapping[Problem, Block | None]
+
+# Kernels of forms that a step takes unless a table refuses them: what they count less, cards may do faster.
+FORMS = ("winograd",)
 
 
 def choose(problem: Problem, table: Table) -> Block:
@@ -57,12 +61,21 @@ def choose(problem: Problem, table: Table) -> Block:
 
 def known(problem: Problem, table: Table) -> Block | None:
     """Return a table's tile for the same or the nearest batch, or None. Without one for f16 it is bf16's."""
+    nearest = _nearest(problem, table)
+    return None if nearest is None else table[nearest]
+
+
+def refused(problem: Problem, table: Table) -> bool:
+    """Return whether another form of the step was faster on the table's card."""
+    nearest = _nearest(problem, table)
+    return nearest is not None and table[nearest] is None
+
+
+def _nearest(problem: Problem, table: Table) -> Problem | None:
     batches = sorted({other.batch for other in table}, key=lambda b: abs(math.log2(b / problem.batch)))
     kinds = ("f16", "bf16") if problem.kind == "f16" else (problem.kind,)
-    found = (
-        table.get(dataclasses.replace(problem, kind=kind, batch=batch)) for kind in kinds for batch in batches
-    )
-    return next(filter(None, found), None)
+    every = (dataclasses.replace(problem, kind=kind, batch=batch) for kind in kinds for batch in batches)
+    return next((other for other in every if other in table), None)
 
 
 def default(problem: Problem) -> Block:

@@ -20,7 +20,7 @@ from PIL import Image
 from e4s_engine import regions
 from e4s_engine.backends.cuda import swap
 from e4s_engine.kernels import module
-from e4s_engine.kernels.launch import SIZES, Launch, Operand
+from e4s_engine.kernels.launch import SIZES, Launch, Operand, Program
 from e4s_engine.networks.rgi import relight as relighting
 from e4s_engine.options import SwapOptions
 from e4s_engine.photo import align, blend, images
@@ -118,6 +118,23 @@ def test_shared_depth(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(tiles, "default", halved)
     check(case, "fp32")
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.name.startswith("units-")], ids=str)
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_winograd(case: Case, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chains of convolutions hand each other planes; a table that refuses the form gets the other one."""
+    winograd, tiles = module("winograd"), module("tiles")
+    monkeypatch.setattr(winograd, "LEAST_CHANNELS", 16)
+    monkeypatch.setattr(winograd, "LEAST_PIXELS", 4)
+    plan, _ = record_case(case, precision)
+    launches = Program(plan).launches
+    problems = {launch.problem for launch in launches if launch.kernel == "winograd.products"}
+    assert len([launch for launch in launches if launch.problem in problems]) == 5
+    refused = Program(plan, table=dict.fromkeys(problems)).launches
+    assert not any(launch.kernel.startswith("winograd") for launch in refused)
+    assert {one.kernel for one in problems} == set(tiles.FORMS)
+    check(case, precision)
 
 
 @pytest.mark.parametrize("columns", [16, 32, 64])
