@@ -29,7 +29,7 @@ def gathered(
     x, sample, pixels, channels, live,
     ROWS: tl.constexpr, WIDTH: tl.constexpr, X_PIXEL: tl.constexpr, SPLIT: tl.constexpr,
 ):  # fmt: skip
-    """Load all pixels of some channels in fp32: a feature map, the sum of SPLIT partial ones, or of planes."""
+    """Load some pixels and channels in fp32: a feature map, the sum of SPLIT partial ones, or of planes."""
     if SPLIT == 0:
         return joined(x, sample, pixels, channels, live, ROWS, WIDTH, X_PIXEL)
     places = x + (sample * (SPLIT * ROWS) + pixels[:, None]) * X_PIXEL + channels[None, :]
@@ -54,7 +54,8 @@ def standardised(value, live, ROWS: tl.constexpr, EPSILON: tl.constexpr):
 def whole(
     x, slope, y, planes,
     ROWS: tl.constexpr, WIDTH: tl.constexpr, X_PIXEL: tl.constexpr, CHANNELS: tl.constexpr,
-    SPLIT: tl.constexpr, Y_PIXEL: tl.constexpr, EPSILON: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
+    SPLIT: tl.constexpr, Y_PIXEL: tl.constexpr, EPSILON: tl.constexpr, BLOCK_P: tl.constexpr,
+    BLOCK_C: tl.constexpr,
 ):  # fmt: skip
     sample = tl.program_id(2).to(tl.int64)
     pixels = tl.arange(0, BLOCK_P)

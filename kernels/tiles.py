@@ -51,7 +51,7 @@ class Block:
 Table = Mapping[Problem, Block | None]
 
 # Kernels of forms that a step takes unless a table refuses them: what they count less, cards may do faster.
-FORMS = ("winograd",)
+FORMS = ("winograd", "seams")
 
 
 def choose(problem: Problem, table: Table) -> Block:
@@ -89,7 +89,8 @@ def default(problem: Problem) -> Block:
     if problem.taps == 1:
         block = _filling(problem, m, n, k, 32, 32)
         # Four warps with two matrix instructions' rows each are faster than eight warps with one each.
-        return dataclasses.replace(block, tile=Tile(4, 3, True)) if problem.kernel == "transposed" else block
+        upsampled = problem.kernel in ("transposed", "seams")
+        return dataclasses.replace(block, tile=Tile(4, 3, True)) if upsampled else block
     if problem.kernel == "regional_conv":
         block = _regional(problem, m, n, k)
     elif problem.columns >= 256 and problem.kernel != "mirrored" and _programs(problem, 128, 256) >= FILL:

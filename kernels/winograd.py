@@ -6,8 +6,8 @@ A tile reads a window d of 4 x 4 pixels. Along each axis four products stand for
     kernels   u = (g0, (g0 + g1 + g2) / 2, (g0 - g1 + g2) / 2, g2)
     outputs   y = (m0 + m1 + m2, m1 - m2 - m3),  m = u * v summed over the channels
 
-so that a 3 x 3 convolution is sixteen products [tiles, depth] x [depth, outputs] of a quarter of its rows each:
-4/9 of the multiplications, in an eighth of the dependent steps. The launches around it have every pixel of a
+so that a 3 x 3 convolution is sixteen products [tiles, depth] x [depth, outputs] of a quarter of its rows:
+4/9 of the multiplications, in a ninth of the dependent steps. The launches around it have every pixel of a
 few channels in one program: they write planes beside the map (`split_map`) and read the sums of planes
 (`joined`), so that the convolution is one launch, as before.
 """
@@ -50,10 +50,7 @@ def products(
         channel = step * BLOCK_K + tl.arange(0, BLOCK_K)
         a = tl.load(x + rows[:, None] * DEPTH + channel[None, :], mask=inside, other=0.0)
         weights = kernel + channel[:, None] * PADDED + columns[None, :]
-        if PADDED % BLOCK_N == 0:
-            b = tl.load(weights)
-        else:
-            b = tl.load(weights, mask=known, other=0.0)
+        b = tl.load(weights) if PADDED % BLOCK_N == 0 else tl.load(weights, mask=known, other=0.0)
         total = tl.dot(a, b, total, input_precision=PRECISION)
     y += (sample * COUNT + plane) * (ROWS * PADDED)
     tl.store(y + rows[:, None] * PADDED + columns[None, :], total, mask=inside & known)

@@ -20,6 +20,8 @@ kernels.module("tiles").FLOATS = 512
 kernels.module("tiles").FILL = 1
 for _name in ("instance_norm", "norm_add", "winograd"):
     kernels.module(_name).FEW = 64
+kernels.module("transposed").PIXELS = 128
+kernels.module("transposed").AT_ONCE = kernels.module("transposed").LINES
 for _name in ("argmax", "to_rgb"):
     kernels.module(_name).PIXELS = 512
 

@@ -85,6 +85,23 @@ def test_spread_maps(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     check(case, "fp32")
 
 
+@pytest.mark.parametrize(
+    ("kind", "most"),
+    [("twelve", ""), ("checkerboard", ""), ("bands", ""), ("bands", "few rows"), ("bands", "refused")],
+)
+def test_seams(kind: str, most: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Upsampling with regions: in rows of quads, if labels ask for more than fit, if a table refuses it."""
+    (case,) = (case for case in CASES if case.name == f"regional-20-40-7-up-{kind}-n1")
+    spread, seams, tiles = module("spread"), module("seams"), module("tiles")
+    monkeypatch.setattr(spread, "LEAST", 1)
+    monkeypatch.setattr(seams, "SHARE", 0 if most == "few rows" else 12)
+    if most == "refused":
+        monkeypatch.setattr(tiles, "refused", lambda problem, table: True)
+    launches = Program(record_case(case, "fp32")[0]).launches
+    assert any(launch.kernel == "seams.ranked" for launch in launches) == (most != "refused")
+    check(case, "fp32")
+
+
 @pytest.mark.parametrize("limits", [(64, 64, 64), (0, 64, 0)])
 def test_patches_of_outputs(limits: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     patches = module("patches")
@@ -133,7 +150,7 @@ def test_winograd(case: Case, precision: str, monkeypatch: pytest.MonkeyPatch) -
     assert len([launch for launch in launches if launch.problem in problems]) == 5
     refused = Program(plan, table=dict.fromkeys(problems)).launches
     assert not any(launch.kernel.startswith("winograd") for launch in refused)
-    assert {one.kernel for one in problems} == set(tiles.FORMS)
+    assert {one.kernel for one in problems} <= set(tiles.FORMS)
     check(case, precision)
 
 

@@ -3,8 +3,8 @@
     python -m e4s_engine.backends.cuda.tune --seconds 300
     python -m e4s_engine.backends.cuda.tune --seconds 300 --networks recolor inpaint
 
-Last, every form that a step may take in place of another (`tiles.FORMS`) is measured in the graph of its whole
-network, on a portrait, against that other form.
+Last, every form that a step may take in place of another (`tiles.FORMS`) is measured in the graph of its
+whole network, on a portrait, against that other form.
 
 The results are cached under the card's name and used by every engine on such a card; an engine never measures
 by itself. Without names the networks of a swap are measured: the limit is soon spent on larger ones. Results
@@ -84,7 +84,7 @@ def _climb(
 def choose_forms(
     problems: Iterable[Problem], whole: Whole, shipped: Table, found: dict[Problem, Block | None]
 ) -> dict[Problem, tuple[float, float]]:
-    """Refuse forms in `found` that are slower than others; return milliseconds (with, without) of networks."""
+    """Refuse forms in `found` that are slower; return milliseconds of their networks (with, without)."""
     report: dict[Problem, tuple[float, float]] = {}
     for problem in problems:
         if problem.kernel not in tiles.FORMS:

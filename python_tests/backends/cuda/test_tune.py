@@ -161,7 +161,7 @@ def test_a_batch_that_was_not_measured_takes_the_nearest_one() -> None:
 
 
 def test_forms_that_are_slower_in_their_network_are_refused() -> None:
-    """A refusal is taken back when the form wins, whichever table it came from; other products are not asked."""
+    """A refusal is taken back when the form wins; other products are not asked."""
     slow, fast, again = (Problem("winograd", rows, 512, 512, "bf16", 16) for rows in (16, 64, 256))
     asked: list[Problem] = []
 
