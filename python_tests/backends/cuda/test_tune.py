@@ -143,8 +143,16 @@ def test_tiles_that_ship_cover_the_published_networks() -> None:
     for listed in problems.values():
         deep = {problem for problem in listed if problem.taps > 1 and problem.rows >= 64}
         assert deep and all(tiles.known(problem, table) for problem in deep)
-    used = {dataclasses.replace(problem, kind="bf16") for listed in problems.values() for problem in listed}
-    assert set(table) <= used
+    forms = {one for listed in problems.values() for one in listed if one.kernel in tiles.FORMS}
+    assert {one.kernel for one in forms} == set(tiles.FORMS)
+    others = [
+        one.problem
+        for batch in (1, 8)
+        for name in ("encode", "decode")
+        for one in Program(example(ModelConfig(), name, "bf16", batch), table=dict.fromkeys(forms)).launches
+    ]
+    used = {one for listed in (*problems.values(), set(others) - {None}) for one in listed}
+    assert set(table) <= {dataclasses.replace(problem, kind="bf16") for problem in used}
     assert all(block.m * block.n // (32 * block.tile.warps) <= 128 for block in table.values())
 
 
