@@ -7,6 +7,7 @@ import itertools
 import json
 from pathlib import Path
 
+import interpreted  # noqa: F401
 import pytest
 from native_tools import SMALL
 
@@ -192,7 +193,6 @@ def test_refusals_are_kept_and_change_the_program(tmp_path: Path) -> None:
     assert table == dict.fromkeys(form)
     plan = example(ModelConfig(), "encode", "bf16")
     with_it, without = Program(plan), Program(plan, table=table)
-    assert len(with_it.launches) == len(without.launches)
     kernels = {one.kernel.partition(".")[0] for one in without.launches}
     assert "winograd" not in kernels and "conv2d" in kernels
     filled = tuning.portraits(with_it)
