@@ -158,8 +158,10 @@ def rectangle(height: int, width: int, block: int) -> int:
 def candidates(problem: Problem, shared: int) -> list[Block]:
     """Return the tiles worth measuring on a card with `shared` bytes of shared memory."""
     sides = [side for side in (16, 32, 64, 128, 256) if side <= 2 * _most(problem)]
-    every = itertools.product(sides, sides, _depths(problem), (4, 8), (2, 3, 4))
-    possible = [Block(m, n, k, Tile(warps, stages)) for m, n, k, warps, stages in every]
+    again = problem.taps > 1 or problem.kernel in ("transposed", "seams", "patches")  # pixels are read again
+    splits = (1, 2, 4, 8) if problem.taps > 1 else (1,)
+    every = itertools.product(sides, sides, _depths(problem), (4, 8), (2, 3, 4), {False, again}, splits)
+    possible = [Block(m, n, k, Tile(warps, stages, cached), s) for m, n, k, warps, stages, cached, s in every]
     return [block for block in possible if _sensible(block, problem, shared)]
 
 
@@ -176,11 +178,18 @@ def _sensible(block: Block, problem: Problem, shared: int) -> bool:
     loads = (block.m + block.n) * block.k * SIZES[problem.kind] * block.tile.stages
     sums = block.m * block.n // (32 * block.tile.warps)  # per thread, of 255 registers
     small = block.m <= power(problem.rows, 16) and block.n <= power(problem.columns, 16)
+    shared_depth = problem.depth % (block.k * block.split) == 0
+    few = _programs(problem, block.m, block.n) * block.split <= 4 * FILL
+    if block.split > 1 and not (shared_depth and few):
+        return False
     return small and loads <= shared and 2 <= sums <= 128
 
 
 def distance(block: Block, other: Block) -> float:
-    """Return how far apart two tiles are: doublings of sides and warps, plus half per stage."""
-    pairs = ((block.m, other.m), (block.n, other.n), (block.k, other.k), (block.tile.warps, other.tile.warps))
+    """Return how far apart two tiles are: doublings of sides, splits and warps, half per stage and cache."""
+    pairs = ((block.m, other.m), (block.n, other.n), (block.k, other.k), (block.split, other.split),
+             (block.tile.warps, other.tile.warps))  # fmt: skip
     doublings = sum(abs(a.bit_length() - b.bit_length()) for a, b in pairs)
-    return doublings + 0.5 * abs(block.tile.stages - other.tile.stages)
+    return doublings + 0.5 * (
+        abs(block.tile.stages - other.tile.stages) + (block.tile.cached != other.tile.cached)
+    )
