@@ -50,8 +50,8 @@ class Block:
 # None: a product whose step another form computes faster, see `refused`.
 Table = Mapping[Problem, Block | None]
 
-# Kernels of forms that a step takes unless a table refuses them: what they count less, cards may do faster.
-FORMS = ("winograd", "seams")
+# Kernels of forms that a step takes unless a table refuses them: cards differ in which form is faster.
+FORMS = ("winograd", "seams", "patches")
 
 
 def choose(problem: Problem, table: Table) -> Block:

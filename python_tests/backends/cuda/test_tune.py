@@ -152,6 +152,7 @@ def test_tiles_that_ship_cover_the_published_networks() -> None:
         for name in ("encode", "decode")
         for one in Program(example(ModelConfig(), name, "bf16", batch), table=dict.fromkeys(forms)).launches
     ]
+    assert not forms & set(others)
     used = {one for listed in (*problems.values(), set(others) - {None}) for one in listed}
     assert set(table) <= {dataclasses.replace(problem, kind="bf16") for problem in used}
     assert all(block.m * block.n // (32 * block.tile.warps) <= 128 for block in table.values())
