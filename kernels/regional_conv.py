@@ -274,7 +274,8 @@ def launch_regional_conv(c: Context) -> list[Launch]:
     if upsample and spread.wanted(c) and not tiles.refused(problem_of(c, outputs), c.table):
         scaling, read = spread.launches(c)
         rows = seams.rows_of(c, read.near)
-        return [scaling, *launch_transposed(c, conv, read, rows), *_launch_sums(c, conv, rows)]
+        # Mostly there is nothing for the sums: they come first, so that no other launch waits for them.
+        return [*_launch_sums(c, conv, rows), scaling, *launch_transposed(c, conv, read, rows)]
     return _launch_sums(c, conv)
 
 
