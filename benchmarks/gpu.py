@@ -8,8 +8,9 @@
 3. Tunes tiles for some minutes (backends/cuda/tune.py), and checks the networks again with the result.
 4. Times CUDA graph replays on portraits by the device's events: networks and fused swaps at several batch
    sizes, every kernel alone beside the card's ceilings and cuDNN, and PyTorch in the published form and the
-   one-pass form, both also under torch.compile. Step "api" times public calls, and the host's part of them,
-   step "published" checks and times the networks of reenactment and restoration.
+   one-pass form, both also under torch.compile. Step "forms" times fused swaps without each form that steps
+   may take, "api" public calls, and the host's part of them, "published" checks and times the networks of
+   reenactment and restoration.
 5. Runs small ops under compute-sanitizer's memcheck and racecheck, if installed.
 
 The report is written after every step, so that an interrupted run is not lost.
@@ -34,7 +35,8 @@ from e4s_engine.errors import E4SError
 BATCHES = (1, 2, 4, 8, 16, 32)
 CHECKS = ("compiled", "ops", "networks", "swaps", "goldens")
 TIMINGS = (
-    "tuned", "networks_tuned", "stages_ms", "swap_ms", "api", "published", "kernels", "torch_ms", "sanitized",
+    "tuned", "networks_tuned", "forms", "stages_ms", "swap_ms", "api", "published", "kernels", "torch_ms",
+    "sanitized",
 )  # fmt: skip
 # Steps of `benchmarks.swap --device cuda`.
 SWAP = ("compiled", "networks", "swaps", "stages_ms", "swap_ms", "api", "kernels", "torch_ms")
@@ -64,6 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     timings: dict[str, Callable[[], Any]] = {
         "tuned": lambda: gpu_times.tiles(options),
         "networks_tuned": lambda: gpu_checks.networks(options),
+        "forms": lambda: gpu_times.forms(device, options),
         "stages_ms": lambda: gpu_times.stages(options),
         "swap_ms": lambda: gpu_times.fused_swaps(device, options),
         "api": lambda: gpu_api.calls(options),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import itertools
 import statistics
 from typing import Any
 
@@ -15,6 +16,7 @@ from e4s_engine.backends import WHOLE
 from e4s_engine.backends.cuda import measured, tune
 from e4s_engine.backends.cuda import swap as swaps
 from e4s_engine.backends.cuda.backend import Linker, swap_graph
+from e4s_engine.kernels.tiles import FORMS
 from e4s_engine.pipeline import compose
 from e4s_engine.testing.loaded import loaded
 
@@ -83,6 +85,30 @@ def fused_swaps(device: Any, options: argparse.Namespace) -> dict[str, float]:
                 full = "full, encoded" if encoded else "full"
                 times[f"{precision} {batch} {full}"] = _graph_ms(graph, options)
     return times
+
+
+def forms(device: Any, options: argparse.Namespace) -> dict[str, Any]:
+    """Time fused swaps of portraits without each form that steps may take (`tiles.FORMS`), and with all.
+
+    Forms that the card's table refuses are asked for as well. In milliseconds, by precision, batch and what
+    is left out.
+    """
+    model, _ = gpu_kernels.models()
+    table = measured.shipped(device.arch) | measured.load(device.name)
+    table = {problem: block for problem, block in table.items() if block is not None}
+    report: dict[str, Any] = {}
+    for precision, batch in itertools.product(options.precisions, options.batches):
+        linker, recipe = Linker(device), swaps.Recipe()
+        swap = swaps.record(model.config, precision, batch, table, recipe)
+        taken = {one.problem for one in swap.launches() if one.problem and one.problem.kernel in FORMS}
+        for without in ("", *FORMS):
+            refused = {problem: None for problem in taken if problem.kernel == without}
+            swap = swaps.record(model.config, precision, batch, {**table, **refused}, recipe)
+            linker.add(swap, model.tensors)
+            graph = swap_graph(linker, swap)
+            set_portraits(graph, batch, recipe)
+            report[f"{precision} {batch} without {without or 'none'}"] = _graph_ms(graph, options)
+    return report
 
 
 def _graph_ms(graph: Any, options: argparse.Namespace) -> float:

@@ -11,7 +11,7 @@ The plan's linear layers run here too, as 1 x 1 convolutions over [N,1,R,C].
 
 A small map with many channels would keep only a fraction of the card busy for hundreds of steps: its depth
 is split over parallel programs, and a second pass (or the norm that follows) adds up their partial sums in a
-fixed order.
+fixed order. The deepest ones of a chain go by Winograd's tiles instead: see winograd.py.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ import dataclasses
 
 from e4s_engine.plan import Conv
 
-from . import instance_norm, tiles
+from . import instance_norm, tiles, winograd
 from .instance_norm import gathered, store_sums
 from .language import jit, tl
 from .launch import Argument, Context, Launch, blocks, constants, padded, power
+from .partial import only_normalised
 
 RESIDUAL = 128  # most columns of a tile that adds a residual
 
@@ -154,7 +155,7 @@ def finish(
     rows = tl.program_id(0) * BLOCK_P + tl.arange(0, BLOCK_P)
     columns = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
     live = (rows < ROWS)[:, None] & (columns < OUTPUTS)[None, :]
-    total = gathered(x, sample, rows, columns, live, ROWS, X_PIXEL, SPLIT)
+    total = gathered(x, sample, rows, columns, live, ROWS, 0, X_PIXEL, SPLIT)
     pixels = sample * ROWS + rows[:, None]
     total = finished(
         total, bias, slope, residual, columns, pixels, live, OUTPUTS, RESIDUAL_PIXEL, RELU, RELU_LAST
@@ -164,6 +165,9 @@ def finish(
 
 def launch_conv2d(c: Context) -> list[Launch]:
     """Build the launches of a dense convolution, or of a linear layer over [N,1,R,C] from channel `first`."""
+    planes = c.planes("x")
+    if planes is not None:
+        return winograd.launch_winograd(c, planes)
     x, y, first = c.view("x"), c.view("y"), c.integer("first")
     kernel = c.step.weights["kernel"][0]
     assert isinstance(kernel, Conv)
@@ -182,7 +186,7 @@ def launch_conv2d(c: Context) -> list[Launch]:
     )  # fmt: skip
     split, to = block.split > 1, c.integer("to")
     bare = not any(rest.values()) and not flags["RELU"] and not flags["RELU_LAST"] and outputs == y.c
-    joined = split and bare and instance_norm.only_normalised(c, "y")
+    joined = split and bare and only_normalised(c, "y")
     sums: Argument = None
     out: Argument
     if split:

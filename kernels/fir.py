@@ -26,13 +26,15 @@ def phase_kernels(kernel: np.ndarray) -> list[np.ndarray]:
 
 @jit
 def across(x, row, column, channels, known, HEIGHT: tl.constexpr, WIDTH: tl.constexpr, PADDED: tl.constexpr):
-    """Apply the FIR along a row of the transposed convolution's result."""
+    """Apply the FIR along a row of the transposed convolution's result, whose places lie by quads."""
     total = tl.zeros((column.shape[0], channels.shape[0]), tl.float32)
+    line = x + (row // 2 * (2 * WIDTH) + row % 2 * 2) * PADDED + channels[None, :]
+    live = (known & (row >= 0) & (row < HEIGHT))[:, None] & (channels < PADDED)[None, :]
     for tap in tl.static_range(4):
         place = column - 1 + tap
-        live = (known & (place >= 0) & (place < WIDTH) & (row >= 0) & (row < HEIGHT))[:, None]
-        source = x + (row * WIDTH + place)[:, None] * PADDED + channels[None, :]
-        value = tl.load(source, mask=live & (channels < PADDED)[None, :], other=0.0).to(tl.float32)
+        source = line + (place // 2 * 4 + place % 2)[:, None] * PADDED
+        inside = live & ((place >= 0) & (place < WIDTH))[:, None]
+        value = tl.load(source, mask=inside, other=0.0).to(tl.float32)
         total += value * (0.75 if (tap == 1 or tap == 2) else 0.25)  # noqa: PLR1714
     return total
 

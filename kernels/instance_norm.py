@@ -1,7 +1,8 @@
 """Instance norm without affine parameters, then PReLU.
 
 A small map takes one launch: a program holds all pixels of a few channels. It also adds up the partial sums
-of a convolution with a split depth (see conv2d.py), which then needs no other pass.
+of a convolution with a split depth (see conv2d.py), which then needs no other pass, and transforms maps
+between convolutions by Winograd's tiles (winograd.py).
 
 A large map needs the mean and squared deviations of each channel per part of the map, from the launch that
 writes the map where possible, else from a separate pass; every program then merges the parts for its own
@@ -11,16 +12,12 @@ same results.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from . import winograd
 from .language import jit, tl
 from .launch import Argument, Context, Launch, Sums, Tile, View, blocks, constants, padded, power
+from .partial import FEW, SMALL, map_or_partial, normalises
+from .winograd import joined, split_map
 
-if TYPE_CHECKING:
-    from e4s_engine.plan import Step
-
-SMALL = 1024  # most pixels of a map that one program holds
-FEW = 8  # channels per program that holds all pixels
 CHANNELS = 32  # channels per program on large maps
 PIXELS = 128  # pixels per loop step
 PARTS = 32
@@ -30,9 +27,11 @@ MOST_PARTS = 128  # when the launch that writes the map computes the sums as wel
 @jit
 def gathered(
     x, sample, pixels, channels, live,
-    ROWS: tl.constexpr, X_PIXEL: tl.constexpr, SPLIT: tl.constexpr,
+    ROWS: tl.constexpr, WIDTH: tl.constexpr, X_PIXEL: tl.constexpr, SPLIT: tl.constexpr,
 ):  # fmt: skip
-    """Load all pixels of some channels in fp32: a feature map, or the sum of SPLIT partial ones."""
+    """Load some pixels and channels in fp32: a feature map, the sum of SPLIT partial ones, or of planes."""
+    if SPLIT == 0:
+        return joined(x, sample, pixels, channels, live, ROWS, WIDTH, X_PIXEL)
     places = x + (sample * (SPLIT * ROWS) + pixels[:, None]) * X_PIXEL + channels[None, :]
     value = tl.load(places, mask=live, other=0.0).to(tl.float32)
     for part in tl.static_range(1, SPLIT):
@@ -53,9 +52,10 @@ def standardised(value, live, ROWS: tl.constexpr, EPSILON: tl.constexpr):
 
 @jit
 def whole(
-    x, slope, y,
-    ROWS: tl.constexpr, X_PIXEL: tl.constexpr, CHANNELS: tl.constexpr, SPLIT: tl.constexpr,
-    Y_PIXEL: tl.constexpr, EPSILON: tl.constexpr, BLOCK_P: tl.constexpr, BLOCK_C: tl.constexpr,
+    x, slope, y, planes,
+    ROWS: tl.constexpr, WIDTH: tl.constexpr, X_PIXEL: tl.constexpr, CHANNELS: tl.constexpr,
+    SPLIT: tl.constexpr, Y_PIXEL: tl.constexpr, EPSILON: tl.constexpr, BLOCK_P: tl.constexpr,
+    BLOCK_C: tl.constexpr,
 ):  # fmt: skip
     sample = tl.program_id(2).to(tl.int64)
     pixels = tl.arange(0, BLOCK_P)
@@ -63,13 +63,15 @@ def whole(
     known = channels < CHANNELS
     live = (pixels < ROWS)[:, None] & known[None, :]
     value = standardised(
-        gathered(x, sample, pixels, channels, live, ROWS, X_PIXEL, SPLIT), live, ROWS, EPSILON
+        gathered(x, sample, pixels, channels, live, ROWS, WIDTH, X_PIXEL, SPLIT), live, ROWS, EPSILON
     )
     if slope is not None:
         slopes = tl.load(slope + channels, mask=channels < CHANNELS, other=0.0)[None, :]
         value = tl.where(value > 0, value, value * slopes)
     places = (sample * ROWS + pixels[:, None]) * Y_PIXEL + channels[None, :]
     tl.store(y + places, value.to(y.dtype.element_ty), mask=live)
+    if planes is not None:
+        split_map(y, planes, sample, channels, known, ROWS, WIDTH, Y_PIXEL, CHANNELS, BLOCK_P)
 
 
 @jit
@@ -187,20 +189,6 @@ def block_of(x: View) -> tuple[int, Tile]:
     return (4 * PIXELS, Tile(8)) if x.pixels >= 128 * PIXELS else (PIXELS, Tile(4))
 
 
-def normalises(step: Step, role: str) -> bool:
-    """Return whether a step takes the instance norm of the map that it reads in this role."""
-    if step.kind == "norm_add" and role == "shortcut":
-        return bool(step.numbers.get("normalised", 0))
-    return step.kind in ("instance_norm", "norm_add") and role == "x"
-
-
-def only_normalised(c: Context, name: str) -> bool:
-    """Return whether a map is small and only its norm is used: partial sums can then replace it."""
-    readers = c.readers(name)
-    every = readers is not None and all(normalises(step, role) for _, step, role in readers)
-    return every and c.view(name).pixels <= SMALL
-
-
 def wanted_sums(c: Context, name: str, length: int) -> Argument:
     """Return memory for the sums per `length` pixels of a large map whose norm is used; else None."""
     y = c.view(name)
@@ -212,24 +200,18 @@ def wanted_sums(c: Context, name: str, length: int) -> Argument:
     return c.add_sums(name, y.pixels // length, length) if wanted and fits else None
 
 
-def map_or_partial(c: Context, name: str) -> tuple[Argument, int, int]:
-    """Return a buffer or its partial sums, elements from pixel to pixel, and the number of parts to sum."""
-    partial = c.partial(name)
-    if partial is None:
-        return c.buffer(name), c.view(name).pixel, 1
-    return partial.operand, padded(c.view(name).c), partial.parts
-
-
 def launch_whole(c: Context) -> Launch:
     """Build the launch of a small map's norm."""
     x, y = c.view("x"), c.view("y")
     source, pixel, split = map_or_partial(c, "x")
     return Launch(
         "instance_norm.whole",
-        {"x": source, "slope": c.vector("prelu"), "y": c.buffer("y")},
-        ("y",),
+        {
+            "x": source, "slope": c.vector("prelu"), "y": c.buffer("y"), "planes": winograd.wanted(c, "y"),
+        },
+        ("y", "planes"),
         constants(
-            rows=x.pixels, x_pixel=pixel, channels=x.c, split=split, y_pixel=y.pixel,
+            rows=x.pixels, width=x.w, x_pixel=pixel, channels=x.c, split=split, y_pixel=y.pixel,
             epsilon=c.real("epsilon"), block_p=power(x.pixels), block_c=FEW,
         ),
         (blocks(x.c, FEW), 1),

@@ -163,6 +163,7 @@ class Program:
         self.steps: list[Step] = []  # the step of each launch
         self.sums: dict[int, Sums] = {}  # by the buffer whose channels they describe
         self.partial: dict[int, Partial] = {}  # by the buffer that they replace
+        self.planes: dict[int, Operand] = {}  # Winograd's, by the buffer that they stand beside
         self.absorbed: set[int] = set()  # steps computed by the launches of an earlier step
         self.box: Operand | None = None
         if boxed:
@@ -218,7 +219,10 @@ class Sums:
 
 @dataclasses.dataclass(frozen=True)
 class Partial:
-    """Sums over parts of a product's depth that replace a buffer: [n, parts, pixels, padded]."""
+    """Sums over parts of a product's depth that replace a buffer: [n, parts, pixels, padded].
+
+    parts: their number, or `partial.PLANES` for sums of Winograd's planes, [n, planes, tiles, padded].
+    """
 
     operand: Operand
     parts: int
@@ -300,9 +304,9 @@ class Context:
         """Return the partial sums that replace a buffer, or None."""
         return self._program.partial.get(self.step.buffers[name])
 
-    def add_partial(self, name: str, parts: int) -> Operand:
-        """Allocate memory for partial sums that replace a buffer: nothing writes the buffer itself."""
-        operand = self.partials(name, parts)
+    def add_partial(self, name: str, parts: int, operand: Operand | None = None) -> Operand:
+        """Let partial sums replace a buffer, which nothing writes then; operand: their memory, or new one."""
+        operand = operand or self.partials(name, parts)
         self._program.partial[self.step.buffers[name]] = Partial(operand, parts)
         return operand
 
@@ -311,10 +315,25 @@ class Context:
         y = self.view(name)
         return self.temporary(y.n * parts * y.pixels * padded(y.c))
 
+    def planes(self, name: str) -> Operand | None:
+        """Return Winograd's planes of a buffer, or None."""
+        return self._program.planes.get(self.step.buffers[name])
+
+    def add_planes(self, name: str) -> Operand:
+        """Allocate memory for Winograd's planes of a buffer, four times its size."""
+        y = self.view(name)
+        operand = self.temporary(4 * y.n * y.pixels * y.c, y.type)
+        self._program.planes[self.step.buffers[name]] = operand
+        return operand
+
+    def reader(self, index: int) -> Context:
+        """Return the context of a later step."""
+        return Context(self._program, self._program.plan.steps[index])
+
     def absorb(self, index: int) -> Context:
         """Return the context of a later step that this step's launches compute as well."""
         self._program.absorbed.add(index)
-        return Context(self._program, self._program.plan.steps[index])
+        return self.reader(index)
 
     def early(self, launches: list[Launch]) -> None:
         """Add launches on small operands that earlier steps made: see `order`."""

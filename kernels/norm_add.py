@@ -7,13 +7,11 @@ norm of the result: the same launch computes the whole norm of a small map, and 
 
 from __future__ import annotations
 
+from . import winograd
 from .instance_norm import (
     CHANNELS,
-    FEW,
-    SMALL,
     block_of,
     gathered,
-    map_or_partial,
     mean_and_factor,
     standardised,
     store_sums,
@@ -22,11 +20,13 @@ from .instance_norm import (
 )
 from .language import jit, tl
 from .launch import Context, Launch, Tile, blocks, constants, padded, power
+from .partial import FEW, SMALL, map_or_partial
+from .winograd import split_map
 
 
 @jit
 def whole_add(
-    x, shortcut, slope, y, normed,
+    x, shortcut, slope, y, normed, planes,
     ROWS: tl.constexpr, WIDTH: tl.constexpr, X_PIXEL: tl.constexpr, CHANNELS: tl.constexpr,
     SPLIT: tl.constexpr, Y_PIXEL: tl.constexpr, SHORTCUT_PIXEL: tl.constexpr, SHORTCUT_W: tl.constexpr,
     SHORTCUT_IMAGE: tl.constexpr, SHORTCUT_SPLIT: tl.constexpr, STRIDE: tl.constexpr,
@@ -39,10 +39,12 @@ def whole_add(
     channels = tl.program_id(0) * BLOCK_C + tl.arange(0, BLOCK_C)
     known = channels < CHANNELS
     live = (pixels < ROWS)[:, None] & known[None, :]
-    value = gathered(x, sample, pixels, channels, live, ROWS, X_PIXEL, SPLIT)
+    value = gathered(x, sample, pixels, channels, live, ROWS, WIDTH, X_PIXEL, SPLIT)
     value = standardised(value, live, ROWS, EPSILON) * GAIN
     if NORMALISED:
-        other = gathered(shortcut, sample, pixels, channels, live, ROWS, SHORTCUT_PIXEL, SHORTCUT_SPLIT)
+        other = gathered(
+            shortcut, sample, pixels, channels, live, ROWS, WIDTH, SHORTCUT_PIXEL, SHORTCUT_SPLIT
+        )
         value += standardised(other, live, ROWS, EPSILON)
     else:
         source = (pixels // WIDTH * STRIDE * SHORTCUT_W + pixels % WIDTH * STRIDE)[:, None] * SHORTCUT_PIXEL
@@ -57,6 +59,8 @@ def whole_add(
             slopes = tl.load(slope + channels, mask=known, other=0.0)[None, :]
             value = tl.where(value > 0, value, value * slopes)
         tl.store(normed + places, value.to(y.dtype.element_ty), mask=live)
+    if planes is not None:
+        split_map(normed, planes, sample, channels, known, ROWS, WIDTH, Y_PIXEL, CHANNELS, BLOCK_P)
 
 
 @jit
@@ -158,8 +162,9 @@ def _launch_whole(c: Context) -> Launch:
             "slope": norm.vector("prelu") if norm else None,
             "y": c.buffer("y"),
             "normed": norm.buffer("y") if norm else None,
+            "planes": winograd.wanted(norm, "y") if norm else None,
         },
-        ("y", "normed"),
+        ("y", "normed", "planes"),
         constants(
             rows=x.pixels, width=x.w, x_pixel=pixel, channels=x.c, split=split, y_pixel=y.pixel,
             shortcut_pixel=shortcut_pixel, shortcut_w=beside.w,

@@ -119,7 +119,15 @@ def shape_of(c: Context, outputs: int) -> tuple[int, int] | None:
     else:
         fits = outputs <= PAIRS and x.h % shape[0] == 0 and x.w % 2 == 0
     wide = x.type == "f32" and shape[0] * shape[1] * width > tiles.FLOATS  # too many sums for registers
-    return shape if fits and not wide else None
+    if not fits or wide or tiles.refused(_problem(c, outputs, shape), c.table):
+        return None
+    return shape
+
+
+def _problem(c: Context, outputs: int, shape: tuple[int, int]) -> tiles.Problem:
+    x, (tall, wide) = c.view("x"), shape
+    patches = x.pixels if c.flag("upsample") else x.pixels // (tall * wide)
+    return tiles.Problem("patches", patches, tall * wide * padded(outputs), padded(x.c), x.type, x.n)
 
 
 def patch_weights(conv: Conv, depth: int, shape: tuple[int, int], upsample: bool) -> Packed:
@@ -150,7 +158,7 @@ def launch_patches(c: Context, conv: Conv, shape: tuple[int, int], rgb: Context 
     down, along = (1, 1) if upsample else shape
     high, broad = x.h // down, x.w // along
     window = (3, 3) if upsample else (tall + 2, wide + 2)
-    problem = tiles.Problem("patches", high * broad, tall * wide * width, depth, x.type, y.n)
+    problem = _problem(c, outputs, shape)
     block = tiles.choose(problem, c.table)
     k = min(32 if x.type == "f32" else 64, depth if upsample else 2 * depth)
     return [

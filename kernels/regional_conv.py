@@ -10,16 +10,19 @@ loop and taps the inner one, so that a step's styles stay in the first-level cac
 ahead, see spread.py.
 
 Upsampling (transposed convolution and FIR) is four 3 x 3 convolutions of the small map, one per parity of the
-output pixel, each with a kernel folded from both: adjacent programs compute the four phases of one tile.
+output pixel, each with a kernel folded from both: adjacent programs compute the four phases of one tile. So
+it is for small maps, and for labels with too many borders; see transposed.py for others.
 """
 
 from __future__ import annotations
+
+import dataclasses
 
 import numpy as np
 
 from e4s_engine.plan import Arrays, Conv
 
-from . import box, patches, spread, tiles
+from . import box, patches, seams, spread, tiles
 from .box import run_outside, tile_outside
 from .conv2d import rows_of
 from .fir import add_skip, phase_kernels
@@ -38,7 +41,7 @@ from .launch import (
     power,
 )
 from .regional_epilogue import activated, activation, demodulated, finished
-from .transposed import launch_transposed
+from .transposed import launch_transposed, problem_of
 
 
 @jit
@@ -116,20 +119,25 @@ def accumulate_spread(
 
 @jit
 def regional_conv(
-    x, kernel, styles, copies, codes, demodulation, labels, noise, bias, matrix, rgb_bias, skip, box, y,
+    x, kernel, styles, copies, codes, demodulation, labels, noise, bias, matrix, rgb_bias, skip, count, box,
+    y,
     H: tl.constexpr, W: tl.constexpr, X_PIXEL: tl.constexpr, CHANNELS: tl.constexpr, DEPTH: tl.constexpr,
     Y_PIXEL: tl.constexpr, OUTPUTS: tl.constexpr, PADDED: tl.constexpr, REGIONS: tl.constexpr,
     STYLE_PIXEL: tl.constexpr, SCALE_PIXEL: tl.constexpr, SLOPE: tl.constexpr, GAIN: tl.constexpr,
     UPSAMPLE: tl.constexpr, PRECISION: tl.constexpr, SPLIT: tl.constexpr, COPIES: tl.constexpr,
-    OVERFLOW: tl.constexpr, BOX_SCALE: tl.constexpr, MARGIN: tl.constexpr, TILE_W: tl.constexpr,
-    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
+    OVERFLOW: tl.constexpr, MOST: tl.constexpr, BOX_SCALE: tl.constexpr, MARGIN: tl.constexpr,
+    TILE_W: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
+    """count: where it is at most MOST, other launches have computed the sample (transposed.py)."""
     SCALE: tl.constexpr = 2 if UPSAMPLE else 1
     sample = tl.program_id(2).to(tl.int64)
     phase = tl.program_id(0) % (SCALE * SCALE)
     TILES: tl.constexpr = (H * W + BLOCK_M - 1) // BLOCK_M
     tile = tl.program_id(0) // (SCALE * SCALE) % TILES
     part = tl.program_id(0) // (SCALE * SCALE * TILES)
+    if count is not None:
+        if tl.load(count + sample) <= MOST:
+            return
     if box is not None:
         if tile_outside(box, sample, tile, SCALE, SCALE, W, TILE_W, BLOCK_M, BOX_SCALE, MARGIN):
             return
@@ -233,7 +241,7 @@ def finish(
     region = tl.zeros((BLOCK_P,), tl.int32)
     if labels is not None:
         region = tl.load(labels + sample * AREA + pixels, mask=inside, other=0).to(tl.int32)
-    total = gathered(x, sample, pixels, columns, live, AREA, X_PIXEL, SPLIT)
+    total = gathered(x, sample, pixels, columns, live, AREA, 0, X_PIXEL, SPLIT)
     total = finished(
         total, demodulation, noise, bias, sample, pixels, region, columns, live, inside, OUTPUTS, REGIONS,
         SCALE_PIXEL, SLOPE, GAIN,
@@ -253,8 +261,7 @@ def phase_weights(conv: Conv, depth: int) -> Packed:
 
 def launch_regional_conv(c: Context) -> list[Launch]:
     """Build the launches of a modulated convolution; without styles, these are folded into the weights."""
-    x, y, upsample = c.view("x"), c.view("y"), c.flag("upsample")
-    depth, phases = padded(x.c), 4 if upsample else 1
+    y, upsample = c.view("y"), c.flag("upsample")
     conv = c.step.weights["kernel"][0]
     assert isinstance(conv, Conv)
     outputs = conv.shape[0]  # y may have more channels
@@ -262,12 +269,24 @@ def launch_regional_conv(c: Context) -> list[Launch]:
     if shape:
         rgb = None if upsample or outputs < y.c else _only_coloured(c)
         return patches.launch_patches(c, conv, shape, rgb)
-    if upsample and not c.has("styles") and depth % 16 == 0:
+    if upsample and not c.has("styles"):
         return launch_transposed(c, conv)
-    is_spread = spread.wanted(c)
+    if upsample and spread.wanted(c) and not tiles.refused(problem_of(c, outputs), c.table):
+        scaling, read = spread.launches(c)
+        rows = seams.rows_of(c, read.near)
+        # Mostly there is nothing for the sums: they come first, so that no other launch waits for them.
+        return [*_launch_sums(c, conv, rows), scaling, *launch_transposed(c, conv, read, rows)]
+    return _launch_sums(c, conv)
+
+
+def _launch_sums(c: Context, conv: Conv, rows: seams.Rows | None = None) -> list[Launch]:
+    """Build the launches of a layer by this file's kernels. rows: where they fit, nothing is computed."""
+    x, y, upsample = c.view("x"), c.view("y"), c.flag("upsample")
+    depth, phases, outputs = padded(x.c), 4 if upsample else 1, conv.shape[0]
+    is_spread = spread.wanted(c) and rows is None
     name = "spread" if is_spread else "regional_conv"
     problem = tiles.Problem(name, x.pixels, outputs, depth, x.type, y.n * phases, 9)
-    block = tiles.choose(problem, c.table)
+    block = dataclasses.replace(tiles.default(problem), split=1) if rows else tiles.choose(problem, c.table)
     styles = c.view("styles") if c.has("styles") else None
     epilogue = activation(c) | constants(
         regions=styles.w if styles else 1, scale_pixel=c.view("demodulation").pixel if styles else 0
@@ -289,11 +308,12 @@ def launch_regional_conv(c: Context) -> list[Launch]:
             "kernel": phase_weights(conv, depth) if upsample else c.conv("kernel", depth),
             "styles": c.buffer("styles"),
             "copies": read.copies if read else None,
-            "codes": read.codes if read else None,
+            "codes": spread.add_codes(c, read.near) if read else None,
             **(dict.fromkeys(rest) | {"labels": rest["labels"]} if split else rest),
             "matrix": rgb.vector("matrix") if rgb else None,
             "rgb_bias": rgb.vector("bias") if rgb else None,
             "skip": rgb.buffer("skip") if rgb else None,
+            "count": rows.count if rows else None,
             "box": box.operand(c, "y"),
             "y": out,
         },
@@ -303,12 +323,13 @@ def launch_regional_conv(c: Context) -> list[Launch]:
             y_pixel=padded(outputs) if split else (rgb.view("y") if rgb else y).pixel, outputs=outputs,
             padded=padded(outputs), style_pixel=styles.pixel if styles else 0, upsample=upsample,
             precision=c.precision, split=block.split, copies=spread.COPIES, overflow=spread.OVERFLOW,
-            tile_w=tiles.rectangle(x.h, x.w, block.m), block_m=block.m, block_n=block.n, block_k=block.k,
+            most=rows.most if rows else 0, tile_w=tiles.rectangle(x.h, x.w, block.m), block_m=block.m,
+            block_n=block.n, block_k=block.k,
         ) | epilogue,
         (block.split * phases * blocks(x.pixels, block.m), blocks(outputs, block.n)),
         y.n,
         tile=block.tile,
-        problem=problem,
+        problem=None if rows else problem,
     )  # fmt: skip
     last = [_finish(c, outputs, out, rest, epilogue, block.split)] if split else []
     return [*([scaling] if scaling else []), first, *last]

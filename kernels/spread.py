@@ -29,10 +29,10 @@ LEAST = 4096
 
 @dataclasses.dataclass(frozen=True)
 class Spread:
-    """A map spread for a layer: its copies, and which of them each output pixel's taps read."""
+    """A map spread for a layer: its copies, and each pixel's own region and the others that read it."""
 
     copies: Operand
-    codes: Operand
+    near: Operand
 
 
 @jit
@@ -45,25 +45,34 @@ def bits_of(x):
 
 
 @jit
-def nearby(labels, y, H: tl.constexpr, W: tl.constexpr, SCALE: tl.constexpr, BLOCK: tl.constexpr):
-    """Write the region of each input pixel, from bit 24 on, and bits of the others that read it."""
+def nearby(
+    labels, y,
+    H: tl.constexpr, W: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, SCALE: tl.constexpr,
+    FIRST: tl.constexpr, LAST: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Write the region of each of ROWS x COLUMNS places, from bit 24 on, and bits of the others that read it.
+
+    H, W: size of the labels, those of the outputs. A place at row r is read by outputs of the rows
+    SCALE r + FIRST to SCALE r + LAST - 1; its own region is that of output SCALE r, or of the last one.
+    """
     sample = tl.program_id(2).to(tl.int64)
-    pixels = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    inside = pixels < H * W
-    row = pixels // W * SCALE
-    column = pixels % W * SCALE
-    labels += sample * (H * W * SCALE * SCALE)
-    own = tl.load(labels + row * (W * SCALE) + column, mask=inside, other=0).to(tl.int32)
+    places = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    inside = places < ROWS * COLUMNS
+    row = places // COLUMNS * SCALE
+    column = places % COLUMNS * SCALE
+    labels += sample * (H * W)
+    own = labels + tl.minimum(row, H - 1) * W + tl.minimum(column, W - 1)
+    own = tl.load(own, mask=inside, other=0).to(tl.int32)
     found = tl.zeros((BLOCK,), tl.int32)
-    for i in tl.static_range(3 * SCALE):
-        for j in tl.static_range(3 * SCALE):
-            r = row - SCALE + i
-            c = column - SCALE + j
-            live = inside & (r >= 0) & (r < H * SCALE) & (c >= 0) & (c < W * SCALE)
-            label = tl.load(labels + r * (W * SCALE) + c, mask=live, other=0).to(tl.int32)
+    for i in tl.static_range(LAST - FIRST):
+        for j in tl.static_range(LAST - FIRST):
+            r = row + FIRST + i
+            c = column + FIRST + j
+            live = inside & (r >= 0) & (r < H) & (c >= 0) & (c < W)
+            label = tl.load(labels + r * W + c, mask=live, other=0).to(tl.int32)
             found = found | tl.where(live, 1 << label, 0)
     others = found & (0xFFFFFF ^ (1 << own))
-    tl.store(y + sample * (H * W) + pixels, others | (own << 24), mask=inside)
+    tl.store(y + sample * (ROWS * COLUMNS) + places, others | (own << 24), mask=inside)
 
 
 @jit
@@ -139,19 +148,41 @@ def wanted(c: Context) -> bool:
     return c.view("y").pixels >= LEAST and c.view("styles").w <= MOST
 
 
+def launch_nearby(c: Context, y: Operand, shape: tuple[int, int], reach: tuple[int, int]) -> Launch:
+    """Build the launch that writes the regions of (rows, columns) places, read by outputs within a reach."""
+    labels, (rows, columns), (first, last) = c.view("y"), shape, reach
+    return Launch(
+        "spread.nearby",
+        {"labels": c.buffer("labels"), "y": y},
+        ("y",),
+        constants(
+            h=labels.h, w=labels.w, rows=rows, columns=columns, scale=2 if c.flag("upsample") else 1,
+            first=first, last=last, block=BLOCK,
+        ),
+        (blocks(rows * columns, BLOCK), 1),
+        labels.n,
+    )  # fmt: skip
+
+
+def add_codes(c: Context, near: Operand) -> Operand:
+    """Return the copies that each output pixel's taps read, and add the launch that writes them, early."""
+    x, y = c.view("x"), c.view("y")
+    codes = c.temporary(y.n * y.pixels, "i32")
+    operands: dict[str, Argument] = {"labels": c.buffer("labels"), "near": near, "y": codes}
+    sizes = constants(
+        h=x.h, w=x.w, scale=2 if c.flag("upsample") else 1, block=BLOCK, copies=COPIES, overflow=OVERFLOW
+    )
+    c.early([Launch("spread.codes", operands, ("y",), sizes, (blocks(y.pixels, BLOCK), 1), y.n)])
+    return codes
+
+
 def launches(c: Context) -> tuple[Launch, Spread]:
-    """Return the launch that spreads a layer's input, and what it makes; add those on labels, early."""
-    x, y, styles = c.view("x"), c.view("y"), c.view("styles")
+    """Return the launch that spreads a layer's input, and what it makes; add that on labels, early."""
+    x, styles = c.view("x"), c.view("styles")
     scale = 2 if c.flag("upsample") else 1
-    near, codes = c.temporary(x.n * x.pixels, "i32"), c.temporary(y.n * y.pixels, "i32")
+    near = c.temporary(x.n * x.pixels, "i32")
     copies = c.temporary(x.n * COPIES * x.pixels * x.pixel, x.type)
-    labels, sizes = c.buffer("labels"), constants(h=x.h, w=x.w, scale=scale, block=BLOCK)
-    coded = sizes | constants(copies=COPIES, overflow=OVERFLOW)
-    operands: dict[str, Argument] = {"labels": labels, "y": near}
-    first = Launch("spread.nearby", operands, ("y",), sizes, (blocks(x.pixels, BLOCK), 1), x.n)
-    operands = {"labels": labels, "near": near, "y": codes}
-    second = Launch("spread.codes", operands, ("y",), coded, (blocks(y.pixels, BLOCK), 1), y.n)
-    c.early([first, second])
+    c.early([launch_nearby(c, near, (x.h, x.w), (-scale, 2 * scale))])
     across = power(x.c, 16, 64)
     scaling = Launch(
         "spread.spread",
@@ -167,4 +198,4 @@ def launches(c: Context) -> tuple[Launch, Spread]:
         (blocks(x.pixels, PIXELS), blocks(x.c, across)),
         x.n,
     )  # fmt: skip
-    return scaling, Spread(copies, codes)
+    return scaling, Spread(copies, near)

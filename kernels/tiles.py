@@ -47,7 +47,11 @@ class Block:
     split: int = 1
 
 
-Table = Mapping[Problem, Block]
+# None: a product whose step another form computes faster, see `refused`.
+Table = Mapping[Problem, Block | None]
+
+# Kernels of forms that a step takes unless a table refuses them: cards differ in which form is faster.
+FORMS = ("winograd", "seams", "patches")
 
 
 def choose(problem: Problem, table: Table) -> Block:
@@ -57,12 +61,21 @@ def choose(problem: Problem, table: Table) -> Block:
 
 def known(problem: Problem, table: Table) -> Block | None:
     """Return a table's tile for the same or the nearest batch, or None. Without one for f16 it is bf16's."""
+    nearest = _nearest(problem, table)
+    return None if nearest is None else table[nearest]
+
+
+def refused(problem: Problem, table: Table) -> bool:
+    """Return whether another form of the step was faster on the table's card."""
+    nearest = _nearest(problem, table)
+    return nearest is not None and table[nearest] is None
+
+
+def _nearest(problem: Problem, table: Table) -> Problem | None:
     batches = sorted({other.batch for other in table}, key=lambda b: abs(math.log2(b / problem.batch)))
     kinds = ("f16", "bf16") if problem.kind == "f16" else (problem.kind,)
-    found = (
-        table.get(dataclasses.replace(problem, kind=kind, batch=batch)) for kind in kinds for batch in batches
-    )
-    return next(filter(None, found), None)
+    every = (dataclasses.replace(problem, kind=kind, batch=batch) for kind in kinds for batch in batches)
+    return next((other for other in every if other in table), None)
 
 
 def default(problem: Problem) -> Block:
@@ -75,8 +88,9 @@ def default(problem: Problem) -> Block:
     m, n = power(problem.rows, 16, 128), power(problem.columns, 16, 128)
     if problem.taps == 1:
         block = _filling(problem, m, n, k, 32, 32)
-        # Four warps with two matrix instructions' rows each are faster than eight warps with one each.
-        return dataclasses.replace(block, tile=Tile(4, 3, True)) if problem.kernel == "transposed" else block
+        # Four warps with two matrix instructions' rows each are faster on Hopper, and spill on sm_120.
+        upsampled = problem.kernel in ("transposed", "seams")
+        return dataclasses.replace(block, tile=Tile(8, 3, True)) if upsampled else block
     if problem.kernel == "regional_conv":
         block = _regional(problem, m, n, k)
     elif problem.columns >= 256 and problem.kernel != "mirrored" and _programs(problem, 128, 256) >= FILL:
@@ -144,8 +158,10 @@ def rectangle(height: int, width: int, block: int) -> int:
 def candidates(problem: Problem, shared: int) -> list[Block]:
     """Return the tiles worth measuring on a card with `shared` bytes of shared memory."""
     sides = [side for side in (16, 32, 64, 128, 256) if side <= 2 * _most(problem)]
-    every = itertools.product(sides, sides, _depths(problem), (4, 8), (2, 3, 4))
-    possible = [Block(m, n, k, Tile(warps, stages)) for m, n, k, warps, stages in every]
+    again = problem.taps > 1 or problem.kernel in ("transposed", "seams", "patches")  # pixels are read again
+    splits = (1, 2, 4, 8) if problem.taps > 1 else (1,)
+    every = itertools.product(sides, sides, _depths(problem), (4, 8), (2, 3, 4), {False, again}, splits)
+    possible = [Block(m, n, k, Tile(warps, stages, cached), s) for m, n, k, warps, stages, cached, s in every]
     return [block for block in possible if _sensible(block, problem, shared)]
 
 
@@ -162,11 +178,18 @@ def _sensible(block: Block, problem: Problem, shared: int) -> bool:
     loads = (block.m + block.n) * block.k * SIZES[problem.kind] * block.tile.stages
     sums = block.m * block.n // (32 * block.tile.warps)  # per thread, of 255 registers
     small = block.m <= power(problem.rows, 16) and block.n <= power(problem.columns, 16)
+    shared_depth = problem.depth % (block.k * block.split) == 0
+    few = _programs(problem, block.m, block.n) * block.split <= 4 * FILL
+    if block.split > 1 and not (shared_depth and few):
+        return False
     return small and loads <= shared and 2 <= sums <= 128
 
 
 def distance(block: Block, other: Block) -> float:
-    """Return how far apart two tiles are: doublings of sides and warps, plus half per stage."""
-    pairs = ((block.m, other.m), (block.n, other.n), (block.k, other.k), (block.tile.warps, other.tile.warps))
+    """Return how far apart two tiles are: doublings of sides, splits and warps, half per stage and cache."""
+    pairs = ((block.m, other.m), (block.n, other.n), (block.k, other.k), (block.split, other.split),
+             (block.tile.warps, other.tile.warps))  # fmt: skip
     doublings = sum(abs(a.bit_length() - b.bit_length()) for a, b in pairs)
-    return doublings + 0.5 * abs(block.tile.stages - other.tile.stages)
+    return doublings + 0.5 * (
+        abs(block.tile.stages - other.tile.stages) + (block.tile.cached != other.tile.cached)
+    )

@@ -192,6 +192,26 @@ def _norm_cases() -> Iterator[Case]:
             yield Case(name, network, inputs, weights)
 
 
+def _unit_cases() -> Iterator[Case]:
+    """Return cases of residual units that keep a map's size, one after the other."""
+    for channels, height, width, batch in ((32, 12, 10, 1), (48, 4, 6, 2)):
+        rng, inputs, weights = _base(f"units{channels}", channels, height, width, batch)
+        weights |= {name: _kernel(rng, channels, channels, 3) for name in ("w0", "v0", "w1", "v1")}
+        weights |= {"slope": _normal(rng, channels), "last": _kernel(rng, 16, channels, 3)}
+        weights |= {"fc1": _kernel(rng, 8, channels, 1), "fc2": _kernel(rng, channels, 8, 1)}
+
+        def units(ops: Any, x: Any, w: Any) -> Any:
+            x = _features(ops, x, w)
+            for number in "01":
+                y = ops.conv2d(ops.instance_norm(x), w["w" + number], prelu=w["slope"])
+                y = ops.instance_norm(ops.conv2d(y, w["v" + number]))
+                x = ops.squeeze_excite(y, w["fc1"], w["fc2"], x)
+            y = ops.conv2d(ops.instance_norm(x, prelu=w["slope"]), w["w0"], prelu=w["slope"])
+            return ops.conv2d(y, w["last"], stride=2)
+
+        yield Case(f"units-{channels}-{height}x{width}-n{batch}", units, inputs, weights)
+
+
 def _regional_cases() -> Iterator[Case]:
     shapes = [(16, 24, 4, False, 1), (24, 80, 9, False, 3), (20, 40, 7, True, 1), (48, 32, 20, True, 3),
               (16, 16, 1, True, 1), (64, 64, 35, False, 1), (64, 64, 16, False, 3)]  # fmt: skip
@@ -699,6 +719,7 @@ CASES = [
     *_stem_cases(),
     *_residual_cases(),
     *_norm_cases(),
+    *_unit_cases(),
     *_regional_cases(),
     *_chain_cases(),
     *_last_cases(),

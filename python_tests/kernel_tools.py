@@ -18,6 +18,10 @@ torch = pytest.importorskip("torch", reason="the interpreter reads PyTorch's ten
 # The interpreter's time depends on the number of programs and steps, not on their size: few large tiles.
 kernels.module("tiles").FLOATS = 512
 kernels.module("tiles").FILL = 1
+for _name in ("instance_norm", "norm_add", "winograd"):
+    kernels.module(_name).FEW = 64
+kernels.module("transposed").PIXELS = 128
+kernels.module("transposed").AT_ONCE = kernels.module("transposed").LINES
 for _name in ("argmax", "to_rgb"):
     kernels.module(_name).PIXELS = 512
 

@@ -17,10 +17,11 @@ from kernel_tools import interpret, interpret_all, run
 from native_tools import expected, record_case
 from PIL import Image
 
+from benchmarks import gpu_work
 from e4s_engine import regions
 from e4s_engine.backends.cuda import swap
 from e4s_engine.kernels import module
-from e4s_engine.kernels.launch import SIZES, Launch, Operand
+from e4s_engine.kernels.launch import SIZES, Launch, Operand, Program, blocks, constants
 from e4s_engine.networks.rgi import relight as relighting
 from e4s_engine.options import SwapOptions
 from e4s_engine.photo import align, blend, images
@@ -28,6 +29,7 @@ from e4s_engine.pipeline import compose, pipeline
 from e4s_engine.pipeline.located import Portrait
 from e4s_engine.pipeline.portraits import Job, Part, Regions, WholeFace
 from e4s_engine.result import Face
+from e4s_engine.testing.portraits import portrait
 
 # Largest error relative to the largest value; fp16 rounds to 11 bits after every step.
 TOLERANCE = {"fp32": 2e-5, "fp16": 1e-2}
@@ -85,6 +87,56 @@ def test_spread_maps(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     check(case, "fp32")
 
 
+@pytest.mark.parametrize(
+    ("kind", "most"),
+    [("twelve", ""), ("checkerboard", ""), ("bands", ""), ("bands", "few rows"), ("bands", "refused")],
+)
+def test_seams(kind: str, most: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Upsampling with regions: in rows of quads, if labels ask for more than fit, if a table refuses it."""
+    (case,) = (case for case in CASES if case.name == f"regional-20-40-7-up-{kind}-n1")
+    spread, seams, tiles = module("spread"), module("seams"), module("tiles")
+    monkeypatch.setattr(spread, "LEAST", 1)
+    monkeypatch.setattr(seams, "SHARE", 0 if most == "few rows" else 12)
+    if most == "refused":
+        monkeypatch.setattr(tiles, "refused", lambda problem, table: True)
+    launches = Program(record_case(case, "fp32")[0]).launches
+    assert any(launch.kernel == "seams.ranked" for launch in launches) == (most != "refused")
+    check(case, "fp32")
+
+
+def test_rows_at_borders() -> None:
+    """Every quad has a row for each region that reads it, its own region's first, as the benchmark counts."""
+    side, most = 16, 600
+    quads = (side + 1) ** 2
+    labels = regions.resize_nearest(portrait(0)[1], 2 * side)
+    spread, seams = module("spread"), module("seams")
+    i32 = [Operand(i, "i32") for i in range(5)]
+    near = Launch(
+        "spread.nearby", {"labels": Operand(0, "u8"), "y": i32[1]}, ("y",),
+        constants(h=2 * side, w=2 * side, rows=side + 1, columns=side + 1, scale=2, first=-2, last=3,
+                  block=spread.BLOCK), (blocks(quads, spread.BLOCK), 1), 1,
+    )  # fmt: skip
+    written = {"starts": i32[2], "entries": i32[3], "count": i32[4]}
+    ranked = Launch(
+        "seams.ranked", {"near": i32[1], **written}, tuple(written),
+        constants(quads=quads, most=most, others=regions.COUNT - 1, block=seams.BLOCK), (1, 1), 1,
+    )  # fmt: skip
+    sizes = [labels.size, 4 * quads, 4 * quads, 4 * most, 4]
+    made = [block.view(np.int32) for block in interpret_all([near, ranked], {0: labels}, sizes)[2:]]
+    starts, entries, count = made[0], made[1], int(made[2][0])
+    assert count == gpu_work.rows_asked(labels, side) < most
+    assert (entries[count:] == -1).all()  # poisoned memory: nothing was written there
+    wanted = set()
+    for quad in range(quads):
+        row, column = 2 * (quad // (side + 1)), 2 * (quad % (side + 1))
+        window = labels[max(row - 2, 0) : row + 3, max(column - 2, 0) : column + 3]
+        wanted |= {quad | int(region) << 24 for region in np.unique(window)}
+        assert entries[quad] == quad | int(labels[min(row, 31), min(column, 31)]) << 24
+        if starts[quad] < count:
+            assert entries[starts[quad]] & 0xFFFFFF >= quad
+    assert set(entries[:count].tolist()) == wanted and len(wanted) == count
+
+
 @pytest.mark.parametrize("limits", [(64, 64, 64), (0, 64, 0)])
 def test_patches_of_outputs(limits: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     patches = module("patches")
@@ -118,6 +170,23 @@ def test_shared_depth(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(tiles, "default", halved)
     check(case, "fp32")
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.name.startswith("units-")], ids=str)
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_winograd(case: Case, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chains of convolutions hand each other planes; a table that refuses the form gets the other one."""
+    winograd, tiles = module("winograd"), module("tiles")
+    monkeypatch.setattr(winograd, "LEAST_CHANNELS", 16)
+    monkeypatch.setattr(winograd, "LEAST_PIXELS", 4)
+    plan, _ = record_case(case, precision)
+    launches = Program(plan).launches
+    problems = {launch.problem for launch in launches if launch.kernel == "winograd.products"}
+    assert len([launch for launch in launches if launch.problem in problems]) == 5
+    refused = Program(plan, table=dict.fromkeys(problems)).launches
+    assert not any(launch.kernel.startswith("winograd") for launch in refused)
+    assert {one.kernel for one in problems} <= set(tiles.FORMS)
+    check(case, precision)
 
 
 @pytest.mark.parametrize("columns", [16, 32, 64])

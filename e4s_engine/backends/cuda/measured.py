@@ -22,7 +22,7 @@ from e4s_engine.photo.files import replacing
 logger = logging.getLogger("e4s_engine")
 
 FORMAT = 1
-_KERNELS = ("conv2d", "regional_conv", "transposed", "patches")
+_KERNELS = ("conv2d", "regional_conv", "transposed", "patches", "winograd")
 
 
 def file_of(card: str, folder: Path | None = None) -> Path:
@@ -31,17 +31,17 @@ def file_of(card: str, folder: Path | None = None) -> Path:
     return (folder or compiling.cache_folder()) / f"tiles-{name}.json"
 
 
-def shipped(arch: int) -> dict[Problem, Block]:
+def shipped(arch: int) -> dict[Problem, Block | None]:
     """Return the tiles that the package includes for an architecture; empty if none were measured."""
     path = Path(__file__).with_name(f"tiles_sm{arch}.json")
     return _table(json.loads(path.read_text())) if path.exists() else {}
 
 
-def _table(content: Any) -> dict[Problem, Block]:
+def _table(content: Any) -> dict[Problem, Block | None]:
     return {_problem(entry["problem"]): _block(entry["block"]) for entry in content["tiles"]}
 
 
-def load(card: str, folder: Path | None = None) -> dict[Problem, Block]:
+def load(card: str, folder: Path | None = None) -> dict[Problem, Block | None]:
     """Read the tiles measured on such a card; empty if there are none or another version measured them."""
     path = file_of(card, folder)
     try:
@@ -61,7 +61,10 @@ def save(card: str, table: tiles.Table, folder: Path | None = None) -> None:
     """Write a card's tiles."""
     path = file_of(card, folder)
     path.parent.mkdir(parents=True, exist_ok=True)
-    listed = [{"problem": dataclasses.asdict(p), "block": dataclasses.asdict(b)} for p, b in table.items()]
+    listed = [
+        {"problem": dataclasses.asdict(p), "block": dataclasses.asdict(b) if b else None}
+        for p, b in table.items()
+    ]
     content = {"version": _version(), "card": card, "tiles": listed}
     with replacing(path, "kernel cache") as temporary:
         temporary.write_text(json.dumps(content, indent=1))
@@ -80,7 +83,9 @@ def _problem(fields: dict[str, Any]) -> Problem:
     return problem
 
 
-def _block(fields: dict[str, Any]) -> Block:
+def _block(fields: dict[str, Any] | None) -> Block | None:
+    if fields is None:
+        return None
     block = Block(fields["m"], fields["n"], fields["k"], Tile(**fields["tile"]), fields["split"])
     sides = (block.m, block.n, block.k, block.tile.warps)
     whole = all(isinstance(side, int) and side > 0 and side & (side - 1) == 0 for side in sides)

@@ -3,6 +3,9 @@
     python -m e4s_engine.backends.cuda.tune --seconds 300
     python -m e4s_engine.backends.cuda.tune --seconds 300 --networks recolor inpaint
 
+Last, every form that a step may take in place of another (`tiles.FORMS`) is measured in the graph of its
+whole network, on a portrait, against that other form.
+
 The results are cached under the card's name and used by every engine on such a card; an engine never measures
 by itself. Without names the networks of a swap are measured: the limit is soon spent on larger ones. Results
 hold for one version of the kernels and of Triton; another version starts anew.
@@ -22,13 +25,15 @@ from e4s_engine.backends.cuda import compile as compiling
 from e4s_engine.errors import BackendError
 from e4s_engine.kernels import tiles
 from e4s_engine.kernels.launch import Launch, Program
-from e4s_engine.kernels.tiles import Block, Problem
+from e4s_engine.kernels.tiles import Block, Problem, Table
+from e4s_engine.testing.portraits import portrait
 
 logger = logging.getLogger("e4s_engine")
 
 _NEAR = 1.0  # largest tiles.distance from the best tile so far to the next one to measure
 
 Measure = Callable[[Problem, Block], float]  # milliseconds; raises BackendError if a tile cannot run
+Whole = Callable[[Problem, Table], float]  # milliseconds of the network that has a product
 
 
 def tune(
@@ -36,7 +41,7 @@ def tune(
     measure: Measure,
     shared: int,
     seconds: float,
-    found: dict[Problem, Block],
+    found: dict[Problem, Block | None],
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[Problem, tuple[float, float]]:
     """Add tiles that beat the defaults to `found`; return (default, best) milliseconds per product.
@@ -76,6 +81,25 @@ def _climb(
     return block, best
 
 
+def choose_forms(
+    problems: Iterable[Problem], whole: Whole, shipped: Table, found: dict[Problem, Block | None]
+) -> dict[Problem, tuple[float, float]]:
+    """Refuse forms in `found` that are slower; return milliseconds of their networks (with, without)."""
+    report: dict[Problem, tuple[float, float]] = {}
+    for problem in problems:
+        if problem.kernel not in tiles.FORMS:
+            continue
+        taken = {**shipped, **found}
+        if taken.get(problem, True) is None:
+            taken.pop(problem)
+        report[problem] = whole(problem, taken), whole(problem, {**taken, problem: None})
+        if report[problem][1] < report[problem][0]:
+            found[problem] = None
+        elif found.get(problem, True) is None:
+            found.pop(problem)
+    return report
+
+
 def owned(
     kinds: Sequence[str], precisions: Sequence[str], batches: Sequence[int], arch: int
 ) -> list[tuple[Program, Any]]:
@@ -94,6 +118,20 @@ def owned(
             for batch in batches if config in ahead.PUBLISHED else (1,):
                 owners += [(one, arrays) for one in ahead.programs(precision, arch, batch, [config])]
     return owners
+
+
+def portraits(program: Program) -> dict[int, Any]:
+    """Return a portrait's picture and labels for the inputs of a program that have their shapes, by number.
+
+    Labels of zeros, which inputs hold before, would put every tile into one region.
+    """
+    import numpy as np
+
+    externals = [b for b in program.plan.buffers if b.external >= 0][:-1]
+    picture, labels = portrait(0)
+    shapes = {array.shape: array for array in (picture, labels[..., None])}
+    known = [b for b in externals if b.type == "u8" and b.shape[1:] in shapes]
+    return {b.external: np.stack([shapes[b.shape[1:]]] * b.shape[0]) for b in known}
 
 
 class OnDevice:
@@ -119,13 +157,27 @@ class OnDevice:
         other = Program(program.plan, program.precision, {problem: block})
         return other, other.launches[index]
 
+    def whole(self, problem: Problem, table: Table) -> float:
+        """Return the milliseconds of the network that has a product, on a portrait."""
+        from e4s_engine.backends.cuda.backend import graph_of
+
+        before, _, arrays = self._places[problem]
+        program = Program(before.plan, before.precision, table)
+        self._linker.add(program, arrays)
+        graph = graph_of(self._linker, program)
+        graph.run(portraits(program), {})
+        graph.time(2)
+        return min(float(graph.time(self._runs)) for _ in range(3))
+
     def __call__(self, problem: Problem, block: Block) -> float:
-        """Return the milliseconds of a product with this tile."""
+        """Return the milliseconds of a product's step with this tile: parts of a depth are summed as well."""
         from e4s_engine.backends.cuda.backend import graph_of
 
         program, launch = self.launch(problem, block)
         self._linker.add(program, self._places[problem][2])
-        graph = graph_of(self._linker, program, [launch])
+        whose = {id(one): step for one, step in zip(program.launches, program.steps, strict=True)}
+        step = whose[id(launch)]
+        graph = graph_of(self._linker, program, [one for one in program.launches if whose[id(one)] is step])
         graph.time(2)
         return min(float(graph.time(self._runs)) for _ in range(3))
 
@@ -161,10 +213,13 @@ def main(arguments: list[str] | None = None) -> int:
     shared = compiling.SHARED_LIMIT.get(device.arch, min(compiling.SHARED_LIMIT.values()))
     try:
         report = tune(measure.problems, measure, shared, options.seconds, table)
+        forms = choose_forms(measure.problems, measure.whole, measured.shipped(device.arch), table)
     finally:
         measured.save(device.name, table)
     for problem, (old, new) in sorted(report.items(), key=lambda entry: -entry[1][0]):
         print(f"{old:8.4f} -> {new:8.4f} ms  {problem}  {table.get(problem, 'default')}")
+    for problem, (with_it, without) in forms.items():
+        print(f"{with_it:8.4f} ms with, {without:8.4f} without  {problem}")
     return 0
 
 

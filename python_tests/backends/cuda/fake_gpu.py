@@ -38,6 +38,7 @@ from e4s_engine.errors import (  # noqa: E402
     DeviceMemoryError,
     LabelsError,
 )
+from e4s_engine.kernels import tiles  # noqa: E402
 from e4s_engine.testing.portraits import portrait  # noqa: E402
 from e4s_engine.video import lines  # noqa: E402
 
@@ -503,6 +504,10 @@ def test_benchmarks_time_portraits(monkeypatch: pytest.MonkeyPatch) -> None:
     times = gpu_times.fused_swaps(_native.CudaDevice(0), options)
     assert {"bf16 1", "bf16 3", "bf16 1 full", "bf16 3 eyes, encoded"} <= set(times) and len(times) == 14
     assert len(portraits) == 7 * 8 and all(portraits)
+    assert set(gpu_times.forms(_native.CudaDevice(0), options)) == {
+        f"bf16 {batch} without {form}" for batch in (1, 3) for form in ("none", *tiles.FORMS)
+    }
+    assert len(portraits) == (7 + 1 + len(tiles.FORMS)) * 8 and all(portraits)
     portraits.clear()
     monkeypatch.setattr(cuda.Cuda, "time", timed)
     assert len(gpu_times.stages(options)) == 6

@@ -7,17 +7,19 @@ import itertools
 import json
 from pathlib import Path
 
+import interpreted  # noqa: F401
 import pytest
 from native_tools import SMALL
 
 from e4s_engine.backends.cuda import ahead, measured
 from e4s_engine.backends.cuda import compile as compiling
 from e4s_engine.backends.cuda import tune as tuning
-from e4s_engine.backends.plans import record
+from e4s_engine.backends.plans import example, record
 from e4s_engine.errors import BackendError
 from e4s_engine.kernels import tiles
 from e4s_engine.kernels.launch import Program, Tile
 from e4s_engine.kernels.tiles import Block, Problem
+from e4s_engine.networks.rgi.config import ModelConfig
 from e4s_engine.networks.rgi.network import RGI
 
 LARGE = Problem("regional_conv", 65536, 512, 512, "bf16", 4)
@@ -142,8 +144,17 @@ def test_tiles_that_ship_cover_the_published_networks() -> None:
     for listed in problems.values():
         deep = {problem for problem in listed if problem.taps > 1 and problem.rows >= 64}
         assert deep and all(tiles.known(problem, table) for problem in deep)
-    used = {dataclasses.replace(problem, kind="bf16") for listed in problems.values() for problem in listed}
-    assert set(table) <= used
+    forms = {one for listed in problems.values() for one in listed if one.kernel in tiles.FORMS}
+    assert {one.kernel for one in forms} == set(tiles.FORMS)
+    others = [
+        one.problem
+        for batch in (1, 8)
+        for name in ("encode", "decode")
+        for one in Program(example(ModelConfig(), name, "bf16", batch), table=dict.fromkeys(forms)).launches
+    ]
+    assert not forms & set(others)
+    used = {one for listed in (*problems.values(), set(others) - {None}) for one in listed}
+    assert set(table) <= {dataclasses.replace(problem, kind="bf16") for problem in used}
     assert all(block.m * block.n // (32 * block.tile.warps) <= 128 for block in table.values())
 
 
@@ -157,3 +168,33 @@ def test_a_batch_that_was_not_measured_takes_the_nearest_one() -> None:
     assert tiles.choose(dataclasses.replace(problem, kind="f16", batch=7), table) == eight
     for other in (dataclasses.replace(problem, rows=1024), dataclasses.replace(problem, kind="f32")):
         assert tiles.choose(other, table) == tiles.default(other)
+
+
+def test_forms_that_are_slower_in_their_network_are_refused() -> None:
+    """A refusal is taken back when the form wins; other products are not asked."""
+    slow, fast, again = (Problem("winograd", rows, 512, 512, "bf16", 16) for rows in (16, 64, 256))
+    asked: list[Problem] = []
+
+    def whole(problem: Problem, table: tiles.Table) -> float:
+        asked.append(problem)
+        return (2.0 if problem == slow else 0.5) if not tiles.refused(problem, table) else 1.0
+
+    found: dict[Problem, Block | None] = {again: None}
+    report = tuning.choose_forms([slow, LARGE, fast, again], whole, {}, found)
+    assert report == {slow: (2.0, 1.0), fast: (0.5, 1.0), again: (0.5, 1.0)}
+    assert found == {slow: None} and LARGE not in asked
+
+
+def test_refusals_are_kept_and_change_the_program(tmp_path: Path) -> None:
+    """Convolutions of small, deep maps go by Winograd's tiles, or as before where a table says so."""
+    form = {one.problem for one in ahead.launches("bf16", 90) if one.kernel == "winograd.products"}
+    assert {problem.rows for problem in form} == {64, 256}
+    measured.save("card", dict.fromkeys(form), tmp_path)
+    table = measured.load("card", tmp_path)
+    assert table == dict.fromkeys(form)
+    plan = example(ModelConfig(), "encode", "bf16")
+    with_it, without = Program(plan), Program(plan, table=table)
+    kernels = {one.kernel.partition(".")[0] for one in without.launches}
+    assert "winograd" not in kernels and "conv2d" in kernels
+    filled = tuning.portraits(with_it)
+    assert {array.shape for array in filled.values()} == {(1, 1024, 1024, 3), (1, 512, 512, 1)}
