@@ -20,6 +20,14 @@ def conv_forms(
     has_labels: bool,
 ) -> dict[str, str]: ...
 def threads() -> int: ...
+def paste(
+    photo: npt.NDArray[np.uint8],
+    face: npt.NDArray[np.uint8],
+    alpha: npt.NDArray[np.uint8],
+    coefficients: Sequence[float],
+    origin: Sequence[int],
+    box: Sequence[int],
+) -> None: ...
 
 class Weights:
     def add_conv(
