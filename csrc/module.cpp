@@ -42,13 +42,12 @@ const char* name_of(e4s::Form form) { return form == e4s::Form::winograd ? "wino
 
 using Shape = std::array<std::int64_t, 4>;
 
-// Returns {weight name: form} of a convolution step: "kernel" for all pixels, and "seam" for those that a
-// regional convolution computes again if their form is another one.
-py::dict conv_forms(const std::string& isa, const Shape& kernel, const std::string& precision, const Shape& x,
-                    const Shape& y, int first, bool has_labels) {
+// Returns the form of a convolution step's kernel.
+const char* conv_form(const std::string& isa, const Shape& kernel, const std::string& precision,
+                      const Shape& x, const Shape& y, int first) {
   for (const Shape* shape : {&kernel, &x, &y})
     for (const std::int64_t side : *shape)
-      if (side < 1 || side > (1 << 20)) throw e4s::ArgumentError("conv_forms: impossible shape");
+      if (side < 1 || side > (1 << 20)) throw e4s::ArgumentError("conv_form: impossible shape");
   const e4s::ConvShape shape{static_cast<int>(kernel[0]),
                              static_cast<int>(kernel[1]),
                              static_cast<int>(kernel[2]),
@@ -57,11 +56,7 @@ py::dict conv_forms(const std::string& isa, const Shape& kernel, const std::stri
                              y[2],
                              x[1] == y[1] && x[2] == y[2],
                              first};
-  const e4s::Form form = e4s::choose_form(shape, e4s::choose_kernels(isa));
-  py::dict forms;
-  forms["kernel"] = name_of(form);
-  if (has_labels && form != e4s::Form::direct) forms["seam"] = name_of(e4s::Form::direct);
-  return forms;
+  return name_of(e4s::choose_form(shape, e4s::choose_kernels(isa)));
 }
 
 int add_conv(e4s::Weights& weights, const Floats& source, const py::object& out_scale,
@@ -250,9 +245,8 @@ PYBIND11_MODULE(_native, m, py::mod_gil_not_used()) {
         return py::make_tuple(k.name, k.conv_bf16 != nullptr);
       },
       py::arg("isa"), "The kernels chosen for an instruction set (\"\": the best): (name, has bf16).");
-  m.def("conv_forms", conv_forms, py::arg("isa"), py::arg("kernel"), py::arg("precision"), py::arg("x"),
-        py::arg("y"), py::arg("first"), py::arg("has_labels"),
-        "Forms in which a convolution step wants its kernel packed: {weight name: form}.");
+  m.def("conv_form", conv_form, py::arg("isa"), py::arg("kernel"), py::arg("precision"), py::arg("x"),
+        py::arg("y"), py::arg("first"), "The form in which a convolution step wants its kernel packed.");
   m.def("paste", paste_face, py::arg("photo").noconvert(), py::arg("face"), py::arg("alpha"),
         py::arg("coefficients"), py::arg("origin"), py::arg("box"),
         "Warp a face into a box of a photo and blend it over that by its opacity.");
