@@ -146,8 +146,9 @@ def check_reach(photo: Pixels, quad: Points, argument: str) -> None:
 
 def _extract(photo: Pixels, quad: Points) -> Pixels:
     """Resample the quad to the crop's size; shrink the photo first if the quad is over twice that size."""
-    picture, corners = Image.fromarray(photo), quad.copy()
+    corners = quad.copy()
     shrink = int(np.hypot(*(quad[3] - quad[1])) / CROP * 0.5)  # by the diagonal, as in the official code
+    picture = Image.fromarray(photo) if shrink > 1 else _around(photo, quad)
     if shrink > 1:
         size = (max(1, round(picture.width / shrink)), max(1, round(picture.height / shrink)))
         picture = picture.resize(size, Image.Resampling.LANCZOS)
@@ -155,6 +156,17 @@ def _extract(photo: Pixels, quad: Points) -> Pixels:
     corners = corners + 0.5  # pixel indices -> the continuous coordinates Pillow uses
     data = tuple(corners.ravel())
     return np.array(picture.transform((CROP, CROP), Image.Transform.QUAD, data, Image.Resampling.BILINEAR))
+
+
+def _around(photo: Pixels, quad: Points) -> Image.Image:
+    """Return a photo of which only the part around a quad is filled in, for bilinear samples inside it."""
+    height, width = photo.shape[:2]
+    left, top = np.clip(np.floor(quad.min(0)).astype(int) - 2, 0, (width, height)).tolist()
+    right, bottom = np.clip(np.ceil(quad.max(0)).astype(int) + 3, 0, (width, height)).tolist()
+    picture = Image.new("RGB", (width, height), None)  # None: left as it is
+    if left < right and top < bottom:
+        picture.paste(Image.fromarray(photo[top:bottom, left:right]), (left, top))
+    return picture
 
 
 def paste(crop: Crop, face: Pixels, alpha: Pixels) -> Pixels:

@@ -18,7 +18,7 @@ from e4s_engine.networks.rgi.config import ModelConfig
 from e4s_engine.testing.loaded import loaded
 from e4s_engine.testing.portraits import portrait
 
-# Wide enough for Winograd's form, odd groups of channels, strips of several chunks of rows, and layers with and
+# Wide enough for Winograd's form, odd groups of channels, strips of several chunks, and layers with and
 # without regions.
 WIDE = ModelConfig(
     size=128, channels=(64, 64, 64, 80, 32, 16), latents=12, latent_dim=32, injected=10, mlp_hidden=32,

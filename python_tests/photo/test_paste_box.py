@@ -1,4 +1,4 @@
-"""Pasting the box that an opacity reaches: the bits of Pillow's warp of the whole crop, and its edges."""
+"""Cropping and pasting by boxes: the bits of Pillow's warps of whole photos and crops, and the edges."""
 
 from __future__ import annotations
 
@@ -76,6 +76,15 @@ def test_a_pasted_box_has_pillows_bits(quad: np.ndarray, alpha: np.ndarray) -> N
     black, white = np.zeros(photo.shape[:2], np.uint8), np.full_like(alpha, 255)
     shown = by_pillow(black, quad, white, alpha) > 0
     np.testing.assert_array_equal(align.covered(photo.shape[:2], quad, alpha), shown)
+
+
+@settings(max_examples=50, deadline=None)
+@given(quad=quads())
+def test_a_crop_has_the_bits_of_one_of_the_whole_photo(quad: np.ndarray) -> None:
+    photo = np.random.default_rng(2).integers(0, 256, (140, 180, 3), dtype=np.uint8)
+    whole, corners = Image.fromarray(photo), tuple((quad + 0.5).ravel())
+    expected = whole.transform((1024, 1024), Image.Transform.QUAD, corners, Image.Resampling.BILINEAR)
+    np.testing.assert_array_equal(align.cut(photo, quad).image, np.asarray(expected))
 
 
 def test_a_paste_of_an_aligned_photo_is_told() -> None:
