@@ -16,6 +16,7 @@ namespace {
 constexpr int kWidth = kGroup * kLanes;
 constexpr int kRows = 64, kColumns = 64, kChunk = 16;  // sides of a strip and rows of a chunk; even
 constexpr int kMargin = 3;
+constexpr int kTasks = 4;                                           // least tasks for a thread
 constexpr int kBelow = kChunk / 2 + 2, kAcross = kColumns / 2 + 2;  // pixels of x under a chunk
 constexpr std::int64_t kPlane = (kChunk + kMargin) * static_cast<std::int64_t>(kColumns + kMargin);
 constexpr std::int64_t kPointers = (kPlane * static_cast<std::int64_t>(sizeof(void*)) + 63) / 64 * 64;
@@ -223,6 +224,12 @@ int even_share(int side, int most) {
   return ((side + parts - 1) / parts + 1) / 2 * 2;
 }
 
+// Returns the most rows of a strip: as many as leave enough tasks, because margins are computed twice.
+int strip_rows(int height, int across, int workers) {
+  const int parts = (kTasks * workers + across - 1) / across;
+  return std::min(std::max((height + parts - 1) / parts, kChunk), kRows);
+}
+
 }  // namespace
 
 std::int64_t convolve_up_scratch(const Map& x) {
@@ -233,9 +240,9 @@ std::int64_t convolve_up_scratch(const Map& x) {
 void convolve_up(const Run& run, const Map& x, const Map& y, const PackedConv& conv, const Map* styles,
                  const Epilogue& epilogue) {
   const int groups = conv.groups();
-  const int most = y.h <= kRows ? std::max(kChunk, y.h / 4 / kChunk * kChunk) : kRows;  // enough tasks
-  const int high = even_share(y.h, most), wide = even_share(y.w, kColumns);
-  const int down = (y.h + high - 1) / high, across = (y.w + wide - 1) / wide;
+  const int wide = even_share(y.w, kColumns), across = (y.w + wide - 1) / wide;
+  const int high = even_share(y.h, strip_rows(y.h, y.n * groups * across, run.pool.width()));
+  const int down = (y.h + high - 1) / high;
   const std::int64_t strips = static_cast<std::int64_t>(down) * across;
   run.pool.each(y.n * strips * groups, [&](std::int64_t task, int worker) {
     const int place = static_cast<int>(task / groups % strips);
