@@ -9,6 +9,7 @@
 #include "module_cuda.h"
 #include "module_gil.h"
 #include "ops/convolve.h"
+#include "paste.h"
 #include "plan.h"
 
 namespace py = pybind11;
@@ -41,13 +42,12 @@ const char* name_of(e4s::Form form) { return form == e4s::Form::winograd ? "wino
 
 using Shape = std::array<std::int64_t, 4>;
 
-// Returns {weight name: form} of a convolution step: "kernel" for all pixels, and "seam" for those that a
-// regional convolution computes again if their form is another one.
-py::dict conv_forms(const std::string& isa, const Shape& kernel, const std::string& precision, const Shape& x,
-                    const Shape& y, int first, bool has_labels) {
+// Returns the form of a convolution step's kernel.
+const char* conv_form(const std::string& isa, const Shape& kernel, const std::string& precision,
+                      const Shape& x, const Shape& y, int first) {
   for (const Shape* shape : {&kernel, &x, &y})
     for (const std::int64_t side : *shape)
-      if (side < 1 || side > (1 << 20)) throw e4s::ArgumentError("conv_forms: impossible shape");
+      if (side < 1 || side > (1 << 20)) throw e4s::ArgumentError("conv_form: impossible shape");
   const e4s::ConvShape shape{static_cast<int>(kernel[0]),
                              static_cast<int>(kernel[1]),
                              static_cast<int>(kernel[2]),
@@ -56,11 +56,7 @@ py::dict conv_forms(const std::string& isa, const Shape& kernel, const std::stri
                              y[2],
                              x[1] == y[1] && x[2] == y[2],
                              first};
-  const e4s::Form form = e4s::choose_form(shape, e4s::choose_kernels(isa));
-  py::dict forms;
-  forms["kernel"] = name_of(form);
-  if (has_labels && form != e4s::Form::direct) forms["seam"] = name_of(e4s::Form::direct);
-  return forms;
+  return name_of(e4s::choose_form(shape, e4s::choose_kernels(isa)));
 }
 
 int add_conv(e4s::Weights& weights, const Floats& source, const py::object& out_scale,
@@ -107,6 +103,42 @@ e4s::StepSpec step_spec(const py::dict& d) {
   spec.weights = d["weights"].cast<std::map<std::string, std::vector<int>>>();
   spec.numbers = d["numbers"].cast<std::map<std::string, double>>();
   return spec;
+}
+
+using Bytes = py::array_t<std::uint8_t, py::array::c_style>;
+
+// Returns an array [H, W] or [H, W, C] of at most 2^20 a side as pixels.
+e4s::Pixels pixels_of(const Bytes& array, const char* name) {
+  const auto side = [&array](py::ssize_t axis) { return static_cast<int>(array.shape(axis)); };
+  bool sane = array.ndim() == 2 || (array.ndim() == 3 && array.shape(2) >= 1 && array.shape(2) <= 4);
+  for (py::ssize_t axis = 0; sane && axis < 2; ++axis)
+    sane = array.shape(axis) >= 1 && array.shape(axis) <= (1 << 20);
+  if (!sane) throw e4s::ArgumentError(std::string("paste: impossible shape of ") + name);
+  return {array.data(), side(0), side(1), array.ndim() == 3 ? side(2) : 1};
+}
+
+// Pastes into `photo`, which is changed. coefficients: of the map from photo to face, see `Paste`; origin:
+// (top, left) of the pixel that they count from.
+void paste_face(Bytes& photo, const Bytes& face, const Bytes& alpha,
+                const std::array<double, 6>& coefficients, const std::array<int, 2>& origin,
+                const std::array<int, 4>& box) {
+  const e4s::Pixels below = pixels_of(photo, "photo");
+  e4s::Paste p{photo.mutable_data(),
+               static_cast<std::int64_t>(below.width) * below.channels,
+               pixels_of(face, "face"),
+               pixels_of(alpha, "alpha"),
+               {coefficients[0], coefficients[1], coefficients[2]},
+               {coefficients[3], coefficients[4], coefficients[5]},
+               origin[1],
+               origin[0]};
+  if (p.face.channels != below.channels || p.alpha.channels != 1 || p.alpha.height != p.face.height ||
+      p.alpha.width != p.face.width)
+    throw e4s::ArgumentError("paste: photo, face and alpha do not fit together");
+  const e4s::Box part{box[0], box[1], box[2], box[3]};
+  if (part.top < 0 || part.left < 0 || part.bottom > below.height || part.right > below.width)
+    throw e4s::ArgumentError("paste: the box is not inside the photo");
+  const e4s::GilReleased released;
+  e4s::paste(p, part);
 }
 
 // Reads a box (top, left, bottom, right); returns whether there is one.
@@ -213,9 +245,11 @@ PYBIND11_MODULE(_native, m, py::mod_gil_not_used()) {
         return py::make_tuple(k.name, k.conv_bf16 != nullptr);
       },
       py::arg("isa"), "The kernels chosen for an instruction set (\"\": the best): (name, has bf16).");
-  m.def("conv_forms", conv_forms, py::arg("isa"), py::arg("kernel"), py::arg("precision"), py::arg("x"),
-        py::arg("y"), py::arg("first"), py::arg("has_labels"),
-        "Forms in which a convolution step wants its kernel packed: {weight name: form}.");
+  m.def("conv_form", conv_form, py::arg("isa"), py::arg("kernel"), py::arg("precision"), py::arg("x"),
+        py::arg("y"), py::arg("first"), "The form in which a convolution step wants its kernel packed.");
+  m.def("paste", paste_face, py::arg("photo").noconvert(), py::arg("face"), py::arg("alpha"),
+        py::arg("coefficients"), py::arg("origin"), py::arg("box"),
+        "Warp a face into a box of a photo and blend it over that by its opacity.");
   m.def("threads", [] { return e4s::shared_pool().threads(); }, "Threads of the process's pool.");
 
   py::class_<e4s::Weights, std::shared_ptr<e4s::Weights>> weights_class(m, "Weights");

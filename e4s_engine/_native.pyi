@@ -10,16 +10,23 @@ __version__: str
 
 def cpu_features() -> dict[str, bool]: ...
 def kernels(isa: str) -> tuple[str, bool]: ...
-def conv_forms(
+def conv_form(
     isa: str,
     kernel: Sequence[int],
     precision: str,
     x: Sequence[int],
     y: Sequence[int],
     first: int,
-    has_labels: bool,
-) -> dict[str, str]: ...
+) -> str: ...
 def threads() -> int: ...
+def paste(
+    photo: npt.NDArray[np.uint8],
+    face: npt.NDArray[np.uint8],
+    alpha: npt.NDArray[np.uint8],
+    coefficients: Sequence[float],
+    origin: Sequence[int],
+    box: Sequence[int],
+) -> None: ...
 
 class Weights:
     def add_conv(

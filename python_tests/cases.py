@@ -214,7 +214,8 @@ def _unit_cases() -> Iterator[Case]:
 
 def _regional_cases() -> Iterator[Case]:
     shapes = [(16, 24, 4, False, 1), (24, 80, 9, False, 3), (20, 40, 7, True, 1), (48, 32, 20, True, 3),
-              (16, 16, 1, True, 1), (64, 64, 35, False, 1), (64, 64, 16, False, 3)]  # fmt: skip
+              (16, 16, 1, True, 1), (64, 64, 35, False, 1), (64, 64, 16, False, 3),
+              (16, 24, 40, True, 1)]  # fmt: skip
     for inner, out, side, upsample, batch in shapes:
         for kind in ("one", "twelve", "checkerboard", "bands"):
             name = f"regional-{inner}-{out}-{side}{'-up' if upsample else ''}-{kind}-n{batch}"

@@ -87,22 +87,8 @@ struct ScaleRow {  // out = x * style of the pixel's region
   int count, channels;
   std::int64_t pixel;
   const std::uint8_t* labels;  // or null: region 0
-  int label_step;              // 2 where the labels have twice the size
   const float* styles;
   std::int64_t style_stride;
-};
-
-// A 3 x 3 patch of input pixels, times a style, as the taps of one output pixel. mix_y, mix_x [3][3]: tap k
-// uses input d with weight mix[d][k]; the identity if the convolution does not upsample.
-struct Patch {
-  const void* corner;
-  std::int64_t row, pixel;  // in elements
-  Type type;
-  int channels;
-  const float* style;
-  const float (*mix_y)[3];
-  const float (*mix_x)[3];
-  void* out;  // [9][channels]
 };
 
 // Winograd's transforms of neighbouring tiles of a row; each tile maps 4 x 4 inputs to 2 x 2 outputs.
@@ -113,6 +99,9 @@ struct WinogradIn {
   std::int64_t row, pixel;  // in elements
   void* out;                // [16][tiles][channels]
   std::int64_t part;        // elements from one of the sixteen parts to the next
+  const float* styles;      // factors of the channels, per region, style_stride apart; or null
+  std::int64_t style_stride;
+  const std::uint8_t* regions;  // of the tiles; or null: region 0
 };
 
 struct WinogradOut {
@@ -333,7 +322,6 @@ struct Kernels {
   void (*add_row)(const AddRow&);
   void (*gate_row)(const GateRow&);
   void (*scale_row)(const ScaleRow&);
-  void (*patch)(const Patch&);
   void (*fir_row)(const FirRow&);
   void (*fir_column)(const FirColumn&);
   void (*to_rgb_row)(const ToRgbRow&);

@@ -15,8 +15,6 @@ void instance_norm_row(const InstanceNormRow& r);
 void affine_row(const AffineRow& r);
 // Scales a row [count][channels] by the styles of its regions.
 void scale_row(const ScaleRow& r);
-// Gathers one output pixel's taps [9][channels].
-void patch(const Patch& r);
 // Filters a row along x: [count + 3][lanes] -> [count][lanes].
 void fir_row(const FirRow& r);
 // Filters four rows along y: [4][count] -> [count].

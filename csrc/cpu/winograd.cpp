@@ -13,12 +13,15 @@ struct Four {
 
 E4S_INLINE Four spread(Vec a, Vec b, Vec c, Vec d) { return {{a - c, b + c, c - b, b - d}}; }
 
-template <class T>
-void in_as(const WinogradIn& r) {
+template <class T, bool Scaled>
+void transform(const WinogradIn& r) {
   const T* x = static_cast<const T*>(r.x);
   T* out = static_cast<T*>(r.out);
   for (int t = 0; t < r.count; ++t, x += 2 * r.pixel, out += r.channels) {
+    const float* style =
+        Scaled ? r.styles + (r.regions == nullptr ? 0 : r.regions[t] * r.style_stride) : nullptr;
     for (int c = 0; c < r.channels; c += kLanes) {
+      const Vec scale = Scaled ? load(style + c) : splat(1);
       Four columns[4];
       for (int j = 0; j < 4; ++j) {
         const T* top = x + j * r.pixel + c;
@@ -26,10 +29,16 @@ void in_as(const WinogradIn& r) {
       }
       for (int i = 0; i < 4; ++i) {
         const Four made = spread(columns[0].v[i], columns[1].v[i], columns[2].v[i], columns[3].v[i]);
-        for (int j = 0; j < 4; ++j) store(out + (4 * i + j) * r.part + c, made.v[j]);
+        for (int j = 0; j < 4; ++j)
+          store(out + (4 * i + j) * r.part + c, Scaled ? made.v[j] * scale : made.v[j]);
       }
     }
   }
+}
+
+template <class T>
+void in_as(const WinogradIn& r) {
+  r.styles == nullptr ? transform<T, false>(r) : transform<T, true>(r);
 }
 
 }  // namespace

@@ -116,6 +116,11 @@ inline void convolve(const Run& run, const Map& x, const Map& y, const PackedCon
 // pixels instead of 36. Sides are even, input channels a multiple of 16.
 void convolve_winograd(const Run& run, const Map& x, const Map& y, const Stack& stack,
                        const Epilogue& epilogue);
+// The same, regional: every output has the style of its own region (epilogue.labels; null: region 0).
+void convolve_regions(const Run& run, const Map& x, const Map& y, const PackedConv& conv, const Map& styles,
+                      const Epilogue& epilogue);
+// Returns the bytes that it needs in the step's memory.
+std::int64_t convolve_regions_temporary(const Map& y);
 // A convolution step, as far as the choice of its form depends on it. height, width: of the output.
 struct ConvShape {
   int outputs, inputs, kernel;
@@ -132,10 +137,11 @@ std::int64_t winograd_scratch(const PackedConv& conv);
 void check_winograd(const Builder& b, const BufferSpec& in, const BufferSpec& out, const PackedConv& conv);
 
 // Computes the transposed convolution of stride 2 and the FIR, x [N,H,W,C] -> y [N,2H,2W,O], tile by tile.
-void convolve_up(const Run& run, const Map& x, const Map& y, const PackedConv& conv,
+// styles: factors of x by the region of the output (epilogue.labels; null: region 0), or null.
+void convolve_up(const Run& run, const Map& x, const Map& y, const PackedConv& conv, const Map* styles,
                  const Epilogue& epilogue);
 // Returns the bytes of scratch that a worker needs for it.
-std::int64_t convolve_up_scratch();
+std::int64_t convolve_up_scratch(const Map& x);
 
 // Applies the epilogue to the sums [count][lanes] of one group at `count` pixels of a row, `stride` floats
 // apart, and stores them.

@@ -1,8 +1,9 @@
-// Regional modulated convolution: a dense convolution over inputs scaled by the style of their own region,
-// then a recomputation of the seam, the output pixels whose 3 x 3 input pixels include another region.
+// Regional modulated convolution: every output pixel has the style of its own region. Winograd's form and the
+// upsampling one work region by region where regions meet. The direct form is a dense convolution over inputs
+// scaled by the style of their own region, then a recomputation of the seam, the output pixels whose 3 x 3
+// input pixels include another region.
 #include <algorithm>
 
-#include "cpu/fir_taps.h"
 #include "ops/convolve.h"
 #include "ops/elementwise.h"
 #include "ops/factories.h"
@@ -14,20 +15,19 @@ namespace {
 constexpr int kWidth = kGroup * kLanes;
 constexpr std::int64_t kSeamPixels = 48;  // a multiple of every tile size
 
-constexpr float kIdentity[3][3] = {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}};
-
 struct Regional {
   int x, y, styles, demodulation, labels;  // buffers; -1: none
-  const PackedConv *conv, *seam;           // for all pixels; for the recomputed ones
+  const PackedConv* conv;
   bool upsample;
   Epilogue epilogue;
   const Vector* noise;  // [H*W], gain included, or null
 
   int step() const { return upsample ? 2 : 1; }
   Window window() const { return {step(), 1, 1}; }  // of x
+  bool direct() const { return !upsample && !conv->winograd(); }
 };
 
-// Offsets of the temporaries in bytes.
+// Offsets of the direct form's temporaries in bytes.
 struct Layout {
   std::int64_t scaled, columns, counts, pixels, total;
   Layout(const Map& x, const Map& y)
@@ -39,17 +39,14 @@ struct Layout {
 };
 
 void scale_inputs(const Run& run, const Map& x, const Box& box, const Map& out, const Map& styles,
-                  const Map* labels, int step) {
+                  const Map* labels) {
   const std::int64_t rows = box.height(), left = box.left;
   run.pool.each(x.n * rows, [&](std::int64_t task, int) {
     const std::int64_t n = task / rows, row = box.top + task % rows;
     ScaleRow r{};
     r.x = x.at(n, row, left), r.out = out.at(n, row, left), r.type = x.type;
     r.count = box.width(), r.channels = static_cast<int>(x.pixel), r.pixel = x.pixel;
-    if (labels != nullptr) {
-      r.labels = reinterpret_cast<const std::uint8_t*>(labels->at(n, row * step, left * step));
-      r.label_step = step;
-    }
+    if (labels != nullptr) r.labels = reinterpret_cast<const std::uint8_t*>(labels->at(n, row, left));
     r.styles = reinterpret_cast<const float*>(styles.at(n, 0, 0)), r.style_stride = styles.pixel;
     run.cpu.scale_row(r);
   });
@@ -57,17 +54,13 @@ void scale_inputs(const Run& run, const Map& x, const Box& box, const Map& out, 
 }
 
 // Lists the seam's columns in one output row of the box; returns their number.
-std::int32_t find_seam(const Run& run, const Map& labels, const Map& x, int sample, int row, int step,
-                       std::int32_t* columns) {
-  const auto label = [&](int r, int c) {
-    return static_cast<std::uint8_t>(
-        *labels.at(sample, static_cast<std::int64_t>(r) * step, static_cast<std::int64_t>(c) * step));
-  };
-  const int top = std::max(row / step - 1, 0), bottom = std::min(row / step + 1, x.h - 1);
+std::int32_t find_seam(const Run& run, const Map& labels, int sample, int row, std::int32_t* columns) {
+  const auto label = [&](int r, int c) { return static_cast<std::uint8_t>(*labels.at(sample, r, c)); };
+  const int top = std::max(row - 1, 0), bottom = std::min(row + 1, labels.h - 1);
   std::int32_t found = 0;
   for (int column = run.box.left; column < run.box.right; ++column) {
-    const auto own = static_cast<std::uint8_t>(*labels.at(sample, row, column));
-    const int left = std::max(column / step - 1, 0), right = std::min(column / step + 1, x.w - 1);
+    const std::uint8_t own = label(row, column);
+    const int left = std::max(column - 1, 0), right = std::min(column + 1, labels.w - 1);
     bool differs = false;
     for (int r = top; r <= bottom; ++r)
       for (int c = left; c <= right; ++c) differs |= label(r, c) != own;
@@ -77,14 +70,13 @@ std::int32_t find_seam(const Run& run, const Map& labels, const Map& x, int samp
 }
 
 // Lists all seam pixels of a sample in the box, as row * W + column; returns their number.
-std::int64_t list_seam(const Run& run, const Map& labels, const Map& x, int sample, int step,
-                       const Layout& places) {
+std::int64_t list_seam(const Run& run, const Map& labels, int sample, const Layout& places) {
   auto* columns = reinterpret_cast<std::int32_t*>(run.temporary + places.columns);
   auto* counts = reinterpret_cast<std::int32_t*>(run.temporary + places.counts);
   auto* pixels = reinterpret_cast<std::int32_t*>(run.temporary + places.pixels);
   run.pool.each(run.box.height(), [&](std::int64_t task, int) {
     const std::int64_t row = run.box.top + task;
-    counts[row] = find_seam(run, labels, x, sample, static_cast<int>(row), step, columns + row * labels.w);
+    counts[row] = find_seam(run, labels, sample, static_cast<int>(row), columns + row * labels.w);
   });
   std::int64_t total = 0;
   for (int row = run.box.top; row < run.box.bottom; ++row)
@@ -93,11 +85,23 @@ std::int64_t list_seam(const Run& run, const Map& labels, const Map& x, int samp
   return total;
 }
 
+// Gathers the 3 x 3 pixels of x around an output pixel, times the style of its region.
+void gather(const Run& run, const Map& x, const Map& styles, int sample, int row, int column, int region,
+            std::byte* out) {
+  const std::int64_t size = size_of(x.type);
+  ScaleRow r{};
+  r.type = x.type, r.count = 3, r.channels = static_cast<int>(x.pixel), r.pixel = x.pixel;
+  r.styles = reinterpret_cast<const float*>(styles.at(sample, 0, region));
+  for (int i = 0; i < 3; ++i) {
+    r.x = x.at(sample, row + i - 1, column - 1), r.out = out + 3 * i * x.pixel * size;
+    run.cpu.scale_row(r);
+  }
+}
+
 void mend(const Run& run, const Regional& op, const Epilogue& epilogue, int sample, std::int64_t count,
           const Layout& places) {
   const Map &x = run.map(op.x), &y = run.map(op.y), &styles = run.map(op.styles);
   const auto* pixels = reinterpret_cast<const std::int32_t*>(run.temporary + places.pixels);
-  const int step = op.step();
   const std::int64_t patch_bytes = 9 * x.pixel * size_of(x.type);
   Tiler::Offset taps[9];
   for (int t = 0; t < 9; ++t) taps[t] = {t * x.pixel, t};
@@ -110,19 +114,12 @@ void mend(const Run& run, const Regional& op, const Epilogue& epilogue, int samp
     for (std::int64_t i = 0; i < here; ++i) {
       const int row = pixels[start + i] / y.w, column = pixels[start + i] % y.w;
       const int region = static_cast<int>(*run.map(op.labels).at(sample, row, column));
-      Patch p{};
-      p.corner = x.at(sample, row / step - 1, column / step - 1);
-      p.row = x.row, p.pixel = x.pixel, p.type = x.type, p.channels = static_cast<int>(x.pixel);
-      p.style = reinterpret_cast<const float*>(styles.at(sample, 0, region));
-      p.mix_y = op.upsample ? kFirMix[row % 2] : kIdentity;
-      p.mix_x = op.upsample ? kFirMix[column % 2] : kIdentity;
-      p.out = patches + i * patch_bytes;
-      run.cpu.patch(p);
-      sources[i] = p.out;
+      sources[i] = patches + i * patch_bytes;
+      gather(run, x, styles, sample, row, column, region, patches + i * patch_bytes);
       targets[i] = sums + i * kWidth;
     }
-    for (int group = 0; group < op.seam->groups(); ++group) {
-      const Tiler tiler(run.cpu, *op.seam, group);
+    for (int group = 0; group < op.conv->groups(); ++group) {
+      const Tiler tiler(run.cpu, *op.conv, group);
       tiler.sum(sources, here, taps, 9, targets);
       for (std::int64_t i = 0; i < here; ++i)
         finish_span(run, epilogue, y, sample, pixels[start + i] / y.w, pixels[start + i] % y.w, 1, tiler,
@@ -131,44 +128,64 @@ void mend(const Run& run, const Regional& op, const Epilogue& epilogue, int samp
   });
 }
 
-// Convolves views of the box. Its sides are even where the form's tiles are two pixels wide.
-void convolve_box(const Run& run, const Regional& op, const Map& x, const Map& y, const Epilogue& epilogue) {
+// Convolves the box as a map of its own. Its sides are even where the form's tiles are two pixels wide.
+void convolve_box(const Run& run, const Regional& op, const Map& source, const Map& result,
+                  const Epilogue& epilogue) {
   const Box &box = run.box,
             below{box.top / op.step(), box.left / op.step(), box.bottom / op.step(), box.right / op.step()};
+  const Map x = view(source, below), y = view(result, box);
+  const Map* styles = op.styles >= 0 ? &run.map(op.styles) : nullptr;
   Epilogue inside = epilogue;
   Map labels;
   if (epilogue.labels != nullptr) labels = view(*epilogue.labels, box), inside.labels = &labels;
   if (epilogue.noise != nullptr) inside.noise += box.top * epilogue.noise_row + box.left;
   if (op.upsample)
-    convolve_up(run, view(x, below), view(y, box), *op.conv, inside);
+    convolve_up(run, x, y, *op.conv, styles, inside);
+  else if (op.conv->winograd() && styles != nullptr)
+    convolve_regions(run, x, y, *op.conv, *styles, inside);
   else
-    convolve(run, view(x, below), view(y, box), *op.conv, {1, 0, 1}, inside);
+    convolve(run, x, y, *op.conv, {1, 0, 1}, inside);
+}
+
+// Scales the inputs by the styles of their own regions, convolves the box, and mends the seam.
+void convolve_and_mend(const Run& run, const Regional& op, const Map& y, const Epilogue& epilogue) {
+  const Map& x = run.map(op.x);
+  const Layout places(x, y);
+  Map source = x;
+  source.data = run.temporary + (x.halo * (x.row + x.pixel)) * size_of(x.type);
+  scale_inputs(run, x, read_for(run.box, op.window(), x.h, x.w), source, run.map(op.styles), epilogue.labels);
+  convolve_box(run, op, source, y, epilogue);
+  if (epilogue.labels == nullptr) return;
+  for (int sample = 0; sample < x.n; ++sample) {
+    const std::int64_t count = list_seam(run, *epilogue.labels, sample, places);
+    mend(run, op, epilogue, sample, count, places);
+  }
 }
 
 void run_regional(const Run& run, const Regional& op) {
-  const Map& x = run.map(op.x);
   const Map y = part_of(run.map(op.y), 0, op.conv->outputs);
-  const Map* labels = op.labels >= 0 ? &run.map(op.labels) : nullptr;
   Epilogue epilogue = op.epilogue;
-  epilogue.labels = labels;
+  if (op.labels >= 0) epilogue.labels = &run.map(op.labels);
   if (op.noise != nullptr) epilogue.noise = op.noise->data(), epilogue.noise_row = y.w;
-  const Box input = read_for(run.box, op.window(), x.h, x.w);
-  const Layout places(x, y);
-  Map source = x;
   if (op.styles >= 0) {
     const Map& scales = run.map(op.demodulation);
     epilogue.scales = reinterpret_cast<const float*>(scales.data);
     epilogue.stride = scales.pixel, epilogue.regions = scales.w;
-    source.data = run.temporary + (x.halo * (x.row + x.pixel)) * size_of(x.type);
-    scale_inputs(run, x, input, source, run.map(op.styles), labels, op.step());
   }
-  convolve_box(run, op, source, y, epilogue);
+  if (op.direct() && op.styles >= 0)
+    convolve_and_mend(run, op, y, epilogue);
+  else
+    convolve_box(run, op, run.map(op.x), y, epilogue);
   clear_halo(run, run.map(op.y), run.box);
-  if (labels == nullptr) return;
-  for (int sample = 0; sample < x.n; ++sample) {
-    const std::int64_t count = list_seam(run, *labels, x, sample, op.step(), places);
-    mend(run, op, epilogue, sample, count, places);
-  }
+}
+
+// Requests the memory of the step's form.
+void request(Builder& b, const Regional& op, const Map& x, const Map& y) {
+  if (op.upsample) b.scratch(convolve_up_scratch(x));
+  if (op.conv->winograd() && op.labels >= 0) b.temporary(convolve_regions_temporary(y));
+  if (!op.direct() || op.styles < 0) return;
+  b.temporary(Layout(x, y).total);
+  b.scratch(kSeamPixels * (9 * x.pixel * size_of(x.type) + kWidth * 4));
 }
 
 void check_styles(Builder& b, Regional& op) {
@@ -181,7 +198,8 @@ void check_styles(Builder& b, Regional& op) {
   b.require(styles.c == in.c && scales.c == op.conv->outputs && styles.w == scales.w,
             "styles have another shape");
   if (!b.has("labels")) return b.require(styles.w == 1, "labels are needed to tell regions apart");
-  op.labels = b.read("labels", {1, 1, op.step()});
+  // The direct form reads labels around the box: those of its inputs.
+  op.labels = b.read("labels", {1, 1, op.direct() ? 1 : 0});
   const BufferSpec& labels = b.spec(op.labels);
   b.require(labels.type == Type::u8 && labels.external < 0 && labels.c == 1 && labels.n == in.n &&
                 labels.h == out.h && labels.w == out.w && labels.limit >= 1 && labels.limit <= styles.w,
@@ -192,8 +210,7 @@ void check_styles(Builder& b, Regional& op) {
 
 StepFn make_regional_conv(Builder& b) {
   const PackedConv* conv = b.conv_of_any_form("kernel");
-  const PackedConv* seam = b.has_weight("seam") ? b.conv("seam") : conv;
-  Regional op{-1, -1, -1, -1, -1, conv, seam, b.flag("upsample"), {}, nullptr};
+  Regional op{-1, -1, -1, -1, -1, conv, b.flag("upsample"), {}, nullptr};
   const int step = op.step();
   op.x = b.read("x", op.window()), op.y = b.write("y", op.upsample || conv->winograd() ? 2 : 1);
   const BufferSpec &in = b.spec(op.x), &out = b.spec(op.y);
@@ -206,9 +223,7 @@ StepFn make_regional_conv(Builder& b) {
   b.require(out.h * out.w < (std::int64_t{1} << 31), "y is too large");
   if (b.has("styles")) check_styles(b, op);
   prepare(b, in, out, *conv);
-  b.require(seam->kernel == 3 && seam->inputs == in.c && seam->outputs == conv->outputs &&
-                seam->type == in.type && (op.labels < 0 || !seam->winograd()),
-            "the seam's weights do not fit");
+  b.require(!op.upsample || !conv->winograd(), "an upsampling kernel has no form of Winograd's");
   op.epilogue.finish.type = out.type;
   if (b.has_weight("noise")) op.noise = b.vector("noise", out.h * out.w);
   if (b.has_weight("bias")) {
@@ -217,10 +232,7 @@ StepFn make_regional_conv(Builder& b) {
     op.epilogue.finish.leak = static_cast<float>(b.real("slope"));
     op.epilogue.finish.gain = static_cast<float>(b.real("gain"));
   }
-  const Map x = layout(in), y = layout(out);
-  if (op.styles >= 0) b.temporary(Layout(x, y).total);
-  b.scratch(convolve_up_scratch());
-  b.scratch(kSeamPixels * (9 * x.pixel * size_of(x.type) + kWidth * 4));
+  request(b, op, layout(in), layout(out));
   return [op](const Run& run) { run_regional(run, op); };
 }
 

@@ -214,8 +214,8 @@ def _gpu_at_hand() -> bool:
 
 # What Python uses of the compiled extension.
 _EXTENSION = (
-    "CudaArray", "CudaDevice", "CudaGraph", "Plan", "Weights", "conv_forms", "cpu_features",
-    "cuda_architectures", "cuda_device_of", "cuda_nodes", "dlpack_seen", "kernels", "threads",
+    "CudaArray", "CudaDevice", "CudaGraph", "Plan", "Weights", "conv_form", "cpu_features",
+    "cuda_architectures", "cuda_device_of", "cuda_nodes", "dlpack_seen", "kernels", "paste", "threads",
 )  # fmt: skip
 
 

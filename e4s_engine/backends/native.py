@@ -39,26 +39,24 @@ class WeightStore:
         self._numbers: dict[Conv | Vector, int] = {}
 
     def of(self, plan: Plan, step: Step) -> dict[str, list[Conv | Vector]]:
-        """Return a step's weights by name, with its convolution in the forms that the runtime wants."""
-        weights = dict(step.weights)
-        for name, form in self._forms(plan, step).items():
-            weights[name] = [dataclasses.replace(kernel, form=form) for kernel in _slices_of(step)]
-        return weights
+        """Return a step's weights by name, with its convolution in the form that the runtime wants."""
+        form = self.form(plan, step)
+        if not form:
+            return step.weights
+        return step.weights | {
+            "kernel": [dataclasses.replace(kernel, form=form) for kernel in _slices_of(step)]
+        }
 
     def form(self, plan: Plan, step: Step) -> str:
         """Return the form of a step's convolution; "" for other steps."""
-        return self._forms(plan, step).get("kernel", "")
-
-    def _forms(self, plan: Plan, step: Step) -> dict[str, str]:
-        """Return the forms of a step's convolution by the names of its weights; {} for other steps."""
         if "kernel" not in step.weights:
-            return {}
+            return ""
         if self._direct:
-            return {"kernel": "direct"}
+            return "direct"
         kernel = _slices_of(step)[0]
         x, y = (plan.buffers[step.buffers[name]].shape for name in ("x", "y"))
-        first, has_labels = int(step.numbers.get("first", 0)), "labels" in step.buffers
-        return _native.conv_forms(self._isa, kernel.shape, kernel.type, x, y, first, has_labels)
+        first = int(step.numbers.get("first", 0))
+        return _native.conv_form(self._isa, kernel.shape, kernel.type, x, y, first)
 
     def add(self, plan: Plan, arrays: Mapping[str, Array]) -> None:
         """Pack the plan's weights that are not packed yet, one tensor after the other."""

@@ -13,12 +13,15 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from e4s_engine import _native
 from e4s_engine.errors import AlignmentError
 from e4s_engine.photo import images
 from e4s_engine.photo.images import Pixels
 from e4s_engine.photo.original import Original
+from e4s_engine.regions import Mask
 
 Points = npt.NDArray[np.float64]
+Box = tuple[int, int, int, int]  # top, left, bottom, right
 
 CROP = 1024  # side of the aligned crop that the stages work on
 _SMALL = 512  # the parser sees aligned photos with a side below this at their own size
@@ -143,8 +146,9 @@ def check_reach(photo: Pixels, quad: Points, argument: str) -> None:
 
 def _extract(photo: Pixels, quad: Points) -> Pixels:
     """Resample the quad to the crop's size; shrink the photo first if the quad is over twice that size."""
-    picture, corners = Image.fromarray(photo), quad.copy()
+    corners = quad.copy()
     shrink = int(np.hypot(*(quad[3] - quad[1])) / CROP * 0.5)  # by the diagonal, as in the official code
+    picture = Image.fromarray(photo) if shrink > 1 else _around(photo, quad)
     if shrink > 1:
         size = (max(1, round(picture.width / shrink)), max(1, round(picture.height / shrink)))
         picture = picture.resize(size, Image.Resampling.LANCZOS)
@@ -152,6 +156,17 @@ def _extract(photo: Pixels, quad: Points) -> Pixels:
     corners = corners + 0.5  # pixel indices -> the continuous coordinates Pillow uses
     data = tuple(corners.ravel())
     return np.array(picture.transform((CROP, CROP), Image.Transform.QUAD, data, Image.Resampling.BILINEAR))
+
+
+def _around(photo: Pixels, quad: Points) -> Image.Image:
+    """Return a photo of which only the part around a quad is filled in, for bilinear samples inside it."""
+    height, width = photo.shape[:2]
+    left, top = np.clip(np.floor(quad.min(0)).astype(int) - 2, 0, (width, height)).tolist()
+    right, bottom = np.clip(np.ceil(quad.max(0)).astype(int) + 3, 0, (width, height)).tolist()
+    picture = Image.new("RGB", (width, height), None)  # None: left as it is
+    if left < right and top < bottom:
+        picture.paste(Image.fromarray(photo[top:bottom, left:right]), (left, top))
+    return picture
 
 
 def paste(crop: Crop, face: Pixels, alpha: Pixels) -> Pixels:
@@ -164,7 +179,9 @@ def paste(crop: Crop, face: Pixels, alpha: Pixels) -> Pixels:
         height, width = crop.photo.shape[:2]
         resized = images.resize(face, width, height, Image.Resampling.LANCZOS)
         return composite(crop.photo, resized, images.resize(alpha, width, height, Image.Resampling.BILINEAR))
-    return _paste_quad(crop.photo, crop.quad, face, alpha)
+    out = crop.photo.copy()
+    _paste_quad(out, crop.quad, face, alpha)
+    return out
 
 
 def side_of(crop: Crop) -> int:
@@ -188,26 +205,40 @@ def composite(photo: Pixels, face: Pixels, alpha: Pixels) -> Pixels:
     return out
 
 
-def _paste_quad(photo: Pixels, quad: Points, face: Pixels, alpha: Pixels) -> Pixels:
-    height, width = photo.shape[:2]
-    left, top = np.clip(np.floor(quad.min(0)).astype(int), 0, (width, height))
-    right, bottom = np.clip(np.ceil(quad.max(0)).astype(int) + 1, 0, (width, height))
+def covered(shape: tuple[int, ...], quad: Points | None, alpha: Pixels) -> Mask:
+    """Return where a paste with this opacity over a crop shows in a photo of a shape: white over black."""
+    black, white = np.zeros(shape, np.uint8), np.full_like(alpha, 255)
+    if quad is None:
+        return paste(Crop(black, black, None), white, alpha) > 0
+    top, left, bottom, right = _paste_quad(black, quad, white, alpha)
+    part = black[top:bottom, left:right]
+    part[...] = part > 0
+    return black.view(np.bool_)
+
+
+def _paste_quad(photo: Pixels, quad: Points, face: Pixels, alpha: Pixels) -> Box:
+    """Paste into a photo, which is changed, and return the box beyond which it was not."""
     side = _side(quad)
-    face = images.resize(face, side, side, Image.Resampling.LANCZOS)
     alpha = images.resize(alpha, side, side, Image.Resampling.BOX)
-    size = (int(right - left), int(bottom - top))
-    coefficients = _photo_to_crop(quad - (left, top), side)
+    box = _reached(quad, alpha, photo.shape)
+    if box[0] < box[2] and box[1] < box[3]:
+        face = images.resize(face, side, side, Image.Resampling.LANCZOS)
+        origin = np.clip(np.floor(quad.min(0)).astype(int), 0, photo.shape[1::-1])
+        _native.paste(photo, face, alpha, _photo_to_crop(quad - origin, side), origin[::-1].tolist(), box)
+    return box
 
-    def warp(pixels: Pixels) -> Pixels:
-        picture = Image.fromarray(pixels)
-        return np.array(
-            picture.transform(size, Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR)
-        )
 
-    out = photo.copy()
-    window = (slice(top, bottom), slice(left, right))
-    out[window] = composite(photo[window], warp(face), warp(alpha))
-    return out
+def _reached(quad: Points, alpha: Pixels, shape: tuple[int, ...]) -> Box:
+    """Return the pixels of a photo that bilinear samples of an opacity over a quad may make visible."""
+    rows, columns = (np.flatnonzero(alpha.any(axis)) for axis in (1, 0))
+    if not len(rows):
+        return 0, 0, 0, 0
+    edges = np.array([[side[0] - 1, side[-1] + 2] for side in (columns, rows)]) / len(alpha)
+    across, down = quad[3] - quad[0], quad[1] - quad[0]
+    corners = np.array([quad[0] + x * across + y * down for x in edges[0] for y in edges[1]])
+    left, top = np.clip(np.floor(corners.min(0)).astype(int), 0, shape[1::-1]).tolist()
+    right, bottom = np.clip(np.ceil(corners.max(0)).astype(int) + 1, 0, shape[1::-1]).tolist()
+    return top, left, bottom, right
 
 
 def _photo_to_crop(quad: Points, side: int) -> tuple[float, ...]:

@@ -12,13 +12,11 @@ import numpy.typing as npt
 
 from e4s_engine.errors import ArgumentError
 from e4s_engine.photo import warp
-from e4s_engine.photo.align import CROP
+from e4s_engine.photo.align import CROP, Box
 from e4s_engine.photo.images import Pixels
 from e4s_engine.regions import Mask
 
 Floats = npt.NDArray[np.float32]
-
-Box = tuple[int, int, int, int]  # top, left, bottom, right
 
 MODES = ("feather", "multiband", "multiband10", "soft", "none")
 RADIUS = 5  # radius of the 11 x 11 windows

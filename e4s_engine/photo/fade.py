@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from e4s_engine.photo import blend
 from e4s_engine.photo.align import CROP, Crop
 from e4s_engine.photo.images import Pixels
 
@@ -22,9 +23,15 @@ def towards_edges(alpha: Pixels, crop: Crop) -> Pixels:
     edges = inside(crop)
     if not any(edges):
         return alpha
+    box = blend.bounds(alpha > 0)
+    if box is None:
+        return alpha
     left, right, top, bottom = (_RAMP if fades else np.ones(CROP) for fades in edges)
-    down, across = top * bottom[::-1], left * right[::-1]
-    return np.asarray(alpha * (down[:, None] * across), np.uint8)
+    rows, columns = slice(box[0], box[2]), slice(box[1], box[3])
+    down, across = (top * bottom[::-1])[rows], (left * right[::-1])[columns]
+    out = np.zeros_like(alpha)
+    out[rows, columns] = alpha[rows, columns] * (down[:, None] * across)
+    return out
 
 
 def inside(crop: Crop) -> tuple[bool, bool, bool, bool]:

@@ -18,8 +18,7 @@ import numpy.typing as npt
 from e4s_engine.backends import Backend, Boxes
 from e4s_engine.errors import ArgumentError, ClosedError
 from e4s_engine.photo import align, blend
-from e4s_engine.photo.align import CROP, Crop
-from e4s_engine.photo.blend import Box
+from e4s_engine.photo.align import CROP, Box, Crop
 from e4s_engine.photo.images import Pixels
 from e4s_engine.pipeline import compose
 from e4s_engine.pipeline.compose import Composed, Shape, Styles

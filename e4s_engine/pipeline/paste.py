@@ -74,7 +74,7 @@ def paste(
         composed.labels,
         composed.holes,
         read_only(crop.image),
-        Lazy(lambda: _covered(shape, quad, alpha)),
+        Lazy(lambda: align.covered(shape, quad, alpha)),
         original=crop.original,
         recolored=finish.strength,
         inpainted=finish.inpaint is not None,
@@ -153,12 +153,6 @@ def read_only(pixels: Pixels) -> Pixels:
     view = pixels.view()
     view.flags.writeable = False
     return view
-
-
-def _covered(shape: tuple[int, ...], quad: align.Points | None, alpha: Pixels) -> Mask:
-    """Return where a paste with this opacity over the crop shows in a photo: white pasted over black."""
-    black, white = np.zeros(shape, np.uint8), np.full_like(alpha, 255)
-    return align.paste(Crop(black, black, quad), white, alpha) > 0
 
 
 def _differs(image: Pixels, crop: Pixels, foreground: Mask) -> Mask:

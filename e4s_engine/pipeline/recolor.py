@@ -19,8 +19,7 @@ from PIL import Image
 from e4s_engine import regions
 from e4s_engine.networks.recolor.colour import COARSE, MEAN, STD
 from e4s_engine.photo import blend, images, soft
-from e4s_engine.photo.align import CROP
-from e4s_engine.photo.blend import Box
+from e4s_engine.photo.align import CROP, Box
 from e4s_engine.photo.images import Pixels
 from e4s_engine.regions import Labels
 

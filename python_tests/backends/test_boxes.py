@@ -18,9 +18,10 @@ from e4s_engine.networks.rgi.config import ModelConfig
 from e4s_engine.testing.loaded import loaded
 from e4s_engine.testing.portraits import portrait
 
-# Wide enough for Winograd's form, odd groups of channels, and layers with and without regions.
+# Wide enough for Winograd's form, odd groups of channels, strips of several chunks, and layers with and
+# without regions.
 WIDE = ModelConfig(
-    size=128, channels=(64, 64, 64, 80, 32, 16), latents=12, latent_dim=32, injected=8, mlp_hidden=32,
+    size=128, channels=(64, 64, 64, 80, 32, 16), latents=12, latent_dim=32, injected=10, mlp_hidden=32,
     stem=16, stages=((16, 1), (32, 2), (48, 1), (32, 1)), encoder_size=64,
 )  # fmt: skip
 CONFIGS = {"small": SMALL, "wide": WIDE}

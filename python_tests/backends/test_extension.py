@@ -23,9 +23,9 @@ def test_all_that_python_uses_is_checked() -> None:
 def test_an_extension_of_older_sources(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    monkeypatch.delattr(_native, "conv_forms")
+    monkeypatch.delattr(_native, "conv_form")
     with pytest.raises(
-        BackendError, match=r"_native.*is older than the package \(it has no conv_forms\).*pip"
+        BackendError, match=r"_native.*is older than the package \(it has no conv_form\).*pip"
     ):
         e4s_engine.Engine(device="cpu")
     assert cli.main(["info"]) == 1

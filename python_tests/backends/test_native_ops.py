@@ -36,8 +36,7 @@ def test_threads_do_not_change_results(precision: str) -> None:
         assert np.array_equal(run_case(case, isa, precision, 1), run_case(case, isa, precision, 0))
 
 
-# Where regions lie anywhere, every pixel of so small a map is on a seam, which is computed again.
-WIDE = [case for case in CASES if re.match(r"conv-64-80-k3s1-16x18|regional-64-64-16-(one|bands)", case.name)]
+WIDE = [case for case in CASES if re.match(r"conv-64-80-k3s1-16x18|regional-64-64-16-", case.name)]
 
 
 @pytest.mark.parametrize(("isa", "precision"), [*kernels(), EMULATED])
@@ -70,16 +69,14 @@ def test_the_runtime_chooses_a_convolutions_form(changes: dict[str, Any], form: 
     """Winograd's tiles need even sides and whole vectors, 32 channels and 256 pixels, and no AMX."""
     step = {"isa": "portable", "kernel": (64, 64, 3, 3), "precision": "f32", "first": 0}
     step |= {"x": (1, 16, 16, 64), "y": (1, 16, 16, 64)}
-    assert _native.conv_forms(**(step | changes), has_labels=False) == {"kernel": form}
-    seam = {"seam": "direct"} if form == "winograd" else {}
-    assert _native.conv_forms(**(step | changes), has_labels=True) == {"kernel": form} | seam
+    assert _native.conv_form(**(step | changes)) == form
 
 
 def test_impossible_convolutions_have_no_form() -> None:
     with pytest.raises(ArgumentError, match="impossible shape"):
-        _native.conv_forms("", (64, 64, 3, 3), "f32", (1, 0, 16, 64), (1, 16, 16, 64), 0, False)
+        _native.conv_form("", (64, 64, 3, 3), "f32", (1, 0, 16, 64), (1, 16, 16, 64), 0)
     with pytest.raises(ArgumentError, match="unknown type"):
-        _native.conv_forms("", (64, 64, 3, 3), "f16", (1, 16, 16, 64), (1, 16, 16, 64), 0, False)
+        _native.conv_form("", (64, 64, 3, 3), "f16", (1, 16, 16, 64), (1, 16, 16, 64), 0)
 
 
 def test_winograds_form_is_refused_where_it_does_not_fit() -> None:
