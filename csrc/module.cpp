@@ -34,17 +34,20 @@ e4s::Type type_of(const std::string& name) {
 e4s::Form form_of(const std::string& name) {
   if (name == "direct") return e4s::Form::direct;
   if (name == "winograd") return e4s::Form::winograd;
-  throw e4s::ArgumentError("weights: expected the form direct or winograd, got '" + name + "'");
+  if (name == "winograd4") return e4s::Form::winograd4;
+  throw e4s::ArgumentError("weights: expected the form direct, winograd or winograd4, got '" + name + "'");
 }
 
-const char* name_of(e4s::Form form) { return form == e4s::Form::winograd ? "winograd" : "direct"; }
+const char* name_of(e4s::Form form) {
+  return form == e4s::Form::winograd4 ? "winograd4" : form == e4s::Form::winograd ? "winograd" : "direct";
+}
 
 using Shape = std::array<std::int64_t, 4>;
 
 // Returns {weight name: form} of a convolution step: "kernel" for all pixels, and "seam" for those that a
 // regional convolution computes again if their form is another one.
 py::dict conv_forms(const std::string& isa, const Shape& kernel, const std::string& precision, const Shape& x,
-                    const Shape& y, int first, bool has_labels) {
+                    const Shape& y, int first, bool has_labels, bool wide) {
   for (const Shape* shape : {&kernel, &x, &y})
     for (const std::int64_t side : *shape)
       if (side < 1 || side > (1 << 20)) throw e4s::ArgumentError("conv_forms: impossible shape");
@@ -55,7 +58,8 @@ py::dict conv_forms(const std::string& isa, const Shape& kernel, const std::stri
                              y[1],
                              y[2],
                              x[1] == y[1] && x[2] == y[2],
-                             first};
+                             first,
+                             wide};
   const e4s::Form form = e4s::choose_form(shape, e4s::choose_kernels(isa));
   py::dict forms;
   forms["kernel"] = name_of(form);
@@ -72,8 +76,10 @@ int add_conv(e4s::Weights& weights, const Floats& source, const py::object& out_
   const e4s::Type type = type_of(precision);
   if (type == e4s::Type::u8) throw e4s::ArgumentError("weights: expected f32 or bf16");
   const e4s::Form form = form_of(form_name);
-  if (form == e4s::Form::winograd && source.shape(2) != 3)
-    throw e4s::ArgumentError("weights: Winograd's form is that of 3 x 3 kernels");
+  if (form != e4s::Form::direct && source.shape(2) != 3)
+    throw e4s::ArgumentError("weights: Winograd's forms are those of 3 x 3 kernels");
+  if (form == e4s::Form::winograd4 && (type != e4s::Type::f32 || source.shape(1) % e4s::kLanes != 0))
+    throw e4s::ArgumentError("weights: the form winograd4 is for f32 and whole vectors of channels");
   Floats out_kept, in_kept;
   const float* by_row = optional_scale(out_scale, source.shape(0), out_kept);
   const float* by_column = optional_scale(in_scale, source.shape(1), in_kept);
@@ -214,7 +220,7 @@ PYBIND11_MODULE(_native, m, py::mod_gil_not_used()) {
       },
       py::arg("isa"), "The kernels chosen for an instruction set (\"\": the best): (name, has bf16).");
   m.def("conv_forms", conv_forms, py::arg("isa"), py::arg("kernel"), py::arg("precision"), py::arg("x"),
-        py::arg("y"), py::arg("first"), py::arg("has_labels"),
+        py::arg("y"), py::arg("first"), py::arg("has_labels"), py::arg("wide"),
         "Forms in which a convolution step wants its kernel packed: {weight name: form}.");
   m.def("threads", [] { return e4s::shared_pool().threads(); }, "Threads of the process's pool.");
 

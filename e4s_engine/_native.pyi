@@ -18,6 +18,7 @@ def conv_forms(
     y: Sequence[int],
     first: int,
     has_labels: bool,
+    wide: bool,
 ) -> dict[str, str]: ...
 def threads() -> int: ...
 

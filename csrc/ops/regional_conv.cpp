@@ -195,7 +195,7 @@ StepFn make_regional_conv(Builder& b) {
   const PackedConv* seam = b.has_weight("seam") ? b.conv("seam") : conv;
   Regional op{-1, -1, -1, -1, -1, conv, seam, b.flag("upsample"), {}, nullptr};
   const int step = op.step();
-  op.x = b.read("x", op.window()), op.y = b.write("y", op.upsample || conv->winograd() ? 2 : 1);
+  op.x = b.read("x", op.window()), op.y = b.write("y", op.upsample ? 2 : tile_side(conv->form));
   const BufferSpec &in = b.spec(op.x), &out = b.spec(op.y);
   b.require(in.type == op.conv->type && out.type == in.type && in.external < 0 && out.external < 0,
             "the types do not fit");
@@ -205,7 +205,8 @@ StepFn make_regional_conv(Builder& b) {
   b.require(out.n == in.n && out.h == in.h * step && out.w == in.w * step, "y has another size");
   b.require(out.h * out.w < (std::int64_t{1} << 31), "y is too large");
   if (b.has("styles")) check_styles(b, op);
-  prepare(b, in, out, *conv);
+  b.require(!conv->winograd4(), "the form winograd4 is for plain convolutions");
+  prepare(b, in, out, Stack{{conv}});
   b.require(seam->kernel == 3 && seam->inputs == in.c && seam->outputs == conv->outputs &&
                 seam->type == in.type && (op.labels < 0 || !seam->winograd()),
             "the seam's weights do not fit");
