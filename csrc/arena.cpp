@@ -1,5 +1,9 @@
 #include "arena.h"
 
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
 #include <algorithm>
 #include <iterator>
 #include <new>
@@ -12,6 +16,20 @@ namespace e4s {
 namespace {
 
 constexpr std::size_t kMostIdle = 4;
+constexpr std::int64_t kHugePage = std::int64_t{2} << 20, kLeastHuge = 4 * kHugePage;
+
+// Asks for huge pages where memory is large: transforms write to more places at once than small pages have
+// entries in the processor's tables. A refusal changes nothing but the speed.
+void prefer_huge_pages(std::byte* data, std::int64_t bytes) {
+#ifdef __linux__
+  const std::int64_t before =
+      (kHugePage - static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(data)) % kHugePage) % kHugePage;
+  const std::int64_t whole = (bytes - before) / kHugePage * kHugePage;
+  if (bytes >= kLeastHuge) madvise(data + before, static_cast<std::size_t>(whole), MADV_HUGEPAGE);
+#else
+  static_cast<void>(data), static_cast<void>(bytes);
+#endif
+}
 
 // Guarded by runtime_mutex().
 struct Idle {
@@ -55,7 +73,9 @@ std::int64_t place(std::vector<Block>& blocks) {
 Memory::Memory(std::int64_t bytes)
     : bytes_(bytes),
       data_(static_cast<std::byte*>(::operator new(static_cast<std::size_t>(std::max<std::int64_t>(bytes, 1)),
-                                                   std::align_val_t{static_cast<std::size_t>(kAlign)}))) {}
+                                                   std::align_val_t{static_cast<std::size_t>(kAlign)}))) {
+  prefer_huge_pages(data(), bytes);
+}
 
 void Memory::Free::operator()(std::byte* p) const {
   ::operator delete(p, std::align_val_t{static_cast<std::size_t>(kAlign)});

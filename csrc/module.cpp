@@ -35,16 +35,19 @@ e4s::Type type_of(const std::string& name) {
 e4s::Form form_of(const std::string& name) {
   if (name == "direct") return e4s::Form::direct;
   if (name == "winograd") return e4s::Form::winograd;
-  throw e4s::ArgumentError("weights: expected the form direct or winograd, got '" + name + "'");
+  if (name == "winograd4") return e4s::Form::winograd4;
+  throw e4s::ArgumentError("weights: expected the form direct, winograd or winograd4, got '" + name + "'");
 }
 
-const char* name_of(e4s::Form form) { return form == e4s::Form::winograd ? "winograd" : "direct"; }
+const char* name_of(e4s::Form form) {
+  return form == e4s::Form::winograd4 ? "winograd4" : form == e4s::Form::winograd ? "winograd" : "direct";
+}
 
 using Shape = std::array<std::int64_t, 4>;
 
-// Returns the form of a convolution step's kernel.
+// Returns the form of a convolution step's kernel. wide: whether Winograd's tiles may have 4 x 4 pixels.
 const char* conv_form(const std::string& isa, const Shape& kernel, const std::string& precision,
-                      const Shape& x, const Shape& y, int first) {
+                      const Shape& x, const Shape& y, int first, bool wide) {
   for (const Shape* shape : {&kernel, &x, &y})
     for (const std::int64_t side : *shape)
       if (side < 1 || side > (1 << 20)) throw e4s::ArgumentError("conv_form: impossible shape");
@@ -55,7 +58,8 @@ const char* conv_form(const std::string& isa, const Shape& kernel, const std::st
                              y[1],
                              y[2],
                              x[1] == y[1] && x[2] == y[2],
-                             first};
+                             first,
+                             wide};
   return name_of(e4s::choose_form(shape, e4s::choose_kernels(isa)));
 }
 
@@ -68,8 +72,10 @@ int add_conv(e4s::Weights& weights, const Floats& source, const py::object& out_
   const e4s::Type type = type_of(precision);
   if (type == e4s::Type::u8) throw e4s::ArgumentError("weights: expected f32 or bf16");
   const e4s::Form form = form_of(form_name);
-  if (form == e4s::Form::winograd && source.shape(2) != 3)
-    throw e4s::ArgumentError("weights: Winograd's form is that of 3 x 3 kernels");
+  if (form != e4s::Form::direct && source.shape(2) != 3)
+    throw e4s::ArgumentError("weights: Winograd's forms are those of 3 x 3 kernels");
+  if (form == e4s::Form::winograd4 && (type != e4s::Type::f32 || source.shape(1) % e4s::kLanes != 0))
+    throw e4s::ArgumentError("weights: the form winograd4 is for f32 and whole vectors of channels");
   Floats out_kept, in_kept;
   const float* by_row = optional_scale(out_scale, source.shape(0), out_kept);
   const float* by_column = optional_scale(in_scale, source.shape(1), in_kept);
@@ -246,7 +252,8 @@ PYBIND11_MODULE(_native, m, py::mod_gil_not_used()) {
       },
       py::arg("isa"), "The kernels chosen for an instruction set (\"\": the best): (name, has bf16).");
   m.def("conv_form", conv_form, py::arg("isa"), py::arg("kernel"), py::arg("precision"), py::arg("x"),
-        py::arg("y"), py::arg("first"), "The form in which a convolution step wants its kernel packed.");
+        py::arg("y"), py::arg("first"), py::arg("wide"),
+        "The form in which a convolution step wants its kernel packed.");
   m.def("paste", paste_face, py::arg("photo").noconvert(), py::arg("face"), py::arg("alpha"),
         py::arg("coefficients"), py::arg("origin"), py::arg("box"),
         "Warp a face into a box of a photo and blend it over that by its opacity.");

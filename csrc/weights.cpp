@@ -38,13 +38,13 @@ int PackedConv::vectors(int group) const {
   return std::min(kGroup, (outputs - group * kGroup * kLanes + kLanes - 1) / kLanes);
 }
 
-std::int64_t PackedConv::chunk(int group, std::int64_t word) const {
-  return (static_cast<std::int64_t>(group) * kGroup * words() + word * vectors(group)) * taps() * kLanes;
+std::int64_t PackedConv::chunk(int group, std::int64_t word, std::int64_t count) const {
+  return (static_cast<std::int64_t>(group) * kGroup * words() + word * vectors(group)) * count * kLanes;
 }
 
-std::int64_t PackedConv::size() const {
+std::int64_t PackedConv::size(std::int64_t count) const {
   const std::int64_t all = (outputs + kLanes - 1) / kLanes;
-  return all * kLanes * taps() * words();
+  return all * kLanes * count * words();
 }
 
 PackedConv pack_conv(const float* source, int outputs, int inputs, int kernel, const float* out_scale,

@@ -12,8 +12,13 @@ namespace e4s {
 constexpr int kMostTaps = 64;  // limit for a kernel of any form
 constexpr int kPictureChannels = 3;
 
-// The form of a convolution. winograd: a 3 x 3 kernel is stored as the sixteen taps of Winograd's tiles.
-enum class Form : std::uint8_t { direct, winograd };
+// The form of a convolution. winograd: a 3 x 3 kernel is stored as the sixteen taps of Winograd's tiles of
+// 2 x 2 pixels. winograd4: it is stored as direct ones are, and every run makes the 36 taps of tiles of 4 x 4
+// pixels of it, which would take four times the memory.
+enum class Form : std::uint8_t { direct, winograd, winograd4 };
+
+// Returns the side in pixels of a form's tiles.
+constexpr int tile_side(Form form) { return form == Form::winograd4 ? 4 : form == Form::winograd ? 2 : 1; }
 
 // A convolution's weights: groups of up to 64 output channels; in a group, chunks of up to kDepth words of
 // input channels; in a chunk, [tap][word][channel of the group]. Direct kernels over pictures are packed by
@@ -29,13 +34,17 @@ struct PackedConv {
   // Returns the number of vectors of kLanes output channels in a group.
   int vectors(int group) const;
   bool winograd() const { return form == Form::winograd; }
-  bool rows() const { return inputs == kPictureChannels && kernel > 1 && !winograd(); }
+  bool winograd4() const { return form == Form::winograd4; }
+  bool rows() const { return inputs == kPictureChannels && kernel > 1 && form == Form::direct; }
   std::int64_t taps() const { return winograd() ? 16 : rows() ? kernel : kernel * kernel; }
   std::int64_t depth() const { return rows() ? inputs * kernel : inputs; }  // input values per tap
   std::int64_t words() const { return type == Type::bf16 ? (depth() + 1) / 2 : depth(); }
-  // Returns the offset in words of the chunk that starts at input word `word`.
-  std::int64_t chunk(int group, std::int64_t word) const;
-  std::int64_t size() const;  // in words
+  // Returns the offset in words of the chunk that starts at input word `word`, of kernels with `count` taps.
+  std::int64_t chunk(int group, std::int64_t word, std::int64_t count) const;
+  std::int64_t chunk(int group, std::int64_t word) const { return chunk(group, word, taps()); }
+  // Returns the size in words of a kernel with `count` taps.
+  std::int64_t size(std::int64_t count) const;
+  std::int64_t size() const { return size(taps()); }
 };
 
 // Packs floats [O,I,k,k], multiplied by out_scale [O] and in_scale [I] unless these are null.

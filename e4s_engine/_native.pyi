@@ -17,6 +17,7 @@ def conv_form(
     x: Sequence[int],
     y: Sequence[int],
     first: int,
+    wide: bool,
 ) -> str: ...
 def threads() -> int: ...
 def paste(

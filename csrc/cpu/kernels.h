@@ -91,25 +91,32 @@ struct ScaleRow {  // out = x * style of the pixel's region
   std::int64_t style_stride;
 };
 
-// Winograd's transforms of neighbouring tiles of a row; each tile maps 4 x 4 inputs to 2 x 2 outputs.
+// Winograd's transforms of neighbouring tiles of a row; each tile maps 4 x 4 inputs to 2 x 2 outputs, or
+// 6 x 6 to 4 x 4.
 struct WinogradIn {
   const void* x;  // the first tile's upper left input
   Type type;
   int count, channels;      // channels: a multiple of 16
   std::int64_t row, pixel;  // in elements
-  void* out;                // [16][tiles][channels]
-  std::int64_t part;        // elements from one of the sixteen parts to the next
+  void* out;                // [parts][tiles][channels]
+  std::int64_t part;        // elements from one of the 16 or 36 parts to the next
   const float* styles;      // factors of the channels, per region, style_stride apart; or null
   std::int64_t style_stride;
   const std::uint8_t* regions;  // of the tiles; or null: region 0
 };
 
 struct WinogradOut {
-  const float* x;           // [16][tiles][lanes]
+  const float* x;           // [parts][tiles][lanes]
   std::int64_t part, tile;  // floats from one to the next
   int count, lanes;
-  float* out;  // [2][2 * count][lanes]
+  float* out;  // [side][side * count][lanes]
   std::int64_t row;
+};
+
+struct Winograd4Kernel {  // the 36 taps of tiles of 4 x 4 pixels, of the nine of each kernel
+  const float* x;         // [9][count]
+  std::int64_t count;     // a multiple of 16
+  float* out;             // [36][count]
 };
 
 struct FirRow {  // horizontal pass: out[i] = sum over 4 taps of x[i + t]
@@ -342,6 +349,9 @@ struct Kernels {
   void (*direction)(const Direction&);
   void (*winograd_in)(const WinogradIn&);
   void (*winograd_out)(const WinogradOut&);
+  void (*winograd4_kernel)(const Winograd4Kernel&);
+  void (*winograd4_in)(const WinogradIn&);
+  void (*winograd4_out)(const WinogradOut&);
 };
 
 // One namespace per instruction set of this build. conv_pixels, conv_f32 and conv_bf16 come from

@@ -59,6 +59,12 @@ void direction(const Direction& d);
 void winograd_in(const WinogradIn& r);
 // Transforms products [16][tiles][lanes] to outputs [2][2 * count][lanes].
 void winograd_out(const WinogradOut& r);
+// Transforms kernels [9][count] to [36][count].
+void winograd4_kernel(const Winograd4Kernel& r);
+// Transforms inputs to [36][tiles][channels].
+void winograd4_in(const WinogradIn& r);
+// Transforms products [36][tiles][lanes] to outputs [4][4 * count][lanes].
+void winograd4_out(const WinogradOut& r);
 
 }  // namespace E4S_NAMESPACE
 }  // namespace e4s

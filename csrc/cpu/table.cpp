@@ -38,7 +38,10 @@ const Kernels kernels = {E4S_TEXT(E4S_NAMESPACE),
                          attend_tile,
                          direction,
                          winograd_in,
-                         winograd_out};
+                         winograd_out,
+                         winograd4_kernel,
+                         winograd4_in,
+                         winograd4_out};
 
 }  // namespace E4S_NAMESPACE
 }  // namespace e4s

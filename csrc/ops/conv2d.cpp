@@ -109,10 +109,11 @@ StepFn make_conv2d(Builder& b) {
   const bool all = conv->rows() || mirrored;
   const Window window{1, reach.stride, std::max(reach.pad, conv->kernel - 1 - reach.pad)};
   const int x = b.read("x", all ? kWhole : window);
-  const int y = b.write_part("y", all ? 0 : conv->winograd() ? 2 : 1);
+  const int y = b.write_part("y", all ? 0 : tile_side(conv->form));
   const BufferSpec &in = b.spec(x), &out = b.spec(y);
   check_shapes(b, in, out, stack, reach, to);
-  b.require(!conv->winograd() || reach.first == 0, "Winograd's form reads from the first channel on");
+  b.require(conv->form == Form::direct || reach.first == 0,
+            "Winograd's form reads from the first channel on");
   b.require(x != y || reach.first + conv->inputs <= to || to + outputs <= reach.first,
             "writes to the channels that it reads");
   b.require(!mirrored || std::min(in.h, in.w) > reach.pad, "x is too small to be mirrored");
@@ -126,7 +127,7 @@ StepFn make_conv2d(Builder& b) {
               "the residual has another shape");
     epilogue.finish.relu_last = b.flag("relu_last");
   }
-  prepare(b, in, out, *conv);
+  prepare(b, in, out, stack);
   const Map dense = dense_layout(in);
   if (conv->rows()) b.temporary(dense_bytes(dense));
   return [=](const Run& run) {

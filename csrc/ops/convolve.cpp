@@ -38,8 +38,11 @@ const ConvTileFn* conv_tiles(const Kernels& cpu, Type type) {
   return type == Type::f32 ? cpu.conv_f32 : type == Type::bf16 ? cpu.conv_bf16 : nullptr;
 }
 
-Tiler::Tiler(const Kernels& cpu, const PackedConv& conv, int group)
+Tiler::Tiler(const Kernels& cpu, const PackedConv& conv, int group, const std::byte* weights,
+             std::int64_t taps)
     : conv_(conv),
+      weights_(weights),
+      taps_(taps),
       tile_(conv_tiles(cpu, conv.type)[conv.vectors(group)]),
       group_(group),
       lanes_(conv.vectors(group) * kLanes),
@@ -64,7 +67,7 @@ void Tiler::sum(const void* const* pixels, std::int64_t count, const Offset* tap
   for (std::int64_t word = 0; word < words; word += kDepth) {
     const std::int64_t depth = std::min(kDepth, words - word);
     tile.words = depth;
-    tile.weights = conv_.memory.data() + conv_.chunk(group_, word) * 4;
+    tile.weights = weights_ + conv_.chunk(group_, word, taps_) * 4;
     tile.accumulate = accumulate || word > 0;
     for (int t = 0; t < tap_count; ++t)
       offsets[t] = {taps[t].x * element / 4 + word, taps[t].index * depth * lanes_};
@@ -79,9 +82,13 @@ void Tiler::sum(const void* const* pixels, std::int64_t count, const Offset* tap
   }
 }
 
-void prepare(Builder& b, const BufferSpec& in, const BufferSpec& out, const PackedConv& conv) {
-  if (conv.winograd()) check_winograd(b, in, out, conv);
-  b.scratch(conv.winograd() ? winograd_scratch(conv) : convolve_scratch());
+void prepare(Builder& b, const BufferSpec& in, const BufferSpec& out, const Stack& stack) {
+  const PackedConv& conv = stack.first();
+  if (conv.form != Form::direct) check_winograd(b, in, out, conv);
+  if (conv.winograd4()) b.temporary(winograd4_temporary(stack));
+  b.scratch(conv.winograd4()  ? winograd4_scratch(stack)
+            : conv.winograd() ? winograd_scratch(conv)
+                              : convolve_scratch());
 }
 
 std::int64_t convolve_scratch() { return kPlaces + kBlockPixels * kWidth * 4; }
@@ -114,6 +121,7 @@ void convolve(const Run& run, const Map& x, const Map& y, const Stack& stack, co
               const Epilogue& epilogue) {
   const PackedConv& conv = stack.first();
   if (conv.winograd()) return convolve_winograd(run, x, y, stack, epilogue);
+  if (conv.winograd4()) return convolve_winograd4(run, x, y, stack, epilogue);
   const int kernel = conv.kernel, pad = reach.pad, stride = reach.stride, groups = conv.groups();
   const int tap_count = static_cast<int>(conv.taps()), columns = conv.rows() ? 1 : kernel;
   Tiler::Offset taps[kMostTaps];

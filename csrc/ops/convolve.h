@@ -30,7 +30,10 @@ struct Epilogue {
 // Computes sums for one group of output channels, one tile of arbitrary pixels after another.
 class Tiler {
  public:
-  Tiler(const Kernels& cpu, const PackedConv& conv, int group);
+  Tiler(const Kernels& cpu, const PackedConv& conv, int group)
+      : Tiler(cpu, conv, group, conv.memory.data(), conv.taps()) {}
+  // weights: laid out as those of `conv`, but with `taps` taps.
+  Tiler(const Kernels& cpu, const PackedConv& conv, int group, const std::byte* weights, std::int64_t taps);
 
   int lanes() const { return lanes_; }
   int group() const { return group_; }
@@ -46,6 +49,8 @@ class Tiler {
 
  private:
   const PackedConv& conv_;
+  const std::byte* weights_;
+  std::int64_t taps_;
   ConvTileFn tile_;
   int group_, lanes_, pixels_;
 };
@@ -76,9 +81,6 @@ std::int64_t convolve_scratch();
 // Returns the tile functions for a type, by vectors in the group; null if this instruction set has none.
 const ConvTileFn* conv_tiles(const Kernels& cpu, Type type);
 
-// Checks the maps of a convolution with these weights and requests the scratch that `convolve` needs.
-void prepare(Builder& b, const BufferSpec& in, const BufferSpec& out, const PackedConv& conv);
-
 // The pixels and channels of x that a convolution reads. pad: width of the border, which lies in the halo.
 struct Reach {
   int stride, first, pad;
@@ -103,8 +105,11 @@ struct Stack {
   }
 };
 
-// Computes a dense convolution x [N,H,W,C] -> y [N,H/stride,W/stride,O] in the weights' form (direct or
-// Winograd), over channels of x from `first` on.
+// Checks the maps of a convolution with these weights and requests the memory that `convolve` needs.
+void prepare(Builder& b, const BufferSpec& in, const BufferSpec& out, const Stack& stack);
+
+// Computes a dense convolution x [N,H,W,C] -> y [N,H/stride,W/stride,O] in the weights' form, over
+// channels of x from `first` on.
 void convolve(const Run& run, const Map& x, const Map& y, const Stack& stack, const Reach& reach,
               const Epilogue& epilogue);
 inline void convolve(const Run& run, const Map& x, const Map& y, const PackedConv& conv, const Reach& reach,
@@ -121,6 +126,13 @@ void convolve_regions(const Run& run, const Map& x, const Map& y, const PackedCo
                       const Epilogue& epilogue);
 // Returns the bytes that it needs in the step's memory.
 std::int64_t convolve_regions_temporary(const Map& y);
+// Computes it over tiles of 4 x 4 pixels: 36 products for 16 pixels instead of 144, with sums that are some
+// ten times less exact. Sides are multiples of four. The step's temporary memory holds the transformed
+// kernels.
+void convolve_winograd4(const Run& run, const Map& x, const Map& y, const Stack& stack,
+                        const Epilogue& epilogue);
+std::int64_t winograd4_temporary(const Stack& stack);
+std::int64_t winograd4_scratch(const Stack& stack);
 // A convolution step, as far as the choice of its form depends on it. height, width: of the output.
 struct ConvShape {
   int outputs, inputs, kernel;
@@ -128,12 +140,13 @@ struct ConvShape {
   std::int64_t height, width;
   bool same_size;  // input and output have the same size
   int first;       // first channel of the input
+  bool wide;       // whether Winograd's tiles may have 4 x 4 pixels
 };
 // Returns the faster form of a convolution on these kernels.
 Form choose_form(const ConvShape& shape, const Kernels& cpu);
-// Returns the bytes of scratch that a worker needs for it.
+// Returns the bytes of scratch that a worker needs for tiles of 2 x 2 pixels.
 std::int64_t winograd_scratch(const PackedConv& conv);
-// Checks that the maps meet its requirements.
+// Checks that the maps meet the requirements of Winograd's forms.
 void check_winograd(const Builder& b, const BufferSpec& in, const BufferSpec& out, const PackedConv& conv);
 
 // Computes the transposed convolution of stride 2 and the FIR, x [N,H,W,C] -> y [N,2H,2W,O], tile by tile.

@@ -212,7 +212,7 @@ StepFn make_regional_conv(Builder& b) {
   const PackedConv* conv = b.conv_of_any_form("kernel");
   Regional op{-1, -1, -1, -1, -1, conv, b.flag("upsample"), {}, nullptr};
   const int step = op.step();
-  op.x = b.read("x", op.window()), op.y = b.write("y", op.upsample || conv->winograd() ? 2 : 1);
+  op.x = b.read("x", op.window()), op.y = b.write("y", op.upsample ? 2 : tile_side(conv->form));
   const BufferSpec &in = b.spec(op.x), &out = b.spec(op.y);
   b.require(in.type == op.conv->type && out.type == in.type && in.external < 0 && out.external < 0,
             "the types do not fit");
@@ -222,8 +222,10 @@ StepFn make_regional_conv(Builder& b) {
   b.require(out.n == in.n && out.h == in.h * step && out.w == in.w * step, "y has another size");
   b.require(out.h * out.w < (std::int64_t{1} << 31), "y is too large");
   if (b.has("styles")) check_styles(b, op);
-  prepare(b, in, out, *conv);
-  b.require(!op.upsample || !conv->winograd(), "an upsampling kernel has no form of Winograd's");
+  prepare(b, in, out, Stack{{conv}});
+  b.require(conv->form == Form::direct || (!op.upsample && conv->winograd()),
+            "a regional convolution has the direct form or Winograd's of 2 x 2 pixels, an upsampling one the "
+            "direct");
   op.epilogue.finish.type = out.type;
   if (b.has_weight("noise")) op.noise = b.vector("noise", out.h * out.w);
   if (b.has_weight("bias")) {

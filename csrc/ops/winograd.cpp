@@ -18,6 +18,7 @@ constexpr std::int64_t kLine = 64;   // bytes between the parts, so that they sh
 // With fewer channels the transforms cost too much; with fewer pixels the weights, which grow by 16 / 9.
 constexpr int kLeastChannels = 32;
 constexpr std::int64_t kLeastPixels = 256;
+constexpr std::int64_t kLeastPixels4 = 1024;  // of tiles of 4 x 4 pixels, whose kernels every run transforms
 
 // Offsets in bytes of a block's intermediates in a worker's scratch: inputs [part][tile][channel], products
 // [part][tile][channel], pictures of one group [2][pixel][channel].
@@ -172,18 +173,23 @@ void finish_mixed(const Run& run, const Epilogue& epilogue, const Map& y, int sa
 Form choose_form(const ConvShape& s, const Kernels& cpu) {
   // AMX multiplies bf16 so fast that the transforms would dominate (not measured).
   if (s.type == Type::bf16 && cpu.amx) return Form::direct;
-  const bool fits = s.kernel == 3 && s.same_size && s.first == 0 && s.height % 2 == 0 && s.width % 2 == 0 &&
-                    s.inputs % kLanes == 0;
-  const bool pays = std::min(s.inputs, s.outputs) >= kLeastChannels && s.height * s.width >= kLeastPixels;
-  return fits && pays ? Form::winograd : Form::direct;
+  const auto fits = [&](int side) {
+    return s.kernel == 3 && s.same_size && s.first == 0 && s.height % side == 0 && s.width % side == 0 &&
+           s.inputs % kLanes == 0 && s.inputs >= kLeastChannels;
+  };
+  const std::int64_t pixels = s.height * s.width;
+  const bool large = s.outputs >= kLanes && pixels >= kLeastPixels4;
+  if (s.wide && s.type == Type::f32 && large && fits(4)) return Form::winograd4;
+  return s.outputs >= kLeastChannels && pixels >= kLeastPixels && fits(2) ? Form::winograd : Form::direct;
 }
 
 std::int64_t winograd_scratch(const PackedConv& conv) { return Layout(conv).total; }
 
 void check_winograd(const Builder& b, const BufferSpec& in, const BufferSpec& out, const PackedConv& conv) {
-  b.require(in.h == out.h && in.w == out.w && in.h % 2 == 0 && in.w % 2 == 0 && in.halo >= 1 &&
+  const int side = tile_side(conv.form);
+  b.require(in.h == out.h && in.w == out.w && in.h % side == 0 && in.w % side == 0 && in.halo >= 1 &&
                 in.c >= conv.inputs && conv.inputs % kLanes == 0,
-            "Winograd's form needs stride 1, even sides and whole vectors of channels");
+            "Winograd's forms need stride 1, whole tiles and whole vectors of channels");
 }
 
 void convolve_winograd(const Run& run, const Map& x, const Map& y, const Stack& stack,

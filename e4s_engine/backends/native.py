@@ -19,7 +19,7 @@ from e4s_engine.backends import Swapper
 from e4s_engine.backends.plans import Loaded, Planned, result_of, unpacked
 from e4s_engine.errors import BackendError
 from e4s_engine.networks.network import Function, Shape
-from e4s_engine.plan import Array, Conv, Plan, Step, Vector
+from e4s_engine.plan import WIDE, Array, Conv, Plan, Step, Vector
 from e4s_engine.weights import progress
 
 ISA_VARIABLE = "E4S_ISA"
@@ -56,7 +56,8 @@ class WeightStore:
         kernel = _slices_of(step)[0]
         x, y = (plan.buffers[step.buffers[name]].shape for name in ("x", "y"))
         first = int(step.numbers.get("first", 0))
-        return _native.conv_form(self._isa, kernel.shape, kernel.type, x, y, first)
+        wide = plan.precision == WIDE and step.kind == "conv2d"
+        return _native.conv_form(self._isa, kernel.shape, kernel.type, x, y, first, wide)
 
     def add(self, plan: Plan, arrays: Mapping[str, Array]) -> None:
         """Pack the plan's weights that are not packed yet, one tensor after the other."""
@@ -217,7 +218,7 @@ class Native(Planned):
             return self._plans[key]
 
     def _precision_of(self, function: Function) -> str:
-        return function.cpu_precision or self.precision
+        return function.on_cpu(self.precision)
 
     def _at_once(self, function: Function) -> int:
         return function.at_once

@@ -18,6 +18,7 @@ _STEPS = 32  # places per pixel that a sample is rounded to
 _BITS = 10  # of the fixed-point coordinates that are rounded to them
 _UNIT = 1 << 15  # weights of 8-bit samples are integers of this sum
 _RESIZE_UNIT = 1 << 11  # those of 8-bit resizing, per axis
+_STRIP = 64  # rows warped at a time: the arrays of a row's samples take some hundred bytes a pixel
 
 
 def similarity(points: Points, template: Points) -> Matrix:
@@ -56,6 +57,16 @@ def warp(image: npt.NDArray[Any], matrix: Matrix, rows: slice, columns: slice) -
     image: uint8 or float32 [H, W] or [H, W, C]; outside it is 0. matrix: from places in it to places in the
     result. Samples are rounded to 1/32 pixel, and for uint8 to weights of 1/32768 and whole values.
     """
+    shape = rows.stop - rows.start, columns.stop - columns.start
+    result = np.empty((*shape, *image.shape[2:]), image.dtype)
+    for top in range(rows.start, rows.stop, _STRIP):
+        bottom = min(top + _STRIP, rows.stop)
+        result[top - rows.start : bottom - rows.start] = _strip(image, matrix, slice(top, bottom), columns)
+    return result
+
+
+def _strip(image: npt.NDArray[Any], matrix: Matrix, rows: slice, columns: slice) -> npt.NDArray[Any]:
+    """Return some rows of a warped picture."""
     back = inverse(matrix)
     x, y = np.arange(columns.start, columns.stop), np.arange(rows.start, rows.stop)[:, None]
     unit = 1 << _BITS
@@ -91,7 +102,7 @@ def enlarge(image: Pixels, factor: int) -> Pixels:
     near, far, weight = _taps(image.shape[1], factor)
     at_border = near == far  # along rows one pixel counts there; along columns its products are rounded apart
     weight = np.where(at_border, 0, weight)[:, None]
-    values = image.astype(np.int64)
+    values = image.astype(np.int32)  # of which products stay below 2^27
     lines = values[:, near] * (_RESIZE_UNIT - weight) + values[:, far] * weight
     near, far, weight = _taps(len(image), factor)
     upper, lower = lines[near] >> 4, lines[far] >> 4
@@ -100,11 +111,11 @@ def enlarge(image: Pixels, factor: int) -> Pixels:
     return mixed.clip(0, 255).astype(np.uint8)
 
 
-def _taps(length: int, factor: int) -> tuple[npt.NDArray[np.int64], ...]:
+def _taps(length: int, factor: int) -> tuple[npt.NDArray[np.int32], ...]:
     """Return the two pixels that each result pixel of an axis mixes, and the second one's weight."""
     places = (np.arange(length * factor) + 0.5) / factor - 0.5
-    near = np.floor(places).astype(np.int64)
-    weight = np.rint((places - near) * _RESIZE_UNIT).astype(np.int64)
+    near = np.floor(places).astype(np.int32)
+    weight = np.rint((places - near) * _RESIZE_UNIT).astype(np.int32)
     return near.clip(0, length - 1), (near + 1).clip(0, length - 1), weight
 
 

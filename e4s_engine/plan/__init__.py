@@ -3,6 +3,7 @@
 from e4s_engine.plan.recorder import (
     TYPES,
     VECTOR,
+    WIDE,
     Array,
     Arrays,
     Buffer,
@@ -24,6 +25,7 @@ from e4s_engine.plan.recorder import (
 __all__ = [
     "TYPES",
     "VECTOR",
+    "WIDE",
     "Array",
     "Arrays",
     "Buffer",

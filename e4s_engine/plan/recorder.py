@@ -28,7 +28,9 @@ Arrays = Mapping[str, Array]
 Shape = tuple[int, ...]
 
 VECTOR = 16  # channels that the kernels load and store together
-TYPES = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
+# fp32 whose convolutions may take larger tiles of Winograd's form: faster, with some ten times the rounding.
+WIDE = "fp32_wide"
+TYPES = {"fp32": "f32", WIDE: "f32", "bf16": "bf16", "fp16": "f16"}
 _BYTES = {"f32": 4, "bf16": 2, "f16": 2, "u8": 1}
 
 

@@ -125,7 +125,7 @@ def broken_weights(rng: np.random.Generator, _: Described) -> None:
         return
     scales = [pick(rng, [None, np.ones(rng.integers(0, 9), np.float32), junk(rng)]) for _ in range(2)]
     kind = pick(rng, ["f32", "bf16", "u8", "", junk(rng)])
-    weights.add_conv(array, *scales, kind, pick(rng, ["direct", "winograd", junk(rng)]))
+    weights.add_conv(array, *scales, kind, pick(rng, ["direct", "winograd", "winograd4", junk(rng)]))
 
 
 def broken_types(rng: np.random.Generator, plan: Described) -> None:

@@ -63,35 +63,47 @@ def test_winograds_tiles_make_the_same_pictures(case: Case, isa: str, precision:
         ({"x": (1, 32, 32, 64)}, "direct"),
         ({"x": (1, 16, 15, 64), "y": (1, 16, 15, 64)}, "direct"),
         ({"x": (1, 14, 18, 64), "y": (1, 14, 18, 64)}, "direct"),
+        ({"x": (1, 32, 32, 64), "y": (1, 32, 32, 64), "wide": True}, "winograd4"),
+        ({"kernel": (19, 64, 3, 3), "x": (1, 32, 32, 64), "y": (1, 32, 32, 64), "wide": True}, "winograd4"),
+        ({"x": (1, 32, 34, 64), "y": (1, 32, 34, 64), "wide": True}, "winograd"),
+        ({"x": (1, 32, 32, 64), "y": (1, 32, 32, 64), "wide": True, "precision": "bf16"}, "winograd"),
+        ({"wide": True}, "winograd"),
     ],
 )
 def test_the_runtime_chooses_a_convolutions_form(changes: dict[str, Any], form: str) -> None:
-    """Winograd's tiles need even sides and whole vectors, 32 channels and 256 pixels, and no AMX."""
-    step = {"isa": "portable", "kernel": (64, 64, 3, 3), "precision": "f32", "first": 0}
+    """Winograd's tiles need even sides and whole vectors, 32 channels and 256 pixels, and no AMX.
+
+    Those of 4 x 4 pixels must be allowed, and need sides of whole tiles and 1024 pixels.
+    """
+    step = {"isa": "portable", "kernel": (64, 64, 3, 3), "precision": "f32", "first": 0, "wide": False}
     step |= {"x": (1, 16, 16, 64), "y": (1, 16, 16, 64)}
     assert _native.conv_form(**(step | changes)) == form
 
 
 def test_impossible_convolutions_have_no_form() -> None:
     with pytest.raises(ArgumentError, match="impossible shape"):
-        _native.conv_form("", (64, 64, 3, 3), "f32", (1, 0, 16, 64), (1, 16, 16, 64), 0)
+        _native.conv_form("", (64, 64, 3, 3), "f32", (1, 0, 16, 64), (1, 16, 16, 64), 0, False)
     with pytest.raises(ArgumentError, match="unknown type"):
-        _native.conv_form("", (64, 64, 3, 3), "f16", (1, 16, 16, 64), (1, 16, 16, 64), 0)
+        _native.conv_form("", (64, 64, 3, 3), "f16", (1, 16, 16, 64), (1, 16, 16, 64), 0, False)
 
 
 def test_winograds_form_is_refused_where_it_does_not_fit() -> None:
     packed = _native.Weights()
     with pytest.raises(ArgumentError, match="3 x 3"):
         packed.add_conv(np.ones((4, 4, 5, 5), np.float32), None, None, "f32", "winograd")
-    with pytest.raises(ArgumentError, match="form direct or winograd"):
+    with pytest.raises(ArgumentError, match="form direct, winograd or winograd4"):
         packed.add_conv(np.ones((4, 4, 3, 3), np.float32), None, None, "f32", "fourier")
+    for kernel, precision in (((16, 16, 3, 3), "bf16"), ((16, 8, 3, 3), "f32")):
+        with pytest.raises(ArgumentError, match="winograd4 is for f32 and whole vectors"):
+            packed.add_conv(np.ones(kernel, np.float32), None, None, precision, "winograd4")
     case = next(case for case in CASES if case.name.startswith("conv-16-130-k3s2"))
     plan, _ = record_case(case, "fp32")
     store = native.WeightStore()
     store.add(plan, case.weights)
     buffers, steps = native.described(plan, store)
-    wide = store.packed.add_conv(case.weights["w"], None, None, "f32", "winograd")
     halving = next(step for step in steps if step["numbers"].get("stride") == 2)
-    halving["weights"]["kernel"] = [wide]
-    with pytest.raises(ArgumentError, match="Winograd"):
-        _native.Plan(buffers, steps, store.packed)
+    for form in ("winograd", "winograd4"):
+        tiled = store.packed.add_conv(case.weights["w"], None, None, "f32", form)
+        halving["weights"]["kernel"] = [tiled]
+        with pytest.raises(ArgumentError, match="Winograd"):
+            _native.Plan(buffers, steps, store.packed)

@@ -30,7 +30,7 @@ BISENET = Network(
             (Input.PIXELS,),
             lambda config: ((2 * SIDE, 2 * SIDE, 3),),
             at_once=2,
-            cpu_precision="fp32",
+            cpu_half="fp32",
             half="fp16",
         ),
     },

@@ -19,7 +19,7 @@ PARSENET = Network(
     functions={
         # As in BiSeNet, every layer adds a little error in bf16: of a golden's labels, 96% stay.
         "parse_face": Function(
-            classes, (Input.PIXELS,), lambda config: ((SIDE, SIDE, 3),), cpu_precision="fp32"
+            classes, (Input.PIXELS,), lambda config: ((SIDE, SIDE, 3),), cpu_half="fp32_wide"
         ),
     },
     published=Published(

@@ -32,7 +32,7 @@ RECOLOR = Network(
             references,
             (Input.MAPS, Input.MAPS, Input.LABELS, Input.LABELS, Input.MAPS),
             _attended,
-            cpu_precision="fp32",
+            cpu_half="fp32",
         ),
         "colour": Function(colour, (Input.MAPS,), lambda config: ((config.side, config.side, PACKAGE),)),
     },

@@ -19,7 +19,7 @@ RETINAFACE = Network(
     functions={
         # Points are offsets in sizes of the anchors: what bf16 rounds off would move eyes by whole pixels.
         "detect": Function(
-            heads, (Input.PIXELS,), lambda config: ((SIDE, SIDE, 3),), cpu_precision="fp32", free=True
+            heads, (Input.PIXELS,), lambda config: ((SIDE, SIDE, 3),), cpu_half="fp32_wide", free=True
         ),
     },
     published=Published(

@@ -19,7 +19,7 @@ SEGNEXT = Network(
     functions={
         # In fp32, as labels on CPUs always are. On a GPU fp16 overflows, and bf16 changes labels.
         "parse": Function(
-            classes, (Input.PIXELS,), lambda config: ((SIDE, SIDE, 3),), cpu_precision="fp32", half="fp32"
+            classes, (Input.PIXELS,), lambda config: ((SIDE, SIDE, 3),), cpu_half="fp32", half="fp32"
         ),
     },
     published=Published(
