@@ -79,7 +79,7 @@ def replacing(path: str | os.PathLike[str], argument: str = "path") -> Iterator[
 
 def sync(path: Path) -> None:
     """Have a file's content on the disk, so that a loss of power does not take it. Raises OSError."""
-    with path.open("rb") as file:
+    with path.open("r+b") as file:  # Windows flushes only what may be written
         os.fsync(file.fileno())
 
 
