@@ -10,11 +10,13 @@ import os
 import re
 import secrets
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from e4s_engine.errors import ArgumentError, OutputError
 
+_WAITS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4) if os.name == "nt" else ()
 _URL = re.compile(r"(?:https?|ftps?|sftp|s3|gs|file):/|data:[\w.+/-]*[;,]", re.IGNORECASE)
 _PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)?<(?:!doctype html|html|head|body)\b", re.I | re.S)
 _LFS = b"version https://git-lfs.github.com/spec/"
@@ -67,7 +69,7 @@ def replacing(path: str | os.PathLike[str], argument: str = "path") -> Iterator[
         mode = _mode_of_new_files(temporary)
         yield temporary
         temporary.chmod(stat.S_IMODE(final.stat().st_mode) if final.exists() else mode)
-        temporary.replace(final)
+        rename(temporary, final)
     except OutputError:
         raise
     except OSError as error:
@@ -75,6 +77,21 @@ def replacing(path: str | os.PathLike[str], argument: str = "path") -> Iterator[
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def rename(new: Path, path: Path) -> None:
+    """Give a file the name of another, which it replaces. Raises OSError.
+
+    Windows refuses while the other is open, in a scanner or by a second writer: there, try for a second.
+    """
+    for seconds in _WAITS:
+        try:
+            new.replace(path)
+        except PermissionError:
+            time.sleep(seconds)
+        else:
+            return
+    new.replace(path)
 
 
 def sync(path: Path) -> None:
