@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import re
 import secrets
 import stat
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from e4s_engine.errors import ArgumentError, OutputError
 
-_WAITS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4) if os.name == "nt" else ()
+_PATIENCE = 3.0 if os.name == "nt" else 0.0  # seconds
 _URL = re.compile(r"(?:https?|ftps?|sftp|s3|gs|file):/|data:[\w.+/-]*[;,]", re.IGNORECASE)
 _PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)?<(?:!doctype html|html|head|body)\b", re.I | re.S)
 _LFS = b"version https://git-lfs.github.com/spec/"
@@ -82,16 +83,18 @@ def replacing(path: str | os.PathLike[str], argument: str = "path") -> Iterator[
 def rename(new: Path, path: Path) -> None:
     """Give a file the name of another, which it replaces. Raises OSError.
 
-    Windows refuses while the other is open, in a scanner or by a second writer: there, try for a second.
+    Windows refuses while the other is open, in a scanner or by a second writer: there, try again for a while.
     """
-    for seconds in _WAITS:
+    end = time.monotonic() + _PATIENCE
+    while True:
         try:
             new.replace(path)
         except PermissionError:
-            time.sleep(seconds)
+            if time.monotonic() >= end:
+                raise
+            time.sleep(random.uniform(0.001, 0.02))  # two writers must not keep step
         else:
             return
-    new.replace(path)
 
 
 def sync(path: Path) -> None:
