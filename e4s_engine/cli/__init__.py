@@ -8,7 +8,9 @@ photo or machine could put right. `e4s train` returns 1 for these as well; `veri
 from __future__ import annotations
 
 import argparse
+import io
 import logging
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -68,6 +70,7 @@ COMMANDS: dict[str, Any] = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code."""
+    _escape_unknown_characters()
     arguments = arguments_parser().parse_args(argv)
     level = logging.INFO if arguments.verbose else logging.WARNING
     handler = logging.StreamHandler()
@@ -83,6 +86,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         say("interrupted")
         return 130
+
+
+def _escape_unknown_characters() -> None:
+    """Print characters that stdout's encoding lacks as escapes, as stderr does: names may hold any."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def arguments_parser() -> argparse.ArgumentParser:

@@ -78,8 +78,8 @@ def _continues(word: str) -> bool:
         return False
     if all(flags.is_region(part) for part in word.strip(",").split(",")):
         return True
-    is_path = "." in word or os.sep in word or "=" in word or _exists(word)
-    return not is_path
+    marks = (".", "=", os.sep, os.altsep or os.sep)
+    return not any(mark in word for mark in marks) and not _exists(word)
 
 
 def _is_number(word: str) -> bool:

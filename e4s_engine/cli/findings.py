@@ -92,7 +92,7 @@ def _threads(threads: int) -> Finding:
 def quota_of(file: Path) -> float | None:
     """Return how many processors a control group may use; None: all."""
     try:
-        quota, period = file.read_text().split()
+        quota, period = file.read_text("ascii").split()
         return int(quota) / int(period)
     except (OSError, ValueError, ZeroDivisionError):  # no such file, or "max 100000"
         return None

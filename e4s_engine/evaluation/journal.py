@@ -73,7 +73,10 @@ class Journal:
     def finish(self, columns: Sequence[str], summary: Mapping[str, Any]) -> None:
         """Write the rows as `pairs.csv` and the summary as `summary.json`."""
         self._write("summary.json", json.dumps(summary, indent=1) + "\n")
-        with replacing(self.folder / "pairs.csv") as temporary, temporary.open("w", newline="") as file:
+        with (
+            replacing(self.folder / "pairs.csv") as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
             table = csv.DictWriter(file, columns, restval="")
             table.writeheader()
             table.writerows(self.rows[number] for number in sorted(self.rows))

@@ -18,6 +18,7 @@ from e4s_engine.errors import ArgumentError
 from e4s_engine.marks.certificates import INSTALL, LOCAL, Loaded, Signer
 from e4s_engine.marks.statement import Box, Input, Statement, is_synthetic
 from e4s_engine.photo import images
+from e4s_engine.photo.files import rename
 
 logger = logging.getLogger("e4s_engine")
 
@@ -116,7 +117,7 @@ def sign(
             builder = _builder(c2pa, context, suffix, statement, untouched, kept)
         with path.open("rb") as opened, signed.open("w+b") as written:
             builder.sign(_c2pa_signer(loaded), _TYPES[suffix], opened, written)
-        signed.replace(path)
+        rename(signed, path)
     except Exception as error:  # the library's, of many kinds
         logger.warning("the file is saved without a signature: %s", error)
         return

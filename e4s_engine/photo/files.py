@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import re
 import secrets
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from e4s_engine.errors import ArgumentError, OutputError
 
+_PATIENCE = 3.0 if os.name == "nt" else 0.0  # seconds
 _URL = re.compile(r"(?:https?|ftps?|sftp|s3|gs|file):/|data:[\w.+/-]*[;,]", re.IGNORECASE)
 _PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)?<(?:!doctype html|html|head|body)\b", re.I | re.S)
 _LFS = b"version https://git-lfs.github.com/spec/"
@@ -67,7 +70,7 @@ def replacing(path: str | os.PathLike[str], argument: str = "path") -> Iterator[
         mode = _mode_of_new_files(temporary)
         yield temporary
         temporary.chmod(stat.S_IMODE(final.stat().st_mode) if final.exists() else mode)
-        temporary.replace(final)
+        rename(temporary, final)
     except OutputError:
         raise
     except OSError as error:
@@ -77,9 +80,26 @@ def replacing(path: str | os.PathLike[str], argument: str = "path") -> Iterator[
             temporary.unlink()
 
 
+def rename(new: Path, path: Path) -> None:
+    """Give a file the name of another, which it replaces. Raises OSError.
+
+    Windows refuses while the other is open, in a scanner or by a second writer: there, try again for a while.
+    """
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            new.replace(path)
+        except PermissionError:
+            if time.monotonic() >= end:
+                raise
+            time.sleep(random.uniform(0.001, 0.02))  # two writers must not keep step
+        else:
+            return
+
+
 def sync(path: Path) -> None:
     """Have a file's content on the disk, so that a loss of power does not take it. Raises OSError."""
-    with path.open("rb") as file:
+    with path.open("r+b") as file:  # Windows flushes only what may be written
         os.fsync(file.fileno())
 
 

@@ -224,5 +224,6 @@ def _behave() -> None:
     """Lower a worker's priority below the trainer's, and leave signals to the trainer."""
     import signal
 
-    os.nice(5)
+    if hasattr(os, "nice"):  # Windows has no such call
+        os.nice(5)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -18,7 +18,7 @@ from typing import Any
 
 from e4s_engine.errors import OutputError, VideoError
 from e4s_engine.marks.statement import ChangedFace, today
-from e4s_engine.photo.files import check_writable
+from e4s_engine.photo.files import check_writable, rename
 from e4s_engine.video.joining import Piece
 
 UNFINISHED = ".unfinished"  # ending of the folder
@@ -141,7 +141,7 @@ class Ledger:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
-            new.replace(path)
+            rename(new, path)
             _sync_folder(self.folder)
         except OSError as error:
             raise OutputError(f"output: cannot write {path}: {error.strerror}") from error

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from e4s_engine.errors import BackendError, OutputError
-from e4s_engine.photo.files import sync
+from e4s_engine.photo.files import rename, sync
 from e4s_engine.photo.images import Pixels
 from e4s_engine.video import codecs, frames
 from e4s_engine.video.clip import Facts
@@ -129,7 +129,7 @@ class Part:
         try:
             self._container.close()
             sync(self._temporary)
-            self._temporary.replace(self.path)
+            rename(self._temporary, self.path)
         except (pyav().error.FFmpegError, OSError) as error:  # a full disk is often first seen here
             raise OutputError(f"output: cannot write {self.path}: {error.strerror or error}") from error
 

@@ -69,7 +69,7 @@ def source_hash(module: str) -> str:
         if name in seen or name in ("language", "launch", "tiles"):  # the constants hold their decisions
             continue
         seen.add(name)
-        text = (folder / f"{name}.py").read_text()
+        text = (folder / f"{name}.py").read_text("utf-8")
         digest.update(text.encode())
         queue += sorted(re.findall(r"^from \.(\w+) import", text, re.MULTILINE))
     return digest.hexdigest()
@@ -93,7 +93,7 @@ def key(launch: Launch, arch: int) -> str:
 def load(folder: Path, name: str) -> tuple[dict[str, Any], bytes] | None:
     """Read a manifest and its cubin; return None if they are absent or damaged."""
     try:
-        manifest = json.loads((folder / f"{name}.json").read_text())
+        manifest = json.loads((folder / f"{name}.json").read_text("utf-8"))
         cubin = (folder / f"{manifest['cubin']}.cubin").read_bytes()
         whole = hashlib.sha256(cubin).hexdigest()[:40] == manifest["cubin"] and manifest["key"] == name
     except (OSError, ValueError, TypeError, KeyError):
@@ -107,7 +107,7 @@ def store(folder: Path, manifest: dict[str, Any], cubin: bytes) -> None:
     with replacing(folder / f"{manifest['cubin']}.cubin", "kernel cache") as path:
         path.write_bytes(cubin)
     with replacing(folder / f"{manifest['key']}.json", "kernel cache") as path:
-        path.write_text(json.dumps(manifest, indent=1, sort_keys=True))
+        path.write_text(json.dumps(manifest, indent=1, sort_keys=True), encoding="utf-8")
 
 
 def has_kernels(arch: int) -> bool:
@@ -116,7 +116,7 @@ def has_kernels(arch: int) -> bool:
         return True
     for path in cache_folder().glob("*.json"):
         try:
-            if json.loads(path.read_text())["arch"] == arch:
+            if json.loads(path.read_text("utf-8"))["arch"] == arch:
                 return True
         except (OSError, ValueError, TypeError, KeyError):  # damaged, or of another kind
             continue

@@ -34,7 +34,7 @@ def file_of(card: str, folder: Path | None = None) -> Path:
 def shipped(arch: int) -> dict[Problem, Block | None]:
     """Return the tiles that the package includes for an architecture; empty if none were measured."""
     path = Path(__file__).with_name(f"tiles_sm{arch}.json")
-    return _table(json.loads(path.read_text())) if path.exists() else {}
+    return _table(json.loads(path.read_text("utf-8"))) if path.exists() else {}
 
 
 def _table(content: Any) -> dict[Problem, Block | None]:
@@ -45,7 +45,7 @@ def load(card: str, folder: Path | None = None) -> dict[Problem, Block | None]:
     """Read the tiles measured on such a card; empty if there are none or another version measured them."""
     path = file_of(card, folder)
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text("utf-8"))
         if content["version"] != _version():
             logger.info("tiles: %s are of another version, taking the defaults", path)
             return {}
@@ -67,7 +67,7 @@ def save(card: str, table: tiles.Table, folder: Path | None = None) -> None:
     ]
     content = {"version": _version(), "card": card, "tiles": listed}
     with replacing(path, "kernel cache") as temporary:
-        temporary.write_text(json.dumps(content, indent=1))
+        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
 def _version() -> list[Any]:
