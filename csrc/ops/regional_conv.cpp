@@ -223,9 +223,8 @@ StepFn make_regional_conv(Builder& b) {
   b.require(out.h * out.w < (std::int64_t{1} << 31), "y is too large");
   if (b.has("styles")) check_styles(b, op);
   prepare(b, in, out, Stack{{conv}});
-  b.require(conv->form == Form::direct || (!op.upsample && conv->winograd()),
-            "a regional convolution has the direct form or Winograd's of 2 x 2 pixels, an upsampling one the "
-            "direct");
+  b.require(!conv->winograd4(), "the form winograd4 is for plain convolutions");
+  b.require(!op.upsample || !conv->winograd(), "an upsampling kernel has no form of Winograd's");
   op.epilogue.finish.type = out.type;
   if (b.has_weight("noise")) op.noise = b.vector("noise", out.h * out.w);
   if (b.has_weight("bias")) {
