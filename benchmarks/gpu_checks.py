@@ -36,13 +36,14 @@ LEAST_PSNR = 48.0
 
 def kernels(arch: int, options: argparse.Namespace) -> dict[str, Any]:
     """Compile every kernel of the networks and the cases, on all cores."""
-    from device_tools import program_of
+    from device_tools import programs_of
 
     launches: list[Any] = []
     for precision in options.precisions:
         for batch in options.batches:
             launches += ahead.launches(precision, arch, batch)
-        launches += [launch for case in _cases(options) for launch in program_of(case, precision).launches]
+        programs = [program for case in _cases(options) for program in programs_of(case, precision)]
+        launches += [launch for program in programs for launch in program.launches]
     wanted = compiling.distinct(launches, arch)
     manifests = list(workers.warm(wanted.values(), arch, options.jobs))
     spilled = [

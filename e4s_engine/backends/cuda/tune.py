@@ -4,7 +4,7 @@
     python -m e4s_engine.backends.cuda.tune --seconds 300 --networks recolor inpaint
 
 Last, every form that a step may take in place of another (`tiles.FORMS`) is measured in the graph of its
-whole network, on a portrait, against that other form.
+whole network, on labels like a face's, against that other form.
 
 The results are cached under the card's name and used by every engine on such a card; an engine never measures
 by itself. Without names the networks of a swap are measured: the limit is soon spent on larger ones. Results
@@ -26,7 +26,6 @@ from e4s_engine.errors import BackendError
 from e4s_engine.kernels import tiles
 from e4s_engine.kernels.launch import Launch, Program
 from e4s_engine.kernels.tiles import Block, Problem, Table
-from e4s_engine.testing.portraits import portrait
 
 logger = logging.getLogger("e4s_engine")
 
@@ -120,18 +119,22 @@ def owned(
     return owners
 
 
-def portraits(program: Program) -> dict[int, Any]:
-    """Return a portrait's picture and labels for the inputs of a program that have their shapes, by number.
+def faces(program: Program) -> dict[int, Any]:
+    """Return pictures and labels for a program's inputs, by number: rings, with as long borders as a face.
 
     Labels of zeros, which inputs hold before, would put every tile into one region.
     """
     import numpy as np
 
-    externals = [b for b in program.plan.buffers if b.external >= 0][:-1]
-    picture, labels = portrait(0)
-    shapes = {array.shape: array for array in (picture, labels[..., None])}
-    known = [b for b in externals if b.type == "u8" and b.shape[1:] in shapes]
-    return {b.external: np.stack([shapes[b.shape[1:]]] * b.shape[0]) for b in known}
+    found = {}
+    for buffer in [b for b in program.plan.buffers if b.external >= 0][:-1]:
+        batch, height, width, channels = buffer.shape
+        if buffer.type != "u8":
+            continue
+        rows, columns = np.indices((height, width)) / np.array([height, width]).reshape(2, 1, 1) - 0.5
+        ring = np.minimum(np.hypot(rows, columns) * 9, 4).astype(np.uint8)
+        found[buffer.external] = np.broadcast_to(ring[..., None], (batch, height, width, channels)).copy()
+    return found
 
 
 class OnDevice:
@@ -158,14 +161,14 @@ class OnDevice:
         return other, other.launches[index]
 
     def whole(self, problem: Problem, table: Table) -> float:
-        """Return the milliseconds of the network that has a product, on a portrait."""
+        """Return the milliseconds of the network that has a product, on labels like a face's."""
         from e4s_engine.backends.cuda.backend import graph_of
 
         before, _, arrays = self._places[problem]
         program = Program(before.plan, before.precision, table)
         self._linker.add(program, arrays)
         graph = graph_of(self._linker, program)
-        graph.run(portraits(program), {})
+        graph.run(faces(program), {})
         graph.time(2)
         return min(float(graph.time(self._runs)) for _ in range(3))
 

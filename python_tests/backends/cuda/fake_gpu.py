@@ -26,10 +26,11 @@ FAKE = ctypes.CDLL(os.environ["FAKE_CUDA"])  # before the extension looks for a 
 from tiny_tools import TINY, TINY_PARSER  # noqa: E402
 
 from e4s_engine import Steady, _native, backends, regions, weights  # noqa: E402
-from e4s_engine.backends.cuda import archive, workers  # noqa: E402
+from e4s_engine.backends.cuda import archive, tune, workers  # noqa: E402
 from e4s_engine.backends.cuda import backend as cuda  # noqa: E402
 from e4s_engine.backends.cuda import compile as compiling  # noqa: E402
 from e4s_engine.backends.cuda import swap as swaps  # noqa: E402
+from e4s_engine.backends.plans import example  # noqa: E402
 from e4s_engine.engine import Engine  # noqa: E402
 from e4s_engine.errors import (  # noqa: E402
     ArgumentError,
@@ -39,6 +40,7 @@ from e4s_engine.errors import (  # noqa: E402
     LabelsError,
 )
 from e4s_engine.kernels import tiles  # noqa: E402
+from e4s_engine.kernels.launch import Program  # noqa: E402
 from e4s_engine.testing.portraits import portrait  # noqa: E402
 from e4s_engine.video import lines  # noqa: E402
 
@@ -472,6 +474,25 @@ def test_time_is_the_devices(made: Engine) -> None:
     copies = count("copies")
     assert measure("rgi", "decode", [styles, CROP_LABELS[None]], 3) == pytest.approx(2.0)
     assert count("copies") >= copies + 2  # the inputs, before the launches that are timed
+
+
+def test_the_tuner_times_products_and_whole_networks() -> None:
+    """A product whose depth is split is timed with the launch that sums its parts."""
+    model = weights.random_model(dataclasses.replace(TINY, channels=(32,) * 5))
+    program = Program(example(model.config, "decode", "bf16"))
+    measure = tune.OnDevice(cuda.Linker(_native.CudaDevice(0)), [(program, model.tensors)], 3)
+    problem = next(one for one in measure.problems if one.taps == 9)
+    block = dataclasses.replace(tiles.default(problem), k=16, split=1)
+    nodes = []
+    for split in (block, dataclasses.replace(block, split=2)):
+        before = count("nodes")
+        assert measure(problem, split) > 0
+        nodes.append(count("nodes") - before)
+    assert nodes[1] == nodes[0] + 1
+    before = count("nodes")
+    assert measure.whole(problem, {}) > 0
+    assert count("nodes") - before == len(program.launches)
+    gc.collect()
 
 
 def test_benchmarks_time_portraits(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import interpreted  # noqa: F401
 import pytest
 from native_tools import SMALL
 
+from benchmarks import gpu_work
 from e4s_engine.backends.cuda import ahead, measured
 from e4s_engine.backends.cuda import compile as compiling
 from e4s_engine.backends.cuda import tune as tuning
@@ -21,6 +22,7 @@ from e4s_engine.kernels.launch import Program, Tile
 from e4s_engine.kernels.tiles import Block, Problem
 from e4s_engine.networks.rgi.config import ModelConfig
 from e4s_engine.networks.rgi.network import RGI
+from e4s_engine.testing.portraits import portrait
 
 LARGE = Problem("regional_conv", 65536, 512, 512, "bf16", 4)
 SMALLER = Problem("conv2d", 1024, 512, 4608, "bf16")
@@ -196,5 +198,7 @@ def test_refusals_are_kept_and_change_the_program(tmp_path: Path) -> None:
     with_it, without = Program(plan), Program(plan, table=table)
     kernels = {one.kernel.partition(".")[0] for one in without.launches}
     assert "winograd" not in kernels and "conv2d" in kernels
-    filled = tuning.portraits(with_it)
-    assert {array.shape for array in filled.values()} == {(1, 1024, 1024, 3), (1, 512, 512, 1)}
+    picture, labels = tuning.faces(with_it).values()
+    assert picture.shape == (1, 1024, 1024, 3) and labels.shape == (1, 512, 512, 1)
+    asked = [gpu_work.rows_asked(one, 64) for one in (labels[0, ..., 0], portrait(0)[1])]
+    assert 0.8 < asked[0] / asked[1] < 1.25
