@@ -220,22 +220,23 @@ def _paste_quad(photo: Pixels, quad: Points, face: Pixels, alpha: Pixels) -> Box
     """Paste into a photo, which is changed, and return the box beyond which it was not."""
     side = _side(quad)
     alpha = images.resize(alpha, side, side, Image.Resampling.BOX)
-    box = _reached(quad, alpha, photo.shape)
+    rows, columns = (np.flatnonzero(alpha.any(axis)) for axis in (1, 0))
+    if not len(rows):
+        return 0, 0, 0, 0
+    top, left = (max(int(seen[0]) - 1, 0) for seen in (rows, columns))  # bilinear samples reach a pixel
+    bottom, right = (min(int(seen[-1]) + 2, side) for seen in (rows, columns))
+    box = _under(quad, (top / side, left / side, bottom / side, right / side), photo.shape)
     if box[0] < box[2] and box[1] < box[3]:
-        face = images.resize(face, side, side, Image.Resampling.LANCZOS)
+        face = images.resize_part(face, side, (top, left, bottom, right))
         origin = np.clip(np.floor(quad.min(0)).astype(int), 0, photo.shape[1::-1])
         _native.paste(photo, face, alpha, _photo_to_crop(quad - origin, side), origin[::-1].tolist(), box)
     return box
 
 
-def _reached(quad: Points, alpha: Pixels, shape: tuple[int, ...]) -> Box:
-    """Return the pixels of a photo that bilinear samples of an opacity over a quad may make visible."""
-    rows, columns = (np.flatnonzero(alpha.any(axis)) for axis in (1, 0))
-    if not len(rows):
-        return 0, 0, 0, 0
-    edges = np.array([[side[0] - 1, side[-1] + 2] for side in (columns, rows)]) / len(alpha)
+def _under(quad: Points, part: tuple[float, ...], shape: tuple[int, ...]) -> Box:
+    """Return the pixels of a photo that lie in a part of a quad (top, left, bottom, right; shares of it)."""
     across, down = quad[3] - quad[0], quad[1] - quad[0]
-    corners = np.array([quad[0] + x * across + y * down for x in edges[0] for y in edges[1]])
+    corners = np.array([quad[0] + x * across + y * down for x in part[1::2] for y in part[::2]])
     left, top = np.clip(np.floor(corners.min(0)).astype(int), 0, shape[1::-1]).tolist()
     right, bottom = np.clip(np.ceil(corners.max(0)).astype(int) + 1, 0, shape[1::-1]).tolist()
     return top, left, bottom, right

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import warnings
 from collections.abc import Callable
@@ -266,6 +267,28 @@ def resize(pixels: Pixels, width: int, height: int, resample: Image.Resampling) 
     if pixels.shape[1] == width and pixels.shape[0] == height:
         return pixels
     return np.array(Image.fromarray(pixels).resize((width, height), resample))
+
+
+def resize_part(pixels: Pixels, side: int, part: tuple[int, int, int, int]) -> Pixels:
+    """Resize a square [s, s, 3] or [s, s] by Lanczos; only a part (top, left, bottom, right) need be right.
+
+    Its bits are those of `resize`. Pillow filters a square along rows, rounds, then along columns: each pass
+    is done by itself, on the rows and on the columns that the part depends on.
+    """
+    size = len(pixels)
+    if size == side:
+        return pixels
+    top, left, bottom, right = part
+    scale = size / side
+    reach = 3 * max(scale, 1) + 1  # of the filter
+    first, last = max(math.floor(top * scale - reach), 0), min(math.ceil(bottom * scale + reach), size)
+    lanczos = Image.Resampling.LANCZOS
+    wide = Image.fromarray(pixels[first:last]).resize((side, last - first), lanczos)
+    tall = Image.new(wide.mode, (right - left, size), None)  # None: left as it is
+    tall.paste(wide.crop((left, 0, right, last - first)), (0, first))
+    out = np.zeros((side, side, *pixels.shape[2:]), np.uint8)
+    out[top:bottom, left:right] = np.asarray(tall.resize((right - left, side), lanczos))[top:bottom]
+    return out
 
 
 def check_output(path: str | os.PathLike[str], argument: str = "path") -> None:

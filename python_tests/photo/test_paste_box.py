@@ -87,6 +87,18 @@ def test_a_crop_has_the_bits_of_one_of_the_whole_photo(quad: np.ndarray) -> None
     np.testing.assert_array_equal(align.cut(photo, quad).image, np.asarray(expected))
 
 
+@settings(max_examples=200, deadline=None)
+@given(data=st.data(), size=st.sampled_from([96, 47]), side=st.integers(1, 150))
+def test_a_part_is_resized_to_the_bits_of_all(data: st.DataObject, size: int, side: int) -> None:
+    top, left = data.draw(st.integers(0, side - 1)), data.draw(st.integers(0, side - 1))
+    bottom, right = data.draw(st.integers(top + 1, side)), data.draw(st.integers(left + 1, side))
+    for picture in (FACE[:size, :size], FACE[:size, :size, 0]):
+        part = images.resize_part(picture, side, (top, left, bottom, right))
+        whole = images.resize(picture, side, side, Image.Resampling.LANCZOS)
+        window = slice(top, bottom), slice(left, right)
+        np.testing.assert_array_equal(part[window], whole[window])
+
+
 def test_a_paste_of_an_aligned_photo_is_told() -> None:
     alpha = np.zeros((64, 64), np.uint8)
     alpha[10:20, 30:40] = 200
