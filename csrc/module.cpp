@@ -72,8 +72,10 @@ int add_conv(e4s::Weights& weights, const Floats& source, const py::object& out_
   const e4s::Type type = type_of(precision);
   if (type == e4s::Type::u8) throw e4s::ArgumentError("weights: expected f32 or bf16");
   const e4s::Form form = form_of(form_name);
-  if (form != e4s::Form::direct && source.shape(2) != 3)
-    throw e4s::ArgumentError("weights: Winograd's forms are those of 3 x 3 kernels");
+  const bool seven = form == e4s::Form::winograd4 && source.shape(2) == 7;
+  if (form != e4s::Form::direct && source.shape(2) != 3 && !seven)
+    throw e4s::ArgumentError(
+        "weights: Winograd's forms are those of 3 x 3 kernels, winograd4 that of 7 x 7 too");
   if (form == e4s::Form::winograd4 && (type != e4s::Type::f32 || source.shape(1) % e4s::kLanes != 0))
     throw e4s::ArgumentError("weights: the form winograd4 is for f32 and whole vectors of channels");
   Floats out_kept, in_kept;

@@ -13,8 +13,8 @@ constexpr int kMostTaps = 64;  // limit for a kernel of any form
 constexpr int kPictureChannels = 3;
 
 // The form of a convolution. winograd: a 3 x 3 kernel is stored as the sixteen taps of Winograd's tiles of
-// 2 x 2 pixels. winograd4: it is stored as direct ones are, and every run makes the 36 taps of tiles of 4 x 4
-// pixels of it, which would take four times the memory.
+// 2 x 2 pixels. winograd4: it, or one of 7 x 7, is stored as direct ones are, and every run makes the 36 taps
+// of tiles of 4 x 4 pixels of it, which would take four times the memory.
 enum class Form : std::uint8_t { direct, winograd, winograd4 };
 
 // Returns the side in pixels of a form's tiles.

@@ -114,7 +114,7 @@ struct WinogradOut {
 };
 
 struct Winograd4Kernel {  // the 36 taps of tiles of 4 x 4 pixels, of the nine of each kernel
-  const float* x;         // [9][count]
+  const float* taps[9];   // [count] each; null: zeros
   std::int64_t count;     // a multiple of 16
   float* out;             // [36][count]
 };

@@ -59,7 +59,7 @@ void direction(const Direction& d);
 void winograd_in(const WinogradIn& r);
 // Transforms products [16][tiles][lanes] to outputs [2][2 * count][lanes].
 void winograd_out(const WinogradOut& r);
-// Transforms kernels [9][count] to [36][count].
+// Transforms kernels of nine taps [count] to [36][count].
 void winograd4_kernel(const Winograd4Kernel& r);
 // Transforms inputs to [36][tiles][channels].
 void winograd4_in(const WinogradIn& r);

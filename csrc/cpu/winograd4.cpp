@@ -63,10 +63,9 @@ void in_as(const WinogradIn& r) {
 
 void winograd4_kernel(const Winograd4Kernel& r) {
   for (std::int64_t at = 0; at < r.count; at += kLanes) {
+    const auto tap = [&](int k) { return r.taps[k] == nullptr ? Vec{} : load(r.taps[k] + at); };
     Vec columns[3][kSide];
-    for (int j = 0; j < 3; ++j)
-      widen(load(r.x + j * r.count + at), load(r.x + (3 + j) * r.count + at),
-            load(r.x + (6 + j) * r.count + at), columns[j]);
+    for (int j = 0; j < 3; ++j) widen(tap(j), tap(3 + j), tap(6 + j), columns[j]);
     for (int i = 0; i < kSide; ++i) {
       Vec parts[kSide];
       widen(columns[0][i], columns[1][i], columns[2][i], parts);

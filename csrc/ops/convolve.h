@@ -126,9 +126,9 @@ void convolve_regions(const Run& run, const Map& x, const Map& y, const PackedCo
                       const Epilogue& epilogue);
 // Returns the bytes that it needs in the step's memory.
 std::int64_t convolve_regions_temporary(const Map& y);
-// Computes it over tiles of 4 x 4 pixels: 36 products for 16 pixels instead of 144, with sums that are some
-// ten times less exact. Sides are multiples of four. The step's temporary memory holds the transformed
-// kernels.
+// Computes it, or one of 7 x 7, over tiles of 4 x 4 pixels: 36 products for 16 pixels instead of 144, with
+// sums that are some ten times less exact. Sides are multiples of four. The step's temporary memory holds the
+// transformed kernels.
 void convolve_winograd4(const Run& run, const Map& x, const Map& y, const Stack& stack,
                         const Epilogue& epilogue);
 std::int64_t winograd4_temporary(const Stack& stack);

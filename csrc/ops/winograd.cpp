@@ -174,21 +174,23 @@ Form choose_form(const ConvShape& s, const Kernels& cpu) {
   // AMX multiplies bf16 so fast that the transforms would dominate (not measured).
   if (s.type == Type::bf16 && cpu.amx) return Form::direct;
   const auto fits = [&](int side) {
-    return s.kernel == 3 && s.same_size && s.first == 0 && s.height % side == 0 && s.width % side == 0 &&
+    return s.same_size && s.first == 0 && s.height % side == 0 && s.width % side == 0 &&
            s.inputs % kLanes == 0 && s.inputs >= kLeastChannels;
   };
   const std::int64_t pixels = s.height * s.width;
   const bool large = s.outputs >= kLanes && pixels >= kLeastPixels4;
-  if (s.wide && s.type == Type::f32 && large && fits(4)) return Form::winograd4;
-  return s.outputs >= kLeastChannels && pixels >= kLeastPixels && fits(2) ? Form::winograd : Form::direct;
+  if (s.wide && s.type == Type::f32 && large && (s.kernel == 3 || s.kernel == 7) && fits(4))
+    return Form::winograd4;
+  return s.outputs >= kLeastChannels && pixels >= kLeastPixels && s.kernel == 3 && fits(2) ? Form::winograd
+                                                                                           : Form::direct;
 }
 
 std::int64_t winograd_scratch(const PackedConv& conv) { return Layout(conv).total; }
 
 void check_winograd(const Builder& b, const BufferSpec& in, const BufferSpec& out, const PackedConv& conv) {
   const int side = tile_side(conv.form);
-  b.require(in.h == out.h && in.w == out.w && in.h % side == 0 && in.w % side == 0 && in.halo >= 1 &&
-                in.c >= conv.inputs && conv.inputs % kLanes == 0,
+  b.require(in.h == out.h && in.w == out.w && in.h % side == 0 && in.w % side == 0 &&
+                in.halo >= conv.kernel / 2 && in.c >= conv.inputs && conv.inputs % kLanes == 0,
             "Winograd's forms need stride 1, whole tiles and whole vectors of channels");
 }
 

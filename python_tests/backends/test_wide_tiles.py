@@ -16,9 +16,10 @@ from e4s_engine.plan import WIDE, Plan
 from e4s_engine.plan.fuse import fuse
 
 ISAS = [isa for isa, precision in kernels() if precision == "fp32"]
-# Inputs, outputs, height, width, samples, slices of a volume (1: none).
+# Inputs, outputs, height, width, samples, slices of a volume (1: none). "seven" has a kernel of 7 x 7.
 SHAPES = {
     "odd_groups": (48, 80, 32, 36, 2, 1),
+    "seven": (48, 80, 32, 36, 2, 1),
     "many_channels": (272, 19, 32, 32, 1, 1),
     "volumes": (32, 32, 32, 32, 2, 5),
     "deep_volume": (32, 32, 32, 32, 1, 50),
@@ -34,7 +35,8 @@ def recorded(name: str, precision: str, samples: int = 0) -> tuple[Plan, dict[st
     inputs, outputs, height, width, batch, depth = SHAPES[name]
     rng = np.random.default_rng(len(name))
     deep = depth > 1 and name != "flattened"
-    kernel = (outputs, inputs, 3, 3, 3) if deep else (outputs, inputs * depth, 3, 3)
+    side = 7 if name == "seven" else 3
+    kernel = (outputs, inputs, 3, 3, 3) if deep else (outputs, inputs * depth, side, side)
     weight = rng.standard_normal(kernel, np.float32) / np.float32(np.sqrt(np.prod(kernel[1:])))
     arrays = {"w": weight, "b": rng.standard_normal(outputs, np.float32)}
     x = rng.standard_normal((batch * depth, height, width, inputs), np.float32)[-samples * depth :]
@@ -79,9 +81,10 @@ def test_threads_change_no_bit(name: str) -> None:
     assert np.array_equal(run(name, "", threads=1), run(name, ""))
 
 
+@pytest.mark.parametrize("name", ["odd_groups", "seven"])
 @pytest.mark.parametrize("box", [(0, 0, 1, 1), (5, 3, 18, 29), (31, 0, 32, 36), (8, 4, 16, 36)])
-def test_a_box_has_the_bits_of_the_whole(box: tuple[int, int, int, int]) -> None:
-    whole, part = run("odd_groups", ""), run("odd_groups", "", box=box)
+def test_a_box_has_the_bits_of_the_whole(name: str, box: tuple[int, int, int, int]) -> None:
+    whole, part = run(name, ""), run(name, "", box=box)
     window = np.s_[:, box[0] : box[2], box[1] : box[3]]
     np.testing.assert_array_equal(part[window], whole[window])
     assert np.isnan(part).any()

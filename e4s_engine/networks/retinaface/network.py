@@ -17,7 +17,8 @@ RETINAFACE = Network(
     infer=infer_detector,
     recognise=lambda shapes: "fpn.output1.0.weight" in shapes,
     functions={
-        # Points are offsets in sizes of the anchors: what bf16 rounds off would move eyes by whole pixels.
+        # Points are offsets in sizes of the anchors: what bf16 rounds off would move eyes by whole pixels,
+        # larger tiles in fp32 move them by thousandths.
         "detect": Function(
             heads, (Input.PIXELS,), lambda config: ((SIDE, SIDE, 3),), cpu_half="fp32_wide", free=True
         ),

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from native_tools import kernels, native
+from PIL import Image
 
 from e4s_engine import ops, weights
 from e4s_engine.backends import plans
@@ -79,6 +80,25 @@ def test_published_heads(make: Callable[[], Any], golden: Path, official: dict[s
     boxes, points = decode.located(anchors)
     assert relative(boxes, z["boxes"]) < 1e-4
     assert relative(points.reshape(-1, 10), z["landmarks"]) < 1e-4
+
+
+@pytest.mark.skipif(("avx512", "bf16") not in kernels(), reason="bf16 engines need AVX512_BF16")
+@pytest.mark.parametrize("photo", ["b06_old_couple.jpg", "z04_grey16.png"])
+def test_faces_of_a_bf16_engine(photos: Path, official: dict[str, np.ndarray], photo: str) -> None:
+    """They are those of an fp32 engine to a tenth of a pixel."""
+    with Image.open(photos / "wild" / photo) as opened:
+        pixels = np.asarray(opened.convert("RGB").resize((512, 512)))[None, ..., ::-1]
+    model = Model(DetectorConfig(), {name: official[name] for name in tensors(DetectorConfig())})
+    heads = [
+        loaded(native.Native(precision), model).run("retinaface", "detect", pixels)[0]
+        for precision in ("bf16", "fp32")
+    ]
+    assert not np.array_equal(*heads)
+    wide, exact = (decode.decode(found, 512, 512) for found in heads)
+    assert len(wide.scores) == len(exact.scores) > 10
+    assert np.abs(wide.points - exact.points).max() < 0.1
+    sane = (np.abs(exact.boxes) < 2048).all(1)  # of random weights some are as large as cities
+    assert sane.sum() > 10 and np.abs(wide.boxes - exact.boxes)[sane].max() < 0.1
 
 
 @pytest.mark.parametrize("make", list(backends()))
