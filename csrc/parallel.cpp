@@ -22,9 +22,9 @@ constexpr int kSpins = 20000;
 constexpr int kMostThreads = 256;
 
 void pause() {
-#if defined(__x86_64__) && defined(__GNUC__)
+#if defined(__x86_64__)
   __builtin_ia32_pause();
-#elif defined(__aarch64__) && defined(__GNUC__)
+#elif defined(__aarch64__)
   asm volatile("yield");
 #endif
 }

@@ -16,12 +16,14 @@ namespace e4s::cuda {
 namespace {
 
 #ifdef _WIN32
-void* open_library() { return reinterpret_cast<void*>(LoadLibraryA("nvcuda.dll")); }
+constexpr const char* kLibrary = "nvcuda.dll";
+void* open_library() { return reinterpret_cast<void*>(LoadLibraryA(kLibrary)); }
 void* find(void* library, const char* name) {
   return reinterpret_cast<void*>(GetProcAddress(static_cast<HMODULE>(library), name));
 }
 #else
-void* open_library() { return dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL); }
+constexpr const char* kLibrary = "libcuda.so.1";
+void* open_library() { return dlopen(kLibrary, RTLD_NOW | RTLD_LOCAL); }
 void* find(void* library, const char* name) { return dlsym(library, name); }
 #endif
 
@@ -37,8 +39,8 @@ void bind(F*& function, void* library, const char* name) {
 Driver open_driver() {
   void* library = open_library();
   if (library == nullptr)
-    throw BackendError(
-        "device: no CUDA driver was found (libcuda.so.1); install NVIDIA's driver, or use device='cpu'");
+    throw BackendError(std::string("device: no CUDA driver was found (") + kLibrary +
+                       "); install NVIDIA's driver, or use device='cpu'");
   Driver d{};
   bind(d.init, library, "cuInit");
   bind(d.error_name, library, "cuGetErrorName");

@@ -8,6 +8,7 @@ photo or machine could put right. `e4s train` returns 1 for these as well; `veri
 from __future__ import annotations
 
 import argparse
+import codecs
 import io
 import logging
 import sys
@@ -89,9 +90,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _escape_unknown_characters() -> None:
-    """Print characters that stdout's encoding lacks as escapes, as stderr does: names may hold any."""
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(errors="backslashreplace")
+    """Print characters that stdout's encoding lacks as escapes: names may hold any."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors in ("strict", "surrogateescape"):
+        codecs.register_error("e4s.escapes", _escaped)
+        sys.stdout.reconfigure(errors="e4s.escapes")
+
+
+def _escaped(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Pass bytes on that are no text, as names on Linux may hold them, and escape all else."""
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeError:
+        return codecs.lookup_error("backslashreplace")(error)
 
 
 def arguments_parser() -> argparse.ArgumentParser:
