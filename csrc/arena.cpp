@@ -16,20 +16,19 @@ namespace e4s {
 namespace {
 
 constexpr std::size_t kMostIdle = 4;
-constexpr std::int64_t kHugePage = std::int64_t{2} << 20, kLeastHuge = 4 * kHugePage;
-
 // Asks for huge pages where memory is large: transforms write to more places at once than small pages have
 // entries in the processor's tables. A refusal changes nothing but the speed.
-void prefer_huge_pages(std::byte* data, std::int64_t bytes) {
 #ifdef __linux__
-  const std::int64_t before =
-      (kHugePage - static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(data)) % kHugePage) % kHugePage;
-  const std::int64_t whole = (bytes - before) / kHugePage * kHugePage;
-  if (bytes >= kLeastHuge) madvise(data + before, static_cast<std::size_t>(whole), MADV_HUGEPAGE);
-#else
-  static_cast<void>(data), static_cast<void>(bytes);
-#endif
+void prefer_huge_pages(std::byte* data, std::int64_t bytes) {
+  constexpr std::int64_t page = std::int64_t{2} << 20, least = 4 * page;
+  const std::int64_t start = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(data)) % page;
+  const std::int64_t before = (page - start) % page;
+  if (bytes >= least)
+    madvise(data + before, static_cast<std::size_t>((bytes - before) / page * page), MADV_HUGEPAGE);
 }
+#else
+void prefer_huge_pages(std::byte*, std::int64_t) {}
+#endif
 
 // Guarded by runtime_mutex().
 struct Idle {
