@@ -223,8 +223,8 @@ def check_extension() -> None:
     """Raise BackendError if the compiled extension is missing or does not fit this package."""
     if importlib.util.find_spec("e4s_engine._native") is None:
         raise BackendError(
-            "backend: the compiled extension is missing; install the package with `pip install .`, "
-            "or use backend='reference' (PyTorch)"
+            "backend: the compiled extension is missing; install the package with `pip install .` "
+            "(backend='reference' runs the networks without it, but pastes into no photo)"
         )
     extension = importlib.import_module("e4s_engine._native")
     missing = [name for name in _EXTENSION if not hasattr(extension, name)]

@@ -7,14 +7,14 @@ Architecture", appendix on FFHQ).
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from e4s_engine import _native
-from e4s_engine.errors import AlignmentError
+from e4s_engine.errors import AlignmentError, BackendError
 from e4s_engine.photo import images
 from e4s_engine.photo.images import Pixels
 from e4s_engine.photo.original import Original
@@ -229,8 +229,21 @@ def _paste_quad(photo: Pixels, quad: Points, face: Pixels, alpha: Pixels) -> Box
     if box[0] < box[2] and box[1] < box[3]:
         face = images.resize_part(face, side, (top, left, bottom, right))
         origin = np.clip(np.floor(quad.min(0)).astype(int), 0, photo.shape[1::-1])
-        _native.paste(photo, face, alpha, _photo_to_crop(quad - origin, side), origin[::-1].tolist(), box)
+        place = _photo_to_crop(quad - origin, side), origin[::-1].tolist()
+        _warping()(photo, face, alpha, *place, box)
     return box
+
+
+def _warping() -> Callable[..., None]:
+    """Return the compiled extension's paste. Raises BackendError if it is missing."""
+    try:
+        from e4s_engine import _native
+    except ImportError as error:
+        raise BackendError(
+            f"backend: pasting needs the compiled extension, which cannot be loaded ({error}); install the "
+            "package with `pip install .`"
+        ) from error
+    return _native.paste
 
 
 def _under(quad: Points, part: tuple[float, ...], shape: tuple[int, ...]) -> Box:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+import e4s_engine
 from e4s_engine import _native
-from e4s_engine.errors import ArgumentError
+from e4s_engine.errors import ArgumentError, BackendError
 from e4s_engine.photo import align, images
 from e4s_engine.photo.align import Crop
 
@@ -97,6 +100,14 @@ def test_a_part_is_resized_to_the_bits_of_all(data: st.DataObject, size: int, si
         whole = images.resize(picture, side, side, Image.Resampling.LANCZOS)
         window = slice(top, bottom), slice(left, right)
         np.testing.assert_array_equal(part[window], whole[window])
+
+
+def test_a_missing_extension_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(e4s_engine, "_native")
+    monkeypatch.setitem(sys.modules, "e4s_engine._native", None)
+    quad = np.array([[10, 10], [10, 90], [90, 90], [90, 10]], float)
+    with pytest.raises(BackendError, match=r"compiled extension.*pip install"):
+        align.paste(Crop(np.zeros((100, 100, 3), np.uint8), FACE, quad), FACE, np.full((64, 64), 9, np.uint8))
 
 
 def test_a_paste_of_an_aligned_photo_is_told() -> None:
