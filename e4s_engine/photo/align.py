@@ -16,12 +16,12 @@ from PIL import Image
 
 from e4s_engine.errors import AlignmentError, BackendError
 from e4s_engine.photo import images
+from e4s_engine.photo.boxes import Box, around, bounds
 from e4s_engine.photo.images import Pixels
 from e4s_engine.photo.original import Original
 from e4s_engine.regions import Mask
 
 Points = npt.NDArray[np.float64]
-Box = tuple[int, int, int, int]  # top, left, bottom, right
 
 CROP = 1024  # side of the aligned crop that the stages work on
 _SMALL = 512  # the parser sees aligned photos with a side below this at their own size
@@ -148,8 +148,10 @@ def _extract(photo: Pixels, quad: Points) -> Pixels:
     """Resample the quad to the crop's size; shrink the photo first if the quad is over twice that size."""
     corners = quad.copy()
     shrink = int(np.hypot(*(quad[3] - quad[1])) / CROP * 0.5)  # by the diagonal, as in the official code
-    picture = Image.fromarray(photo) if shrink > 1 else _around(photo, quad)
-    if shrink > 1:
+    if shrink <= 1:
+        picture = _around(photo, quad)
+    else:
+        picture = Image.fromarray(photo)
         size = (max(1, round(picture.width / shrink)), max(1, round(picture.height / shrink)))
         picture = picture.resize(size, Image.Resampling.LANCZOS)
         corners /= shrink
@@ -161,8 +163,7 @@ def _extract(photo: Pixels, quad: Points) -> Pixels:
 def _around(photo: Pixels, quad: Points) -> Image.Image:
     """Return a photo of which only the part around a quad is filled in, for bilinear samples inside it."""
     height, width = photo.shape[:2]
-    left, top = np.clip(np.floor(quad.min(0)).astype(int) - 2, 0, (width, height)).tolist()
-    right, bottom = np.clip(np.ceil(quad.max(0)).astype(int) + 3, 0, (width, height)).tolist()
+    top, left, bottom, right = around(quad, photo.shape, 2)
     picture = Image.new("RGB", (width, height), None)  # None: left as it is
     if left < right and top < bottom:
         picture.paste(Image.fromarray(photo[top:bottom, left:right]), (left, top))
@@ -220,17 +221,16 @@ def _paste_quad(photo: Pixels, quad: Points, face: Pixels, alpha: Pixels) -> Box
     """Paste into a photo, which is changed, and return the box beyond which it was not."""
     side = _side(quad)
     alpha = images.resize(alpha, side, side, Image.Resampling.BOX)
-    rows, columns = (np.flatnonzero(alpha.any(axis)) for axis in (1, 0))
-    if not len(rows):
+    seen = bounds(alpha > 0)
+    if seen is None:
         return 0, 0, 0, 0
-    top, left = (max(int(seen[0]) - 1, 0) for seen in (rows, columns))  # bilinear samples reach a pixel
-    bottom, right = (min(int(seen[-1]) + 2, side) for seen in (rows, columns))
+    top, left = (max(edge - 1, 0) for edge in seen[:2])  # bilinear samples reach a pixel
+    bottom, right = (min(edge + 1, side) for edge in seen[2:])
     box = _under(quad, (top / side, left / side, bottom / side, right / side), photo.shape)
     if box[0] < box[2] and box[1] < box[3]:
         face = images.resize_part(face, side, (top, left, bottom, right))
-        origin = np.clip(np.floor(quad.min(0)).astype(int), 0, photo.shape[1::-1])
-        place = _photo_to_crop(quad - origin, side), origin[::-1].tolist()
-        _warping()(photo, face, alpha, *place, box)
+        origin = around(quad, photo.shape)[:2]
+        _warping()(photo, face, alpha, _photo_to_crop(quad - origin[::-1], side), origin, box)
     return box
 
 
@@ -250,9 +250,7 @@ def _under(quad: Points, part: tuple[float, ...], shape: tuple[int, ...]) -> Box
     """Return the pixels of a photo that lie in a part of a quad (top, left, bottom, right; shares of it)."""
     across, down = quad[3] - quad[0], quad[1] - quad[0]
     corners = np.array([quad[0] + x * across + y * down for x in part[1::2] for y in part[::2]])
-    left, top = np.clip(np.floor(corners.min(0)).astype(int), 0, shape[1::-1]).tolist()
-    right, bottom = np.clip(np.ceil(corners.max(0)).astype(int) + 1, 0, shape[1::-1]).tolist()
-    return top, left, bottom, right
+    return around(corners, shape)
 
 
 def _photo_to_crop(quad: Points, side: int) -> tuple[float, ...]:

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from e4s_engine.errors import ArgumentError
 from e4s_engine.photo import warp
-from e4s_engine.photo.align import CROP, Box
+from e4s_engine.photo.align import CROP
+from e4s_engine.photo.boxes import bounds
 from e4s_engine.photo.images import Pixels
 from e4s_engine.regions import Mask
 
@@ -54,14 +55,6 @@ def read_by(foreground: Mask, alpha: Pixels, mode: str) -> Mask:
         return np.asarray(alpha > 0)
     read = grown(foreground, SOFT_REACH) if mode == "soft" else foreground
     return np.asarray(_double(read.astype(np.float32)) > 0)
-
-
-def bounds(mask: Mask) -> Box | None:
-    """Return the smallest box of a mask's pixels: top, left, bottom, right; None if it has none."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if not len(rows):
-        return None
-    return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
 
 
 def _feathered(foreground: Mask) -> Pixels:

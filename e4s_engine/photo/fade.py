@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from e4s_engine.photo import blend
 from e4s_engine.photo.align import CROP, Crop
+from e4s_engine.photo.boxes import bounds
 from e4s_engine.photo.images import Pixels
 
 BAND = 80  # width in crop pixels of the band in which a paste fades; a chin is some 100 from the edge
@@ -23,7 +23,7 @@ def towards_edges(alpha: Pixels, crop: Crop) -> Pixels:
     edges = inside(crop)
     if not any(edges):
         return alpha
-    box = blend.bounds(alpha > 0)
+    box = bounds(alpha > 0)
     if box is None:
         return alpha
     left, right, top, bottom = (_RAMP if fades else np.ones(CROP) for fades in edges)

@@ -13,8 +13,8 @@ import numpy.typing as npt
 from PIL import Image, ImageFilter
 
 from e4s_engine import regions
-from e4s_engine.photo import blend
 from e4s_engine.photo.align import Crop
+from e4s_engine.photo.boxes import bounds
 from e4s_engine.photo.images import Pixels
 from e4s_engine.regions import Mask
 
@@ -73,7 +73,7 @@ def matched(face: Pixels, areas: Sequence[Area], crop: Crop) -> Pixels:
 
 def _part(mask: Mask) -> tuple[Window, Mask]:
     """Return the smallest window of a mask that is not empty, and the mask there."""
-    top, left, bottom, right = blend.bounds(mask) or (0, 0, 0, 0)
+    top, left, bottom, right = bounds(mask) or (0, 0, 0, 0)
     window = slice(top, bottom), slice(left, right)
     return window, mask[window]
 

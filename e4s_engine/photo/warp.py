@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from e4s_engine.photo.align import Points
+from e4s_engine.photo.boxes import around
 from e4s_engine.photo.images import Pixels
 
 Floats = npt.NDArray[np.float32]
@@ -45,9 +46,7 @@ def extent(matrix: Matrix, size: tuple[int, int], within: tuple[int, int]) -> tu
     """Return rows and columns that a picture of a size (height, width) can reach once warped."""
     height, width = size
     corners = np.array([[x, y, 1] for x in (-1, width) for y in (-1, height)], np.float64) @ matrix.T
-    low = np.floor(corners.min(0)).astype(int) - 1
-    high = np.ceil(corners.max(0)).astype(int) + 2
-    (left, top), (right, bottom) = (np.clip(edge, 0, within[::-1]) for edge in (low, high))
+    top, left, bottom, right = around(corners, within, 1)
     return slice(top, bottom), slice(left, right)
 
 

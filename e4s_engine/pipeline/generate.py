@@ -18,7 +18,8 @@ import numpy.typing as npt
 from e4s_engine.backends import Backend, Boxes
 from e4s_engine.errors import ArgumentError, ClosedError
 from e4s_engine.photo import align, blend
-from e4s_engine.photo.align import CROP, Box, Crop
+from e4s_engine.photo.align import CROP, Crop
+from e4s_engine.photo.boxes import Box, bounds
 from e4s_engine.photo.images import Pixels
 from e4s_engine.pipeline import compose
 from e4s_engine.pipeline.compose import Composed, Shape, Styles
@@ -58,12 +59,12 @@ def to_uint8(image: npt.NDArray[np.float32]) -> Pixels:
 def cover(crop: Crop, composed: Shape, mode: str, size: int) -> Cover:
     """Return what a paste reads of a face [size, size]. mode: see `blend.alpha`."""
     alpha = blend.alpha(composed.foreground, mode)
-    seen = blend.bounds(blend.read_by(composed.foreground, alpha, mode))
+    seen = bounds(blend.read_by(composed.foreground, alpha, mode))
     if seen is None:
         return Cover(alpha, None)
     box = _scaled(seen, size, reach(crop, mode, size))
     for area in composed.matched:  # its statistics read the face beyond what is pasted
-        given = blend.bounds(area.given)
+        given = bounds(area.given)
         if given is not None:
             top, left, bottom, right = (CROP // LABEL_SIZE * side for side in given)
             box = _around(box, _scaled((top, left, bottom, right), size, 1))

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from e4s_engine.photo import blend, images, soft
+from e4s_engine.photo import images, soft
 from e4s_engine.photo.align import CROP
+from e4s_engine.photo.boxes import bounds
 from e4s_engine.photo.images import Pixels
 from e4s_engine.regions import Mask
 
@@ -51,7 +52,7 @@ def fill(picture: Pixels, mask: Mask, run: Run) -> Pixels:
     plain = np.where(hole[..., None], np.float32(0), small / np.float32(255))
     holed = np.concatenate([plain, hole[..., None]], axis=2, dtype=np.float32)
     share = np.full((1, 1, 1), hole.mean(), np.float32)
-    box = blend.bounds(hole)  # of the pixels that are read; the others may be anything
+    box = bounds(hole)  # of the pixels that are read; the others may be anything
     boxes = None if box is None else np.array([box], np.int64)
     drawn = run(KIND, "fill", holed[None], share, boxes=boxes)[0][hole]
     filled = small.copy()

@@ -19,7 +19,8 @@ from PIL import Image
 from e4s_engine import regions
 from e4s_engine.networks.recolor.colour import COARSE, MEAN, STD
 from e4s_engine.photo import blend, images, soft
-from e4s_engine.photo.align import CROP, Box
+from e4s_engine.photo.align import CROP
+from e4s_engine.photo.boxes import Box, bounds
 from e4s_engine.photo.images import Pixels
 from e4s_engine.regions import Labels
 
@@ -152,7 +153,7 @@ def recolour(
     Pixels where nothing is chosen keep every bit.
     """
     mask = face_mask(labels, chosen, face)
-    seen = blend.bounds(mask > 0)
+    seen = bounds(mask > 0)
     if seen is None:
         return face
     times = CROP // SIDE

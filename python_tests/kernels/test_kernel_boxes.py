@@ -17,6 +17,7 @@ from e4s_engine.kernels.launch import Operand
 from e4s_engine.networks.rgi.decode import decode_pixels
 from e4s_engine.networks.rgi.network import RGI
 from e4s_engine.photo import blend
+from e4s_engine.photo.boxes import bounds
 
 CONFIG = dataclasses.replace(SMALL, size=128, channels=(16, 16, 16, 16, 16, 8), latents=12, injected=8)
 SCALE = 1024 // CONFIG.size
@@ -70,7 +71,7 @@ def test_the_box_of_a_foreground() -> None:
     boxes = interpret(launch, [shown, reach], [shown.size, reach.nbytes, 16 * len(shown)])[2]
     found = boxes.view(np.int32).reshape(-1, 4)
     for one, box in zip(shown[:2] > 0, found, strict=False):
-        tight = blend.bounds(blend.alpha(one, "feather") > 0)
+        tight = bounds(blend.alpha(one, "feather") > 0)
         assert tight is not None
         assert all(t >= f for t, f in zip(tight[:2], box[:2], strict=True))
         assert all(t <= f for t, f in zip(tight[2:], box[2:], strict=True))
