@@ -1,4 +1,4 @@
-"""What the kernels of an encode and a decode have to do, counted from their launches: no GPU is needed.
+"""Count what the kernels of an encode and a decode have to do, from their launches: no GPU is needed.
 
     python -m benchmarks.gpu_work
 

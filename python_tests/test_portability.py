@@ -1,4 +1,4 @@
-"""What differs between systems, checked in the package's code and by taking calls away that others lack."""
+"""Check what differs between systems, in the package's code and by taking calls away that others lack."""
 
 from __future__ import annotations
 
