@@ -178,9 +178,9 @@ class OnDevice:
 
         program, launch = self.launch(problem, block)
         self._linker.add(program, self._places[problem][2])
-        whose = {id(one): step for one, step in zip(program.launches, program.steps, strict=True)}
-        step = whose[id(launch)]
-        graph = graph_of(self._linker, program, [one for one in program.launches if whose[id(one)] is step])
+        by_step = list(zip(program.launches, program.steps, strict=True))
+        own = next(step for one, step in by_step if one is launch)
+        graph = graph_of(self._linker, program, [one for one, step in by_step if step is own])
         graph.time(2)
         return min(float(graph.time(self._runs)) for _ in range(3))
 
