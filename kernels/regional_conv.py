@@ -40,7 +40,7 @@ from .launch import (
     padded,
     power,
 )
-from .regional_epilogue import activated, activation, demodulated, finished
+from .regional_epilogue import activated, activation, demodulated, finished, written
 from .transposed import launch_transposed, problem_of
 
 
@@ -242,12 +242,10 @@ def finish(
     if labels is not None:
         region = tl.load(labels + sample * AREA + pixels, mask=inside, other=0).to(tl.int32)
     total = gathered(x, sample, pixels, columns, live, AREA, 0, X_PIXEL, SPLIT)
-    total = finished(
-        total, demodulation, noise, bias, sample, pixels, region, columns, live, inside, OUTPUTS, REGIONS,
-        SCALE_PIXEL, SLOPE, GAIN,
+    written(
+        total, demodulation, noise, bias, y, sample, pixels, region, columns, inside, AREA, OUTPUTS, REGIONS,
+        SCALE_PIXEL, Y_PIXEL, SLOPE, GAIN,
     )  # fmt: skip
-    target = y + (sample * AREA + pixels[:, None]) * Y_PIXEL + columns[None, :]
-    tl.store(target, total.to(y.dtype.element_ty), mask=live)
 
 
 def phase_weights(conv: Conv, depth: int) -> Packed:

@@ -54,6 +54,22 @@ def activated(
     return total
 
 
+@jit
+def written(
+    total, demodulation, noise, bias, y, sample, pixels, region, channels, inside,
+    AREA: tl.constexpr, OUTPUTS: tl.constexpr, REGIONS: tl.constexpr, SCALE_PIXEL: tl.constexpr,
+    Y_PIXEL: tl.constexpr, SLOPE: tl.constexpr, GAIN: tl.constexpr,
+):  # fmt: skip
+    """Apply the epilogue to some outputs and write them."""
+    live = inside[:, None] & (channels < OUTPUTS)[None, :]
+    total = finished(
+        total, demodulation, noise, bias, sample, pixels, region, channels, live, inside, OUTPUTS, REGIONS,
+        SCALE_PIXEL, SLOPE, GAIN,
+    )  # fmt: skip
+    target = y + (sample * AREA + pixels[:, None]) * Y_PIXEL + channels[None, :]
+    tl.store(target, total.to(y.dtype.element_ty), mask=live)
+
+
 def activation(c: Context) -> dict[str, float]:
     """Return the constants of the activation."""
     return constants(slope=c.real("slope"), gain=c.real("gain"))

@@ -17,7 +17,7 @@ import dataclasses
 from . import spread
 from .language import jit, tl
 from .launch import Argument, Context, Launch, Operand, blocks, constants
-from .spread import bits_of
+from .spread import bits_of, rank
 
 BLOCK = 1024
 SHARE = 1  # further rows for each quad, on average, that there is memory for
@@ -91,7 +91,7 @@ def codes(
         known = tl.load(near + sample * (H * W) + row * W + column, mask=live, other=0)
         # A region may read some places of the quad alone, not those that this tap is for.
         other = live & ((known >> region) & 1 == 1) & ((known >> 24) != region)
-        copy = tl.where(other, 1 + bits_of(known & ((1 << region) - 1) & 0xFFFFFF), 0)
+        copy = tl.where(other, 1 + rank(known, region), 0)
         code = code | tl.where(copy < COPIES, copy << (2 * tap), OVERFLOW)
     tl.store(y + sample * MOST + rows, code, mask=inside)
 

@@ -45,6 +45,12 @@ def bits_of(x):
 
 
 @jit
+def rank(known, region):
+    """Count the regions below `region` among the others that read a place. known: see `nearby`."""
+    return bits_of(known & ((1 << region) - 1) & 0xFFFFFF)
+
+
+@jit
 def nearby(
     labels, y,
     H: tl.constexpr, W: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, SCALE: tl.constexpr,
@@ -95,8 +101,7 @@ def codes(
         c = column + tap % 3 - 1
         live = inside & (r >= 0) & (r < H) & (c >= 0) & (c < W)
         known = tl.load(near + sample * (H * W) + r * W + c, mask=live, other=0)
-        copy = 1 + bits_of(known & ((1 << region) - 1) & 0xFFFFFF)
-        copy = tl.where(live & ((known >> 24) != region), copy, 0)
+        copy = tl.where(live & ((known >> 24) != region), 1 + rank(known, region), 0)
         code = code | tl.where(copy < COPIES, copy << (2 * tap), OVERFLOW)
     tl.store(y + sample * area + pixels, code, mask=inside)
 

@@ -16,8 +16,8 @@ from .box import outside
 from .fir import across
 from .language import jit, tl
 from .launch import Context, Launch, Packed, blocks, constants, gemm_layout, kernel_of, padded, power
-from .regional_epilogue import activation, finished
-from .spread import bits_of
+from .regional_epilogue import activation, written
+from .spread import rank
 
 LINES = 8  # rows per program of `filtered`
 PIXELS = 32  # of each row
@@ -142,7 +142,7 @@ def mixed(
         regions = tl.load(near + quad, mask=live, other=0)
         further = live & ((regions >> 24) != region)
         start = tl.load(starts + quad, mask=further, other=0)
-        place = tl.where(further, start + bits_of(regions & ((1 << region) - 1) & 0xFFFFFF), quad)
+        place = tl.where(further, start + rank(regions, region), quad)
         source = (place * 4 + m % 2 * 2 + n % 2)[:, None] * PADDED + channels[None, :]
         value = tl.load(x + source, mask=live[:, None] & (channels < PADDED)[None, :], other=0.0)
         down = 0.75 if (tap // 4 == 1 or tap // 4 == 2) else 0.25
@@ -246,22 +246,6 @@ def smooth(
             total, demodulation, noise, bias, y, sample, pixels, region, channels, inside, H * W, OUTPUTS,
             REGIONS, SCALE_PIXEL, Y_PIXEL, SLOPE, GAIN,
         )  # fmt: skip
-
-
-@jit
-def written(
-    total, demodulation, noise, bias, y, sample, pixels, region, channels, inside,
-    AREA: tl.constexpr, OUTPUTS: tl.constexpr, REGIONS: tl.constexpr, SCALE_PIXEL: tl.constexpr,
-    Y_PIXEL: tl.constexpr, SLOPE: tl.constexpr, GAIN: tl.constexpr,
-):  # fmt: skip
-    """Apply the epilogue to some outputs and write them."""
-    live = inside[:, None] & (channels < OUTPUTS)[None, :]
-    total = finished(
-        total, demodulation, noise, bias, sample, pixels, region, channels, live, inside, OUTPUTS, REGIONS,
-        SCALE_PIXEL, SLOPE, GAIN,
-    )  # fmt: skip
-    target = y + (sample * AREA + pixels[:, None]) * Y_PIXEL + channels[None, :]
-    tl.store(target, total.to(y.dtype.element_ty), mask=live)
 
 
 def transposed_weights(conv: Conv, depth: int) -> Packed:
