@@ -16,6 +16,7 @@ namespace e4s {
 namespace {
 
 constexpr std::size_t kMostIdle = 4;
+
 // Asks for huge pages where memory is large: transforms write to more places at once than small pages have
 // entries in the processor's tables. A refusal changes nothing but the speed.
 #ifdef __linux__

@@ -133,6 +133,10 @@ void convolve_winograd4(const Run& run, const Map& x, const Map& y, const Stack&
                         const Epilogue& epilogue);
 std::int64_t winograd4_temporary(const Stack& stack);
 std::int64_t winograd4_scratch(const Stack& stack);
+constexpr int kSumPixels = 6;  // pixels of the widest tile of sums
+// Returns the tiles per block in Winograd's forms: at most `most`, about the same for every worker, and a
+// multiple of `multiple` where `most` is.
+std::int64_t block_tiles(std::int64_t tiles, std::int64_t most, int multiple, int workers);
 // A convolution step, as far as the choice of its form depends on it. height, width: of the output.
 struct ConvShape {
   int outputs, inputs, kernel;

@@ -34,14 +34,6 @@ struct Layout {
         total(aligned(pictures + 4 * kTiles * kWidth * 4)) {}
 };
 
-// Returns the tiles per block: the same for every worker, and a multiple of a product's pixels.
-std::int64_t block_tiles(std::int64_t tiles, int workers) {
-  constexpr std::int64_t product = 6;  // pixels of the widest tile of sums
-  const std::int64_t least = (tiles + kTiles - 1) / kTiles;
-  const std::int64_t blocks = (least + workers - 1) / workers * workers;
-  return ((tiles + blocks - 1) / blocks + product - 1) / product * product;
-}
-
 // Multiplies the transformed inputs of `count` tiles, or adds the products to those that are there.
 void multiply(const Run& run, const PackedConv& conv, const Layout& places, std::byte* scratch, int count,
               bool accumulate) {
@@ -185,6 +177,12 @@ Form choose_form(const ConvShape& s, const Kernels& cpu) {
                                                                                            : Form::direct;
 }
 
+std::int64_t block_tiles(std::int64_t tiles, std::int64_t most, int multiple, int workers) {
+  const std::int64_t least = (tiles + most - 1) / most;
+  const std::int64_t blocks = (least + workers - 1) / workers * workers;
+  return std::min(most, ((tiles + blocks - 1) / blocks + multiple - 1) / multiple * multiple);
+}
+
 std::int64_t winograd_scratch(const PackedConv& conv) { return Layout(conv).total; }
 
 void check_winograd(const Builder& b, const BufferSpec& in, const BufferSpec& out, const PackedConv& conv) {
@@ -201,7 +199,8 @@ void convolve_winograd(const Run& run, const Map& x, const Map& y, const Stack& 
   const int out_depth = stack.out_depth();
   const int across = y.w / 2;
   const std::int64_t tiles = static_cast<std::int64_t>(across) * (y.h / 2);
-  const std::int64_t per = block_tiles(tiles, run.pool.width()), blocks = (tiles + per - 1) / per;
+  const std::int64_t per = block_tiles(tiles, kTiles, kSumPixels, run.pool.width()),
+                     blocks = (tiles + per - 1) / per;
   run.pool.each(y.n * blocks, [&](std::int64_t task, int worker) {
     const int sample = static_cast<int>(task / blocks);
     const std::int64_t start = task % blocks * per;
@@ -235,7 +234,7 @@ void convolve_regions(const Run& run, const Map& x, const Map& y, const PackedCo
   const int across = y.w / 2;
   for (int sample = 0; sample < y.n; ++sample) {
     const Tiles tiles = list_tiles(run, y, epilogue.labels, sample);
-    const std::int64_t per = block_tiles(tiles.count, run.pool.width());
+    const std::int64_t per = block_tiles(tiles.count, kTiles, kSumPixels, run.pool.width());
     run.pool.each((tiles.count + per - 1) / per, [&](std::int64_t task, int worker) {
       const std::int64_t start = task * per;
       const int count = static_cast<int>(std::min(per, tiles.count - start));

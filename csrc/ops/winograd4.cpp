@@ -155,15 +155,6 @@ struct TileBlock {
   }
 };
 
-// Returns the tiles of a slice per block: about the same for every worker, for maps a multiple of a product's
-// pixels.
-std::int64_t block_tiles(std::int64_t tiles, const Stack& stack, int workers) {
-  const std::int64_t most = most_tiles(stack), product = stack.out_depth() == 1 ? 6 : 1;
-  const std::int64_t least = (tiles + most - 1) / most;
-  const std::int64_t blocks = (least + workers - 1) / workers * workers;
-  return std::min(most, ((tiles + blocks - 1) / blocks + product - 1) / product * product);
-}
-
 }  // namespace
 
 std::int64_t winograd4_temporary(const Stack& stack) {
@@ -179,7 +170,8 @@ void convolve_winograd4(const Run& run, const Map& x, const Map& y, const Stack&
   const int across = y.w / kSide;
   const std::int64_t tiles = static_cast<std::int64_t>(across) * (y.h / kSide);
   const std::int64_t volumes = y.n / stack.out_depth();
-  const std::int64_t per = block_tiles(tiles, stack, run.pool.width());
+  const int multiple = stack.out_depth() == 1 ? kSumPixels : 1;  // slices fill products, too
+  const std::int64_t per = block_tiles(tiles, most_tiles(stack), multiple, run.pool.width());
   const std::int64_t blocks = (tiles + per - 1) / per;
   run.pool.each(volumes * blocks, [&](std::int64_t task, int worker) {
     const std::int64_t start = task % blocks * per;
