@@ -7,6 +7,7 @@ Architecture", appendix on FFHQ).
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -15,10 +16,11 @@ import numpy.typing as npt
 from PIL import Image
 
 from e4s_engine.errors import AlignmentError, BackendError
-from e4s_engine.photo import images
+from e4s_engine.photo import images, tone
 from e4s_engine.photo.boxes import Box, around, bounds
 from e4s_engine.photo.images import Pixels
 from e4s_engine.photo.original import Original
+from e4s_engine.photo.tone import Tone
 from e4s_engine.regions import Mask
 
 Points = npt.NDArray[np.float64]
@@ -46,6 +48,11 @@ class Crop:
         """Return the parser's input: the crop, or the photo itself if that is small."""
         small = self.quad is None and self.photo.shape[0] < _SMALL
         return self.photo if small else self.image
+
+    @functools.cached_property
+    def tone(self) -> Tone | None:
+        """Return the one tone that the crop's colours are of; None if it has several."""
+        return tone.of(self.image)
 
 
 def whole(photo: Pixels, argument: str = "image") -> Crop:

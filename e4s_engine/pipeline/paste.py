@@ -52,7 +52,7 @@ def paste(
     if finish.recolour is not None:
         pasted = finish.recolour(pasted)
         stages.append(("re-coloured", pasted))
-    pasted = tone.matched(match.matched(pasted, composed.matched, crop), crop.image)
+    pasted = tone.matched(match.matched(pasted, composed.matched, crop), crop.tone)
     bands = mode in blend.PYRAMIDS and bool(composed.foreground.any())
     if bands:
         large = images.resize(pasted, align.CROP, align.CROP, Image.Resampling.BICUBIC)
@@ -62,7 +62,7 @@ def paste(
             pasted, align.CROP, align.CROP, Image.Resampling.LANCZOS
         )  # as `align.paste` does
         shown = pasted if bands else align.composite(crop.image, pasted, alpha)
-        pasted = tone.matched(finish.inpaint(pasted, shown), crop.image)
+        pasted = tone.matched(finish.inpaint(pasted, shown), crop.tone)
         stages.append(("inpainted", pasted))
     if bands and crop.quad is None:
         alpha = np.full_like(alpha, 255)  # as published, the pyramids reach over the whole crop

@@ -198,7 +198,7 @@ class Pipeline:
         fits = whole and options.blend == "feather" and self.backend.swapper is not None
         finished = fits and bool(self._asked_of(job.request, options))
         plain = fits and not finished and not self._skins(job.request, options)
-        plain = plain and tone.of(crop.image) is None
+        plain = plain and crop.tone is None
         return Route.FUSED if plain else Route.APART
 
     def _asked_of(self, request: Request, options: SwapOptions) -> Asked:

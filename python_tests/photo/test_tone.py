@@ -27,7 +27,7 @@ def jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
 
 def test_a_grey_photo_makes_grey(colours):
     grey = np.array(Image.fromarray(colours).convert("L").convert("RGB"))
-    out = tone.matched(colours, grey)
+    out = tone.matched(colours, tone.of(grey))
     assert (out == out[..., :1]).all()
     assert np.abs(out.astype(int) - grey).max() <= 1  # its luma
 
@@ -35,7 +35,7 @@ def test_a_grey_photo_makes_grey(colours):
 @pytest.mark.parametrize("quality", [95, 75])
 def test_a_sepia_photo_makes_sepia(colours, quality):
     sepia = (colours @ SEPIA.T * 0.8).clip(0, 255).astype(np.uint8)
-    out = tone.matched(colours, jpeg(sepia, quality)).astype(float)
+    out = tone.matched(colours, tone.of(jpeg(sepia, quality))).astype(float)
     offsets = tone.of(sepia).offsets
     assert offsets[128, 0] > 10 > -10 > offsets[128, 2]
     luma = out @ [0.299, 0.587, 0.114]
@@ -43,7 +43,7 @@ def test_a_sepia_photo_makes_sepia(colours, quality):
 
 
 def test_a_photo_with_colours_changes_nothing(colours):
-    assert tone.matched(colours, colours) is colours
+    assert tone.matched(colours, tone.of(colours)) is colours
     one = np.full((64, 64, 3), 90, np.uint8)
     one[13, 17] = (90, 91, 90)  # not grey, but far from sepia's range of luma
     assert tone.of(one) is None
