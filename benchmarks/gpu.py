@@ -10,7 +10,7 @@
    sizes, every kernel alone beside the card's ceilings and cuDNN, and PyTorch in the published form and the
    one-pass form, both also under torch.compile. Step "forms" times fused swaps without each form that steps
    may take, "api" public calls, and the host's part of them, "published" checks and times the networks of
-   reenactment and restoration.
+   reenactment and restoration, "training" a step of the demo model's training.
 5. Runs small ops under compute-sanitizer's memcheck and racecheck, if installed.
 
 The report is written after every step, so that an interrupted run is not lost.
@@ -28,15 +28,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import gpu_api, gpu_checks, gpu_published, gpu_times, machine
+from benchmarks import gpu_api, gpu_checks, gpu_published, gpu_times, gpu_training, machine
 from e4s_engine import _native
 from e4s_engine.errors import E4SError
+from e4s_engine.training.recipe import DEMO
 
 BATCHES = (1, 2, 4, 8, 16, 32)
 CHECKS = ("compiled", "ops", "networks", "swaps", "goldens")
 TIMINGS = (
-    "tuned", "networks_tuned", "forms", "stages_ms", "swap_ms", "api", "published", "kernels", "torch_ms",
-    "sanitized",
+    "tuned", "networks_tuned", "forms", "stages_ms", "swap_ms", "api", "published", "training", "kernels",
+    "torch_ms", "sanitized",
 )  # fmt: skip
 # Steps of `benchmarks.swap --device cuda`.
 SWAP = ("compiled", "networks", "swaps", "stages_ms", "swap_ms", "api", "kernels", "torch_ms")
@@ -71,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "swap_ms": lambda: gpu_times.fused_swaps(device, options),
         "api": lambda: gpu_api.calls(options),
         "published": lambda: gpu_published.run(options),
+        "training": lambda: gpu_training.measured(DEMO, "cuda:0", DEMO.schedule.batch, options.runs),
         "kernels": lambda: gpu_times.kernels(device, options),
         "torch_ms": lambda: gpu_times.in_torch(options),
         "sanitized": gpu_checks.sanitize,

@@ -102,24 +102,22 @@ class Seams:
         rows = y.permute(0, 2, 3, 1).reshape(-1, outputs)  # [N H W phases,O]
         matrices = kernels.permute(0, 3, 4, 2, 1).flatten(0, 2).to(x.dtype)  # [phases 9,I,O]
         regions = styles.shape[1]
-        near, to, pair, used = self._taps(inner, labels, scale, regions)
-        differences = (styles[:, :, None] - styles[:, None]).flatten(0, 2)  # [N R R,I]
+        near, to, pair = self._taps(inner, labels, scale, regions)
+        differences = styles[:, :, None] - styles[:, None]  # [N,R,R,I]
         pixels = x.permute(0, 2, 3, 1).flatten(0, 2)
         missing: Tensor = _Missing.apply(  # type: ignore[no-untyped-call]
-            pixels, differences.to(x.dtype), matrices, near, pair, used
+            pixels, differences.to(x.dtype), matrices, near, pair
         )
         rows = rows.index_add(0, to, missing.to(rows.dtype))
         y = rows.view(n, height, width, scale, scale, outputs).transpose(2, 3)
         return y.reshape(n, height * scale, width * scale, outputs).permute(0, 3, 1, 2)
 
-    def _taps(
-        self, inner: Tensor, labels: Tensor, scale: int, regions: int
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _taps(self, inner: Tensor, labels: Tensor, scale: int, regions: int) -> tuple[Tensor, Tensor, Tensor]:
         """List the taps that read another region than their output pixel's, for each phase and tap.
 
         Return, each [phases 9 capacity]: the input pixel, the output pixel (phases last), the pair of
-        regions, whether the entry is used. An unused entry has the difference of a style to itself, at a
-        pixel of its own: additions to one common pixel would wait for each other.
+        regions. An unused entry has the difference of a style to itself, which has no gradient, at a pixel
+        of its own: additions to one common pixel would wait for each other.
         """
         n, height, width = inner.shape
         apart, own = _apart(inner, labels, scale)
@@ -141,7 +139,7 @@ class Seams:
         theirs = inner.flatten().index_select(0, near.flatten()).int().view_as(pixel)
         theirs = torch.where(used, theirs, mine)
         pair = (pixel // (height * width) * regions + mine) * regions + theirs
-        return near.flatten(), to.flatten(), pair.flatten(), used.flatten()
+        return near.flatten(), to.flatten(), pair.flatten()
 
 
 def _numbers(phases: int, taps: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -163,8 +161,9 @@ def _apart(inner: Tensor, labels: Tensor, scale: int) -> tuple[Tensor, Tensor]:
 class _Missing(torch.autograd.Function):
     """Missing terms of a seam's taps: (pixels[near] * differences[pair]) @ the tap's matrix.
 
-    pixels [P,I], differences [N R R,I], matrices [T,I,O], near, pair, used [T K] -> [T K,O]. Gradients of
-    differences are summed in fp32: each is a sum of thousands of rows.
+    pixels [P,I], differences [N,R,R,I], matrices [T,I,O], near, pair [T K] -> [T K,O]. Gradients of
+    differences are summed in fp32: each is a sum of thousands of rows. Those of a style to itself, which only
+    unused entries have, are zero: their sums cancel in the styles, but not in bf16.
     """
 
     @staticmethod
@@ -175,29 +174,30 @@ class _Missing(torch.autograd.Function):
         matrices: Tensor,
         near: Tensor,
         pair: Tensor,
-        used: Tensor,
     ) -> Tensor:
         """See the class."""
-        read, apart = pixels.index_select(0, near), differences.index_select(0, pair)
+        read, apart = pixels.index_select(0, near), differences.flatten(0, 2).index_select(0, pair)
         products = (read * apart).view(len(matrices), -1, pixels.shape[1])
-        ctx.save_for_backward(read, apart, products, matrices, near, pair, used)
-        ctx.sizes = len(pixels), len(differences)
+        ctx.save_for_backward(read, apart, products, matrices, near, pair)
+        ctx.sizes = len(pixels), differences.shape
         return torch.bmm(products, matrices).flatten(0, 1)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of pixels, differences and matrices."""
-        read, apart, products, matrices, near, pair, used = ctx.saved_tensors
-        pixels, pairs = ctx.sizes
+        read, apart, products, matrices, near, pair = ctx.saved_tensors
+        pixels, shape = ctx.sizes
         lists, inputs, outputs = matrices.shape
         gradient = gradient.view(lists, -1, outputs)
         grad_products = torch.bmm(gradient, matrices.mT).flatten(0, 1)
         grad_pixels = read.new_zeros(pixels, inputs).index_add_(0, near, grad_products * apart)
-        by_row = (grad_products * read * used[:, None]).float()
-        grad_pairs = by_row.new_zeros(pairs, inputs).index_add_(0, pair, by_row)
+        by_row = (grad_products * read).float()
+        grad_pairs = by_row.new_zeros(shape)
+        grad_pairs.flatten(0, 2).index_add_(0, pair, by_row)
+        grad_pairs.diagonal(dim1=1, dim2=2).zero_()
         parts = (products.reshape(lists * _PARTS, -1, inputs), gradient.reshape(lists * _PARTS, -1, outputs))
         grad_matrices = torch.bmm(parts[0].mT, parts[1]).float().view(lists, _PARTS, inputs, outputs).sum(1)
-        return grad_pixels, grad_pairs.to(read.dtype), grad_matrices.to(matrices.dtype), None, None, None
+        return grad_pixels, grad_pairs.to(read.dtype), grad_matrices.to(matrices.dtype), None, None
 
 
 def rgb(

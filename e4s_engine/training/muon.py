@@ -41,7 +41,8 @@ def orthogonal(matrices: Tensor) -> Tensor:  # [K,m,n] -> [K,m,n]
     x = (wide / (norm + 1e-12)).to(kind)
     for a, b, c in _ROUNDS:
         square = x @ x.mT
-        x = a * x + (b * square + c * (square @ square)) @ x
+        rest = torch.baddbmm(square, square, square, beta=b, alpha=c)  # b square + c square^2, rounded once
+        x = torch.baddbmm(x, rest, x, beta=a)
     return (x if wide is matrices else x.mT).to(matrices.dtype)
 
 
