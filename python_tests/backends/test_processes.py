@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -50,6 +53,62 @@ def test_the_exit_code_is_the_scripts_own_while_daemon_threads_call(tiny_weights
 def test_a_forked_child_swaps_while_the_parents_threads_call(tiny_weights: Path, most: int) -> None:
     done = script(PREAMBLE + OUTCOME + FORKS, tiny_weights / "model.safetensors", most)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+# A system that gives `left` threads more, as one with a limit of processes does.
+SCARCE = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+typedef int Create(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
+int left = 1 << 30;
+int pthread_create(pthread_t* thread, const pthread_attr_t* how, void* (*run)(void*), void* what) {
+  return left-- > 0 ? ((Create*)dlsym(RTLD_NEXT, "pthread_create"))(thread, how, run, what) : EAGAIN;
+}
+"""
+THREADS = """
+import ctypes, sys
+import numpy as np
+from e4s_engine import Engine, _native
+ctypes.c_int.in_dll(ctypes.CDLL(sys.argv[2]), "left").value = 2
+labels = np.random.default_rng(9).integers(0, 12, (96, 96), dtype=np.uint8)
+photo = np.random.default_rng(1).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+engine = Engine(sys.argv[1], device="cpu", parser=None, landmarks=None)
+face = engine.encode(photo, labels)
+assert engine.decode(face.styles, face.labels).any()
+print(_native.threads())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is made with a library that Linux loads first")
+def test_where_threads_are_scarce_those_that_exist_do_the_work(tiny_weights: Path, tmp_path: Path) -> None:
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("there is no C compiler here")
+    library = tmp_path / "scarce.so"
+    (tmp_path / "scarce.c").write_text(SCARCE)
+    subprocess.run(
+        [compiler, "-shared", "-fPIC", "-o", str(library), str(tmp_path / "scarce.c"), "-ldl"], check=True
+    )
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-W",
+            "ignore",
+            "-c",
+            THREADS,
+            str(tiny_weights / "model.safetensors"),
+            str(library),
+        ],
+        env=os.environ | {"LD_PRELOAD": str(library), "E4S_THREADS": "8", "OPENBLAS_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert 1 <= int(done.stdout) <= 3  # Python's libraries may have taken a thread, too
 
 
 @pytest.mark.parametrize("name", ["Plan", "Weights", "CudaDevice", "CudaArray", "CudaGraph"])
