@@ -7,7 +7,8 @@ from .language import jit, tl
 from .launch import Context, Launch, blocks, constants, power
 from .resize_coordinates import between
 
-PIXELS = 64
+PIXELS = 64  # of a program, where that is not more values than
+MOST = 4096
 
 
 @jit
@@ -32,13 +33,15 @@ def argmax(
 def launch_argmax(c: Context) -> list[Launch]:
     """Build the launch that writes classes at the output's size."""
     x, y = c.view("x"), c.view("y")
+    across = power(x.c, 16)
+    pixels = min(PIXELS, MOST // across)
     return [
         Launch(
             "argmax.argmax",
             {"x": c.buffer("x"), "y": c.buffer("y")},
             ("y",),
-            sizes(x, y) | constants(mode=c.integer("mode"), block_p=PIXELS, block_c=power(x.c, 16)),
-            (blocks(y.pixels, PIXELS), 1),
+            sizes(x, y) | constants(mode=c.integer("mode"), block_p=pixels, block_c=across),
+            (blocks(y.pixels, pixels), 1),
             y.n,
         )
     ]
