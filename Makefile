@@ -8,7 +8,7 @@ JOBS ?= 2# processes that run tests; PyTorch has one thread in each, as two of t
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard csrc/*.* csrc/*/*.*) python_tests/constraints.txt
 CPP := $(shell git ls-files 'csrc/*.cpp' 'csrc/*.h' 2>/dev/null)
 
-.PHONY: demo test install lint docs bench sweep fuzz sanitize sanitize-quick clean
+.PHONY: demo test install lint docs kernels bench sweep fuzz sanitize sanitize-quick clean
 
 # The runtime's tests once more on builds that watch memory and threads (gcc on Linux).
 SANITIZED := build/sanitized
@@ -39,6 +39,12 @@ docs: install
 	$(BIN)/python -m pip install --quiet 'sphinx>=8' 'myst-parser>=4' 'furo>=2024.8'
 	$(BIN)/python -m sphinx -W --keep-going -q docs build/docs
 	@echo 'look at build/docs/index.html'
+
+# Compiled kernels of the published and the bundled models, which wheels that are built afterwards hold: docs/cuda.md.
+KERNELS := e4s_engine/backends/cuda/kernels.zip
+kernels: install
+	$(BIN)/python -m e4s_engine.backends.cuda.ahead --arch 80 86 89 90 100 120 --networks rgi parser \
+	  --weights e4s_engine/models/demo.safetensors e4s_engine/models/demo.parser.safetensors --out $(KERNELS)
 
 bench: install
 	$(BIN)/python -m benchmarks.swap --json

@@ -26,7 +26,7 @@ from .language import jit, tl
 from .launch import Argument, Context, Launch, blocks, constants, padded, power
 from .partial import only_normalised
 
-RESIDUAL = 128  # most columns of a tile that adds a residual
+WIDE = 128  # most columns of a tile with a residual or, if its size was not measured, with sums
 
 
 @jit
@@ -178,7 +178,7 @@ def launch_conv2d(c: Context) -> list[Launch]:
     problem = tiles.Problem(form, y.pixels, outputs, depth, x.type, y.n, slices * size * size)
     block = tiles.choose(problem, c.table)
     if c.has("residual") and block.split == 1:  # its values take registers, and wider tiles spill
-        block = dataclasses.replace(block, n=min(block.n, RESIDUAL))
+        block = dataclasses.replace(block, n=min(block.n, WIDE))
     rest = {"bias": c.vector("bias"), "slope": c.vector("prelu"), "residual": c.buffer("residual")}
     flags = constants(
         residual_pixel=c.view("residual").pixel if c.has("residual") else 0, relu=c.flag("relu"),
@@ -195,6 +195,8 @@ def launch_conv2d(c: Context) -> list[Launch]:
         out = c.buffer("y", to)
         if outputs == y.c and (y.h * y.w) % block.m == 0:
             sums = instance_norm.wanted_sums(c, "y", block.m)
+        if sums is not None and tiles.known(problem, c.table) is None:  # wider ones spill on sm_100
+            block = dataclasses.replace(block, n=min(block.n, WIDE))
     main = Launch(
         "conv2d.conv2d",
         {

@@ -17,8 +17,10 @@ except ImportError:
 else:
     triton, tl = _triton, _language
 
+SUPPORTED = "3.6.0"  # version of Triton that compiles what ships
+
 # Where Triton is not installed, cubins in the cache come from the version that this package supports.
-VERSION: str = triton.__version__ if triton else "3.6.0"
+VERSION: str = triton.__version__ if triton else SUPPORTED
 
 
 def jit(function: Any) -> Any:

@@ -20,12 +20,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from e4s_engine import regions
 from e4s_engine.backends.cuda import archive, measured, swap, workers
 from e4s_engine.backends.cuda import compile as compiling
-from e4s_engine.backends.plans import example
-from e4s_engine.kernels import tiles
+from e4s_engine.backends.plans import example, record
+from e4s_engine.errors import BackendError
+from e4s_engine.kernels import language, tiles
 from e4s_engine.kernels.launch import Launch, Program
 from e4s_engine.networks import registry
+from e4s_engine.networks.bisenet import parse
 from e4s_engine.networks.bisenet.config import ParserConfig
 from e4s_engine.networks.facevid2vid.config import FaceVid2VidConfig
 from e4s_engine.networks.gpen.config import GPENConfig
@@ -62,14 +65,25 @@ def programs(
 def launches(
     precision: str, arch: int, batch: int = 1, configs: Sequence[Config] = PUBLISHED
 ) -> list[Launch]:
-    """Return all launches of some networks: one by one, and swaps of one or two sources as graphs."""
+    """Return all launches of some networks: one by one, and swaps as graphs, of any number of sources."""
     listed = [launch for program in programs(precision, arch, batch, configs) for launch in program.launches]
     for config in configs:
+        if isinstance(config, ParserConfig):
+            listed += _small(config, precision, arch, batch).launches
         if isinstance(config, ModelConfig):
-            for sources in (0, 2):
+            # The numbers of sources differ in kernels that are the same in every batch.
+            for sources in (0, *range(2, regions.COUNT + 1)) if batch == 1 else (0, 2):
                 recipe = swap.Recipe(sources, config.relight > 0)
                 listed += swap.record(config, precision, batch, measured.shipped(arch), recipe).launches()
     return listed
+
+
+def _small(config: ParserConfig, precision: str, arch: int, batch: int) -> Program:
+    """Return the program of a parse of small photos, which the parser does not see as crops."""
+    function = registry.of(config).function("parse")
+    shapes = [(batch, parse.SIDE, parse.SIDE, 3)]
+    plan = record(config, function, function.on_cuda(precision), shapes)
+    return Program(plan, table=measured.shipped(arch))
 
 
 def named(configs: Sequence[Config], kinds: Sequence[str]) -> list[Config]:
@@ -85,6 +99,10 @@ def may_spill(launch: Launch, arch: int) -> bool:
 def main(arguments: list[str] | None = None) -> int:
     """Compile kernels ahead of time; the exit status is 1 if one with a default tile spills."""
     options = _arguments(arguments)
+    if options.out and language.VERSION != language.SUPPORTED:
+        raise BackendError(
+            f"--out: kernels that ship are compiled by Triton {language.SUPPORTED}, not {language.VERSION}"
+        )
     converted = [open_converted(path, "weights").config for path in options.weights]
     swapped, around = (named(configs, options.networks) for configs in (PUBLISHED, AROUND))
     spilled, entries = 0, dict[int, list[archive.Entry]]()

@@ -20,7 +20,10 @@ from e4s_engine.photo.files import replacing
 Entry = tuple[dict[str, Any], bytes]
 
 SHIPPED = Path(__file__).with_name("kernels.zip")  # is not there unless it was built
-_NEEDED = ("key", "kernel", "arch", "entry", "shared", "warps", "scratch", "registers", "spills", "cubin")
+_NEEDED = (
+    "key", "kernel", "arch", "entry", "shared", "warps", "stages", "scratch", "registers", "spills",
+    "constants", "cubin",
+)  # fmt: skip
 
 
 def write(path: Path, entries: Mapping[int, list[Entry]]) -> None:

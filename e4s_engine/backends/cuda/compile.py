@@ -26,7 +26,7 @@ from e4s_engine.kernels import module as kernel_file
 from e4s_engine.kernels.launch import Launch, Operand
 from e4s_engine.photo.files import replacing
 
-FORMAT = 3  # version of the manifest and of the compile settings
+FORMAT = 4  # version of the manifest and of the compile settings
 CACHE_VARIABLE = "E4S_CACHE"
 ARCHITECTURES = (80, 86, 89, 90, 100, 120)
 # Bytes of shared memory per block and registers per thread (CUDA programming guide, compute capabilities).
@@ -75,8 +75,11 @@ def source_hash(module: str) -> str:
     return digest.hexdigest()
 
 
-def key(launch: Launch, arch: int) -> str:
-    """Return the cache name of a launch's kernel: a hash of everything that its cubin depends on."""
+def key(launch: Launch, arch: int, triton: str | None = None) -> str:
+    """Return the cache name of a launch's kernel: a hash of everything that its cubin depends on.
+
+    triton: version of the compiler; None: the one that is installed.
+    """
     parts = {
         "format": FORMAT,
         "kernel": launch.kernel,
@@ -85,7 +88,7 @@ def key(launch: Launch, arch: int) -> str:
         "tile": [launch.tile.warps, launch.tile.stages, launch.tile.cached],
         "arch": arch,
         "source": source_hash(launch.kernel.partition(".")[0]),
-        "triton": language.VERSION,
+        "triton": triton or language.VERSION,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:40]
 
@@ -126,17 +129,20 @@ def has_kernels(arch: int) -> bool:
 def get(launch: Launch, arch: int, folder: Path | None = None) -> tuple[dict[str, Any], bytes]:
     """Return manifest and cubin of a launch's kernel, compiled now if need be. Raises BackendError."""
     folder = folder or cache_folder()
-    name = key(launch, arch)
-    entry = find(name, arch, folder)
+    entry = find(launch, arch, folder)
     if entry is None:
-        entry = build(launch, arch, name)
+        entry = build(launch, arch, key(launch, arch))
         store(folder, *entry)
     return entry
 
 
-def find(name: str, arch: int, folder: Path | None = None) -> tuple[dict[str, Any], bytes] | None:
-    """Return manifest and cubin of a kernel in the cache or the package's archive, or None."""
-    return load(folder or cache_folder(), name) or archive.find(name, arch)
+def find(launch: Launch, arch: int, folder: Path | None = None) -> tuple[dict[str, Any], bytes] | None:
+    """Return manifest and cubin of a kernel in the package's archive or the cache, or None.
+
+    Kernels of the archive are taken whichever Triton is installed.
+    """
+    shipped = archive.find(key(launch, arch, language.SUPPORTED), arch)
+    return shipped or load(folder or cache_folder(), key(launch, arch))
 
 
 def build(launch: Launch, arch: int, name: str) -> tuple[dict[str, Any], bytes]:
@@ -216,6 +222,7 @@ def _compile(launch: Launch, arch: int, stages: int, most: int | None = None) ->
     ):
         knobs.nvidia.dump_ptxas_log = True
         knobs.compilation.always_compile = True
+        knobs.compilation.disable_line_info = True  # more than half of a cubin, and for debuggers only
         if launch.tile.cached:
             knobs.runtime.add_stages_inspection_hook = _through_first_level
         result = language.triton.compile(

