@@ -40,10 +40,11 @@ docs: install
 	$(BIN)/python -m sphinx -W --keep-going -q docs build/docs
 	@echo 'look at build/docs/index.html'
 
-# Compiled kernels of the published and the bundled models, which wheels that are built afterwards hold: docs/cuda.md.
+# Compiled kernels of the networks, which wheels that are built afterwards hold: docs/cuda.md.
 KERNELS := e4s_engine/backends/cuda/kernels.zip
 kernels: install
-	$(BIN)/python -m e4s_engine.backends.cuda.ahead --arch 80 86 89 90 100 120 --networks rgi parser \
+	$(BIN)/python -m e4s_engine.backends.cuda.ahead --arch 80 86 89 90 100 120 \
+	  --networks rgi parser facevid2vid gpen parsenet recolor inpaint segnext \
 	  --weights e4s_engine/models/demo.safetensors e4s_engine/models/demo.parser.safetensors --out $(KERNELS)
 
 bench: install

@@ -26,7 +26,7 @@ from .language import jit, tl
 from .launch import Argument, Context, Launch, blocks, constants, padded, power
 from .partial import only_normalised
 
-WIDE = 128  # most columns of a tile with a residual or, if its size was not measured, with sums
+WIDE = 128  # most columns of a tile whose epilogue takes registers: wider ones spill
 
 
 @jit
@@ -177,7 +177,7 @@ def launch_conv2d(c: Context) -> list[Launch]:
     form = "mirrored" if c.flag("reflect") else "conv2d"
     problem = tiles.Problem(form, y.pixels, outputs, depth, x.type, y.n, slices * size * size)
     block = tiles.choose(problem, c.table)
-    if c.has("residual") and block.split == 1:  # its values take registers, and wider tiles spill
+    if c.has("residual") and block.split == 1:
         block = dataclasses.replace(block, n=min(block.n, WIDE))
     rest = {"bias": c.vector("bias"), "slope": c.vector("prelu"), "residual": c.buffer("residual")}
     flags = constants(
@@ -195,7 +195,8 @@ def launch_conv2d(c: Context) -> list[Launch]:
         out = c.buffer("y", to)
         if outputs == y.c and (y.h * y.w) % block.m == 0:
             sums = instance_norm.wanted_sums(c, "y", block.m)
-        if sums is not None and tiles.known(problem, c.table) is None:  # wider ones spill on sm_100
+        heavy = sums is not None or (c.has("bias") and c.has("prelu"))
+        if heavy and tiles.known(problem, c.table) is None:
             block = dataclasses.replace(block, n=min(block.n, WIDE))
     main = Launch(
         "conv2d.conv2d",
