@@ -27,6 +27,9 @@ _CANDIDATE, _TURNED, _SURE = 0.6, 0.8, 0.9  # lowest scores: upright, quarter tu
 # Lowest mean score of the second look: a dog's face gets 0.84, a man in a hard hat who looks aside 0.88.
 _CONFIRMED = 0.86
 _LOOKS = (256, 320, 200)  # sides of the upright pictures of the second look
+# Shortest side that the network gets: in maps of one column OpenCV (4.14) reads memory that nobody has
+# written, and finds faces in slivers of noise, now and then.
+_LEAST = 64
 _OVERLAP = 0.3  # of boxes, above which two of them are one face
 _NEAR = 0.2  # largest distance between the first and the second look's points, in crops
 
@@ -97,6 +100,8 @@ class YuNet:
 
     def _run(self, picture: Pixels, least: float) -> Any:
         """Return rows [N, 15]: left, top, width, height, five points, score; the strongest first."""
+        below, beside = (max(_LEAST - side, 0) for side in picture.shape[:2])
+        picture = np.pad(picture, ((0, below), (0, beside), (0, 0)))  # with black, as OpenCV itself does
         with gate.native:
             if not hasattr(self._local, "network"):
                 self._local.network = gate.native.opencv().FaceDetectorYN_create(

@@ -122,6 +122,18 @@ def test_any_size_of_photo(size: tuple[int, int]) -> None:
     assert hog.Hog(hog.Dlib())(photo) == []
 
 
+@needs_yunet
+def test_slivers_are_searched_alike_whatever_came_before() -> None:
+    """OpenCV's network reads memory that nobody has written where its maps have one column."""
+    detector, dice = yunet.YuNet(), np.random.default_rng(5)
+    sliver = dice.integers(0, 256, (500, 2, 3), dtype=np.uint8)
+    found = set()
+    for side in range(50, 80):
+        found.add(detector._run(sliver, 0.0).tobytes())
+        detector._run(dice.integers(0, 256, (side, 90, 3), dtype=np.uint8), 0.0)
+    assert len(found) == 1
+
+
 @needs_dlib
 @needs_yunet
 def test_nothing_loads_before_the_first_photo() -> None:
