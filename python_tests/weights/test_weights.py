@@ -195,9 +195,8 @@ def test_truncated_official_files(tmp_path, zipped):
 @settings(max_examples=25, deadline=None)
 @given(data=st.binary(min_size=1, max_size=200), ending=st.sampled_from([".pt", ".pth", ".safetensors"]))
 def test_garbage(tmp_path_factory, data, ending):
-    assume(
-        not impostor(data)
-    )  # hypothesis tries constants of the sources, too; those have tests of their own
+    # hypothesis tries constants of the sources, too; those have tests of their own
+    assume(not impostor(data))
     path = tmp_path_factory.mktemp("garbage") / f"a{ending}"
     path.write_bytes(data)
     rejected(path, "damaged")
