@@ -39,8 +39,7 @@ def batch_of(items: int, side: int) -> batches.Batch:
     chosen: list[tuple[int, ...] | None] = [None if i % 2 else (6,) for i in range(items)]
     composed = batches.composition(pictures[:, 0, ..., 3], pictures[:, 1, ..., 3], chosen)
     turns = np.arange(items) % 2 == 0
-    arrays: dict[str, Any] = {"pictures": pictures, "flips": turns, "own": turns, **composed}
-    return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+    return batches.tensors_of(pictures=pictures, flips=turns, own=turns, **composed)
 
 
 def measured(chosen: recipe.RgiRecipe, device: str, items: int, runs: int) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from .language import jit, tl
 from .launch import Context, Launch, blocks, constants, power
 from .resize_coordinates import between
 
-PIXELS = 64  # of a program, where that is not more values than
-MOST = 4096
+PIXELS = 64  # per program
+MOST = 4096  # logits per program; with many classes it has fewer pixels
 
 
 @jit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -25,7 +26,8 @@ def outcome(work, seconds):
 """
 
 
-def script(text: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run Python source with arguments, for at most 500 s."""
+def script(text: str, *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run Python source with arguments and further environment variables, for at most 500 s."""
     command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(text), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
+    environment = os.environ | variables
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500, check=False)

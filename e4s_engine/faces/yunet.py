@@ -100,8 +100,9 @@ class YuNet:
 
     def _run(self, picture: Pixels, least: float) -> Any:
         """Return rows [N, 15]: left, top, width, height, five points, score; the strongest first."""
-        below, beside = (max(_LEAST - side, 0) for side in picture.shape[:2])
-        picture = np.pad(picture, ((0, below), (0, beside), (0, 0)))  # with black, as OpenCV itself does
+        if min(picture.shape[:2]) < _LEAST:  # others are not copied
+            below, beside = (max(_LEAST - side, 0) for side in picture.shape[:2])
+            picture = np.pad(picture, ((0, below), (0, beside), (0, 0)))  # with black, as OpenCV itself does
         with gate.native:
             if not hasattr(self._local, "network"):
                 self._local.network = gate.native.opencv().FaceDetectorYN_create(

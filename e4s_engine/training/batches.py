@@ -63,7 +63,7 @@ class RenderedSwaps:
         parts = [self._composition(int(i), item) for i, item in zip(indices, pictures, strict=True)]
         joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         own = (rng.random(size) < 0.5)[rank::world]
-        return _tensors(pictures=pictures, flips=flips, own=own, **joined)
+        return tensors_of(pictures=pictures, flips=flips, own=own, **joined)
 
     def _composition(self, index: int, pictures: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[Any]]:
         if index not in self._composed:
@@ -89,7 +89,7 @@ class RenderedPictures(RenderedSwaps):
         indices, flips = _draw(rng, self._available(step), rank, world, size, self._flip)
         which = rng.integers(faces.PICTURES, size=size)[rank::world]
         pictures = self._items.items(int(i) for i in indices)[np.arange(len(which)), which]
-        return _tensors(pictures=pictures[:, None], flips=flips)
+        return tensors_of(pictures=pictures[:, None], flips=flips)
 
 
 class PhotoPictures:
@@ -103,7 +103,7 @@ class PhotoPictures:
         """Implement `Source`."""
         indices, flips = _draw(rng, len(self.photos), rank, world, size, self._flip)
         pictures = np.stack(list(self._threads.map(self.photos.item, [int(i) for i in indices])))
-        return _tensors(pictures=pictures[:, None], flips=flips)
+        return tensors_of(pictures=pictures[:, None], flips=flips)
 
     def report(self) -> str:
         """List the files left out, one per line."""
@@ -206,5 +206,6 @@ def _draw(
     return indices, flips
 
 
-def _tensors(**arrays: npt.NDArray[Any]) -> Batch:
+def tensors_of(**arrays: npt.NDArray[Any]) -> Batch:
+    """Return arrays as a batch."""
     return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}

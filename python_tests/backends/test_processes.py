@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import shutil
 import subprocess
 import sys
@@ -91,21 +90,13 @@ def test_where_threads_are_scarce_those_that_exist_do_the_work(tiny_weights: Pat
     subprocess.run(
         [compiler, "-shared", "-fPIC", "-o", str(library), str(tmp_path / "scarce.c"), "-ldl"], check=True
     )
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-W",
-            "ignore",
-            "-c",
-            THREADS,
-            str(tiny_weights / "model.safetensors"),
-            str(library),
-        ],
-        env=os.environ | {"LD_PRELOAD": str(library), "E4S_THREADS": "8", "OPENBLAS_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
+    done = script(
+        THREADS,
+        tiny_weights / "model.safetensors",
+        library,
+        LD_PRELOAD=str(library),
+        E4S_THREADS="8",
+        OPENBLAS_NUM_THREADS="1",
     )
     assert done.returncode == 0, done.stderr
     assert 1 <= int(done.stdout) <= 3  # Python's libraries may have taken a thread, too

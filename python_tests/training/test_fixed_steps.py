@@ -51,7 +51,7 @@ def batch_of(seed, n=4, side=32):
     pictures = torch.cat([colours, labels], -1).numpy()
     made = batches.composition(pictures[:, 0, ..., 3], pictures[:, 1, ..., 3], [None, (6,), None, (2,)][:n])
     flips, own = np.arange(n) % 2 == 0, np.arange(n) % 3 == 0
-    return batches._tensors(pictures=pictures, flips=flips, own=own, **made)
+    return batches.tensors_of(pictures=pictures, flips=flips, own=own, **made)
 
 
 def task_of(fixed, chosen=RGI):
